@@ -1,0 +1,1 @@
+"""Dhan's REST API and market feed, spoken as a client."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: the event log, the read models' rows, keys and leases."""

@@ -1,0 +1,1 @@
+"""All that appends to the log: command handlers and process managers."""

@@ -1,0 +1,390 @@
+"""What the command side needs of the world: each port is implemented in `adapters/`."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from domain.envelope import RecordedEvent
+from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
+from domain.instrument import Instrument, InstrumentKey
+from domain.market import Mark
+from domain.order import OrderInstruction, OrderStatus, Product, Purpose
+
+# --- The log ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event about to be appended: its stored name and its bytes."""
+
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamAppend:
+    """Events for one stream. `expected_version` is the version of its last event so far, 0 for a new stream.
+
+    Without events it only demands that the stream still is at that version.
+    """
+
+    stream_id: str
+    expected_version: int
+    events: tuple[NewEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A value that only one owner may have, taken in the same transaction as the events."""
+
+    kind: str
+    key_hash: bytes
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """One command's events: all of them are appended, or none.
+
+    `command_id` names the command in each of its events. `scope` and `key` make it idempotent (None: not): the same
+    pair is carried out once, `request_hash` tells the same request from another one under the same key.
+    """
+
+    command_id: str
+    streams: tuple[StreamAppend, ...]
+    metadata: bytes
+    scope: str = ""
+    key: str | None = None
+    request_hash: bytes = b""
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Where a command's events lie: sequences `first_sequence` … `last_sequence`; both the head where there are none.
+
+    `repeated` tells that the command had been carried out before and this is its first outcome.
+    """
+
+    first_sequence: int
+    last_sequence: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of the log. `epoch` changes when a sequence could mean another event than before (restore, failover)."""
+
+    sequence: int
+    hash: bytes
+    epoch: str
+
+
+class VersionConflict(Exception):
+    """Another command came first: load again and decide again. Nothing was stored."""
+
+
+class KeyReused(Exception):
+    """The idempotency key belongs to another request. Nothing was stored; the caller sees 422."""
+
+
+class ClaimTaken(Exception):
+    """The claimed value has another owner. Nothing was stored; the caller sees 409."""
+
+
+class EventTooLarge(Exception):
+    """An event is over 256 KiB. Nothing was stored."""
+
+
+class StoreUnavailable(Exception):
+    """The log cannot be reached, and it is known that nothing was stored, or nothing was asked to be."""
+
+
+class AppendOutcomeUnknown(Exception):
+    """The connection was lost and the outcome could not be looked up in time. Ask again under the same key."""
+
+
+class EventStore(Protocol):
+    """The log."""
+
+    async def append(self, append: Append) -> Appended:
+        """Append one command's events, durable when this returns.
+
+        Raises:
+            VersionConflict, KeyReused, ClaimTaken, EventTooLarge, StoreUnavailable, AppendOutcomeUnknown
+        """
+        ...
+
+    async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
+        """Return a stream's events after *after_version*, oldest first."""
+        ...
+
+    async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
+        """Return at most *limit* events after *after_sequence*, in sequence order, without a hole."""
+        ...
+
+    async def head(self) -> Head:
+        """Return the end of the log."""
+        ...
+
+    async def find_claim(self, kind: str, key_hash: bytes) -> str | None:
+        """Return who owns a claimed value, None where nobody does."""
+        ...
+
+
+class EventFeed(Protocol):
+    """The log as it grows: every event after a sequence, in order, without a hole, for ever."""
+
+    def follow(self, *, after_sequence: int) -> AsyncIterator[list[RecordedEvent]]:
+        """Yield events in batches as they are recorded, starting after *after_sequence*."""
+        ...
+
+
+# --- Time and names ---------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time, in nanoseconds."""
+
+    def wall_ns(self) -> int:
+        """Return UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Return a time that never steps: for time-outs, leases and latencies."""
+        ...
+
+
+class Ids(Protocol):
+    """Fresh names."""
+
+    def new(self, prefix: str) -> str:
+        """Return a fresh id, *prefix* and an underscore first; later ones sort later."""
+        ...
+
+
+# --- The market -------------------------------------------------------------------------------------------------------
+
+
+class Marks(Protocol):
+    """The market as this process knows it."""
+
+    def mark_of(self, instrument: InstrumentKey) -> Mark | None:
+        """Return the last mark of *instrument*."""
+        ...
+
+    def market_time_ns(self) -> int:
+        """Return the market clock (UTC nanoseconds)."""
+        ...
+
+
+class Instruments(Protocol):
+    """The instrument master."""
+
+    def by_symbol(self, symbol: str, *, market_time_ns: int) -> Instrument:
+        """Return the definition of *symbol* in force.
+
+        Raises:
+            domain.instrument.InstrumentUnknown: no instrument has this symbol.
+        """
+        ...
+
+    def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:
+        """Return the definition of *key* in force; raises likewise."""
+        ...
+
+
+# --- Users ------------------------------------------------------------------------------------------------------------
+
+
+class PasswordHasher(Protocol):
+    """Hashes passwords, off the event loop, a bounded number at once."""
+
+    async def hash(self, password: str) -> str:
+        """Return the hash to keep."""
+        ...
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Tell whether *password* is the one; takes as long for None (no such user) as for a wrong one."""
+        ...
+
+
+class Passwords(Protocol):
+    """Password hashes, beside the log."""
+
+    async def keep(self, user_id: UserId, password_hash: str) -> None:
+        """Keep the hash of a user's password."""
+        ...
+
+    async def find(self, user_id: UserId) -> str | None:
+        """Return the kept hash."""
+        ...
+
+    async def drop(self, user_id: UserId) -> None:
+        """Forget the hash."""
+        ...
+
+
+class PersonalData(Protocol):
+    """Seals personal fields under the user's own key, which can be destroyed."""
+
+    async def create_key(self, user_id: UserId) -> None:
+        """Make the user's key."""
+        ...
+
+    async def seal(self, user_id: UserId, field: str, text: str) -> tuple[bytes, bytes]:
+        """Return nonce and ciphertext of *text*, bound to the user and the field."""
+        ...
+
+    async def destroy_key(self, user_id: UserId) -> None:
+        """Destroy the user's key: what it sealed is erased, everywhere."""
+        ...
+
+    def lookup_hash(self, kind: str, text: str) -> bytes:
+        """Return the keyed hash under which *text* is found again without being stored."""
+        ...
+
+
+# --- The broker -------------------------------------------------------------------------------------------------------
+
+
+class RefusalReason(StrEnum):
+    """What a venue's well-formed refusal is about, in our words."""
+
+    INPUT = "input"
+    FUNDS = "funds"
+    MARKET_CLOSED = "market_closed"
+    RATE_LIMIT = "rate_limit"
+    TOKEN = "token"  # noqa: S105 - a word, no secret
+    IP = "ip"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The venue took the order and named it. `sent_at_ns`: UTC when the request's head had been written."""
+
+    venue_order_id: VenueOrderId
+    sent_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The venue's well-formed no."""
+
+    reason: RefusalReason
+    message: str
+    sent_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Proven by the transport: no byte of the request left. `breaker_open`: our own breaker held it back."""
+
+    cause: str
+    breaker_open: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeUnknown:
+    """A byte may have left, and no well-formed answer came."""
+
+    cause: str
+    sent_at_ns: int
+
+
+Placement = Accepted | Refused | NotSent | OutcomeUnknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """A row of the venue's order book, in our words."""
+
+    venue_order_id: VenueOrderId
+    correlation_id: CorrelationId | None
+    status: OrderStatus
+    """One of acknowledged, partly_filled, filled, canceled, expired, rejected; `submitting` while in transit."""
+    quantity: int
+    cumulative_quantity: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFill:
+    """One execution, as the venue's trade book has it. `filled_at_ns`: UTC."""
+
+    venue_fill_id: VenueFillId
+    venue_order_id: VenueOrderId
+    quantity: int
+    price_e4: int
+    filled_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenuePosition:
+    """The venue's net holding in an instrument and product."""
+
+    instrument: InstrumentKey
+    product: Product
+    net_quantity: int
+    bought_quantity: int
+    sold_quantity: int
+
+
+class BrokerUnavailable(Exception):
+    """The broker could not be asked, or its answer was no answer. Nothing is known; ask again later."""
+
+
+class Broker(Protocol):
+    """The venue, for one account at a time. Reads retry by themselves; placing never does."""
+
+    async def place(
+        self, account_id: AccountId, instruction: OrderInstruction, correlation_id: CorrelationId, purpose: Purpose
+    ) -> Placement:
+        """Send one order, at most once, and tell what is known of it. Never raises for a fault of the venue."""
+        ...
+
+    async def cancel(self, account_id: AccountId, venue_order_id: VenueOrderId) -> None:
+        """Ask for an order's cancellation; safe to repeat. Its outcome is read from the order book.
+
+        Raises:
+            BrokerUnavailable
+        """
+        ...
+
+    async def find_order(self, account_id: AccountId, correlation_id: CorrelationId) -> VenueOrder | None:
+        """Return the order that carries our id, None where the venue shows none: which proves nothing.
+
+        Raises:
+            BrokerUnavailable
+        """
+        ...
+
+    async def orders(self, account_id: AccountId) -> Sequence[VenueOrder]:
+        """Return the day's order book. Raises BrokerUnavailable."""
+        ...
+
+    async def fills(self, account_id: AccountId) -> Sequence[VenueFill]:
+        """Return the day's executions, oldest first. Raises BrokerUnavailable."""
+        ...
+
+    async def positions(self, account_id: AccountId) -> Sequence[VenuePosition]:
+        """Return the venue's positions. Raises BrokerUnavailable."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to be the only sender. `epoch` grows with every holder."""
+
+    @property
+    def epoch(self) -> int:
+        """The holder's number."""
+        ...
+
+    def is_held(self) -> bool:
+        """Tell, by the monotonic clock and without asking anybody, whether the lease still is ours."""
+        ...
+
+
+TickHandler = Callable[[Mark], Awaitable[None]]

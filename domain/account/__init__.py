@@ -1,0 +1,1 @@
+"""The account: its limits, trades, orders and fills, and every decision about them."""

@@ -1,0 +1,173 @@
+"""The life of an order: the words, the table of allowed steps, and the name the venue knows it by.
+
+Every rule about which state may follow which stands in this file and nowhere else.
+
+    intended ─► submitting ─► acknowledged ─► partly filled ─► filled
+       │            │   │          └──────────────┴─► canceled / expired
+       │            │   ├─► rejected            a well-formed refusal by the venue; not sent again
+       │            │   └─► unknown             anything else once a byte may have left, or a crash
+       │            │          ├─► acknowledged / filled / rejected / canceled / expired, by evidence with our id
+       │            │          └─► presumed absent ─► acknowledged …, if it turns up after all
+       │            └─► intended                proven by the transport: no byte left
+       └─► lapsed (too old to send) · blocked (kill switch)
+
+`submitting` is durable before the first byte leaves, so a crash can only leave an order *submitting*, and what is found
+submitting by a sender that did not send it is *unknown*. An unknown order is looked for, never sent again. A fill is
+believed whenever it comes: the exchange may match an order while our cancel is under way, so `filled` can follow
+`canceled`. *Denied* (by our own risk check) is not a state of an order: a denied intent never becomes one.
+"""
+
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+
+from domain.ids import CorrelationId, OrderId
+from domain.instrument import InstrumentKey
+
+
+class Side(StrEnum):
+    """Which way an order trades."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> "Side":
+        """The side that undoes this one."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell: what a fill adds to a position."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    """How an order is priced. Stop orders come with resting protection."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+
+
+class Product(StrEnum):
+    """Under which regime a position is held; the broker does not net one with another."""
+
+    CNC = "CNC"
+    INTRADAY = "INTRADAY"
+
+
+class TimeInForce(StrEnum):
+    """How long an order rests."""
+
+    DAY = "DAY"
+    IOC = "IOC"
+
+
+class Purpose(StrEnum):
+    """Why an order exists: to open its trade, or to close it."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
+    INTENDED = "intended"
+    SUBMITTING = "submitting"
+    UNKNOWN = "unknown"
+    PRESUMED_ABSENT = "presumed_absent"
+    ACKNOWLEDGED = "acknowledged"
+    PARTLY_FILLED = "partly_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    LAPSED = "lapsed"
+    BLOCKED = "blocked"
+
+
+_S = OrderStatus
+_VENUE_WORD = frozenset({_S.ACKNOWLEDGED, _S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED})
+
+NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
+    _S.INTENDED: frozenset({_S.SUBMITTING, _S.LAPSED, _S.BLOCKED}),
+    _S.SUBMITTING: _VENUE_WORD | {_S.INTENDED, _S.UNKNOWN},
+    _S.UNKNOWN: _VENUE_WORD | {_S.PRESUMED_ABSENT},
+    _S.PRESUMED_ABSENT: _VENUE_WORD,
+    _S.ACKNOWLEDGED: _VENUE_WORD - {_S.ACKNOWLEDGED},
+    _S.PARTLY_FILLED: frozenset({_S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
+    _S.CANCELED: frozenset({_S.PARTLY_FILLED, _S.FILLED}),
+    _S.EXPIRED: frozenset({_S.PARTLY_FILLED, _S.FILLED}),
+    _S.REJECTED: frozenset({_S.PARTLY_FILLED, _S.FILLED}),
+    _S.FILLED: frozenset(),
+    _S.LAPSED: frozenset(),
+    _S.BLOCKED: frozenset(),
+}
+"""Which states may follow a state."""
+
+CLOSED = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.LAPSED, _S.BLOCKED})
+"""States in which nothing more is expected (a late fill is still believed)."""
+
+AT_VENUE = frozenset({_S.SUBMITTING, _S.UNKNOWN, _S.ACKNOWLEDGED, _S.PARTLY_FILLED})
+"""States in which the venue has the order or may have it."""
+
+LIVE = AT_VENUE | {_S.INTENDED}
+"""States in which an order may still fill: what counts against limits and against an exit's room."""
+
+
+def may_follow(status: OrderStatus, following: OrderStatus) -> bool:
+    """Tell whether an order in *status* may become *following*."""
+    return following in NEXT[status]
+
+
+class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order tells the venue to do. `limit_price_e4` is set for LIMIT and None for MARKET."""
+
+    instrument: InstrumentKey
+    side: Side
+    quantity: int
+    order_type: OrderType
+    limit_price_e4: int | None
+    product: Product
+    time_in_force: TimeInForce = TimeInForce.DAY
+
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+INSTALLATION_CODE_LENGTH = 3
+_HASH_LENGTH = 20
+_CHECK_LENGTH = 2
+
+
+def _base62(data: bytes, length: int) -> str:
+    number = int.from_bytes(sha256(data).digest(), "big")
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(BASE62[digit])
+    return "".join(digits)
+
+
+def installation_code(installation: str) -> str:
+    """Return the three characters that keep the ids of *installation* apart from those of another one."""
+    return _base62(installation.encode(), INSTALLATION_CODE_LENGTH)
+
+
+def correlation_id_of(order_id: OrderId, *, code: str) -> CorrelationId:
+    """Return the venue's name for *order_id*: known after any crash, because nothing random is in it.
+
+    *code* is the `installation_code`; a restored backup has another one, so its ids never meet the first one's.
+    """
+    body = code + _base62(order_id.encode(), _HASH_LENGTH)
+    return CorrelationId(body + _base62(body.encode(), _CHECK_LENGTH))
+
+
+def is_correlation_id_of_ours(text: str, *, code: str) -> bool:
+    """Tell whether *text* is a correlation id that this installation issued (check characters included)."""
+    body, check = text[:-_CHECK_LENGTH], text[-_CHECK_LENGTH:]
+    return (
+        len(text) == INSTALLATION_CODE_LENGTH + _HASH_LENGTH + _CHECK_LENGTH
+        and body.startswith(code)
+        and _base62(body.encode(), _CHECK_LENGTH) == check
+    )

@@ -1,0 +1,1 @@
+"""The user: a person who can log in."""

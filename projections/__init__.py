@@ -1,0 +1,1 @@
+"""All that reads from the log: read models, the projector and queries."""
