@@ -26,12 +26,15 @@ class NewEvent:
 class StreamAppend:
     """Events for one stream. `expected_version` is the version of its last event so far, 0 for a new stream.
 
-    Without events it only demands that the stream still is at that version.
+    Without events it only demands that the stream still is at that version. `expected_leaf`, where given, is the leaf
+    hash (`domain.envelope.leaf_hash`) of that last event: a version alone does not tell whether the event there is the
+    one that the decision was made on, when decisions are appended one upon another before the first is confirmed.
     """
 
     stream_id: str
     expected_version: int
     events: tuple[NewEvent, ...]
+    expected_leaf: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,15 +201,47 @@ class Instruments(Protocol):
 # --- Users ------------------------------------------------------------------------------------------------------------
 
 
+class HasherBusy(Exception):
+    """Too many passwords wait to be hashed. The caller sees 429 and may come again in a second."""
+
+
 class PasswordHasher(Protocol):
     """Hashes passwords, off the event loop, a bounded number at once."""
 
     async def hash(self, password: str) -> str:
-        """Return the hash to keep."""
+        """Return the hash to keep. Raises HasherBusy."""
         ...
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Tell whether *password* is the one; takes as long for None (no such user) as for a wrong one."""
+        """Tell whether *password* is the one; takes as long for None (no such user) as for a wrong one.
+
+        Raises:
+            HasherBusy
+        """
+        ...
+
+
+class TokenInvalid(Exception):
+    """The access token is not one of ours, or not for us. The caller sees 401."""
+
+
+class TokenExpired(TokenInvalid):
+    """The access token was ours and its time is over. The caller sees 401 and logs in again."""
+
+
+class AccessTokens(Protocol):
+    """Short-lived proofs of who is asking."""
+
+    def issue(self, user_id: UserId) -> tuple[str, int]:
+        """Return a token for the user and the seconds it is good for."""
+        ...
+
+    def verify(self, token: str) -> UserId:
+        """Return whom *token* was issued to.
+
+        Raises:
+            TokenInvalid, TokenExpired
+        """
         ...
 
 
@@ -345,6 +380,10 @@ class Broker(Protocol):
         """Send one order, at most once, and tell what is known of it. Never raises for a fault of the venue."""
         ...
 
+    def is_held_back(self, account_id: AccountId, purpose: Purpose) -> bool:
+        """Tell whether an order would not be sent now because our own breaker holds it back."""
+        ...
+
     async def cancel(self, account_id: AccountId, venue_order_id: VenueOrderId) -> None:
         """Ask for an order's cancellation; safe to repeat. Its outcome is read from the order book.
 
@@ -384,6 +423,18 @@ class Lease(Protocol):
 
     def is_held(self) -> bool:
         """Tell, by the monotonic clock and without asking anybody, whether the lease still is ours."""
+        ...
+
+
+class Watermarks(Protocol):
+    """Where a process manager starts to read after a restart."""
+
+    async def get(self, name: str) -> int:
+        """Return the kept sequence, 0 where none was kept."""
+        ...
+
+    async def put(self, name: str, sequence: int) -> None:
+        """Keep a sequence."""
         ...
 
 

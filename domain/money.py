@@ -4,7 +4,8 @@ A price is an integer of 1/10,000 rupee (`price_e4`), an amount an integer of a 
 decimal: `"2850.05"`.
 """
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 from domain.refusals import InvalidInput
 
@@ -13,6 +14,8 @@ E4_PER_PAISA = 100
 PAISE_PER_RUPEE = 100
 PRICE_E4_MAX = 10**13
 """A thousand million rupees: above it a price is a typing error."""
+_PRICE = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,40}))?", re.ASCII)
+_PRICE_PLACES = 4
 
 
 class PriceInvalid(InvalidInput):
@@ -27,18 +30,17 @@ def parse_price_e4(text: str) -> int:
     Raises:
         PriceInvalid: *text* is not a decimal number above zero with four places at most.
     """
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise PriceInvalid(f"received price {text!r}, expected a decimal number such as '2850.05'") from None
-    if not value.is_finite():
-        raise PriceInvalid(f"received price {text!r}, expected a finite number")
-    if value <= 0 or value > PRICE_E4_MAX // E4_PER_RUPEE:
-        raise PriceInvalid(f"received price {text}, expected more than 0 and at most {PRICE_E4_MAX // E4_PER_RUPEE}")
-    scaled = value * E4_PER_RUPEE
-    if scaled != scaled.to_integral_value():
+    match = _PRICE.fullmatch(text)
+    if match is None:
+        raise PriceInvalid(f"received price {text[:40]!r}, expected a decimal number such as '2850.05'")
+    # Digits, not Decimal arithmetic: that rounds to its context, so a number with many places would become another one.
+    rupees, places = match[1], (match[2] or "").rstrip("0")
+    if len(places) > _PRICE_PLACES:
         raise PriceInvalid(f"received price {text}, expected four decimal places at most")
-    return int(scaled)
+    price_e4 = int(rupees) * E4_PER_RUPEE + int(places.ljust(_PRICE_PLACES, "0"))
+    if not 0 < price_e4 <= PRICE_E4_MAX:
+        raise PriceInvalid(f"received price {text}, expected more than 0 and at most {PRICE_E4_MAX // E4_PER_RUPEE}")
+    return price_e4
 
 
 def format_e4(value_e4: int) -> str:

@@ -14,7 +14,10 @@ Every rule about which state may follow which stands in this file and nowhere el
 `submitting` is durable before the first byte leaves, so a crash can only leave an order *submitting*, and what is found
 submitting by a sender that did not send it is *unknown*. An unknown order is looked for, never sent again. A fill is
 believed whenever it comes: the exchange may match an order while our cancel is under way, so `filled` can follow
-`canceled`. *Denied* (by our own risk check) is not a state of an order: a denied intent never becomes one.
+`canceled` (a late fill of a part leaves the order canceled: nothing more can come of it). Even a fill of an order that
+was held for unsent is believed, because the venue's execution outweighs what our transport proved, and because a filled
+order is not sent again. *Denied* (by our own risk
+check) is not a state of an order: a denied intent never becomes one.
 """
 
 from enum import StrEnum
@@ -92,18 +95,18 @@ _S = OrderStatus
 _VENUE_WORD = frozenset({_S.ACKNOWLEDGED, _S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED})
 
 NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
-    _S.INTENDED: frozenset({_S.SUBMITTING, _S.LAPSED, _S.BLOCKED}),
+    _S.INTENDED: frozenset({_S.SUBMITTING, _S.LAPSED, _S.BLOCKED, _S.PARTLY_FILLED, _S.FILLED}),
     _S.SUBMITTING: _VENUE_WORD | {_S.INTENDED, _S.UNKNOWN},
     _S.UNKNOWN: _VENUE_WORD | {_S.PRESUMED_ABSENT},
     _S.PRESUMED_ABSENT: _VENUE_WORD,
     _S.ACKNOWLEDGED: _VENUE_WORD - {_S.ACKNOWLEDGED},
     _S.PARTLY_FILLED: frozenset({_S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
-    _S.CANCELED: frozenset({_S.PARTLY_FILLED, _S.FILLED}),
-    _S.EXPIRED: frozenset({_S.PARTLY_FILLED, _S.FILLED}),
-    _S.REJECTED: frozenset({_S.PARTLY_FILLED, _S.FILLED}),
+    _S.CANCELED: frozenset({_S.FILLED}),
+    _S.EXPIRED: frozenset({_S.FILLED}),
+    _S.REJECTED: frozenset({_S.FILLED}),
     _S.FILLED: frozenset(),
-    _S.LAPSED: frozenset(),
-    _S.BLOCKED: frozenset(),
+    _S.LAPSED: frozenset({_S.FILLED}),
+    _S.BLOCKED: frozenset({_S.FILLED}),
 }
 """Which states may follow a state."""
 

@@ -1,12 +1,17 @@
 """What the query side needs of the world: each port is implemented in `adapters/`."""
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from domain.envelope import RecordedEvent
 from domain.ids import UserId
 from domain.instrument import InstrumentKey
 from domain.market import Mark
+from projections.read_model import AnyReadModel, Key, Row
+
+# --- The log ----------------------------------------------------------------------------------------------------------
 
 
 class EventFeed(Protocol):
@@ -17,11 +22,44 @@ class EventFeed(Protocol):
         ...
 
 
+class LogHead(Protocol):
+    """The end of the log. `epoch` changes when a sequence could mean another event than before."""
+
+    @property
+    def sequence(self) -> int:
+        """The last event's sequence, 0 in an empty log."""
+        ...
+
+    @property
+    def epoch(self) -> str:
+        """Which history the sequences belong to."""
+        ...
+
+
 class LogReader(Protocol):
     """The log as it lies."""
 
     async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
         """Return at most *limit* events after *after_sequence*, in sequence order, without a hole."""
+        ...
+
+    async def head(self) -> LogHead:
+        """Return the end of the log."""
+        ...
+
+
+# --- The world outside ------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time, in nanoseconds."""
+
+    def wall_ns(self) -> int:
+        """Return UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Return a time that never steps."""
         ...
 
 
@@ -38,4 +76,111 @@ class PersonalDataReader(Protocol):
 
     async def unseal(self, user_id: UserId, field: str, nonce: bytes, ciphertext: bytes) -> str | None:
         """Return the text, None where the key was destroyed: the field is erased."""
+        ...
+
+
+# --- The views --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a read model has taken in: every event up to `sequence`, whose hash is `hash`.
+
+    `halted` says why it goes no further, None where it does.
+    """
+
+    sequence: int
+    hash: bytes
+    halted: str | None = None
+
+
+class ViewsUnavailable(Exception):
+    """The views' database cannot be reached or asked to try again. Nothing was changed, or it is not known whether."""
+
+
+class ViewsRefused(Exception):
+    """The database will never take these rows: trying again gives the same answer. Nothing was changed."""
+
+
+class ClaimHeld(Exception):
+    """Another projector works on these read models. Try again when its lease may have run out."""
+
+
+class ClaimLost(Exception):
+    """Our lease ran out and another projector took the read models over. Nothing was changed."""
+
+
+class ViewTransaction(Protocol):
+    """One transaction on the views: all that is written in it is there afterwards, or nothing."""
+
+    async def load(self, wanted: Mapping[AnyReadModel, Iterable[Key]]) -> dict[AnyReadModel, dict[Key, Row]]:
+        """Return the rows that exist under the wanted keys."""
+        ...
+
+    async def save(
+        self,
+        changes: Mapping[AnyReadModel, Mapping[Key, Row | None]],
+        advances: Mapping[AnyReadModel, tuple[Checkpoint, Checkpoint]],
+    ) -> None:
+        """Write rows (None: there is none any more) and move checkpoints from their old place to the new one.
+
+        Raises:
+            ClaimLost: a checkpoint is not where it was left, or not ours.
+        """
+        ...
+
+
+class ViewStore(Protocol):
+    """Where read models are kept. Every method raises ViewsUnavailable where the database is away."""
+
+    async def prepare(self, models: Sequence[AnyReadModel]) -> None:
+        """Make the tables of *models* where they are missing."""
+        ...
+
+    async def claim(self, models: Sequence[AnyReadModel], *, lease_ms: int) -> dict[AnyReadModel, Checkpoint]:
+        """Take over all of *models*, or none, until the lease runs out; return where each of them stands.
+
+        Raises:
+            ClaimHeld
+        """
+        ...
+
+    async def renew(self, models: Sequence[AnyReadModel], *, lease_ms: int) -> int:
+        """Keep the claim for another lease and return the log's head.
+
+        Raises:
+            ClaimLost
+        """
+        ...
+
+    async def release(self, models: Sequence[AnyReadModel]) -> None:
+        """Give the claim back at once, for the next projector not to wait for the lease."""
+        ...
+
+    async def hash_at(self, sequence: int) -> bytes | None:
+        """Return the hash that the log has at *sequence*, None where the log does not reach so far."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[ViewTransaction]:
+        """Open a transaction; it commits where the block ends well.
+
+        Raises:
+            ViewsRefused: the database will never take what was written.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewSnapshot:
+    """One read model whole, at one moment: every row by its key, and the checkpoint they belong to."""
+
+    checkpoint: int
+    rows: Mapping[Key, Any]
+
+
+class ViewsReader(Protocol):
+    """Reads whole read models, past row security: for verification."""
+
+    async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
+        """Return every row of *model* and its checkpoint, as of one moment."""
         ...

@@ -160,7 +160,7 @@ class OrderLapsed(msgspec.Struct, frozen=True, kw_only=True, tag="order.lapsed.v
 
 
 class OrderBlocked(msgspec.Struct, frozen=True, kw_only=True, tag="order.blocked.v1"):
-    """The kill switch was engaged before the entry was sent. Nothing was sent."""
+    """The kill switch was engaged, or the trade's exit began, before the entry was sent. Nothing was sent."""
 
     order_id: OrderId
     trade_id: TradeId
@@ -191,8 +191,10 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
     """One execution of an order, and what it did to the trade.
 
     `last_quantity` units at `last_price_e4`, worth `value_paise`; `cumulative_quantity` and `leaves_quantity` after it.
-    Of the units, `closed_quantity` closed what the trade held, at a cost of `closed_cost_paise` (signed: positive for a
-    long), and realised `realised_paise`.
+    Of the units, `closed_quantity` closed what the trade held, at a cost of `closed_cost_paise`, and realised
+    `realised_paise`; the others opened at a cost of `opened_cost_paise`. Costs are signed: positive for a long,
+    negative for a short. So a holding's quantity grows by `side.sign * last_quantity` and its cost by opened less
+    closed.
     """
 
     order_id: OrderId
@@ -207,6 +209,7 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
     value_paise: int
     cumulative_quantity: int
     leaves_quantity: int
+    opened_cost_paise: int
     closed_quantity: int
     closed_cost_paise: int
     realised_paise: int

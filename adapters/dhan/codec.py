@@ -1,0 +1,363 @@
+"""Our words to Dhan's and back: documents, enums, prices, times, rows.
+
+Numbers with a point are `Decimal`s made from the text on the wire, and are written as the exact decimal text of our
+integers: no float is in between. Reading is tolerant where the venue is loose: null, "NA" and "" mean unset, so does
+the year 0001, numbers may come as text, a single row may come bare or as a list of one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+import msgspec
+
+from commands.ports import VenueFill, VenueOrder, VenuePosition
+from domain.ids import CorrelationId, VenueFillId, VenueOrderId
+from domain.instrument import InstrumentKey, Segment
+from domain.market import EXCHANGE_ZONE, NS_PER_S
+from domain.money import E4_PER_RUPEE, format_e4
+from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Side, TimeInForce
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_UNSET = frozenset({"", "NA"})
+_YEAR_UNSET = 1
+_TIME_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
+
+
+class AnswerMalformed(Exception):
+    """An answer that is not what the venue's documents and recordings show. Nothing can be concluded from it."""
+
+
+class RowUnsupported(Exception):
+    """A row about something we do not trade (a product or segment we have no word for). It is passed over."""
+
+
+# --- Documents --------------------------------------------------------------------------------------------------------
+
+
+def parse_document(body: bytes) -> Any:
+    """Return what JSON *body* holds, numbers with a point as `Decimal`.
+
+    Raises:
+        AnswerMalformed: *body* is no JSON.
+    """
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, InvalidOperation, UnicodeDecodeError) as error:
+        raise AnswerMalformed(f"received {len(body)} bytes that are no JSON, expected a JSON document") from error
+
+
+def render_document(document: Mapping[str, Any]) -> bytes:
+    """Return *document* as JSON, `Decimal`s as numbers with every digit."""
+    return _ENCODER.encode(document)
+
+
+def rows_of(document: Any) -> list[Row]:
+    """Return the rows of a list, of a single bare row, or of nothing.
+
+    Raises:
+        AnswerMalformed: the document is none of these.
+    """
+    if document is None:
+        return []
+    rows = document if isinstance(document, list) else [document]
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise AnswerMalformed(f"received rows of {type(document).__name__}, expected objects")
+    return rows
+
+
+def supported(rows: Sequence[Row], read: Callable[[Row], T]) -> Iterator[T]:
+    """Yield what *read* makes of each row, leaving out rows about what we do not trade."""
+    for row in rows:
+        try:
+            yield read(row)
+        except RowUnsupported:
+            continue
+
+
+# --- Words ------------------------------------------------------------------------------------------------------------
+
+_SEGMENT_WORDS = {segment: segment.value for segment in Segment} | {Segment.INDEX: "IDX_I"}
+_SEGMENTS = {word: segment for segment, word in _SEGMENT_WORDS.items()}
+_STATUSES = {
+    "TRANSIT": OrderStatus.SUBMITTING,
+    "PENDING": OrderStatus.ACKNOWLEDGED,
+    "PART_TRADED": OrderStatus.PARTLY_FILLED,
+    "TRADED": OrderStatus.FILLED,
+    "REJECTED": OrderStatus.REJECTED,
+    "CANCELLED": OrderStatus.CANCELED,
+    "EXPIRED": OrderStatus.EXPIRED,
+}
+_STATUS_WORDS = {status: word for word, status in _STATUSES.items()}
+_EXPLAINED = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+
+
+def segment_word(segment: Segment) -> str:
+    """Return Dhan's word for *segment*."""
+    return _SEGMENT_WORDS[segment]
+
+
+def segment_of(word: str) -> Segment:
+    """Return the segment that Dhan calls *word*.
+
+    Raises:
+        RowUnsupported: we have no such segment.
+    """
+    if word not in _SEGMENTS:
+        raise RowUnsupported(f"received segment {word!r}, expected one of {', '.join(_SEGMENTS)}")
+    return _SEGMENTS[word]
+
+
+def product_of(word: str) -> Product:
+    """Return the product that Dhan calls *word*; our words are the same.
+
+    Raises:
+        RowUnsupported: we have no such product.
+    """
+    try:
+        return Product(word)
+    except ValueError:
+        raise RowUnsupported(f"received product {word!r}, expected one of {', '.join(Product)}") from None
+
+
+def status_word(status: OrderStatus) -> str:
+    """Return Dhan's word for *status*, which is one that the venue can report."""
+    return _STATUS_WORDS[status]
+
+
+# --- Prices and times -------------------------------------------------------------------------------------------------
+
+
+def rupees(price_e4: int) -> Decimal:
+    """Return *price_e4* (1/10,000 rupee) as the exact decimal that goes on the wire."""
+    return Decimal(format_e4(price_e4))
+
+
+def price_e4_of(value: Any) -> int:
+    """Return a price in 1/10,000 rupee, a finer one rounded to the nearest.
+
+    Raises:
+        AnswerMalformed: *value* is no finite number.
+    """
+    return int((_decimal(value) * E4_PER_RUPEE).to_integral_value(ROUND_HALF_EVEN))
+
+
+def utc_ns_of(text: str) -> int | None:
+    """Return the UTC nanoseconds that Dhan's *text* (Indian time, no zone) means, None for its year 0001.
+
+    Raises:
+        AnswerMalformed: *text* has none of the forms that Dhan uses.
+    """
+    plain = text.strip().partition(".")[0]
+    for form in _TIME_FORMATS:
+        try:
+            local = datetime.strptime(plain, form).replace(tzinfo=EXCHANGE_ZONE)
+        except ValueError:
+            continue
+        return None if local.year == _YEAR_UNSET else int(local.timestamp()) * NS_PER_S
+    raise AnswerMalformed(f"received time {text!r}, expected the form 2026-01-31 09:15:00")
+
+
+def ist_text_of(time_ns: int) -> str:
+    """Return *time_ns* (UTC) as Dhan writes times: Indian time, whole seconds."""
+    return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).astimezone(EXCHANGE_ZONE).strftime(_TIME_FORMATS[0])
+
+
+# --- Orders out -------------------------------------------------------------------------------------------------------
+
+
+def order_document(client_id: str, instruction: OrderInstruction, correlation_id: CorrelationId) -> dict[str, Any]:
+    """Return the body of an order. Unused fields are left out: the venue refuses empty text."""
+    limit_price_e4 = instruction.limit_price_e4 if instruction.order_type is OrderType.LIMIT else None
+    return {
+        "dhanClientId": client_id,
+        "correlationId": correlation_id,
+        "transactionType": instruction.side.value,
+        "exchangeSegment": segment_word(instruction.instrument.segment),
+        "productType": instruction.product.value,
+        "orderType": instruction.order_type.value,
+        "validity": instruction.time_in_force.value,
+        "securityId": instruction.instrument.security_id,
+        "quantity": instruction.quantity,
+        "price": 0 if limit_price_e4 is None else rupees(limit_price_e4),
+    }
+
+
+def instruction_of(row: Row) -> OrderInstruction:
+    """Return what an order, or a row of the order book, tells the venue to do.
+
+    Raises:
+        AnswerMalformed: a field is missing or is not what it should be.
+        RowUnsupported: it is an order of a kind that we have no word for.
+    """
+    try:
+        order_type = OrderType(_text(row, "orderType"))
+        time_in_force = TimeInForce(_text(row, "validity"))
+        side = Side(_text(row, "transactionType"))
+    except ValueError as error:
+        raise RowUnsupported(str(error)) from None
+    return OrderInstruction(
+        instrument=_instrument(row),
+        side=side,
+        quantity=_integer(row, "quantity"),
+        order_type=order_type,
+        limit_price_e4=price_e4_of(row.get("price")) if order_type is OrderType.LIMIT else None,
+        product=product_of(_text(row, "productType")),
+        time_in_force=time_in_force,
+    )
+
+
+# --- Rows in ----------------------------------------------------------------------------------------------------------
+
+
+def venue_order_id_of(document: Any) -> VenueOrderId:
+    """Return the order id of the answer to an order.
+
+    Raises:
+        AnswerMalformed: there is none, or there are several.
+    """
+    rows = rows_of(document)
+    if len(rows) != 1:
+        raise AnswerMalformed(f"received {len(rows)} orders, expected one")
+    order_id = _text(rows[0], "orderId")
+    if order_id == "0":
+        raise AnswerMalformed("received order id 0, expected the venue's id of an order")
+    return VenueOrderId(order_id)
+
+
+def order_of(row: Row) -> VenueOrder:
+    """Return a row of the order book in our words.
+
+    How much is filled decides between acknowledged, partly filled and filled, where the row tells it: a status word may
+    be older than the count beside it. A word that we do not know still proves that the venue has the order.
+
+    Raises:
+        AnswerMalformed: a field that we need is missing or is not what it should be.
+    """
+    word = _text(row, "orderStatus").upper()
+    quantity = _integer(row, "quantity")
+    status = _STATUSES.get(word, OrderStatus.ACKNOWLEDGED)
+    filled = _filled_quantity(row)
+    if status is OrderStatus.FILLED and not filled:
+        filled = quantity  # A row of the older form does not count.
+    if status in {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED, OrderStatus.FILLED} and filled:
+        status = OrderStatus.FILLED if filled >= quantity else OrderStatus.PARTLY_FILLED
+    correlation_id = _optional_text(row, "correlationId")
+    return VenueOrder(
+        venue_order_id=VenueOrderId(_text(row, "orderId")),
+        correlation_id=None if correlation_id is None else CorrelationId(correlation_id),
+        status=status,
+        quantity=quantity,
+        cumulative_quantity=filled,
+        message=_message(row, status, word),
+    )
+
+
+def fill_of(row: Row) -> VenueFill:
+    """Return a row of the trade book in our words.
+
+    Raises:
+        AnswerMalformed: a field that we need is missing or is not what it should be.
+    """
+    order_id = _text(row, "orderId")
+    filled_at_ns = _first_time(row, "exchangeTime", "updateTime", "createTime")
+    if filled_at_ns is None:
+        raise AnswerMalformed(f"received a trade of order {order_id} without a time, expected exchangeTime")
+    return VenueFill(
+        venue_fill_id=VenueFillId(f"{_text(row, 'exchangeSegment')}:{_text(row, 'exchangeTradeId')}:{order_id}"),
+        venue_order_id=VenueOrderId(order_id),
+        quantity=_integer(row, "tradedQuantity"),
+        price_e4=price_e4_of(row.get("tradedPrice")),
+        filled_at_ns=filled_at_ns,
+    )
+
+
+def position_of(row: Row) -> VenuePosition:
+    """Return a row of the positions in our words.
+
+    Raises:
+        AnswerMalformed: a field that we need is missing or is not what it should be.
+        RowUnsupported: it is a position in a product or segment that we have no word for.
+    """
+    return VenuePosition(
+        instrument=_instrument(row),
+        product=product_of(_text(row, "productType")),
+        net_quantity=_integer(row, "netQty"),
+        bought_quantity=_integer(row, "buyQty"),
+        sold_quantity=_integer(row, "sellQty"),
+    )
+
+
+def in_order_of_time(fills: Sequence[VenueFill]) -> list[VenueFill]:
+    """Return *fills* oldest first. Times are whole seconds, so the exchange's running number decides within one."""
+    return sorted(fills, key=lambda fill: (fill.filled_at_ns, _running_number(fill.venue_fill_id)))
+
+
+def _running_number(venue_fill_id: VenueFillId) -> int:
+    number = venue_fill_id.split(":")[1]
+    return int(number) if number.isascii() and number.isdigit() else 0
+
+
+def _instrument(row: Row) -> InstrumentKey:
+    return InstrumentKey(segment_of(_text(row, "exchangeSegment")), _text(row, "securityId"))
+
+
+def _filled_quantity(row: Row) -> int:
+    name = next((name for name in ("filledQty", "filled_qty") if _optional_text(row, name) is not None), None)
+    return 0 if name is None else _integer(row, name)
+
+
+def _message(row: Row, status: OrderStatus, word: str) -> str:
+    if word not in _STATUSES:
+        return f"status {word}"
+    text = _optional_text(row, "omsErrorDescription")
+    # A healthy order is described as "CONFIRMED"; the field is an explanation only where something ended the order.
+    if status not in _EXPLAINED or text is None or text == "CONFIRMED":
+        return ""
+    return text
+
+
+def _optional_text(row: Row, name: str) -> str | None:
+    value = row.get(name)
+    text = "" if value is None else str(value).strip()
+    return None if text in _UNSET else text
+
+
+def _text(row: Row, name: str) -> str:
+    text = _optional_text(row, name)
+    if text is None:
+        raise AnswerMalformed(f"received a row without {name}")
+    return text
+
+
+def _integer(row: Row, name: str) -> int:
+    value = _decimal(row.get(name))
+    if value != value.to_integral_value():
+        raise AnswerMalformed(f"received {name} {value}, expected a whole number")
+    return int(value)
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise AnswerMalformed(f"received {value!r}, expected a number")
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise AnswerMalformed(f"received {value!r}, expected a number") from None
+    if not number.is_finite():
+        raise AnswerMalformed(f"received {value!r}, expected a finite number")
+    return number
+
+
+def _first_time(row: Row, *names: str) -> int | None:
+    for name in names:
+        text = _optional_text(row, name)
+        time_ns = None if text is None else utc_ns_of(text)
+        if time_ns is not None:
+            return time_ns
+    return None

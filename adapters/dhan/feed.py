@@ -1,0 +1,213 @@
+"""The market feed: one websocket, subscribed, watched, connected again, and read as ticks."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from adapters.dhan.codec import segment_word
+from adapters.dhan.packets import DisconnectPacket, FrameMalformed, PacketCode, TradePacket, packets_of
+from adapters.dhan.settings import DhanSettings
+from adapters.dhan.ticks import FeedTick, TickCleaner
+from adapters.dhan.tokens import LoginRefused, LoginUnavailable, Session, Tokens
+from domain.ids import AccountId
+from domain.instrument import Instrument
+
+log = structlog.get_logger(__name__)
+
+OnTicks = Callable[[list[FeedTick]], Awaitable[None]]
+"""Takes the ticks of one frame, in the order of the wire."""
+
+SUBSCRIBE_TICKER = 15
+INSTRUMENTS_PER_MESSAGE = 100
+_TOKEN_REASONS = frozenset({807, 808, 809, 810})
+_TOKEN_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_CROWD_REASON = 805
+_JITTER = 0.25
+
+# The library logs the request line, and with it the token, at debug level.
+_library_log = logging.getLogger("adapters.dhan.feed.websocket")
+_library_log.setLevel(logging.WARNING)
+
+
+class _Dropped(Exception):
+    """The connection ended. `is_refused`: because the venue does not want us just now."""
+
+    def __init__(self, cause: str, *, is_refused: bool = False) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.is_refused = is_refused
+
+
+class DhanFeed:
+    """Ticks of the given instruments for as long as it runs. Use one per client: a sixth connection kills the first."""
+
+    def __init__(
+        self, settings: DhanSettings, tokens: Tokens, account_id: AccountId, instruments: Sequence[Instrument]
+    ) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._account_id = account_id
+        self._instruments = tuple(instruments)
+        self._cleaner = TickCleaner(instruments)
+        self._received = 0
+        self._handled = 0
+        self._frames_malformed = 0
+        self._connections = 0
+        self._is_connected = False
+        self._last_cause = ""
+
+    # --- Looking ---
+
+    @property
+    def packets(self) -> int:
+        """How many ticker packets came since the connection was made, clean or not."""
+        return self._received
+
+    @property
+    def packets_handled(self) -> int:
+        """For how many of them `on_ticks` has returned: what a lock-step driver waits for."""
+        return self._handled
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection stands and its subscriptions were sent."""
+        return self._is_connected
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of the connection and counts, for people and probes."""
+        return {
+            "connected": self._is_connected,
+            "connections": self._connections,
+            "packets": self._received,
+            "packets_handled": self._handled,
+            "dropped": dict(self._cleaner.dropped),
+            "frames_malformed": self._frames_malformed,
+            "last_cause": self._last_cause,
+        }
+
+    # --- Running ---
+
+    async def run(self, on_ticks: OnTicks) -> None:
+        """Hand ticks to *on_ticks* until canceled, connecting again whenever the connection ends."""
+        backoff_s = self._settings.feed_backoff_s
+        while True:
+            connections_before = self._connections
+            try:
+                await self._run_once(on_ticks)
+                dropped = _Dropped("the venue closed the connection")
+            except _Dropped as fault:
+                dropped = fault
+            was_useful = self._connections != connections_before and self._received > 0
+            if was_useful:
+                backoff_s = self._settings.feed_backoff_s
+            if dropped.is_refused:
+                backoff_s = max(backoff_s, self._settings.feed_refused_backoff_s)
+            self._last_cause = dropped.cause
+            log.warning("feed dropped", cause=dropped.cause, again_in_s=backoff_s)
+            # Jitter only spreads reconnects; nothing depends on it being unpredictable.
+            await asyncio.sleep(backoff_s * (1 + _JITTER * random.random()))  # noqa: S311
+            backoff_s = min(backoff_s * 2, self._settings.feed_backoff_max_s)
+
+    async def _run_once(self, on_ticks: OnTicks) -> None:
+        session = await self._session()
+        connection = await self._connect(session)
+        try:
+            # All counts are since the connection was made, as the other side counts too.
+            self._received = self._handled = 0
+            self._connections += 1
+            self._cleaner.begin()
+            await self._subscribe(connection)
+            self._is_connected = True
+            await self._read(connection, session, on_ticks)
+        except ConnectionClosed as closed:
+            raise _Dropped("connection lost") from closed
+        finally:
+            self._is_connected = False
+            await connection.close()
+
+    async def _session(self) -> Session:
+        try:
+            return await self._tokens.session(self._account_id)
+        except (LoginUnavailable, LoginRefused) as fault:
+            raise _Dropped(f"no token: {fault}") from fault
+
+    async def _connect(self, session: Session) -> ClientConnection:
+        query = urlencode({"version": 2, "token": session.token.reveal(), "clientId": session.client_id, "authType": 2})
+        try:
+            return await connect(
+                f"{self._settings.feed_url}?{query}",
+                compression=None,
+                open_timeout=self._settings.connect_timeout_s + self._settings.read_timeout_s,
+                close_timeout=self._settings.connect_timeout_s,
+                proxy=None,
+                logger=_library_log,
+            )
+        except InvalidStatus as refusal:
+            status = refusal.response.status_code
+            if status in _TOKEN_STATUSES:
+                self._tokens.mark_dead(self._account_id, session)
+            # The cause is left behind on purpose: it knows the address, and the address holds the token.
+            raise _Dropped(f"HTTP {status}", is_refused=status == HTTPStatus.TOO_MANY_REQUESTS) from None
+        except (OSError, TimeoutError, WebSocketException) as fault:
+            raise _Dropped(type(fault).__name__) from None
+
+    async def _subscribe(self, connection: ClientConnection) -> None:
+        for start in range(0, len(self._instruments), INSTRUMENTS_PER_MESSAGE):
+            chunk = self._instruments[start : start + INSTRUMENTS_PER_MESSAGE]
+            await connection.send(subscription_message(chunk))
+
+    async def _read(self, connection: ClientConnection, session: Session, on_ticks: OnTicks) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.feed_stale_after_s):
+                    frame = await connection.recv()
+            except TimeoutError:
+                raise _Dropped("nothing came for too long") from None
+            if isinstance(frame, str):
+                continue  # The feed speaks binary only.
+            await self._take(frame, session, on_ticks)
+
+    async def _take(self, frame: bytes, session: Session, on_ticks: OnTicks) -> None:
+        ticks: list[FeedTick] = []
+        goodbye: DisconnectPacket | None = None
+        try:
+            for packet in packets_of(frame):
+                if isinstance(packet, DisconnectPacket):
+                    goodbye = packet
+                elif isinstance(packet, TradePacket):
+                    self._received += packet.code is PacketCode.TICKER
+                    tick = self._cleaner.tick_of(packet)
+                    if tick is not None:
+                        ticks.append(tick)
+        except FrameMalformed as fault:
+            self._frames_malformed += 1
+            log.warning("feed frame malformed", fault=str(fault))
+        if ticks:
+            await on_ticks(ticks)
+        self._handled = self._received
+        if goodbye is not None:
+            if goodbye.reason in _TOKEN_REASONS:
+                self._tokens.mark_dead(self._account_id, session)
+            raise _Dropped(f"the venue disconnected: {goodbye.reason}", is_refused=goodbye.reason == _CROWD_REASON)
+
+
+def subscription_message(instruments: Sequence[Instrument]) -> str:
+    """Return the message that asks for tickers of *instruments*, a hundred at most."""
+    listed = [
+        {
+            "ExchangeSegment": segment_word(instrument.key.segment),
+            "SecurityId": instrument.key.security_id,
+        }
+        for instrument in instruments
+    ]
+    message = {"RequestCode": SUBSCRIBE_TICKER, "InstrumentCount": len(listed), "InstrumentList": listed}
+    return msgspec.json.encode(message).decode()

@@ -1,0 +1,59 @@
+"""Where the venue is and how hard it may be asked: one struct."""
+
+import msgspec
+
+from adapters.dhan.secret import Secret
+
+LIVE_BASE_URL = "https://api.dhan.co/v2"
+LIVE_AUTH_URL = "https://auth.dhan.co"
+LIVE_FEED_URL = "wss://api-feed.dhan.co"
+
+
+class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the Dhan adapter. Times in seconds.
+
+    `base_url` ends with `/v2`; `auth_url` is the host that hands out tokens. `client_id` and `access_token` are for one
+    account whose token was made by hand; where each account logs in by itself they stay unset.
+
+    `requests_per_minute` and `burst_limit` (the most in any one second) are the budget of order writes of one account,
+    `order_reserve` of both are kept for exits and cancels. The venue allows 10 a second and counts by its own clock, so
+    the default leaves room for the difference. Reads have a budget of their own.
+    """
+
+    base_url: str = LIVE_BASE_URL
+    auth_url: str = LIVE_AUTH_URL
+    feed_url: str = LIVE_FEED_URL
+    client_id: str | None = None
+    access_token: Secret | None = None
+
+    burst_limit: int = 9
+    requests_per_minute: int = 250
+    requests_per_hour: int = 1_000
+    requests_per_day: int = 7_000
+    order_reserve: int = 2
+    reads_per_second: int = 20
+    budget_wait_s: float = 1.0
+    rate_limit_pause_s: float = 1.0
+
+    connect_timeout_s: float = 2.0
+    read_timeout_s: float = 5.0
+    call_timeout_s: float = 8.0
+    probe_timeout_s: float = 2.0
+    keepalive_s: float = 3.0
+    """Shorter than any server we know closes an idle connection, so that an order rarely meets a closing one."""
+
+    breaker_failures_max: int = 3
+    breaker_reset_s: float = 5.0
+    exit_pace_s: float = 0.5
+
+    read_attempts: int = 3
+    read_backoff_s: float = 0.1
+    read_backoff_max_s: float = 1.0
+
+    token_renew_before_s: float = 900.0
+    login_pause_s: float = 2.0
+
+    feed_stale_after_s: float | None = 90.0
+    feed_backoff_s: float = 1.0
+    feed_backoff_max_s: float = 300.0
+    feed_refused_backoff_s: float = 60.0

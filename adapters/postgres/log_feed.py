@@ -1,0 +1,64 @@
+"""The log as it grows: a notification wakes the reader, and a poll stands behind it, because a notification is a hint."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+
+from adapters.postgres.database import MicrosecondsLoader
+from adapters.postgres.reading import READ_ALL, contiguous
+from domain.envelope import RecordedEvent
+
+PAGE = 1_000
+POLL_S = 0.1
+_CONNECT_TIMEOUT_S = 3
+_PAUSE_MIN_S = 0.05
+_PAUSE_MAX_S = 2.0
+_LISTEN = "LISTEN khata_log"
+
+
+class PostgresFeed:
+    """Implements `EventFeed` of commands and projections, for any role that may read the log."""
+
+    def __init__(self, conninfo: str, *, poll_s: float = POLL_S) -> None:
+        self._conninfo = conninfo
+        self._poll_s = poll_s
+
+    async def follow(self, *, after_sequence: int) -> AsyncGenerator[list[RecordedEvent], None]:
+        """Yield events in batches of at most 1,000 as they are recorded, starting after *after_sequence*.
+
+        A lost server is waited for as long as it takes.
+
+        Raises:
+            adapters.postgres.reading.LogHole: the log lacks a sequence.
+        """
+        pause_s = _PAUSE_MIN_S
+        while True:
+            try:
+                async with await self._connect() as connection:
+                    await connection.execute(_LISTEN)
+                    pause_s = _PAUSE_MIN_S
+                    while True:
+                        cursor = await connection.cursor(binary=True).execute(READ_ALL, (after_sequence, PAGE))
+                        events = contiguous(await cursor.fetchall(), after_sequence=after_sequence)
+                        if events:
+                            yield events
+                            after_sequence = events[-1].sequence
+                        if len(events) < PAGE:
+                            await self._wait(connection)
+            except psycopg.OperationalError:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+
+    async def _connect(self) -> AsyncConnection[Any]:
+        connection: AsyncConnection[Any] = await AsyncConnection.connect(
+            self._conninfo, autocommit=True, prepare_threshold=0, connect_timeout=_CONNECT_TIMEOUT_S
+        )
+        connection.adapters.register_loader("timestamptz", MicrosecondsLoader)
+        return connection
+
+    async def _wait(self, connection: AsyncConnection[Any]) -> None:
+        async for _ in connection.notifies(timeout=self._poll_s, stop_after=1):
+            pass

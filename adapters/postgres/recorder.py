@@ -1,0 +1,246 @@
+"""The log as the `eventsourcing` library sees it: a synchronous facade before the async store.
+
+The library has no async of its own. The store lives on an event loop in a thread of its own, and the library's threads
+hand it their work and wait. So they share its group commit: many threads, one statement.
+
+All applications share one log and one sequence: notification ids are our sequences. An application sees the events of
+all others, as it would see its own of another release. Originators that are strings are stream ids as they stand; those
+that are UUIDs are streams named `uuid-<uuid>`.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    ApplicationRecorder,
+    DataError,
+    IntegrityError,
+    Notification,
+    NotSupportedError,
+    OperationalError,
+    StoredEvent,
+    Subscription,
+)
+
+from adapters.postgres.arrays import BytesArray, Int8Array, TextArray
+from adapters.postgres.entries import Part, new_entry
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.log_feed import PostgresFeed
+from commands.ports import AppendOutcomeUnknown, EventTooLarge, NewEvent, StoreUnavailable, VersionConflict
+from domain.envelope import RecordedEvent
+
+_UUID_PREFIX = "uuid-"
+_METADATA = b'{"source":"eventsourcing"}'
+_NO_LIMIT = 2**31 - 1
+_ANY_VERSION = 2**62
+
+_SELECT_EVENTS = """
+    -- Read a range of a stream, oldest first.
+    SELECT version, name, payload FROM log.events
+    WHERE stream_id = %s AND version > %s AND version <= %s
+    ORDER BY version
+    LIMIT %s
+"""
+_SELECT_EVENTS_NEWEST_FIRST = """
+    -- Read a range of a stream, newest first.
+    SELECT version, name, payload FROM log.events
+    WHERE stream_id = %s AND version > %s AND version <= %s
+    ORDER BY version DESC
+    LIMIT %s
+"""
+_SELECT_NOTIFICATIONS = """
+    -- Read a range of the log.
+    SELECT sequence, stream_id, version, name, payload FROM log.events
+    WHERE sequence >= %s AND sequence <= %s
+    ORDER BY sequence
+    LIMIT %s
+"""
+_SELECT_NOTIFICATIONS_BY_NAME = """
+    -- Read the events of some names in a range of the log.
+    SELECT sequence, stream_id, version, name, payload FROM log.events
+    WHERE sequence >= %s AND sequence <= %s AND name = ANY(%s)
+    ORDER BY sequence
+    LIMIT %s
+"""
+_INSERT_SNAPSHOTS = """
+    -- Keep snapshots.
+    INSERT INTO ops.library_snapshots (originator_id, version, topic, state)
+    SELECT originator_id, version, topic, state
+    FROM unnest(%b, %b, %b, %b) AS added (originator_id, version, topic, state)
+"""
+_SELECT_SNAPSHOTS = """
+    -- Read a range of an originator's snapshots, oldest first.
+    SELECT version, topic, state FROM ops.library_snapshots
+    WHERE originator_id = %s AND version > %s AND version <= %s
+    ORDER BY version
+    LIMIT %s
+"""
+_SELECT_SNAPSHOTS_NEWEST_FIRST = """
+    -- Read a range of an originator's snapshots, newest first.
+    SELECT version, topic, state FROM ops.library_snapshots
+    WHERE originator_id = %s AND version > %s AND version <= %s
+    ORDER BY version DESC
+    LIMIT %s
+"""
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="khata log", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Start *work* there."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run *work* there and return what it returns."""
+        return self.submit(work).result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+
+class SharedStore:
+    """One store with its loop, for all recorders of an application."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.feed = PostgresFeed(conninfo)
+        self._thread = LoopThread()
+        try:
+            self.store = self._thread.run(self._open(conninfo))
+        except BaseException:
+            self._thread.close()
+            raise
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Start *work* on the store's loop."""
+        return self._thread.submit(work)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run *work* on the store's loop; faults come out as the library's.
+
+        Raises:
+            eventsourcing.persistence.IntegrityError, OperationalError, DataError
+        """
+        try:
+            return self._thread.run(work)
+        except (VersionConflict, psycopg.IntegrityError) as error:
+            raise IntegrityError(str(error)) from error
+        except (StoreUnavailable, AppendOutcomeUnknown) as error:
+            raise OperationalError(str(error)) from error
+        except (EventTooLarge, ValueError) as error:
+            raise DataError(str(error)) from error
+
+    def fetch(self, statement: Any, parameters: Sequence[Any]) -> list[Any]:
+        """Return the rows of a statement; raises as `run` does."""
+        return self.run(self.store.database.fetch(statement, parameters))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._thread.run(self.store.close())
+        self._thread.close()
+
+    @staticmethod
+    async def _open(conninfo: str) -> PostgresEventStore:
+        store = PostgresEventStore(conninfo)
+        await store.start()
+        return store
+
+
+class PostgresApplicationRecorder(ApplicationRecorder):
+    """Implements the library's `ApplicationRecorder` on the log."""
+
+    def __init__(self, shared: SharedStore) -> None:
+        self._shared = shared
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Append events, all or none, and return their notification ids."""
+        if kwargs.get("tracking") is not None:
+            raise NotSupportedError("this recorder keeps no tracking with events")
+        if not stored_events:
+            return []
+        appended = self._shared.run(self._append(stored_events))
+        return range(appended.first_sequence, appended.last_sequence + 1)
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Return an originator's events with versions in the range."""
+        statement = _SELECT_EVENTS_NEWEST_FIRST if desc else _SELECT_EVENTS
+        return _select(self._shared, statement, originator_id, gt=gt, lte=lte, limit=limit)
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Return the events with sequences in the range, of the topics if any are named."""
+        first = 0 if start is None else start if inclusive_of_start else start + 1
+        last = _ANY_VERSION if stop is None else stop
+        if topics:
+            rows = self._shared.fetch(
+                _SELECT_NOTIFICATIONS_BY_NAME, (first, last, TextArray.of(list(topics)), limit)
+            )
+        else:
+            rows = self._shared.fetch(_SELECT_NOTIFICATIONS, (first, last, limit))
+        return [
+            Notification(
+                id=sequence,
+                originator_id=originator_of(stream_id),
+                originator_version=version,
+                topic=name,
+                state=payload,
+            )
+            for sequence, stream_id, version, name, payload in rows
+        ]
+
+    def max_notification_id(self) -> int | None:
+        """Return the end of the log, None where it is empty."""
+        return self._shared.run(self._shared.store.head()).sequence or None
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
+        """Return an endless iterator over the events after *gt*."""
+        return LogSubscription(recorder=self, shared=self._shared, gt=gt, topics=topics)
+
+    async def _append(self, stored_events: Sequence[StoredEvent]) -> Any:
+        entry = new_entry(
+            command_id=f"lib_{uuid4().hex}",
+            metadata=_METADATA,
+            parts=tuple(
+                Part(
+                    stream_id=stream_id_of(originator_id),
+                    first_version=version - place,
+                    events=tuple(NewEvent(name=event.topic, payload=event.state) for _, event in run),
+                )
+                for (originator_id, version, place), run in _runs(stored_events)
+            ),
+        )
+        return await self._shared.store.append_entry(entry)

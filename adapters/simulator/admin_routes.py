@@ -1,0 +1,167 @@
+"""Paths that are no part of the broker: step the tape, order faults, look into the books."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from adapters.simulator.broker_routes import answer
+from adapters.simulator.desk import Desk
+from adapters.simulator.faults import Fault, FaultKind
+from adapters.simulator.rows import books_of
+from domain.instrument import InstrumentKey, Segment
+
+SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - a header's name, no secret
+_SECONDS_A_STEP_MAX = 22_500
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class AdminRefusal(Exception):
+    """A request to `/admin` that makes no sense: the caller sees the status and the reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class _StepRequest(msgspec.Struct, forbid_unknown_fields=True):
+    seconds: int = 1
+
+
+def admin_routes(desk: Desk) -> list[BaseRoute]:
+    """Return the routes under `/admin`."""
+    admin = _Admin(desk)
+    return [
+        Route("/admin/session", admin.guarded(admin.session), methods=["GET"]),
+        Route("/admin/step", admin.guarded(admin.step), methods=["POST"]),
+        Route("/admin/faults", admin.guarded(admin.order_fault), methods=["POST"]),
+        Route("/admin/faults", admin.guarded(admin.clear_faults), methods=["DELETE"]),
+        Route("/admin/books", admin.guarded(admin.books), methods=["GET"]),
+        Route("/admin/tape", admin.guarded(admin.tape), methods=["GET"]),
+    ]
+
+
+class _Admin:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._simulator = desk.simulator
+
+    def guarded(self, handler: Handler) -> Handler:
+        """Let in whoever knows the secret, and answer refusals."""
+
+        async def guarded(request: Request) -> Response:
+            given = request.headers.get(SECRET_HEADER, "")
+            if not hmac.compare_digest(given.encode(), self._desk.config.secret.hex().encode()):
+                return answer({"error": f"expected the simulator's secret in the header {SECRET_HEADER}"}, 403)
+            try:
+                return await handler(request)
+            except AdminRefusal as refusal:
+                return answer({"error": refusal.reason}, refusal.status)
+
+        return guarded
+
+    async def session(self, _: Request) -> Response:
+        tape = self._desk.config.tape
+        names = [{"segment": key.segment.value, "security_id": key.security_id} for key in tape.instruments]
+        return answer(
+            {
+                **self._progress(),
+                "lock_step": self._desk.config.lock_step,
+                "is_open": self._simulator.is_open,
+                "start_ns": tape.start_ns,
+                "seconds": tape.seconds,
+                "instruments": names,
+                "feeds": self._desk.feed.packets,
+                "faults_waiting": self._desk.faults.waiting,
+            }
+        )
+
+    async def step(self, request: Request) -> Response:
+        if not self._desk.config.lock_step:
+            raise AdminRefusal(409, "this simulator plays by itself, in real time")
+        body = await request.body()
+        seconds = _decoded(body or b"{}", _StepRequest).seconds
+        if not 1 <= seconds <= _SECONDS_A_STEP_MAX:
+            raise AdminRefusal(422, f"received {seconds} seconds, expected 1 to {_SECONDS_A_STEP_MAX}")
+        async with self._desk.stepping:
+            for _ in range(seconds):
+                if not self._desk.play_second():
+                    break
+            await self._desk.feed.drained()
+        return answer(self._progress())
+
+    async def order_fault(self, request: Request) -> Response:
+        fault = _decoded(await request.body(), Fault)
+        if fault.kind is FaultKind.REVOKE_TOKEN:
+            if fault.client_id is None:
+                raise AdminRefusal(422, "expected the client_id whose token is to die")
+            self._desk.tokens.revoke(fault.client_id)
+        elif fault.kind is FaultKind.CUT_FEED:
+            self._desk.feed.cut()
+        elif fault.kind is FaultKind.REFUSE_CONNECTION:
+            if self._desk.pause_listening is None:
+                raise AdminRefusal(409, "no server of ours listens here")
+            self._desk.pause_listening(fault.delay_ms / 1000)
+        else:
+            try:
+                self._desk.faults.order(fault)
+            except ValueError as error:
+                raise AdminRefusal(422, str(error)) from None
+        return answer({"waiting": self._desk.faults.waiting})
+
+    async def clear_faults(self, _: Request) -> Response:
+        self._desk.faults.clear()
+        return answer({"waiting": 0})
+
+    async def books(self, _: Request) -> Response:
+        accounts = self._simulator.accounts.values()
+        clients = {
+            account.client_id: {
+                **books_of(account),
+                "available_paise": self._simulator.available_paise(account),
+            }
+            for account in accounts
+        }
+        return answer({**self._progress(), "clients": clients})
+
+    async def tape(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            key = InstrumentKey(Segment(query.get("segment", "NSE_EQ")), query["security_id"])
+            first = int(query.get("from_step", "1"))
+            last = int(query.get("to_step", str(self._simulator.step)))
+        except (KeyError, ValueError):
+            raise AdminRefusal(422, "expected security_id and whole numbers for from_step and to_step") from None
+        found = self._simulator.prints(key, first_step=first, last_step=last)
+        return answer(
+            {
+                "low_e4": found.low_e4 if found else None,
+                "high_e4": found.high_e4 if found else None,
+                "steps_with_prints": found.steps if found else 0,
+            }
+        )
+
+    def _progress(self) -> dict[str, Any]:
+        return {
+            "step": self._simulator.step,
+            "market_time_ns": self._simulator.market_time_ns,
+            "packets": self._desk.feed.packets_sent,
+            "fills": self._simulator.executions,
+            "done": self._simulator.done,
+        }
+
+
+_Body = Any
+
+
+def _decoded(body: bytes, shape: type) -> _Body:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.DecodeError as error:
+        raise AdminRefusal(422, str(error)) from None

@@ -1,0 +1,176 @@
+"""The simulator's own books: every client's orders, executions and positions, and what they leave of the money.
+
+Margin is simple and on the careful side: for each instrument and product, the largest position that holdings and
+open orders could lead to, at its price, divided by the leverage (5 for INTRADAY, 1 else). What a client has is the
+opening balance and what closed quantities earned.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.instrument import Instrument, InstrumentKey
+from domain.money import E4_PER_PAISA
+from domain.order import OrderType, Side, TimeInForce
+
+
+class Status(StrEnum):
+    """An order's status in the broker's words."""
+
+    TRANSIT = "TRANSIT"
+    PENDING = "PENDING"
+    PART_TRADED = "PART_TRADED"
+    TRADED = "TRADED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+
+OPEN = frozenset({Status.TRANSIT, Status.PENDING, Status.PART_TRADED})
+
+
+@dataclass(slots=True, kw_only=True)
+class BookedOrder:
+    """One order and its state. `limit_price_e4` is 0 for a MARKET order that has no limit yet.
+
+    `accepted_step` and `created_ns` are the tape's place and time when it was accepted, `reached_ns` when it reached
+    the exchange (None: it never did).
+    """
+
+    order_id: str
+    client_id: str
+    correlation_id: str
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    product: str
+    time_in_force: TimeInForce
+    quantity: int
+    limit_price_e4: int
+    accepted_step: int
+    created_ns: int
+    updated_ns: int
+    status: Status = Status.TRANSIT
+    reached_ns: int | None = None
+    exchange_order_id: str = "0"
+    description: str = ""
+    filled_quantity: int = 0
+    filled_value_e4: int = 0
+    first_execution_max: int | None = None
+    reject_message: str | None = None
+
+    @property
+    def leaves_quantity(self) -> int:
+        """What it may still execute."""
+        return self.quantity - self.filled_quantity if self.status in OPEN else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedExecution:
+    """One execution. `step` is the tape's place when it happened."""
+
+    trade_id: str
+    order: BookedOrder
+    quantity: int
+    price_e4: int
+    time_ns: int
+    step: int
+
+
+@dataclass(slots=True)
+class Holding:
+    """What one client bought and sold of an instrument under one product. Values in quantity x 1/10,000 rupee."""
+
+    instrument: Instrument
+    product: str
+    bought_quantity: int = 0
+    bought_value_e4: int = 0
+    sold_quantity: int = 0
+    sold_value_e4: int = 0
+
+    @property
+    def net_quantity(self) -> int:
+        """Bought less sold."""
+        return self.bought_quantity - self.sold_quantity
+
+    @property
+    def realised_e4(self) -> int:
+        """What the closed quantity earned, at day averages as the broker reckons."""
+        closed = min(self.bought_quantity, self.sold_quantity)
+        if closed == 0:
+            return 0
+        return self.sold_value_e4 * closed // self.sold_quantity - self.bought_value_e4 * closed // self.bought_quantity
+
+
+@dataclass(slots=True)
+class Account:
+    """One client's books."""
+
+    client_id: str
+    opening_balance_paise: int
+    orders: dict[str, BookedOrder] = field(default_factory=dict)
+    executions: list[BookedExecution] = field(default_factory=list)
+    holdings: dict[tuple[InstrumentKey, str], Holding] = field(default_factory=dict)
+    open_orders: dict[str, BookedOrder] = field(default_factory=dict)
+
+    def by_correlation_id(self, correlation_id: str) -> BookedOrder | None:
+        """Return the newest order with this correlation id."""
+        return next((order for order in reversed(self.orders.values()) if order.correlation_id == correlation_id), None)
+
+    def add(self, order: BookedOrder) -> None:
+        """Enter a new order."""
+        self.orders[order.order_id] = order
+        self.open_orders[order.order_id] = order
+
+    def close(self, order: BookedOrder, status: Status) -> None:
+        """Set an order's final status."""
+        order.status = status
+        self.open_orders.pop(order.order_id, None)
+
+    def execute(self, execution: BookedExecution) -> None:
+        """Enter an execution into order and holding."""
+        order = execution.order
+        self.executions.append(execution)
+        order.filled_quantity += execution.quantity
+        order.filled_value_e4 += execution.quantity * execution.price_e4
+        key = (order.instrument.key, order.product)
+        holding = self.holdings.setdefault(key, Holding(order.instrument, order.product))
+        value_e4 = execution.quantity * execution.price_e4
+        if order.side is Side.BUY:
+            holding.bought_quantity += execution.quantity
+            holding.bought_value_e4 += value_e4
+        else:
+            holding.sold_quantity += execution.quantity
+            holding.sold_value_e4 += value_e4
+        if order.filled_quantity == order.quantity:
+            self.close(order, Status.TRADED)
+        else:
+            order.status = Status.PART_TRADED
+
+    def available_paise(self, prices_e4: "Prices", *, leverage: int, without: BookedOrder | None = None) -> int:
+        """Return what new orders may use; *without* leaves one open order out of the reckoning."""
+        realised_e4 = sum(holding.realised_e4 for holding in self.holdings.values())
+        margin_e4 = sum(
+            quantity * price_e4 // (leverage if product == "INTRADAY" else 1)
+            for product, quantity, price_e4 in self._exposures(prices_e4, without)
+        )
+        return self.opening_balance_paise + (realised_e4 - margin_e4) // E4_PER_PAISA
+
+    def _exposures(self, prices_e4: "Prices", without: BookedOrder | None) -> Iterator[tuple[str, int, int]]:
+        """Yield product, largest possible |net| and price of each instrument and product in play."""
+        working: dict[tuple[InstrumentKey, str], list[BookedOrder]] = {}
+        for order in self.open_orders.values():
+            if order is not without:
+                working.setdefault((order.instrument.key, order.product), []).append(order)
+        for key in self.holdings.keys() | working.keys():
+            held = self.holdings.get(key)
+            net = held.net_quantity if held else 0
+            orders = working.get(key, [])
+            buys = sum(order.leaves_quantity for order in orders if order.side is Side.BUY)
+            sells = sum(order.leaves_quantity for order in orders if order.side is Side.SELL)
+            asked = max((order.limit_price_e4 for order in orders), default=0)
+            yield key[1], max(abs(net + buys), abs(net - sells)), prices_e4.get(key[0], 0) or asked
+
+
+Prices = dict[InstrumentKey, int]
+"""Last prices by instrument."""

@@ -1,0 +1,271 @@
+"""The broker's paths: log in, orders, trades, positions, money, quotes, feed."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from adapters.simulator.books import BookedOrder, Status
+from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, pin_of
+from adapters.simulator.connection import end_without_answer, wait_or_disconnect
+from adapters.simulator.desk import Desk
+from adapters.simulator.faults import Fault, FaultKind, FaultTarget
+from adapters.simulator.intake import read_order
+from adapters.simulator.limits import Family
+from adapters.simulator.refusals import (
+    INCORRECT_REQUEST,
+    Refusal,
+    bad_input,
+    data_refusal,
+    order_error,
+    trading_refusal,
+)
+from adapters.simulator.rows import (
+    execution_row,
+    funds_row,
+    order_row,
+    position_row,
+    profile_row,
+    rupees,
+    segment_of,
+    token_row,
+)
+from domain.instrument import InstrumentKey, Segment
+
+_CLIENT_ID = re.compile(rf"\d{{{CLIENT_ID_LENGTH}}}")
+_INSTRUMENTS_A_QUOTE_MAX = 1_000
+_BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+_UNAVAILABLE = b"<html><head><title>503 Service Unavailable</title></head><body>503 Service Unavailable</body></html>"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """Return *value* as a JSON response."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def broker_routes(desk: Desk) -> list[BaseRoute]:
+    """Return the routes of everything the broker offers."""
+    broker = _Broker(desk)
+    reads: dict[str, Callable[[Request, str], Any]] = {
+        "/v2/profile": broker.profile,
+        "/v2/orders": broker.orders,
+        "/v2/orders/external/{correlation_id}": broker.order_by_correlation_id,
+        "/v2/orders/{order_id}": broker.order,
+        "/v2/trades": broker.executions,
+        "/v2/trades/": broker.executions,
+        "/v2/trades/{order_id}": broker.executions_of_order,
+        "/v2/positions": broker.positions,
+        "/v2/holdings": broker.holdings,
+        "/v2/fundlimit": broker.funds,
+    }
+    return [
+        Route("/app/generateAccessToken", _guarded(broker.log_in), methods=["POST"]),
+        Route("/v2/orders", _guarded(broker.place), methods=["POST"]),
+        Route("/v2/orders/{order_id}", _guarded(broker.cancel), methods=["DELETE"]),
+        Route("/v2/marketfeed/ltp", _guarded(broker.last_prices), methods=["POST"]),
+        *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
+        WebSocketRoute("/feed", broker.feed),
+        WebSocketRoute("/", broker.feed),
+    ]
+
+
+def _guarded(handler: Handler) -> Handler:
+    """Answer refusals in their own shape."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            return answer(refusal.body, refusal.status)
+
+    return guarded
+
+
+class _Broker:
+    """The handlers. Each read gets the client's id and returns what to answer as JSON."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._simulator = desk.simulator
+
+    # --- Log in
+
+    async def log_in(self, request: Request) -> Response:
+        query = request.query_params
+        client_id, pin, totp = (query.get(name, "") for name in ("dhanClientId", "pin", "totp"))
+        if not _CLIENT_ID.fullmatch(client_id) or not pin or not totp:
+            raise bad_input()
+        if pin != pin_of(client_id, secret=self._desk.config.secret):
+            raise order_error("Invalid Pin")
+        if totp != TOTP_ACCEPTED:
+            raise order_error("Invalid TOTP")
+        token, ends_s = self._desk.tokens.issue(client_id, now_ns=time.time_ns())
+        self._simulator.account_of(client_id)
+        return answer(token_row(client_id, token, ends_s))
+
+    # --- Orders
+
+    async def place(self, request: Request) -> Response:
+        client_id = self._desk.authenticate(request, Family.ORDERS)
+        body = await _json_of(request)
+        fault = self._desk.faults.take(FaultTarget.PLACE, client_id=client_id, body=body)
+        early = await self._fault_before(fault, request)
+        if early is not None:
+            return early
+        order = self._accept(client_id, body, fault)
+        row = {"orderId": order.order_id, "orderStatus": Status.TRANSIT.value}
+        self._desk.let_arrive(order)
+        return await self._fault_after(fault, request) or answer(row)
+
+    async def cancel(self, request: Request) -> Response:
+        client_id = self._desk.authenticate(request, Family.ORDERS)
+        fault = self._desk.faults.take(FaultTarget.CANCEL, client_id=client_id)
+        early = await self._fault_before(fault, request)
+        if early is not None:
+            return early
+        order = self._simulator.cancel(client_id, request.path_params["order_id"])
+        late = await self._fault_after(fault, request)
+        return late or answer({"orderId": order.order_id, "orderStatus": order.status.value})
+
+    def reading(self, read: Callable[[Request, str], Any]) -> Handler:
+        """Return the handler around one of the reads."""
+
+        async def handler(request: Request) -> Response:
+            client_id = self._desk.authenticate(request, Family.READS)
+            fault = self._desk.faults.take(FaultTarget.READ, client_id=client_id)
+            early = await self._fault_before(fault, request)
+            if early is not None:
+                return early
+            found = answer(read(request, client_id))
+            return await self._fault_after(fault, request) or found
+
+        return handler
+
+    def orders(self, _: Request, client_id: str) -> Any:
+        return [order_row(order) for order in self._simulator.account_of(client_id).orders.values()]
+
+    def order(self, request: Request, client_id: str) -> Any:
+        order = self._simulator.account_of(client_id).orders.get(request.path_params["order_id"])
+        return [order_row(order)] if order is not None else []
+
+    def order_by_correlation_id(self, request: Request, client_id: str) -> Any:
+        order = self._simulator.account_of(client_id).by_correlation_id(request.path_params["correlation_id"])
+        if order is None or order.status is Status.TRANSIT:
+            raise order_error(INCORRECT_REQUEST, status=404)
+        return order_row(order)
+
+    # --- Trades, positions, money
+
+    def executions(self, _: Request, client_id: str) -> Any:
+        return [execution_row(execution) for execution in self._simulator.account_of(client_id).executions]
+
+    def executions_of_order(self, request: Request, client_id: str) -> Any:
+        order_id = request.path_params["order_id"]
+        executions = self._simulator.account_of(client_id).executions
+        return [execution_row(execution) for execution in executions if execution.order.order_id == order_id]
+
+    def positions(self, _: Request, client_id: str) -> Any:
+        prices = self._simulator.last_prices_e4
+        holdings = self._simulator.account_of(client_id).holdings.values()
+        return [position_row(client_id, held, prices.get(held.instrument.key, 0)) for held in holdings]
+
+    def holdings(self, _: Request, __: str) -> Any:
+        # What is bought today is a position; a simulator's client comes without shares from earlier days.
+        raise trading_refusal(500, "DH-1111", "HOLDING_ERROR", "No holdings available")
+
+    def funds(self, _: Request, client_id: str) -> Any:
+        account = self._simulator.account_of(client_id)
+        return funds_row(account, self._simulator.available_paise(account))
+
+    def profile(self, request: Request, client_id: str) -> Any:
+        return profile_row(client_id, self._desk.tokens.ends_s(request.headers["access-token"]))
+
+    # --- Market data
+
+    async def last_prices(self, request: Request) -> Response:
+        self._desk.authenticate(request, Family.QUOTES)
+        body = await _json_of(request)
+        if not isinstance(body, dict):
+            raise data_refusal(400, 814, "Invalid Request")
+        asked = {word: ids for word, ids in body.items() if word != "dhanClientId"}
+        if sum(len(ids) for ids in asked.values() if isinstance(ids, list)) > _INSTRUMENTS_A_QUOTE_MAX:
+            raise data_refusal(400, 804, "Requested number of instruments exceeds limit")
+        data: dict[str, Any] = {}
+        for word, ids in asked.items():
+            segment = segment_of(word)
+            if segment is None or not isinstance(ids, list):
+                raise data_refusal(400, 813, "Invalid SecurityId")
+            data[word] = self._prices_in(segment, ids)
+        return answer({"data": data, "status": "success"})
+
+    async def feed(self, websocket: WebSocket) -> None:
+        query = websocket.query_params
+        try:
+            client_id = self._desk.tokens.client_of(query.get("token", ""), now_ns=time.time_ns())
+        except TokenDead:
+            client_id = None
+        await self._desk.feed.serve(websocket, client_id if client_id == query.get("clientId") else None)
+
+    # --- Parts
+
+    def _accept(self, client_id: str, body: Any, fault: Fault | None) -> BookedOrder:
+        request = read_order(
+            body,
+            client_id=client_id,
+            instruments=self._desk.config.instruments,
+            market_time_ns=self._simulator.market_time_ns,
+        )
+        if not self._desk.config.duplicate_correlation_ids_allowed:
+            known = self._simulator.account_of(client_id).by_correlation_id(request.correlation_id)
+            if known is not None:
+                raise order_error("Duplicate correlationId")
+        return self._simulator.accept(
+            client_id,
+            request,
+            first_execution_max=fault.quantity if fault and fault.kind is FaultKind.PARTIAL else None,
+            reject_message=fault.message if fault and fault.kind is FaultKind.REJECT else None,
+        )
+
+    async def _fault_before(self, fault: Fault | None, request: Request) -> Response | None:
+        """Return the answer of a fault that strikes before anything is done."""
+        if fault is None:
+            return None
+        if fault.kind is FaultKind.LOSE_ANSWER_BEFORE_ACCEPTANCE:
+            return await end_without_answer(request)
+        if fault.kind is FaultKind.UNAVAILABLE:
+            return Response(_UNAVAILABLE, 503, media_type="text/html")
+        if fault.kind is FaultKind.REFUSE:
+            raise trading_refusal(fault.status, fault.code, "Order_Error", fault.message)
+        return None
+
+    async def _fault_after(self, fault: Fault | None, request: Request) -> Response | None:
+        """Return the answer of a fault that strikes when all is done, None for the true answer."""
+        if fault is None:
+            return None
+        if fault.kind is FaultKind.LOSE_ANSWER_AFTER_ACCEPTANCE:
+            return await end_without_answer(request)
+        if fault.kind is FaultKind.BAD_GATEWAY_AFTER_ACCEPTANCE:
+            return Response(_BAD_GATEWAY, 502, media_type="text/html")
+        if fault.kind is FaultKind.DELAY:
+            await wait_or_disconnect(request, fault.delay_ms / 1000)
+        return None
+
+    def _prices_in(self, segment: Segment, ids: list[Any]) -> dict[str, Any]:
+        prices = self._simulator.last_prices_e4
+        keys = (InstrumentKey(segment, str(security_id)) for security_id in ids)
+        return {key.security_id: {"last_price": rupees(prices[key])} for key in keys if key in prices}
+
+
+async def _json_of(request: Request) -> Any:
+    try:
+        return msgspec.json.decode(await request.body())
+    except msgspec.DecodeError:
+        raise bad_input() from None

@@ -1,0 +1,46 @@
+"""What a simulator is told at its start."""
+
+from dataclasses import dataclass
+
+from adapters.simulator.tape import Tape
+from commands.ports import Instruments
+
+RUPEES_10_LAKH_PAISE = 10_00_000_00
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorConfig:
+    """Everything the simulator depends on; nothing is read from anywhere else.
+
+    `secret` derives the clients' PINs, signs their tokens and, as hex, opens `/admin`. `lock_step`: market time moves
+    by `POST /admin/step` alone; else one tape second a second. `transit_ms` is how long an accepted order stays in
+    TRANSIT (None: 0 in lock-step, 20 else). `rate_limited`: the broker's rate limits hold, times `rate_scale` (None:
+    not in lock-step). `dead_token_is_order_error`: a dead token is answered as 400 DH-906 instead of 401 DH-901 (both
+    were seen). `first_number` is where order and trade numbers begin: a simulator that starts again must not give an
+    old number to a new order (None: 1 in lock-step, else derived from the time of day).
+    """
+
+    secret: bytes
+    tape: Tape
+    instruments: Instruments
+    lock_step: bool
+    opening_balance_paise: int = RUPEES_10_LAKH_PAISE
+    intraday_leverage: int = 5
+    participation_bp: int = 2_500
+    protection_bp: int = 100
+    transit_ms: int | None = None
+    rate_limited: bool | None = None
+    rate_scale: float = 1.0
+    duplicate_correlation_ids_allowed: bool = True
+    dead_token_is_order_error: bool = False
+    first_number: int | None = None
+
+    @property
+    def transit_s(self) -> float:
+        """How long an accepted order stays in TRANSIT, in seconds."""
+        return (self.transit_ms if self.transit_ms is not None else 0 if self.lock_step else 20) / 1000
+
+    @property
+    def limits_rates(self) -> bool:
+        """Whether the broker's rate limits hold."""
+        return self.rate_limited if self.rate_limited is not None else not self.lock_step

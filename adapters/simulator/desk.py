@@ -1,0 +1,108 @@
+"""What the paths share: the simulator and everything around it that one running server has."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from adapters.simulator.books import BookedOrder
+from adapters.simulator.clients import TokenDead, Tokens
+from adapters.simulator.config import SimulatorConfig
+from adapters.simulator.faults import FaultDesk
+from adapters.simulator.feed import Feed
+from adapters.simulator.limits import Family, RateLimits
+from adapters.simulator.refusals import (
+    TOKEN_DEAD,
+    TOO_MANY_QUOTES,
+    TOO_MANY_REQUESTS,
+    Refusal,
+    authentication_error,
+    data_refusal,
+    order_error,
+    trading_refusal,
+)
+from adapters.simulator.simulator import Simulator
+from domain.market import NS_PER_S
+
+_NUMBERS_A_SECOND = 100
+_DAY_S = 86_400
+
+
+@dataclass(slots=True)
+class Desk:
+    """One running simulator. `pause_listening` closes the door for some seconds, where a server listens at all."""
+
+    config: SimulatorConfig
+    simulator: Simulator
+    feed: Feed
+    tokens: Tokens
+    faults: FaultDesk = field(default_factory=FaultDesk)
+    limits: RateLimits | None = None
+    pause_listening: Callable[[float], None] | None = None
+    stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def authenticate(self, request: Request, family: Family) -> str:
+        """Return whose request this is.
+
+        Raises:
+            adapters.simulator.refusals.Refusal: the token is dead, or there were too many requests.
+        """
+        is_data = family is Family.QUOTES
+        try:
+            client_id = self.tokens.client_of(request.headers.get("access-token", ""), now_ns=time.time_ns())
+        except TokenDead:
+            raise self._token_refusal(is_data=is_data) from None
+        if is_data and request.headers.get("client-id") != client_id:
+            raise data_refusal(401, 810, "Client ID is invalid")
+        if self.limits is not None and not self.limits.take(client_id, family, now_ns=time.monotonic_ns()):
+            if is_data:
+                raise data_refusal(429, 805, TOO_MANY_QUOTES)
+            raise trading_refusal(429, "DH-904", "Rate_Limit", TOO_MANY_REQUESTS)
+        return client_id
+
+    def let_arrive(self, order: BookedOrder) -> None:
+        """Let an accepted order out of TRANSIT after the configured delay."""
+        if self.config.transit_s <= 0:
+            self.simulator.arrive(order)
+        else:
+            asyncio.get_running_loop().call_later(self.config.transit_s, self.simulator.arrive, order)
+
+    def play_second(self) -> bool:
+        """Play one second of the tape to everybody and tell whether there was one."""
+        second = self.simulator.advance()
+        if second is None:
+            return False
+        self.feed.publish(second.ticks)
+        return True
+
+    async def play_in_real_time(self) -> None:
+        """Play one tape second a second until the tape ends; catch up after a stall."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while self.play_second():
+            due += 1
+            await asyncio.sleep(max(due - loop.time(), 0))
+
+    def _token_refusal(self, *, is_data: bool) -> Refusal:
+        if is_data:
+            return data_refusal(401, 808, TOKEN_DEAD)
+        return order_error("Invalid Token") if self.config.dead_token_is_order_error else authentication_error()
+
+
+def open_desk(config: SimulatorConfig) -> Desk:
+    """Return a simulator with everything around it, as *config* says."""
+    first_number = config.first_number
+    if first_number is None:
+        # Within a day, a simulator that starts later begins above every number an earlier one can have reached.
+        seconds_of_day = time.time_ns() // NS_PER_S % _DAY_S
+        first_number = 1 if config.lock_step else 1 + seconds_of_day * _NUMBERS_A_SECOND
+    simulator = Simulator(config, first_number=first_number)
+    return Desk(
+        config=config,
+        simulator=simulator,
+        feed=Feed(simulator),
+        tokens=Tokens(config.secret),
+        limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
+    )

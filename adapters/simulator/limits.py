@@ -1,0 +1,46 @@
+"""The broker's rate limits: sliding windows per client and family of paths."""
+
+from collections import deque
+from enum import StrEnum
+
+from domain.market import NS_PER_S
+
+
+class Family(StrEnum):
+    """Paths that share a budget."""
+
+    ORDERS = "orders"
+    QUOTES = "quotes"
+    READS = "reads"
+
+
+_WINDOWS: dict[Family, tuple[tuple[int, int], ...]] = {
+    Family.ORDERS: ((1, 10), (60, 250), (3600, 1000), (86_400, 7000)),
+    Family.QUOTES: ((1, 1),),
+    Family.READS: ((1, 20),),
+}
+"""Per family: window in seconds, requests allowed in it."""
+
+
+class RateLimits:
+    """Counts requests. A refused request does not count."""
+
+    def __init__(self, *, scale: float) -> None:
+        self._windows = {
+            family: tuple((seconds * NS_PER_S, max(round(most * scale), 1)) for seconds, most in windows)
+            for family, windows in _WINDOWS.items()
+        }
+        self._taken: dict[tuple[str, Family], list[deque[int]]] = {}
+
+    def take(self, client_id: str, family: Family, *, now_ns: int) -> bool:
+        """Count a request of *client_id* at *now_ns* (monotonic) and tell whether it is within every window."""
+        windows = self._windows[family]
+        taken = self._taken.setdefault((client_id, family), [deque() for _ in windows])
+        for (length_ns, _), times in zip(windows, taken, strict=True):
+            while times and times[0] <= now_ns - length_ns:
+                times.popleft()
+        if any(len(times) >= most for (_, most), times in zip(windows, taken, strict=True)):
+            return False
+        for times in taken:
+            times.append(now_ns)
+        return True

@@ -1,0 +1,102 @@
+"""The simulator as a server: one event loop, one port for the broker's paths, the feed and `/admin`."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+from uvicorn import Config
+
+from adapters.simulator.admin_routes import admin_routes
+from adapters.simulator.broker_routes import answer, broker_routes
+from adapters.simulator.config import SimulatorConfig
+from adapters.simulator.connection import AbortableProtocol, PausableServer
+from adapters.simulator.desk import Desk, open_desk
+
+FEED_PING_S = 10
+FEED_SILENCE_S = 40
+_DRAIN_S = 2
+_BACKLOG = 512
+
+
+def create_app(config: SimulatorConfig) -> ASGIApp:
+    """Return the application. Without lock-step its lifespan plays the tape in real time."""
+    return _app_of(open_desk(config))
+
+
+async def serve(config: SimulatorConfig, *, host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serve until cancelled; *ready* is told the port (useful where 0 asked for any) once requests are answered."""
+    desk = open_desk(config)
+    listener = _listen(host, port)
+    server = PausableServer(
+        Config(
+            _app_of(desk),
+            http=AbortableProtocol,
+            ws="websockets-sansio",
+            ws_ping_interval=FEED_PING_S,
+            ws_ping_timeout=FEED_SILENCE_S - FEED_PING_S,
+            ws_per_message_deflate=False,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+            timeout_keep_alive=60,
+        ),
+        listener,
+        ready,
+    )
+    desk.pause_listening = server.pause_listening
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        desk.feed.cut()
+        server.stop()
+        await running
+        raise
+
+
+def _app_of(desk: Desk) -> Starlette:
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        player = None if desk.config.lock_step else asyncio.create_task(desk.play_in_real_time())
+        yield
+        if player is not None:
+            player.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await player
+
+    app = Starlette(
+        routes=[*broker_routes(desk), *admin_routes(desk)],
+        exception_handlers={HTTPException: _gateway_answer},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # The broker redirects nobody.
+    return app
+
+
+async def _gateway_answer(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method as the broker's gateway does."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    name = error.detail if isinstance(error, HTTPException) else "Internal Server Error"
+    return answer(
+        {"timestamp": time.time_ns() // 1_000_000, "status": status, "error": name, "path": request.url.path}, status
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # Only where the protocol is named, asyncio switches Nagle's algorithm off: an answer would wait 40 ms for its end.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(_BACKLOG)
+    return listener

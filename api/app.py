@@ -1,0 +1,59 @@
+"""The HTTP application: routes, and what is around them."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from api import auth, errors, health, openapi, positions, requests, risk, trades, views
+from api.guard import REQUEST_ID_HEADER, Guard
+from api.idempotency import HEADER, REPLAY_HEADER
+from api.services import Services
+
+DESCRIPTION = """\
+An event-sourced trading engine. Money is decimal text in rupees, times are ISO 8601 with offset, errors are
+`application/problem+json` with a stable `code`. An answer to a command carries the `sequence` of its last event; hand
+it to a query as `min_sequence` to read what you wrote. What can move money takes an `Idempotency-Key`: the same request
+under the same key is carried out once.
+"""
+
+ROUTERS = (auth.router, trades.router, positions.router, risk.router, health.router)
+SHOWN = (
+    requests.RegisterRequest,
+    requests.LoginRequest,
+    requests.TradeRequest,
+    requests.RiskLimits,
+    requests.KillSwitchRequest,
+    auth.RegisteredAnswer,
+    auth.LoginAnswer,
+    auth.ProfileAnswer,
+    trades.TradeAccepted,
+    trades.TradesAnswer,
+    trades.TradeAnswer,
+    positions.PositionsAnswer,
+    positions.ClosingAccepted,
+    views.PortfolioAnswer,
+    risk.LimitsAnswer,
+    risk.KillSwitchAnswer,
+    health.Health,
+    health.Readiness,
+)
+
+
+def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
+    """Return the API over *services*."""
+    app = FastAPI(title="Khata", version=version, description=DESCRIPTION, redoc_url=None)
+    app.state.services = services
+    app.state.auth_limits = auth.AuthLimits(services)
+    for router in ROUTERS:
+        app.include_router(router)
+    errors.install(app)
+    openapi.install(app, SHOWN)
+    if services.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=services.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", HEADER],
+            expose_headers=["Location", "Retry-After", "Server-Timing", REQUEST_ID_HEADER, REPLAY_HEADER],
+        )
+    app.add_middleware(Guard, clock=services.clock, ids=services.ids)
+    return app

@@ -1,0 +1,217 @@
+"""Every fault and refusal a client can meet, as one table: exception to status, code and problem document."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from commands.lane import AccountBusy
+from commands.ports import (
+    AppendOutcomeUnknown,
+    HasherBusy,
+    KeyReused,
+    StoreUnavailable,
+    TokenExpired,
+    TokenInvalid,
+)
+from commands.users import CredentialsWrong, UserUnknown
+from domain.refusals import Conflict, InvalidInput, NotFound, Refusal
+from projections.queries import QueriesUnavailable, ReadModelBehind
+
+PROBLEM_JSON = "application/problem+json"
+_BEARER = 'Bearer realm="khata"'
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong (RFC 9457). `code` is stable: clients may depend on it, and on no other text here.
+
+    `field` names the part of the body or query that was wrong. `limit`, `value`, `trade_id` and `sequence` are those of
+    a denial by risk, which is an event in the log.
+    """
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str = ""
+    field: str | None = None
+    limit: str | None = None
+    value: str | None = None
+    trade_id: str | None = None
+    sequence: int | None = None
+
+
+class ApiRefusal(Exception):
+    """A request that the API turns away before anything of the engine saw it. Nothing is stored.
+
+    `field` names the part that was wrong, None where it is the whole. `retry_after_s` tells when to come again.
+    """
+
+    def __init__(self, code: str, detail: str, *, field: str | None = None, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.retry_after_s = retry_after_s
+
+
+class BadRequest(ApiRefusal):
+    """What was sent is no request of ours at all. The caller sees 400."""
+
+
+class Unauthenticated(ApiRefusal):
+    """Nobody asks. The caller sees 401."""
+
+
+class BodyTooLarge(ApiRefusal):
+    """More than a request may weigh. The caller sees 413."""
+
+
+class FieldInvalid(ApiRefusal):
+    """A value of the wrong kind or range. The caller sees 422."""
+
+
+class RateLimited(ApiRefusal):
+    """Too many requests. The caller sees 429 and when to come again."""
+
+
+class Row(NamedTuple):
+    """How one kind of exception is answered. Without `code` and `detail`, the exception's own are told."""
+
+    status: int
+    title: str
+    code: str | None = None
+    detail: str | None = None
+    retry_after_s: int | None = None
+
+
+TABLE: dict[type[Exception], Row] = {
+    # The API's own, before the engine is asked.
+    BadRequest: Row(400, "The request cannot be read"),
+    Unauthenticated: Row(401, "Log in first"),
+    BodyTooLarge: Row(413, "The request is too large"),
+    FieldInvalid: Row(422, "A value is not allowed"),
+    RateLimited: Row(429, "Too many requests"),
+    # Who is asking.
+    TokenInvalid: Row(401, "Log in first", "TOKEN_INVALID", "the access token is not one of ours"),
+    TokenExpired: Row(401, "Log in again", "TOKEN_EXPIRED", "the access token is over ten minutes old"),
+    UserUnknown: Row(401, "Log in first", "TOKEN_INVALID", "the access token names nobody"),
+    CredentialsWrong: Row(401, "Not logged in", "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
+    HasherBusy: Row(429, "Too many requests", "LOGIN_BUSY", "too many people log in at once", 1),
+    # Refusals: the same request can never succeed, or not now.
+    Refusal: Row(409, "Not carried out"),
+    InvalidInput: Row(422, "A value is not allowed"),
+    NotFound: Row(404, "Not found"),
+    Conflict: Row(409, "Not possible now"),
+    KeyReused: Row(
+        422,
+        "The key belongs to another request",
+        "IDEMPOTENCY_KEY_REUSED",
+        "the same key came with another body before",
+    ),
+    # Faults: ask again.
+    AccountBusy: Row(503, "The account is busy", "ACCOUNT_BUSY", "others kept changing the account: ask again", 1),
+    StoreUnavailable: Row(503, "The log is away", "STORE_UNAVAILABLE", "nothing was stored: ask again", 1),
+    AppendOutcomeUnknown: Row(
+        503,
+        "The outcome is not known",
+        "OUTCOME_UNKNOWN",
+        "it may have been stored: ask again under the same Idempotency-Key, which cannot do it twice",
+        1,
+    ),
+    ReadModelBehind: Row(503, "The views are behind", "READ_MODEL_BEHIND", None, 1),
+    QueriesUnavailable: Row(503, "The views are away", "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", 1),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let *app* answer every exception of the table, and the framework's own, with a problem document."""
+    for exception_type in TABLE:
+        app.add_exception_handler(exception_type, _answer_table)
+    app.add_exception_handler(RequestValidationError, _answer_parameters)
+    app.add_exception_handler(HTTPException, _answer_http)
+
+
+def row_of(exception: Exception) -> Row:
+    """Return the row of the nearest class in the table."""
+    return next(TABLE[kind] for kind in type(exception).__mro__ if kind in TABLE)
+
+
+def problem_response(
+    request: Request,
+    *,
+    status: int,
+    title: str,
+    code: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    field: str | None = None,
+    limit: str | None = None,
+    value: str | None = None,
+    trade_id: str | None = None,
+    sequence: int | None = None,
+) -> Response:
+    """Return a problem document as an answer."""
+    problem = Problem(
+        type=f"urn:khata:problem:{code.lower().replace('_', '-')}",
+        title=title,
+        status=status,
+        code=code,
+        detail=detail,
+        instance=request.url.path,
+        field=field,
+        limit=limit,
+        value=value,
+        trade_id=trade_id,
+        sequence=sequence,
+    )
+    return Response(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
+
+
+async def _answer_table(request: Request, exception: Exception) -> Response:
+    row = row_of(exception)
+    own = exception if isinstance(exception, ApiRefusal) else None
+    retry_after_s = row.retry_after_s if own is None else own.retry_after_s
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    if row.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = _BEARER
+    return problem_response(
+        request,
+        status=row.status,
+        title=row.title,
+        code=row.code or str(getattr(exception, "code", "REFUSED")),
+        detail=row.detail or str(exception),
+        headers=headers,
+        field=None if own is None else own.field,
+    )
+
+
+async def _answer_parameters(request: Request, exception: Exception) -> Response:
+    """Answer a query parameter that is of the wrong kind; bodies never come here, they are read by `api.bodies`."""
+    first = exception.errors()[0] if isinstance(exception, RequestValidationError) else {}
+    field = str(first.get("loc", ("", "query"))[-1])
+    return problem_response(
+        request,
+        status=422,
+        title="A value is not allowed",
+        code=f"{field.upper()}_INVALID",
+        detail=f"{field}: {first.get('msg', 'not allowed')}",
+        field=field,
+    )
+
+
+async def _answer_http(request: Request, exception: Exception) -> Response:
+    status = HTTPStatus(exception.status_code if isinstance(exception, HTTPException) else 500)
+    return problem_response(
+        request,
+        status=status,
+        title=status.phrase,
+        code=status.name,
+        detail=f"{request.method} {request.url.path}: {status.phrase}",
+        headers=getattr(exception, "headers", None),
+    )

@@ -1,0 +1,42 @@
+"""Everything the API needs of the rest of the engine, handed over in one piece by the wiring."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from commands.accounts import Accounts
+from commands.ports import AccessTokens, Clock, Ids, Marks
+from commands.users import Users
+from projections.ports import PersonalDataReader
+from projections.queries import Queries
+
+ReadinessCheck = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What routes call.
+
+    `readiness` holds one check a dependency, by the name shown to the operator. `auth_requests_per_minute` bounds
+    registrations and log-ins of one client address. `cors_origins` are the exact origins of other people's pages that
+    may call us from a browser: by default none.
+    """
+
+    clock: Clock
+    ids: Ids
+    users: Users
+    accounts: Accounts
+    tokens: AccessTokens
+    queries: Queries
+    marks: Marks
+    personal_data: PersonalDataReader
+    readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
+    auth_requests_per_minute: int = 60
+    cors_origins: tuple[str, ...] = ()
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that serves *request*."""
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,143 @@
+"""Opening trades, and looking at them."""
+
+import re
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from api.answers import answer, command_headers
+from api.bodies import read_body
+from api.callers import Authenticated, context_of
+from api.errors import problem_response
+from api.fields import Sequence
+from api.freshness import SEQUENCE_MAX, Fresh
+from api.idempotency import mandatory_key, request_hash
+from api.openapi import answers, request_body
+from api.requests import TradeRequest
+from api.services import services_of
+from api.views import OrderView, TradeView
+from commands.accounts import Outcome
+from domain.account.events import OrderDenied, OrderIntended, TradeOpened
+from domain.ids import TradeId
+from domain.refusals import NotFound
+from projections.queries import PAGE_MAX
+from projections.trades import TradeStatus
+
+router = APIRouter(prefix="/api/trades", tags=["trades"])
+
+
+class TradeAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The intent passed every check and is durable; its entry order is on its way."""
+
+    trade_id: str
+    order_id: str
+    sequence: Sequence
+
+
+class TradesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Trades, newest first. `next_before` asks, as `before`, for the page after this one; null: there is none."""
+
+    trades: list[TradeView]
+    next_before: int | None
+    sequence: Sequence
+
+
+class TradeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade and its orders, oldest first."""
+
+    trade: TradeView
+    orders: list[OrderView]
+    sequence: Sequence
+
+
+class TradeNotFound(NotFound):
+    """No such trade, or not of this user's account. The caller sees 404."""
+
+    code = "TRADE_NOT_FOUND"
+
+
+_TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
+
+
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=request_body(TradeRequest, is_key_mandatory=True),
+    responses=answers(TradeAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 503, status=201),
+)
+async def open_trade(request: Request, caller: Authenticated) -> Response:
+    """Hand in an order intent: it is checked, durable before this answers, and sent once."""
+    key = mandatory_key(request)
+    body = await read_body(request, TradeRequest)
+    context = context_of(request, caller, key=key, request_hash=request_hash(request, body))
+    accounts = services_of(request).accounts
+    outcome = await accounts.open_trade(caller.account_id, caller.user_id, body.to_intent(), context)
+    headers = command_headers(request, outcome)
+    match outcome.events:
+        case [TradeOpened(trade_id=trade_id), OrderIntended(order_id=order_id)]:
+            opened = TradeAccepted(trade_id=trade_id, order_id=order_id, sequence=outcome.last_sequence)
+            return answer(opened, status=201, headers=headers | {"Location": f"/api/trades/{trade_id}"})
+        case [OrderDenied() as denied]:
+            return _denied(request, denied, outcome, headers)
+        case events:
+            message = f"an intent led to {[type(event).__name__ for event in events]}"
+            raise AssertionError(message)
+
+
+def _denied(request: Request, denied: OrderDenied, outcome: Outcome, headers: dict[str, str]) -> Response:
+    return problem_response(
+        request,
+        status=403,
+        title="Denied by risk",
+        code=denied.code.value,
+        detail=f"the limit is {denied.limit}, the intent came to {denied.value}",
+        headers=headers,
+        limit=denied.limit,
+        value=denied.value,
+        trade_id=denied.trade_id,
+        sequence=outcome.last_sequence,
+    )
+
+
+@router.get("", responses=answers(TradesAnswer, "A page of trades", 401, 422, 503))
+async def list_trades(
+    request: Request,
+    caller: Authenticated,
+    _: Fresh,
+    *,
+    status: TradeStatus | None = None,
+    symbol: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[ -~]+$")] = None,
+    before: Annotated[
+        int | None, Query(ge=0, le=SEQUENCE_MAX, description="The `next_before` of the page before")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> Response:
+    """List the account's trades, denied ones among them, newest first."""
+    page = await services_of(request).queries.trades(
+        [caller.account_id], status=status, symbol=symbol, before=before, limit=limit
+    )
+    shown = TradesAnswer(
+        trades=[TradeView.of(row) for row in page.trades], next_before=page.next_before, sequence=page.sequence
+    )
+    return answer(shown)
+
+
+@router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 422, 503))
+async def show_trade(request: Request, caller: Authenticated, _: Fresh, trade_id: str) -> Response:
+    """Show one trade with its orders."""
+    queries, accounts = services_of(request).queries, [caller.account_id]
+    if not _TRADE_ID.fullmatch(trade_id):
+        raise TradeNotFound(f"received trade {trade_id[:80]!r}, expected one of yours")
+    # The orders first: what the trade says of them may be newer, never older.
+    orders = await queries.orders_of(accounts, TradeId(trade_id))
+    found = await queries.trade(accounts, TradeId(trade_id))
+    if found.value is None:
+        raise TradeNotFound(f"received trade {trade_id!r}, expected one of yours")
+    multiplier = found.value.multiplier
+    shown = TradeAnswer(
+        trade=TradeView.of(found.value),
+        orders=[OrderView.of(row, multiplier=multiplier) for row in orders.value],
+        sequence=min(found.sequence, orders.sequence),
+    )
+    return answer(shown)

@@ -1,0 +1,102 @@
+"""What the venue's books prove about our orders, and what they do not.
+
+*Acceptance* is proven only by a row of the order book, or an answer to a look-up, that carries our correlation id.
+The id is a pure function of the order's own id, so nobody else's order can carry it; nothing is matched by quantity,
+price or time. Once the venue's id of an order is known, its rows are found by that id.
+
+*Absence* is never proven. A look-up that finds nothing may have been asked while the order was in transit, or before
+the venue's own systems let go of it. After a window, and after enough fresh answers from two sources (the look-up by
+our id and the whole order book), an unknown order is *presumed* absent: still watched in every later book, never sent
+again.
+
+*Executions* come from the trade book only, by the venue's own fill id, each recorded once. Rows of the trade book carry
+no id of ours: one whose order we do not know is left alone, because it is somebody else's or unattributed. The row that
+names the venue's id of an order is recorded before its executions, or a partly filled order could not be canceled.
+
+*A final word* (canceled, expired, rejected) counts only when every execution that the same book counts is recorded; so
+executions are read before the orders' states are, and recorded first.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from commands.open_orders import OpenOrder, OpenOrders
+from commands.ports import VenueFill, VenueOrder
+from domain.account.commands import AccountCommand, RecordFill, RecordVenueOrder
+from domain.account.events import Evidence
+from domain.ids import AccountId
+from domain.order import CLOSED, OrderStatus
+
+_FINAL = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
+_LOOKED_FOR = frozenset({OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT})
+_UNNAMED = _LOOKED_FOR | {OrderStatus.SUBMITTING, OrderStatus.PARTLY_FILLED}
+"""States in which the venue may have an order without our knowing its id there."""
+
+
+@dataclass(slots=True)
+class Search:
+    """The search for one unknown order: when it began (monotonic nanoseconds), and what answered in vain so far."""
+
+    began_at_ns: int
+    by_correlation: int = 0
+    by_order_book: int = 0
+
+    def is_exhausted(self, *, now_ns: int, window_ns: int, lookups_min: int) -> bool:
+        """Tell whether the window is over and each of the two sources answered *lookups_min* times in vain."""
+        asked_enough = min(self.by_correlation, self.by_order_book) >= lookups_min
+        return asked_enough and now_ns - self.began_at_ns >= window_ns
+
+    @property
+    def lookups(self) -> int:
+        """How many answers showed no such order."""
+        return self.by_correlation + self.by_order_book
+
+
+def order_of_row(orders: OpenOrders, account_id: AccountId, row: VenueOrder) -> OpenOrder | None:
+    """Return our order that *row* is about, by the venue's id or by ours; None where it is not ours."""
+    known = orders.by_venue_id(account_id, row.venue_order_id)
+    if known is None and row.correlation_id is not None:
+        known = orders.by_correlation(account_id, row.correlation_id)
+    return known
+
+
+def fills_to_record(
+    orders: OpenOrders, account_id: AccountId, rows: Sequence[VenueOrder], fills: Iterable[VenueFill]
+) -> list[tuple[OpenOrder, AccountCommand]]:
+    """Return a command for each execution that is ours and not recorded yet, in the venue's order."""
+    rows_by_id = {row.venue_order_id: row for row in rows}
+    found: list[tuple[OpenOrder, AccountCommand]] = []
+    for fill in fills:
+        row = rows_by_id.get(fill.venue_order_id)
+        order = orders.by_venue_id(account_id, fill.venue_order_id)
+        if order is None and row is not None:
+            order = order_of_row(orders, account_id, row)
+        if order is None or fill.venue_fill_id in order.fills:
+            continue
+        command = RecordFill(
+            order_id=order.order_id,
+            venue_fill_id=fill.venue_fill_id,
+            quantity=fill.quantity,
+            price_e4=fill.price_e4,
+            filled_at_ns=fill.filled_at_ns,
+        )
+        found.append((order, command))
+    return found
+
+
+def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> AccountCommand | None:
+    """Return the command that keeps what *row* says of *order*, None where that is no news."""
+    if row.status is OrderStatus.SUBMITTING and order.status not in _LOOKED_FOR:
+        return None  # In transit at the venue, as we know.
+    is_first_word = order.venue_order_id is None and order.status in _UNNAMED
+    is_last_word = row.status in _FINAL and order.status not in CLOSED
+    if not is_first_word and not is_last_word:
+        return None
+    return RecordVenueOrder(
+        order_id=order.order_id,
+        venue_order_id=row.venue_order_id,
+        status=row.status,
+        cumulative_quantity=row.cumulative_quantity,
+        message=row.message,
+        evidence=evidence,
+    )

@@ -1,0 +1,211 @@
+"""One stream's commands, decided one after another on a state in memory, appended side by side.
+
+A lane keeps the state that the stream has *after everything it has handed to the log but not yet heard back about* (the
+pending state). A command is decided on it at once and appended at the version it leads to, so many commands of one
+account ride in one batch of the log. The log checks versions in the order of the batch: if one fails (another process
+came first, or the command had been carried out before), every later one was decided on a state that never came to be.
+It names the hash of the event it follows, not only its version, so it fails as well, whatever took that event's place.
+The lane then loads the stream again and the commands that failed are decided again.
+
+An answer is given only for what the log has confirmed. A command that changes nothing is confirmed too, and so is a
+refusal: the log is asked whether the stream still is where the decision assumed it, or a kill switch released elsewhere
+would still refuse, and whether the same key had an outcome before, because then that is the answer.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from commands.ports import Append, Appended, EventStore, NewEvent, StreamAppend, VersionConflict
+from domain.decider import Decider
+from domain.envelope import RecordedEvent, leaf_hash
+from domain.events import decode, encode, name_of
+from domain.refusals import Refusal
+
+ATTEMPTS_MAX = 6
+BACKOFF_S = 0.002
+
+Command = TypeVar("Command")
+State = TypeVar("State")
+Event = TypeVar("Event")
+
+
+class AccountBusy(Exception):
+    """Others kept changing the stream while this command was decided. Nothing was stored; the caller sees 503."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What an append carries besides its events (see `commands.ports.Append`)."""
+
+    command_id: str
+    metadata: bytes
+    scope: str = ""
+    key: str | None = None
+    request_hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Generic[Event]):
+    """A command's events and where they lie."""
+
+    events: tuple[Event, ...]
+    appended: Appended
+
+
+@dataclass(frozen=True, slots=True)
+class _Place(Generic[State]):
+    """A state, and where in the stream it is: the version and the leaf hash of the last event that led to it."""
+
+    state: State
+    version: int
+    leaf: bytes | None
+
+
+class Lane(Generic[Command, State, Event]):
+    """Decides the commands of one stream in this process."""
+
+    def __init__(self, stream_id: str, decider: Decider[Command, State, Event], store: EventStore) -> None:
+        self._stream_id = stream_id
+        self._decider = decider
+        self._store = store
+        self._confirmed: _Place[State] = _Place(decider.initial, 0, None)
+        self._pending = self._confirmed
+        self._generation = 0
+        self._is_loaded = False
+        self._loading = asyncio.Lock()
+        self.in_flight = 0
+
+    async def state(self) -> State:
+        """Return the pending state, loaded from the log if it is not in memory."""
+        await self._load()
+        return self._pending.state
+
+    async def execute(self, command_on: Callable[[State], Awaitable[Command]], request: Request) -> Decided[Event]:
+        """Decide and append the command that *command_on* makes for the present state.
+
+        The command is made anew for every attempt, so that what it carries of the market is as fresh as the state.
+
+        Raises:
+            domain.refusals.Refusal: the decider refused.
+            AccountBusy: the stream changed under every attempt.
+            commands.ports.KeyReused, StoreUnavailable, AppendOutcomeUnknown, EventTooLarge
+        """
+        self.in_flight += 1
+        try:
+            for attempt in range(ATTEMPTS_MAX):
+                decided = await self._attempt(command_on, request)
+                if decided is not None:
+                    return decided
+                # A random wait parts processes that keep meeting; the first repetition goes at once.
+                await asyncio.sleep(BACKOFF_S * attempt * (1 + random.random()))  # noqa: S311 - no secret
+            raise AccountBusy(f"{self._stream_id} changed under {ATTEMPTS_MAX} attempts")
+        finally:
+            self.in_flight -= 1
+
+    async def _attempt(
+        self, command_on: Callable[[State], Awaitable[Command]], request: Request
+    ) -> Decided[Event] | None:
+        await self._load()
+        command = await command_on(self._pending.state)
+        await self._load()
+        # From here to the append there is no await: decision, pending state and place in the queue belong together.
+        before, generation = self._pending, self._generation
+        refusal: Refusal | None = None
+        events: tuple[Event, ...] = ()
+        try:
+            events = self._decider.decide(command, before.state)
+        except Refusal as reason:
+            refusal = reason
+        part, self._pending = self._prepared(before, events, request)
+        append = Append(
+            command_id=request.command_id,
+            streams=(part,),
+            metadata=request.metadata,
+            scope=request.scope,
+            key=request.key,
+            request_hash=request.request_hash,
+        )
+        after = self._pending
+        try:
+            appended = await self._store.append(append)
+        except VersionConflict:
+            self._forget(generation)
+            return None
+        except BaseException:
+            self._forget(generation)  # Whether it was stored or not, the pending state can no longer be trusted.
+            raise
+        if appended.repeated:
+            self._forget(generation)
+            return Decided(await self._events_between(appended), appended)
+        if after.version > self._confirmed.version:
+            self._confirmed = after
+        if refusal is not None:
+            raise refusal
+        return Decided(events, appended)
+
+    def _prepared(
+        self, before: _Place[State], events: tuple[Event, ...], request: Request
+    ) -> tuple[StreamAppend, _Place[State]]:
+        """Return the append of *events* at *before*, and the place it leads to."""
+        new = tuple(NewEvent(name=name_of(event), payload=encode(event)) for event in events)  # type: ignore[arg-type]
+        part = StreamAppend(
+            stream_id=self._stream_id, expected_version=before.version, expected_leaf=before.leaf, events=new
+        )
+        if not new:
+            return part, before
+        version = before.version + len(new)
+        leaf = leaf_hash(
+            stream_id=self._stream_id,
+            version=version,
+            name=new[-1].name,
+            command_id=request.command_id,
+            metadata=request.metadata,
+            payload=new[-1].payload,
+        )
+        return part, _Place(self._decider.fold(events, before.state), version, leaf)
+
+    async def _events_between(self, appended: Appended) -> tuple[Event, ...]:
+        count = appended.last_sequence - appended.first_sequence + 1
+        recorded = await self._store.read_all(after_sequence=appended.first_sequence - 1, limit=count)
+        return tuple(self._decoded(event) for event in recorded)
+
+    def _forget(self, generation: int) -> None:
+        if generation == self._generation:
+            self._generation += 1
+            self._is_loaded = False
+
+    async def _load(self) -> None:
+        """Read what the log has beyond the last confirmed place; what was pending is forgotten."""
+        if self._is_loaded:
+            return
+        async with self._loading:
+            while not self._is_loaded:
+                generation, confirmed = self._generation, self._confirmed
+                recorded = await self._store.read_stream(self._stream_id, after_version=confirmed.version)
+                if generation != self._generation:
+                    continue
+                if recorded:
+                    state = self._decider.fold(map(self._decoded, recorded), confirmed.state)
+                    confirmed = _Place(state, recorded[-1].version, _leaf_of(recorded[-1]))
+                    if confirmed.version > self._confirmed.version:
+                        self._confirmed = confirmed
+                self._pending = self._confirmed
+                self._is_loaded = True
+
+    @staticmethod
+    def _decoded(recorded: RecordedEvent) -> Event:
+        return decode(recorded.name, recorded.payload)  # type: ignore[return-value]
+
+
+def _leaf_of(recorded: RecordedEvent) -> bytes:
+    return leaf_hash(
+        stream_id=recorded.stream_id,
+        version=recorded.version,
+        name=recorded.name,
+        command_id=recorded.command_id,
+        metadata=recorded.metadata,
+        payload=recorded.payload,
+    )

@@ -1,0 +1,151 @@
+"""The orders that still need something from the executor, folded from the log."""
+
+from dataclasses import dataclass, field, replace
+
+from commands.accounts import account_of
+from domain.account.events import (
+    OrderAcknowledged,
+    OrderBlocked,
+    OrderCanceled,
+    OrderCancelRequested,
+    OrderExpired,
+    OrderFilled,
+    OrderIntended,
+    OrderLapsed,
+    OrderNotSent,
+    OrderOutcomeUnknown,
+    OrderPresumedAbsent,
+    OrderRejected,
+    OrderSubmitting,
+)
+from domain.envelope import RecordedEvent
+from domain.events import Event, decode
+from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrderId
+from domain.order import CLOSED, OrderInstruction, OrderStatus, Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order as the executor sees it. `first_sequence` is where its life began."""
+
+    account_id: AccountId
+    order_id: OrderId
+    purpose: Purpose
+    instruction: OrderInstruction
+    first_sequence: int
+    status: OrderStatus = OrderStatus.INTENDED
+    correlation_id: CorrelationId | None = None
+    venue_order_id: VenueOrderId | None = None
+    cumulative_quantity: int = 0
+    cancel_requested: bool = False
+    fills: frozenset[VenueFillId] = field(default_factory=frozenset)
+
+
+_STATUS_AFTER: dict[type, OrderStatus] = {
+    OrderNotSent: OrderStatus.INTENDED,
+    OrderOutcomeUnknown: OrderStatus.UNKNOWN,
+    OrderPresumedAbsent: OrderStatus.PRESUMED_ABSENT,
+    OrderRejected: OrderStatus.REJECTED,
+    OrderLapsed: OrderStatus.LAPSED,
+    OrderBlocked: OrderStatus.BLOCKED,
+    OrderCanceled: OrderStatus.CANCELED,
+    OrderExpired: OrderStatus.EXPIRED,
+}
+"""Events whose only meaning here is the status they lead to."""
+
+
+class OpenOrders:
+    """Every order whose life began after `low_water` of the last run, by account.
+
+    Orders that are closed stay, so that a late fill finds its order, until `forget_closed`.
+    """
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self._orders: dict[OrderId, OpenOrder] = {}
+        self._by_venue_id: dict[tuple[AccountId, VenueOrderId], OrderId] = {}
+        self._by_correlation: dict[tuple[AccountId, CorrelationId], OrderId] = {}
+
+    def apply(self, recorded: RecordedEvent) -> None:
+        """Take in the next event of the log."""
+        self.sequence = recorded.sequence
+        account_id = account_of(recorded.stream_id)
+        if account_id is None or not recorded.name.startswith("order."):
+            return
+        self._apply(account_id, decode(recorded.name, recorded.payload), recorded.sequence)
+
+    def _apply(self, account_id: AccountId, event: Event, sequence: int) -> None:
+        if isinstance(event, OrderIntended):
+            self._orders[event.order_id] = OpenOrder(
+                account_id=account_id,
+                order_id=event.order_id,
+                purpose=event.purpose,
+                instruction=event.instruction,
+                first_sequence=sequence,
+            )
+            return
+        order = self._orders.get(getattr(event, "order_id", OrderId("")))
+        if order is None:
+            return  # Its life began before the low-water mark, so it was closed then.
+        match event:
+            case OrderSubmitting():
+                self._by_correlation[account_id, event.correlation_id] = order.order_id
+                order = replace(order, status=OrderStatus.SUBMITTING, correlation_id=event.correlation_id)
+            case OrderAcknowledged():
+                self._by_venue_id[account_id, event.venue_order_id] = order.order_id
+                status = OrderStatus.PARTLY_FILLED if order.cumulative_quantity else OrderStatus.ACKNOWLEDGED
+                order = replace(order, status=status, venue_order_id=event.venue_order_id)
+            case OrderFilled():
+                order = self._filled(order, event)
+            case OrderCancelRequested():
+                order = replace(order, cancel_requested=True)
+            case _:
+                order = replace(order, status=_STATUS_AFTER.get(type(event), order.status))
+        self._orders[order.order_id] = order
+
+    @staticmethod
+    def _filled(order: OpenOrder, event: OrderFilled) -> OpenOrder:
+        if event.cumulative_quantity >= order.instruction.quantity:
+            status = OrderStatus.FILLED
+        elif order.status in CLOSED:
+            status = order.status
+        else:
+            status = OrderStatus.PARTLY_FILLED
+        return replace(
+            order,
+            status=status,
+            cumulative_quantity=event.cumulative_quantity,
+            fills=order.fills | {event.venue_fill_id},
+        )
+
+    def open(self) -> list[OpenOrder]:
+        """Return the orders of which something is still expected, oldest first, presumed absent ones included."""
+        return [order for order in self._orders.values() if order.status not in CLOSED]
+
+    def get(self, order_id: OrderId) -> OpenOrder | None:
+        """Return an order, closed or not."""
+        return self._orders.get(order_id)
+
+    def by_venue_id(self, account_id: AccountId, venue_order_id: VenueOrderId) -> OpenOrder | None:
+        """Return the order that the venue knows by this id."""
+        order_id = self._by_venue_id.get((account_id, venue_order_id))
+        return None if order_id is None else self._orders.get(order_id)
+
+    def by_correlation(self, account_id: AccountId, correlation_id: CorrelationId) -> OpenOrder | None:
+        """Return the order that carries this id of ours."""
+        order_id = self._by_correlation.get((account_id, correlation_id))
+        return None if order_id is None else self._orders.get(order_id)
+
+    def low_water(self) -> int:
+        """Return the sequence after which a new executor has to read to find every open order."""
+        return min((order.first_sequence - 1 for order in self.open()), default=self.sequence)
+
+    def forget_closed(self, *, keep: int) -> None:
+        """Forget the oldest closed orders beyond *keep* of them."""
+        closed = [order for order in self._orders.values() if order.status in CLOSED]
+        for order in closed[: max(0, len(closed) - keep)]:
+            del self._orders[order.order_id]
+            if order.venue_order_id is not None:
+                self._by_venue_id.pop((order.account_id, order.venue_order_id), None)
+            if order.correlation_id is not None:
+                self._by_correlation.pop((order.account_id, order.correlation_id), None)

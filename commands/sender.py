@@ -1,0 +1,80 @@
+"""Sending one order: durable intent first, then at most one request, then what is known of it."""
+
+from commands.accounts import Accounts, CommandContext
+from commands.open_orders import OpenOrder
+from commands.ports import Accepted, Broker, Clock, Lease, Marks, NotSent, OutcomeUnknown, Refused
+from domain.account.commands import (
+    AccountCommand,
+    BeginSubmission,
+    RecordAccepted,
+    RecordNotSent,
+    RecordRefused,
+    RecordUnknown,
+)
+from domain.account.events import OrderSubmitting
+from domain.order import correlation_id_of
+
+SOURCE = "executor"
+
+
+def executor_context(clock: Clock, *, causation_id: str) -> CommandContext:
+    """Return the context of a command that the executor gives by itself."""
+    return CommandContext(
+        actor=SOURCE,
+        source=SOURCE,
+        received_at_ns=clock.wall_ns(),
+        causation_id=causation_id,
+        correlation_id=causation_id,
+    )
+
+
+class Sender:
+    """Sends orders, each at most once: `submitting` is in the log before the first byte leaves."""
+
+    def __init__(
+        self, *, accounts: Accounts, broker: Broker, marks: Marks, clock: Clock, lease: Lease, installation_code: str
+    ) -> None:
+        self._accounts = accounts
+        self._broker = broker
+        self._marks = marks
+        self._clock = clock
+        self._lease = lease
+        self._installation_code = installation_code
+
+    async def send(self, order: OpenOrder) -> bool:
+        """Send *order* if it still may be sent, and record what is known of it. Return whether anything was tried.
+
+        Once the log says *submitting*, only a word about the request may end it; whatever stops this process in between
+        leaves the order submitting, and the next sender makes an unknown of it.
+        """
+        if not self._lease.is_held():
+            return False
+        correlation_id = correlation_id_of(order.order_id, code=self._installation_code)
+        begin = BeginSubmission(
+            order_id=order.order_id,
+            correlation_id=correlation_id,
+            sender_epoch=self._lease.epoch,
+            market_time_ns=self._marks.market_time_ns(),
+        )
+        context = executor_context(self._clock, causation_id=order.order_id)
+        outcome = await self._accounts.carry_out(order.account_id, begin, context)
+        if not any(isinstance(event, OrderSubmitting) for event in outcome.events):
+            return False  # It lapsed, was blocked, or somebody else has it.
+        if self._lease.is_held():
+            placement = await self._broker.place(order.account_id, order.instruction, correlation_id, order.purpose)
+        else:
+            placement = NotSent(cause="the sender's lease ran out")
+        await self._accounts.carry_out(order.account_id, _record_of(order, placement), context)
+        return True
+
+
+def _record_of(order: OpenOrder, placement: Accepted | Refused | NotSent | OutcomeUnknown) -> AccountCommand:
+    match placement:
+        case Accepted(venue_order_id=venue_order_id, sent_at_ns=sent_at_ns):
+            return RecordAccepted(order_id=order.order_id, venue_order_id=venue_order_id, sent_at_ns=sent_at_ns)
+        case Refused(reason=reason, message=message):
+            return RecordRefused(order_id=order.order_id, reason=reason.value, message=message)
+        case NotSent(cause=cause):
+            return RecordNotSent(order_id=order.order_id, cause=cause)
+        case OutcomeUnknown(cause=cause, sent_at_ns=sent_at_ns):
+            return RecordUnknown(order_id=order.order_id, cause=cause, sent_at_ns=sent_at_ns)

@@ -1,0 +1,130 @@
+"""What `khata doctor` looks at: settings, keys, PostgreSQL and NATS, each with what to do about it."""
+
+from dataclasses import dataclass
+
+import nats
+import nats.errors
+import psycopg
+from psycopg.rows import scalar_row
+
+from infra.home import Home
+from infra.keys import key_problems
+from infra.runtime import RuntimeFile, running_engine
+from infra.settings import Settings
+
+_CONNECT_TIMEOUT_S = 5
+_OLDEST_XMIN_AGE_MAX_S = 5.0
+"""No transaction outlives this: an old snapshot keeps dead versions of the log's head row alive and slows appends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing looked at. `remedy` is empty where nothing is wrong."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+async def check_everything(settings: Settings) -> list[Check]:
+    """Return what there is to say about the installation that *settings* name, the running engine included."""
+    home = Home(settings.home)
+    engine = running_engine(home)
+    checks = [Check(name="settings", ok=True, detail=f"home {settings.home}"), *_keys(home), _engine(engine)]
+    database_url = engine.database.admin if engine else settings.database_url
+    nats_url = engine.nats_url if engine else settings.nats_url
+    if database_url:
+        checks += await _database(database_url)
+    if nats_url:
+        checks.append(await _nats(nats_url))
+    return checks
+
+
+def _keys(home: Home) -> list[Check]:
+    if not home.keys.exists():
+        return [Check(name="keys", ok=True, detail="none yet: the first start makes them")]
+    problems = [
+        Check(name="keys", ok=False, detail=problem.message, remedy=problem.remedy) for problem in key_problems(home)
+    ]
+    return problems or [Check(name="keys", ok=True, detail=f"complete, closed to others, in {home.keys}")]
+
+
+def _engine(engine: RuntimeFile | None) -> Check:
+    if engine is None:
+        return Check(name="engine", ok=True, detail="not running: `khata up` starts it")
+    processes = ", ".join(f"{name} {pid}" for name, pid in engine.processes.items())
+    return Check(name="engine", ok=True, detail=f"running at {engine.api_url} ({processes})")
+
+
+async def _database(url: str) -> list[Check]:
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, row_factory=scalar_row
+        )
+    except psycopg.OperationalError as error:
+        return [
+            Check(
+                name="postgresql",
+                ok=False,
+                detail=str(error).strip().splitlines()[0],
+                remedy="Is the server running, and are KHATA_DATABASE_URL and its password right?",
+            )
+        ]
+    async with connection:
+        version = await _scalar(connection, "SHOW server_version")
+        checks = [Check(name="postgresql", ok=True, detail=f"version {version}")]
+        for option, why in (
+            ("fsync", "a crash would lose what was answered"),
+            ("full_page_writes", "a crash may tear pages"),
+        ):
+            value = await _scalar(connection, f"SHOW {option}")
+            on = value == "on"
+            remedy = "" if on else f"Set {option} = on in the server's configuration: {why}."
+            checks.append(Check(name=f"postgresql {option}", ok=on, detail=str(value), remedy=remedy))
+        return [*checks, await _oldest_xmin(connection)]
+
+
+async def _oldest_xmin(connection: psycopg.AsyncConnection[object]) -> Check:
+    age = await _scalar(
+        connection,
+        """
+        SELECT extract(epoch FROM max(clock_timestamp() - xact_start))
+        FROM pg_stat_activity
+        WHERE backend_xmin IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+        """,
+    )
+    seconds = float(str(age)) if age is not None else 0.0
+    ok = seconds <= _OLDEST_XMIN_AGE_MAX_S
+    return Check(
+        name="postgresql oldest snapshot",
+        ok=ok,
+        detail=f"{seconds:.1f} s",
+        remedy=""
+        if ok
+        else "End the transaction that holds it (pg_stat_activity, pg_terminate_backend): appends slow down.",
+    )
+
+
+async def _scalar(connection: psycopg.AsyncConnection[object], statement: str) -> object:
+    return await (await connection.execute(statement.encode())).fetchone()
+
+
+async def _nats(url: str) -> Check:
+    async def ignore(_error: Exception) -> None:
+        """The outcome is told below."""
+
+    remedy = "Is the server running with JetStream, and are KHATA_NATS_URL and its password right?"
+    try:
+        client = await nats.connect(
+            url, allow_reconnect=False, connect_timeout=_CONNECT_TIMEOUT_S, max_reconnect_attempts=0, error_cb=ignore
+        )
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        return Check(name="nats", ok=False, detail=str(error) or type(error).__name__, remedy=remedy)
+    try:
+        account = await client.jetstream().account_info()
+    except (nats.errors.Error, TimeoutError) as error:
+        return Check(name="nats", ok=False, detail=f"JetStream: {error or 'no answer'}", remedy=remedy)
+    finally:
+        await client.close()
+    return Check(name="nats", ok=True, detail=f"JetStream with {account.streams} streams, {account.storage} bytes")

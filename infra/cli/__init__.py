@@ -1,0 +1,48 @@
+"""The command line `khata`.
+
+A command is a module with one function of the same name and one line in `COMMANDS`. Those modules import at their top
+only what is quick; a command that needs the engine's parts imports them when it is called, so that `khata --help` is
+instant.
+"""
+
+import sys
+
+import typer
+
+from infra.cli import docs, doctor, keys, migrate, run, up, version
+from infra.problems import OperatorProblem
+from infra.settings import SettingsInvalid
+
+EXIT_PROBLEM = 1
+EXIT_SETTINGS = 2
+
+app = typer.Typer(
+    name="khata",
+    help="An event-sourced trading engine: every intent is risk-checked, durable, and sent once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # Its tracebacks show local variables, passwords among them.
+)
+
+COMMANDS = (
+    up.up,
+    run.run,
+    migrate.migrate,
+    doctor.doctor,
+    keys.keys,
+    docs.docs,
+    version.version,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    try:
+        app()
+    except OperatorProblem as problem:
+        sys.stderr.write(f"khata: {problem.message}\n")
+        if problem.remedy:
+            sys.stderr.write(f"  {problem.remedy}\n")
+        sys.exit(EXIT_SETTINGS if isinstance(problem, SettingsInvalid) else EXIT_PROBLEM)

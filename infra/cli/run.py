@@ -1,0 +1,70 @@
+"""`khata run ROLE…`."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from infra.problems import OperatorProblem
+
+EXIT_FAULT = 1
+EXIT_REFUSED = 2
+_GRACE_S = 5.0
+"""After the deadline of the drain, for the supervisor to end the process first."""
+
+
+def run(roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="One or more roles, such as: api")]) -> None:
+    """Run some roles in this process, on the servers of the running engine or on servers of your own."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(_run(roles))
+    sys.exit(code)
+
+
+async def _run(roles: list[str]) -> int:
+    import structlog
+
+    from infra.logs import configure
+    from infra.roles import run_roles
+    from infra.runtime import resolve_runtime
+
+    log = structlog.get_logger("khata.run").bind(roles=roles)
+    try:
+        runtime = await resolve_runtime()
+        configure(runtime.settings)
+        working = asyncio.create_task(run_roles(roles, runtime))
+        _stop_on_signal(working, deadline_s=runtime.settings.drain_deadline_ms / 1000 + _GRACE_S)
+        with suppress(asyncio.CancelledError):
+            await working
+    except OperatorProblem as problem:
+        log.error("refused", problem=problem.message, remedy=problem.remedy)  # noqa: TRY400 - no bug, no traceback
+        return EXIT_REFUSED
+    except Exception:
+        log.exception("failed")
+        return EXIT_FAULT
+    return 0
+
+
+def _stop_on_signal(working: "asyncio.Task[None]", *, deadline_s: float) -> None:
+    """Let the first signal cancel the work, so that it drains, and the second end the process at once."""
+    asked: list[signal.Signals] = []
+
+    def ask(number: signal.Signals) -> None:
+        if asked:
+            os._exit(128 + number)
+        asked.append(number)
+        working.cancel()
+        # A thread, because a loop that hangs would not look at its own timer.
+        watchdog = threading.Timer(deadline_s, os._exit, args=(EXIT_FAULT,))
+        watchdog.daemon = True
+        watchdog.start()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask, number)

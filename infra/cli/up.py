@@ -1,0 +1,24 @@
+"""`khata up`."""
+
+import asyncio
+import sys
+
+
+def up() -> None:
+    """Start the whole engine and keep it running until Ctrl-C or SIGTERM."""
+    from infra.logs import configure
+    from infra.settings import load
+    from infra.supervisor import Supervisor, run_until_signal
+
+    settings = load()
+    configure(settings)
+    supervisor = Supervisor(settings)
+
+    def announce() -> None:
+        sys.stdout.write(
+            f"Khata is up.\n  API        {supervisor.api_url}  (documentation: {supervisor.api_url}/docs)\n"
+            f"  Simulator  {supervisor.simulator_url}\n  Home       {settings.home}\n  Stop it with Ctrl-C.\n"
+        )
+        sys.stdout.flush()
+
+    asyncio.run(run_until_signal(supervisor, on_ready=announce))

@@ -1,0 +1,1 @@
+"""The demo: one market session in lock-step on a whole engine, played by five traders, and a verdict on it."""

@@ -1,0 +1,79 @@
+"""The home folder: what lies where under `KHATA_HOME`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.problems import OperatorProblem
+
+PRIVATE = 0o700
+TRAVERSABLE = 0o711
+"""Others may pass through to what they own below, and see nothing on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders of one installation."""
+
+    path: Path
+
+    @property
+    def keys(self) -> Path:
+        """Keys and passwords."""
+        return self.path / "keys"
+
+    @property
+    def run(self) -> Path:
+        """What is true while the engine runs: its lock, its addresses."""
+        return self.path / "run"
+
+    @property
+    def runtime_file(self) -> Path:
+        """Where the running engine's addresses and process ids are written, passwords among them."""
+        return self.run / "runtime.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one supervisor of this home."""
+        return self.run / "lock"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the servers, and of the roles where they do not write to the terminal."""
+        return self.path / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        """The embedded PostgreSQL."""
+        return self.path / "postgres"
+
+    @property
+    def nats(self) -> Path:
+        """The embedded NATS."""
+        return self.path / "nats"
+
+    def prepare(self) -> None:
+        """Make what is missing. The mode of a folder that exists is never changed.
+
+        Raises:
+            OperatorProblem: a folder cannot be made.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path, TRAVERSABLE)
+            for folder in (self.run, self.logs, self.nats):
+                make_folder(folder, PRIVATE)
+            make_folder(self.postgres, TRAVERSABLE)
+        except OSError as error:
+            raise OperatorProblem(
+                f"The home folder {self.path} cannot be made: {error.strerror}.",
+                remedy="Set KHATA_HOME to a folder that you may write to.",
+            ) from error
+
+
+def make_folder(path: Path, mode: int) -> None:
+    """Make *path* with exactly *mode*, whatever the umask; do nothing where it exists."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return
+    path.chmod(mode)

@@ -1,0 +1,51 @@
+"""Serving an ASGI application inside a process that has other things to do, and signals of its own."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp
+from uvicorn import Config, Server
+
+DRAIN_S = 5
+
+
+class QuietServer(Server):
+    """A server that leaves signals to the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def serve(app: ASGIApp, *, url: str, ready: Callable[[], None]) -> None:
+    """Serve *app* at *url* until canceled; requests under way are finished first, within `DRAIN_S` seconds."""
+    parts = urlsplit(url)
+    config = Config(
+        app,
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 80,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    server = QuietServer(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            if serving.done():
+                await serving
+                raise RuntimeError(f"nothing serves at {url}")
+            await asyncio.sleep(0.005)
+        ready()
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise

@@ -1,0 +1,244 @@
+"""Settings: one struct, read once from environment variables `KHATA_*`, each with a default and a description.
+
+A new setting is one field here; `docs/configuration.md` and `khata doctor` follow. A variable `KHATA_*` that is no
+setting is refused: a misspelt limit that silently stays at its default is worse than an engine that does not start.
+"""
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from infra.problems import OperatorProblem
+
+PREFIX = "KHATA_"
+RUNTIME_FILE_VARIABLE = "KHATA_RUNTIME_FILE"
+READY_FD_VARIABLE = "KHATA_READY_FD"
+_INTERNAL_VARIABLES = frozenset({RUNTIME_FILE_VARIABLE, READY_FD_VARIABLE})
+"""How the supervisor talks to the processes it starts: no settings, and nobody else's to set."""
+
+_SECRET = {"x-secret": True}
+_ROOT_HOME = Path("/var/lib/khata")
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+PortOrFree = Annotated[int, Meta(ge=0, le=65535)]
+
+
+def _default_home() -> Path:
+    # Root's own home directory is closed to the unprivileged user that PostgreSQL must run as.
+    return _ROOT_HOME if os.geteuid() == 0 else Path.home() / ".khata"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    home: Annotated[
+        Path,
+        Meta(description="Folder of everything that is kept: keys, databases, logs (as root: /var/lib/khata)."),
+    ] = msgspec.field(default_factory=_default_home)
+    database_url: Annotated[
+        str | None,
+        Meta(
+            description="PostgreSQL server of your own, as postgresql://user:password@host/database; the user may"
+            " create roles, or the roles exist. Unset: an embedded server under the home folder.",
+            extra_json_schema=_SECRET,
+        ),
+    ] = None
+    nats_url: Annotated[
+        str | None,
+        Meta(
+            description="NATS server of your own with JetStream, as nats://user:password@host:4222."
+            " Unset: an embedded server.",
+            extra_json_schema=_SECRET,
+        ),
+    ] = None
+    server_user: Annotated[
+        str,
+        Meta(description="As root only: the existing unprivileged user that the embedded PostgreSQL runs as."),
+    ] = "nobody"
+    api_host: Annotated[str, Meta(description="Address that the API listens on.")] = "127.0.0.1"
+    api_port: Annotated[PortOrFree, Meta(description="Port that the API listens on; 0 takes a free one.")] = 8000
+    simulator_host: Annotated[str, Meta(description="Address that the broker simulator listens on.")] = "127.0.0.1"
+    simulator_port: Annotated[
+        PortOrFree,
+        Meta(description="Port of the broker simulator; 0 takes a free one and records it in run/runtime.json."),
+    ] = 0
+    dhan_url: Annotated[
+        str | None,
+        Meta(description="Base URL of the broker for paper accounts. Unset: our own simulator."),
+    ] = None
+    market_clock: Annotated[
+        Literal["wall", "tape"],
+        Meta(description="What the market's time is: wall (now), or tape (the newest tick's time)."),
+    ] = "wall"
+    tape: Annotated[
+        str,
+        Meta(description="What the simulator plays: synthetic, or a folder of recorded ticks."),
+    ] = "synthetic"
+    tape_seed: Annotated[int, Meta(ge=0, description="Seed of the synthetic session.")] = 1
+    lock_step: Annotated[
+        bool,
+        Meta(description="The simulator's next tick waits to be asked for, so that outcomes do not depend on speed."),
+    ] = False
+    entry_not_after_ms: Annotated[
+        int,
+        Meta(ge=1, description="Age at which an entry that was not sent lapses, in milliseconds of market time."),
+    ] = 5000
+    order_lookup_window_ms: Annotated[
+        int,
+        Meta(ge=0, description="Shortest time that an unknown order is looked for before it is presumed absent."),
+    ] = 3000
+    order_lookups_min: Annotated[
+        int,
+        Meta(ge=1, description="Fewest look-ups that found nothing before an unknown order is presumed absent."),
+    ] = 3
+    breaker_failures_max: Annotated[
+        int,
+        Meta(ge=1, description="Failures in a row that open the circuit breaker of a class of broker calls."),
+    ] = 3
+    breaker_reset_ms: Annotated[
+        int,
+        Meta(ge=1, description="Time that an open breaker waits before it lets one trial through, in milliseconds."),
+    ] = 5000
+    relay_poll_ms: Annotated[
+        int,
+        Meta(
+            ge=1, description="Longest time between two looks at the log where no notification came, in milliseconds."
+        ),
+    ] = 500
+    drain_deadline_ms: Annotated[
+        int,
+        Meta(ge=100, description="Time a process gets to finish its work before it is ended, in milliseconds."),
+    ] = 15_000
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="Least severe log line that is written."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "console", "json"],
+        Meta(description="Form of the log: console, json, or auto (console on a terminal, json elsewhere)."),
+    ] = "auto"
+
+    def __repr__(self) -> str:
+        # URLs hold passwords, and a repr ends up in logs.
+        return f"Settings(home={str(self.home)!r})"
+
+
+class SettingsInvalid(OperatorProblem):
+    """A variable `KHATA_*` is unknown or has a value that is not allowed. The process ends with 2."""
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings that *environment* (default: that of the process) asks for. An empty variable is unset.
+
+    Raises:
+        SettingsInvalid: a `KHATA_*` variable is unknown, or its value is not allowed.
+    """
+    variables = os.environ if environment is None else environment
+    known = {variable_of(field.name): field.name for field in msgspec.structs.fields(Settings)}
+    values: dict[str, str] = {}
+    for variable, value in sorted(variables.items()):
+        if not variable.startswith(PREFIX) or variable in _INTERNAL_VARIABLES:
+            continue
+        if variable not in known:
+            raise SettingsInvalid(f"{variable} is set, but is no setting.", remedy=_remedy_for(variable, list(known)))
+        if value:
+            values[known[variable]] = value
+    return _convert(values)
+
+
+def override(settings: Settings, **values: Any) -> Settings:
+    """Return *settings* with *values* in place of their fields, checked like any others.
+
+    Raises:
+        SettingsInvalid: a value is not allowed.
+    """
+    return _convert({**msgspec.structs.asdict(settings), **values})
+
+
+def _convert(values: Mapping[str, Any]) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_to_path, builtin_types=(Path,))
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        variable = variable_of(place.rstrip("`"))
+        # The message tells type and bounds, never the value: a URL holds a password.
+        raise SettingsInvalid(
+            f"{variable}: {message}.", remedy="docs/configuration.md lists what is allowed."
+        ) from None
+
+
+def _to_path(wanted: type, value: Any) -> Any:
+    if wanted is Path and isinstance(value, str):
+        return Path(value).expanduser().absolute()
+    return value
+
+
+def variable_of(field: str) -> str:
+    """Return the name of the environment variable that sets *field*."""
+    return PREFIX + field.upper()
+
+
+def _remedy_for(variable: str, known: list[str]) -> str:
+    close = get_close_matches(variable, known, n=1, cutoff=0.8)
+    return f"Did you mean {close[0]}?" if close else f"Unset it; the settings are: {', '.join(known)}."
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting as a reader sees it. `value` is hidden where it holds a secret."""
+
+    variable: str
+    value: str
+    default: str
+    allowed: str
+    text: str
+
+
+def describe(settings: Settings) -> list[Description]:
+    """Return every setting with its value in *settings*, in the order of the struct."""
+    types = {field.name: field.type for field in msgspec.inspect.type_info(Settings).fields}  # type: ignore[attr-defined]
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        schema = _meta_of(field.type)
+        value = getattr(settings, field.name)
+        hidden = value is not None and (schema.extra_json_schema or {}) == _SECRET
+        rows.append(
+            Description(
+                variable=variable_of(field.name),
+                value="(set, hidden)" if hidden else _text(value),
+                default="~/.khata" if field.name == "home" else _text(field.default),
+                allowed=_allowed(types[field.name]),
+                text=schema.description or "",
+            )
+        )
+    return rows
+
+
+def _meta_of(annotation: Any) -> Meta:
+    # Annotated flattens: an alias' own Meta (bounds) comes first, the field's (description) last.
+    return next(meta for meta in reversed(annotation.__metadata__) if isinstance(meta, Meta))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _allowed(described: Any) -> str:
+    kind = described.type if isinstance(described, msgspec.inspect.Metadata) else described
+    match kind:
+        case msgspec.inspect.LiteralType(values=values):
+            return ", ".join(str(value) for value in values)
+        case msgspec.inspect.BoolType():
+            return "true, false"
+        case msgspec.inspect.IntType(ge=low, le=high):
+            return f"{low} … {high}" if high is not None else f"from {low}"
+        case msgspec.inspect.CustomType():
+            return "folder"
+        case _:
+            return "text"

@@ -1,0 +1,416 @@
+"""The supervisor: starts the servers and the processes of the engine, keeps them running, and stops them in order.
+
+Starting: lock of the home, keys, PostgreSQL and NATS side by side, migrations, then every process at once; the engine
+is up when each has said that it is ready. A process that ends is started again, after a pause that doubles with every
+failure and is forgotten once it has run steadily.
+
+Stopping (SIGTERM, SIGINT, or the end of the `async with`): the processes one after another in the order of `PROCESSES`,
+so that whoever takes work in stops before those who finish it; then NATS, then PostgreSQL. Each has a deadline. If the
+supervisor is killed instead, the kernel passes a signal to its children, and what that misses the next start ends.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import IO, Any, Self
+
+import structlog
+
+from infra.addresses import choose_addresses, refuse_unreachable
+from infra.database import DatabaseUrls, prepare_roles
+from infra.embedded.nats import EmbeddedNats
+from infra.embedded.postgres import EmbeddedPostgres
+from infra.embedded.process import ChildProcess, LogFile
+from infra.home import Home
+from infra.keys import Keys, ensure_keys
+from infra.problems import OperatorProblem
+from infra.runtime import RuntimeFile
+from infra.settings import PREFIX, READY_FD_VARIABLE, RUNTIME_FILE_VARIABLE, Settings
+
+PROCESSES: tuple[tuple[str, ...], ...] = (
+    ("api",),
+    ("executor", "market"),
+    ("relay", "projector"),
+    ("simulator",),
+)
+"""Which roles share a process, in the order in which the processes stop."""
+
+READY_WITHIN_S = 60.0
+PAUSE_FIRST_S = 0.2
+PAUSE_MAX_S = 30.0
+STEADY_S = 10.0
+"""A process that ran this long has recovered: its next pause is the first again."""
+FAILED_STARTS_MAX = 3
+EXIT_REFUSED = 2
+"""How a process ends that was set up wrongly: starting it again would change nothing."""
+EXIT_INTERRUPTED = 130
+_POLL_S = 0.02
+
+_log = structlog.get_logger("khata.supervisor")
+
+Command = Callable[[Sequence[str]], Sequence[str]]
+
+
+def role_command(roles: Sequence[str]) -> Sequence[str]:
+    """Return the command that runs *roles* in a process."""
+    return (sys.executable, "-m", "infra.cli", "run", *roles)
+
+
+class AlreadyRunning(OperatorProblem):
+    """Another supervisor holds the home folder. Nothing was started."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """A process, its roles, and how it has been."""
+
+    roles: tuple[str, ...]
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    child: ChildProcess | None = None
+    failed_starts: int = 0
+    log: LogFile | None = None
+
+    @property
+    def name(self) -> str:
+        return "-".join(self.roles)
+
+
+class Supervisor:
+    """The engine of one home, from start to stop: `async with Supervisor(settings) as engine: …`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        processes: Sequence[tuple[str, ...]] = PROCESSES,
+        command: Command = role_command,
+        migrate: Callable[[str], None] | None = None,
+        logs_to_files: bool = False,
+    ) -> None:
+        """Describe the engine.
+
+        `command` makes the command of a process from its roles, `migrate` brings the database of a URL up to date
+        (None: our migrations). With `logs_to_files` the processes write to `KHATA_HOME/logs`, else to our stderr.
+        """
+        self.settings = settings
+        self._home = Home(settings.home)
+        self._groups = [_Group(roles) for roles in processes]
+        self._command = command
+        self._migrate = migrate or _migrate
+        self._logs_to_files = logs_to_files
+        self._lock: IO[str] | None = None
+        self._keepers: list[asyncio.Task[None]] = []
+        self._postgres: EmbeddedPostgres | None = None
+        self._nats: EmbeddedNats | None = None
+        self._stopping = False
+        self._keys: Keys | None = None
+        self._started: RuntimeFile | None = None
+
+    # --- What it offers while it runs ---------------------------------------------------------------------------------
+
+    @property
+    def runtime_file(self) -> RuntimeFile:
+        """Settings and addresses of the running engine."""
+        assert self._started is not None, "the engine has not been started"
+        return self._started
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the home."""
+        assert self._keys is not None, "the engine has not been started"
+        return self._keys
+
+    @property
+    def api_url(self) -> str:
+        """Base URL of the API."""
+        return self.runtime_file.api_url
+
+    @property
+    def simulator_url(self) -> str:
+        """Base URL of the broker simulator."""
+        return self.runtime_file.simulator_url
+
+    @property
+    def database_urls(self) -> DatabaseUrls:
+        """How each role reaches the database."""
+        return self.runtime_file.database
+
+    @property
+    def nats_url(self) -> str:
+        """Where NATS is, user and password in it."""
+        return self.runtime_file.nats_url
+
+    def process_of(self, role: str) -> ChildProcess:
+        """Return the process that runs *role* at this moment; a restart makes another one."""
+        child = next(group.child for group in self._groups if role in group.roles)
+        assert child is not None, f"{role} has not been started"
+        return child
+
+    # --- Start --------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start everything; return when every process is ready. What was started is stopped if that fails.
+
+        Raises:
+            OperatorProblem: something is set up wrongly, or a process does not start.
+        """
+        try:
+            self._home.prepare()
+            self._take_lock()
+            self._keys = ensure_keys(self._home)
+            api_url, simulator_url = choose_addresses(self.settings)
+            database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
+            await asyncio.to_thread(self._migrate, database.owner)
+            self._started = RuntimeFile(
+                settings=self.settings,
+                database=database,
+                nats_url=nats_url,
+                api_url=api_url,
+                simulator_url=simulator_url,
+                processes={},
+            )
+            self._record()
+            self._keepers += [asyncio.create_task(self._keep(group)) for group in self._groups]
+            await self._until_ready()
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _take_lock(self) -> None:
+        lock = self._home.lock_file.open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip()
+            lock.close()
+            raise AlreadyRunning(
+                f"The engine of {self._home.path} already runs (process {holder}).",
+                remedy="Stop it, or set KHATA_HOME to another folder.",
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        self._lock = lock
+        # One left by a supervisor that was killed speaks of processes that may be anybody's by now.
+        self._home.runtime_file.unlink(missing_ok=True)
+
+    async def _start_database(self, keys: Keys) -> DatabaseUrls:
+        if self.settings.database_url is not None:
+            return await prepare_roles(self.settings.database_url, keys.database)
+        self._postgres = EmbeddedPostgres(self._home, keys, server_user=self.settings.server_user)
+        urls = await self._postgres.start()
+        self._keepers.append(asyncio.create_task(self._keep_server(self._postgres)))
+        return urls
+
+    async def _start_nats(self, keys: Keys) -> str:
+        if self.settings.nats_url is not None:
+            await refuse_unreachable(self.settings.nats_url)
+            return self.settings.nats_url
+        self._nats = EmbeddedNats(self._home, keys)
+        url = await self._nats.start()
+        self._keepers.append(asyncio.create_task(self._keep_server(self._nats)))
+        return url
+
+    async def _until_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while waiting := [group for group in self._groups if not group.ready.is_set()]:
+            for group in waiting:
+                if group.failed_starts >= FAILED_STARTS_MAX:
+                    raise self._not_started(group, f"ended {group.failed_starts} times before it was ready")
+            if time.monotonic() > deadline:
+                raise self._not_started(waiting[0], f"was not ready within {READY_WITHIN_S:.0f} s")
+            await asyncio.sleep(_POLL_S)
+
+    def _not_started(self, group: _Group, what: str) -> OperatorProblem:
+        tail = f"\n{group.log.tail()}" if group.log else ""
+        where = f"The whole log: {group.log.path}" if group.log else "Its log is above."
+        return OperatorProblem(f"The process {group.name} {what}.{tail}", remedy=where)
+
+    # --- Keep ---------------------------------------------------------------------------------------------------------
+
+    async def _keep(self, group: _Group) -> None:
+        pause_s = PAUSE_FIRST_S
+        while not self._stopping:
+            started = time.monotonic()
+            code = await self._run_once(group)
+            if self._stopping:
+                return
+            if not group.ready.is_set():
+                group.failed_starts = FAILED_STARTS_MAX if code == EXIT_REFUSED else group.failed_starts + 1
+            if time.monotonic() - started >= STEADY_S:
+                pause_s = PAUSE_FIRST_S
+            _log.warning("process_ended", process=group.name, exit_code=code, restart_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    async def _run_once(self, group: _Group) -> int:
+        """Run a group's process until it ends; tell when it is ready. Return its exit code."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        try:
+            try:
+                child = group.child = self._spawn(group, writing)
+            finally:
+                os.close(writing)
+            self._record()
+            while (code := child.exit_code()) is None:
+                if not group.ready.is_set() and _says_ready(reading):
+                    group.ready.set()
+                    _log.info("process_ready", process=group.name, pid=child.pid)
+                await asyncio.sleep(_POLL_S)
+            return code
+        finally:
+            os.close(reading)
+
+    def _spawn(self, group: _Group, ready_fd: int) -> ChildProcess:
+        # Settings reach the process by the file alone: what an override replaced must not come back by a variable.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        environment[RUNTIME_FILE_VARIABLE] = str(self._home.runtime_file)
+        environment[READY_FD_VARIABLE] = str(ready_fd)
+
+        def start(log: IO[bytes] | None) -> ChildProcess:
+            return ChildProcess(
+                self._command(group.roles), name=group.name, environment=environment, log=log, inherit=(ready_fd,)
+            )
+
+        if not self._logs_to_files:
+            return start(None)
+        group.log = LogFile(self._home.logs / f"{group.name}.log")
+        with group.log as log:
+            return start(log)
+
+    async def _keep_server(self, server: EmbeddedPostgres | EmbeddedNats) -> None:
+        """Start a server again that ended although nobody asked it to."""
+        pause_s = PAUSE_FIRST_S
+        while True:
+            process = server.process
+            assert process is not None, "a server is kept once it has been started"
+            started = time.monotonic()
+            code = await process.wait()
+            if self._stopping:
+                return
+            if time.monotonic() - started >= STEADY_S:
+                pause_s = PAUSE_FIRST_S
+            _log.error("server_ended", server=process.name, exit_code=code, restart_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+            try:
+                await server.start()
+            except OperatorProblem as problem:
+                _log.error("server_not_started", server=process.name, problem=problem.message)
+            else:
+                self._record()
+
+    def _record(self) -> None:
+        """Write down what runs, for those who look from outside."""
+        if self._started is None or self._stopping:
+            return
+        children = [group.child for group in self._groups]
+        children += [server.process for server in (self._postgres, self._nats) if server is not None]
+        processes = {child.name: child.pid for child in children if child is not None}
+        RuntimeFile(
+            settings=self._started.settings,
+            database=self._started.database,
+            nats_url=self._started.nats_url,
+            api_url=self._started.api_url,
+            simulator_url=self._started.simulator_url,
+            processes={"supervisor": os.getpid(), **processes},
+        ).write(self._home.runtime_file)
+
+    # --- Stop ---------------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Stop everything in order; safe to repeat."""
+        self._stopping = True
+        deadline_s = self.settings.drain_deadline_ms / 1000
+        for group in self._groups:
+            if group.child is not None and group.child.exit_code() is None:
+                code = await group.child.stop((signal.SIGTERM, deadline_s))
+                _log.info("process_stopped", process=group.name, exit_code=code)
+        for keeper in self._keepers:
+            keeper.cancel()
+        for keeper in self._keepers:
+            with suppress(asyncio.CancelledError):
+                await keeper
+        self._keepers.clear()
+        if self._nats is not None:
+            await self._nats.stop()
+        if self._postgres is not None:
+            await self._postgres.stop()
+        if self._lock is not None:
+            self._home.runtime_file.unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+
+async def run_until_signal(supervisor: Supervisor, *, on_ready: Callable[[], None]) -> None:
+    """Run the engine until SIGTERM or SIGINT, then drain; a second signal ends the process at once."""
+    asked = asyncio.Event()
+
+    def ask() -> None:
+        if asked.is_set():
+            os._exit(EXIT_INTERRUPTED)
+        asked.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    starting = asyncio.create_task(supervisor.start())
+    waiting = asyncio.create_task(asked.wait())
+    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        return
+    try:
+        await starting  # Raises what went wrong.
+        on_ready()
+        await waiting
+        _log.info("draining")
+    finally:
+        waiting.cancel()
+        await supervisor.stop()
+
+
+def _says_ready(descriptor: int) -> bool:
+    try:
+        return bool(os.read(descriptor, 64))
+    except BlockingIOError:
+        return False
+
+
+def _migrate(owner_url: str) -> None:
+    from infra.migrations.runner import SchemaNewer, migrate  # noqa: PLC0415 - Alembic is slow, and `_migrate` optional
+
+    try:
+        migrate(owner_url)
+    except SchemaNewer as problem:
+        raise OperatorProblem(f"The schema is newer than this release: {problem}.") from problem
+
+
+async def _both(first: Coroutine[Any, Any, DatabaseUrls], second: Coroutine[Any, Any, str]) -> tuple[DatabaseUrls, str]:
+    """Run both; if one fails, the other is waited for, so that what it started is known and can be stopped."""
+    database, nats = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(database, BaseException):
+        raise database
+    if isinstance(nats, BaseException):
+        raise nats
+    return database, nats

@@ -1,0 +1,10 @@
+"""Every read model of this release."""
+
+from projections.orders import ORDERS
+from projections.positions import POSITIONS
+from projections.read_model import AnyReadModel
+from projections.risk import RISK
+from projections.trades import TRADES
+from projections.users import USERS
+
+READ_MODELS: tuple[AnyReadModel, ...] = (USERS, TRADES, ORDERS, POSITIONS, RISK)

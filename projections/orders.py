@@ -1,0 +1,172 @@
+"""Read model `orders`: where is each order in its life, and when did it get there?"""
+
+from typing import assert_never
+
+import msgspec
+
+from domain.account.events import (
+    Evidence,
+    OrderAcknowledged,
+    OrderBlocked,
+    OrderCanceled,
+    OrderCancelRequested,
+    OrderExpired,
+    OrderFilled,
+    OrderIntended,
+    OrderLapsed,
+    OrderNotSent,
+    OrderOutcomeUnknown,
+    OrderPresumedAbsent,
+    OrderRejected,
+    OrderSubmitting,
+)
+from domain.envelope import RecordedEvent
+from domain.events import Event
+from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueOrderId
+from domain.instrument import Segment
+from domain.order import CLOSED, LIVE, OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
+from projections.order_status import OrderEvent, remark_of, status_after
+from projections.read_model import Key, ReadModel, RowMissing, account_of
+
+
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One order. Prices in 1/10,000 rupee, amounts in paise; `filled_paise` is what its fills were worth.
+
+    Times in `_us` are the log's (when it was recorded), those in `_ns` the sender's and the venue's.
+    """
+
+    order_id: OrderId
+    trade_id: TradeId
+    account_id: AccountId
+    purpose: Purpose
+    segment: Segment
+    security_id: str
+    product: Product
+    side: Side
+    quantity: int
+    order_type: OrderType
+    limit_price_e4: int | None
+    time_in_force: TimeInForce
+    status: OrderStatus
+    not_after_ns: int | None
+    cumulative_quantity: int = 0
+    leaves_quantity: int
+    filled_paise: int = 0
+    fill_count: int = 0
+    cancel_requested: bool = False
+    correlation_id: CorrelationId | None = None
+    venue_order_id: VenueOrderId | None = None
+    evidence: Evidence | None = None
+    submissions: int = 0
+    was_unknown: bool = False
+    remark: str | None = None
+    intended_at_us: int
+    submitting_at_us: int | None = None
+    sent_at_ns: int | None = None
+    acknowledged_at_us: int | None = None
+    first_filled_at_ns: int | None = None
+    last_filled_at_ns: int | None = None
+    closed_at_us: int | None = None
+    intended_sequence: int
+    sequence: int
+
+
+def _key_of(event: Event, _: RecordedEvent) -> Key | None:
+    order_id = getattr(event, "order_id", None)
+    return None if order_id is None else (order_id,)
+
+
+def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> OrderRow | None:
+    if isinstance(event, OrderIntended):
+        return _intended(event, recorded)
+    if not isinstance(event, OrderEvent):
+        return row
+    if row is None:
+        raise RowMissing(event)
+    status = status_after(event, status=row.status, quantity=row.quantity, cumulative_quantity=row.cumulative_quantity)
+    row = _changed(event, recorded, row)
+    closed_at_us = None
+    if status in CLOSED:
+        closed_at_us = recorded.recorded_at_us if row.closed_at_us is None else row.closed_at_us
+    return msgspec.structs.replace(
+        row,
+        status=status,
+        leaves_quantity=max(0, row.quantity - row.cumulative_quantity) if status in LIVE else 0,
+        remark=remark_of(event) or row.remark,
+        closed_at_us=closed_at_us,
+        sequence=recorded.sequence,
+    )
+
+
+def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
+    told = event.instruction
+    return OrderRow(
+        order_id=event.order_id,
+        trade_id=event.trade_id,
+        account_id=AccountId(account_of(recorded)),
+        purpose=event.purpose,
+        segment=told.instrument.segment,
+        security_id=told.instrument.security_id,
+        product=told.product,
+        side=told.side,
+        quantity=told.quantity,
+        order_type=told.order_type,
+        limit_price_e4=told.limit_price_e4,
+        time_in_force=told.time_in_force,
+        status=OrderStatus.INTENDED,
+        not_after_ns=event.not_after_ns,
+        leaves_quantity=told.quantity,
+        intended_at_us=recorded.recorded_at_us,
+        intended_sequence=recorded.sequence,
+        sequence=recorded.sequence,
+    )
+
+
+def _changed(event: OrderEvent, recorded: RecordedEvent, row: OrderRow) -> OrderRow:
+    match event:
+        case OrderSubmitting():
+            return msgspec.structs.replace(
+                row,
+                correlation_id=event.correlation_id,
+                submissions=row.submissions + 1,
+                submitting_at_us=recorded.recorded_at_us,
+            )
+        case OrderAcknowledged():
+            return msgspec.structs.replace(
+                row,
+                venue_order_id=event.venue_order_id,
+                evidence=event.evidence,
+                sent_at_ns=row.sent_at_ns if event.sent_at_ns is None else event.sent_at_ns,
+                acknowledged_at_us=recorded.recorded_at_us,
+            )
+        case OrderRejected():
+            return msgspec.structs.replace(row, venue_order_id=event.venue_order_id or row.venue_order_id)
+        case OrderOutcomeUnknown():
+            return msgspec.structs.replace(row, was_unknown=True, sent_at_ns=event.sent_at_ns)
+        case OrderCancelRequested():
+            return msgspec.structs.replace(row, cancel_requested=True)
+        case OrderFilled():
+            first = row.first_filled_at_ns
+            return msgspec.structs.replace(
+                row,
+                cumulative_quantity=event.cumulative_quantity,
+                filled_paise=row.filled_paise + event.value_paise,
+                fill_count=row.fill_count + 1,
+                first_filled_at_ns=event.filled_at_ns if first is None else first,
+                last_filled_at_ns=event.filled_at_ns,
+            )
+        case OrderNotSent() | OrderPresumedAbsent() | OrderLapsed() | OrderBlocked() | OrderCanceled() | OrderExpired():
+            return row
+        case _:
+            assert_never(event)
+
+
+ORDERS = ReadModel(
+    name="orders",
+    version=1,
+    row=OrderRow,
+    key=("order_id",),
+    key_of=_key_of,
+    apply=_apply,
+    indexes=(("trade_id",), ("account_id", "intended_sequence")),
+)

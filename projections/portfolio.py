@@ -1,0 +1,77 @@
+"""What positions are worth at the market's last prices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.account.holding import Holding, open_result_paise
+from domain.money import value_paise
+from projections.ports import Marks
+from projections.positions import PositionRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuedPosition:
+    """A position with the mark it was valued at. Amounts in paise; all of the mark's fields None where there is none.
+
+    `value_paise` is what the holding is worth, negative for a short.
+    """
+
+    row: PositionRow
+    mark_price_e4: int | None
+    mark_time_ns: int | None
+    value_paise: int | None
+    open_result_paise: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolio:
+    """An account's positions in sum, in paise.
+
+    `open_result_paise` covers the positions that have a mark; those that have none are named in `mark_missing` by
+    symbol and count in the exposures at cost. `total_paise` is realised and open result together.
+    """
+
+    positions: list[ValuedPosition]
+    realised_paise: int
+    realised_today_paise: int
+    open_result_paise: int
+    total_paise: int
+    gross_exposure_paise: int
+    net_exposure_paise: int
+    mark_missing: list[str]
+
+
+def value_portfolio(rows: Sequence[PositionRow], marks: Marks, *, day: str) -> Portfolio:
+    """Return the value of *rows* on the exchange's *day* (ISO), at the marks known now."""
+    positions = [value_position(row, marks) for row in rows]
+    exposures = [
+        row.cost_paise if p.value_paise is None else p.value_paise for row, p in zip(rows, positions, strict=True)
+    ]
+    realised = sum(row.realised_paise for row in rows)
+    open_result = sum(position.open_result_paise or 0 for position in positions)
+    return Portfolio(
+        positions=positions,
+        realised_paise=realised,
+        realised_today_paise=sum(row.realised_on(day) for row in rows),
+        open_result_paise=open_result,
+        total_paise=realised + open_result,
+        gross_exposure_paise=sum(abs(exposure) for exposure in exposures),
+        net_exposure_paise=sum(exposures),
+        mark_missing=sorted({p.row.symbol for p in positions if p.row.net_quantity and p.mark_price_e4 is None}),
+    )
+
+
+def value_position(row: PositionRow, marks: Marks) -> ValuedPosition:
+    """Return *row* with its value at the last mark of its instrument."""
+    mark = marks.mark_of(row.instrument)
+    if mark is None:
+        return ValuedPosition(row=row, mark_price_e4=None, mark_time_ns=None, value_paise=None, open_result_paise=None)
+    worth = value_paise(price_e4=mark.last_price_e4, quantity=abs(row.net_quantity), multiplier=row.multiplier)
+    holding = Holding(net_quantity=row.net_quantity, cost_paise=row.cost_paise)
+    return ValuedPosition(
+        row=row,
+        mark_price_e4=mark.last_price_e4,
+        mark_time_ns=mark.exchange_time_ns,
+        value_paise=worth if row.net_quantity >= 0 else -worth,
+        open_result_paise=open_result_paise(holding, mark_value_paise=worth),
+    )

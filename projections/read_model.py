@@ -1,0 +1,128 @@
+"""What a read model is: a pure fold of the log into rows, and the table that keeps them.
+
+The row is a struct, and the table's columns are its fields: one definition serves the fold, SQL and the tests. A changed
+row or a changed meaning is a new version, with a table of its own beside the old one.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from domain.envelope import RecordedEvent
+from domain.events import Event
+
+SCHEMA = "views"
+
+Key = tuple[str, ...]
+Row = msgspec.Struct
+RowT = TypeVar("RowT", bound=msgspec.Struct)
+
+
+class RowMissing(Exception):
+    """An event changes a row that no earlier event made: the fold and the log do not fit. The read model halts."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(f"{type(event).__name__} changes a row that does not exist")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSecurity:
+    """By which column the database decides whether a reader may see a row.
+
+    `setting` holds what the reader may see, comma-separated: the readers' transactions set it.
+    """
+
+    column: str
+    setting: str
+
+
+BY_ACCOUNT = RowSecurity(column="account_id", setting="khata.accounts")
+BY_USER = RowSecurity(column="user_id", setting="khata.users")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadModel(Generic[RowT]):
+    """A question's answer, kept up to date.
+
+    `key_of` names the row that an event concerns (None: none), `apply` returns that row after it: from None where the
+    row does not exist yet, to None where it shall not exist any more. Both are pure. `key` names the row's columns that
+    make up the key, in the order of `key_of`.
+    """
+
+    name: str
+    version: int
+    row: type[RowT]
+    key: tuple[str, ...]
+    key_of: Callable[[Event, RecordedEvent], Key | None]
+    apply: Callable[[Event, RecordedEvent, RowT | None], RowT | None]
+    security: RowSecurity = BY_ACCOUNT
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def table_name(self) -> str:
+        """The table's name within the schema `views`."""
+        return f"{self.name}_v{self.version}"
+
+    @cached_property
+    def table(self) -> Table:
+        """The table: one column per field of the row."""
+        hints = get_type_hints(self.row)
+        columns = [_column(name, hints[name], is_key=name in self.key) for name in self.row.__struct_fields__]
+        table = Table(self.table_name, MetaData(schema=SCHEMA), *columns)
+        for number, names in enumerate(self.indexes, 1):
+            Index(f"{self.table_name}_{number}", *(table.c[name] for name in names))
+        return table
+
+    def key_of_row(self, row: RowT) -> Key:
+        """Return the key of *row*."""
+        return tuple(str(getattr(row, name)) for name in self.key)
+
+    def __repr__(self) -> str:
+        return f"ReadModel({self.table_name})"
+
+
+AnyReadModel = ReadModel[Any]
+
+_TYPES: tuple[tuple[type, type[TypeEngine[Any]]], ...] = (
+    (bool, Boolean),
+    (int, BigInteger),
+    (Enum, Text),
+    (str, Text),
+    (bytes, LargeBinary),
+)
+
+
+def _column(name: str, annotation: Any, *, is_key: bool) -> Column[Any]:
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    wanted = [part for part in parts if part is not NoneType]
+    return Column(name, _sql_type(wanted[0]), primary_key=is_key, nullable=NoneType in parts)
+
+
+def _sql_type(annotation: Any) -> TypeEngine[Any]:
+    plain = getattr(annotation, "__supertype__", annotation)  # A NewType is stored as what it is made of.
+    if isinstance(plain, type):
+        for python_type, sql_type in _TYPES:
+            if issubclass(plain, python_type):
+                return sql_type()
+    return JSONB()  # Structs, tuples and dictionaries.
+
+
+def fold(model: ReadModel[RowT], events: Iterable[tuple[Event, RecordedEvent]], rows: dict[Key, RowT | None]) -> None:
+    """Apply *events*, oldest first, to *rows*, which holds every row they concern (None: it does not exist)."""
+    for event, recorded in events:
+        key = model.key_of(event, recorded)
+        if key is not None:
+            rows[key] = model.apply(event, recorded, rows.get(key))
+
+
+def account_of(recorded: RecordedEvent) -> str:
+    """Return the account in whose stream an event lies."""
+    return recorded.stream_id.removeprefix("account-")

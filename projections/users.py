@@ -1,0 +1,52 @@
+"""Read model `users`: who is this, and which account is theirs? Personal data stays sealed."""
+
+import msgspec
+
+from domain.envelope import RecordedEvent
+from domain.events import Event
+from domain.ids import AccountId, UserId
+from domain.user.events import UserRegistered
+from projections.read_model import BY_USER, Key, ReadModel
+
+
+class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One user. `account_id` is the default account; the sealed fields open with the user's own key only."""
+
+    user_id: UserId
+    account_id: AccountId
+    email_nonce: bytes
+    email_ciphertext: bytes
+    name_nonce: bytes
+    name_ciphertext: bytes
+    registered_at_us: int
+    sequence: int
+
+
+def _key_of(event: Event, _: RecordedEvent) -> Key | None:
+    return (event.user_id,) if isinstance(event, UserRegistered) else None
+
+
+def _apply(event: Event, recorded: RecordedEvent, row: UserRow | None) -> UserRow | None:
+    if not isinstance(event, UserRegistered):
+        return row
+    return UserRow(
+        user_id=event.user_id,
+        account_id=event.account_id,
+        email_nonce=event.email.nonce,
+        email_ciphertext=event.email.ciphertext,
+        name_nonce=event.name.nonce,
+        name_ciphertext=event.name.ciphertext,
+        registered_at_us=recorded.recorded_at_us,
+        sequence=recorded.sequence,
+    )
+
+
+USERS = ReadModel(
+    name="users",
+    version=1,
+    row=UserRow,
+    key=("user_id",),
+    key_of=_key_of,
+    apply=_apply,
+    security=BY_USER,
+)

@@ -1,0 +1,129 @@
+"""The API over fakes of the ports, asked over HTTP without a socket."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from adapters.clock import SystemClock
+from adapters.ids import SystemIds
+from adapters.security.personal_data import SealedPersonalData
+from adapters.security.tokens import Ed25519Tokens
+from api.app import create_app
+from api.services import Services
+from commands.accounts import Accounts
+from commands.users import Users
+from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
+from domain.market import Mark
+from tests.support.memory_queries import MemoryQueries
+from tests.support.memory_store import MemoryEventStore
+from tests.support.security import ManualClock, MemoryPasswords, MemoryUserKeys, PlainHasher
+
+RELIANCE = Instrument(
+    key=InstrumentKey(Segment.NSE_EQ, "2885"),
+    symbol="RELIANCE",
+    name="Reliance Industries",
+    tradable=True,
+    tick_e4=500,
+    lot=1,
+)
+NIFTY = Instrument(
+    key=InstrumentKey(Segment.INDEX, "13"), symbol="NIFTY", name="Nifty 50", tradable=False, tick_e4=500, lot=1
+)
+PASSWORD = "monsoon over the ghats"
+SIGNING_KEY = Ed25519PrivateKey.generate()
+
+
+class FixedInstruments:
+    """A small instrument master. Implements `commands.ports.Instruments`."""
+
+    def __init__(self, instruments: Iterable[Instrument] = (RELIANCE, NIFTY)) -> None:
+        self._by_symbol = {instrument.symbol: instrument for instrument in instruments}
+
+    def by_symbol(self, symbol: str, *, market_time_ns: int) -> Instrument:  # noqa: ARG002 - all are always in force
+        if symbol not in self._by_symbol:
+            raise InstrumentUnknown(f"received symbol {symbol!r}, expected a known one")
+        return self._by_symbol[symbol]
+
+    def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:  # noqa: ARG002 - likewise
+        return next(instrument for instrument in self._by_symbol.values() if instrument.key == key)
+
+
+class QuietMarket:
+    """Every instrument at one price, just traded. Implements `commands.ports.Marks`."""
+
+    def __init__(self, clock: ManualClock, last_price_e4: int = 2_850_00_00) -> None:
+        self._clock = clock
+        self.last_price_e4 = last_price_e4
+
+    def market_time_ns(self) -> int:
+        return self._clock.wall_ns()
+
+    def mark_of(self, instrument: InstrumentKey) -> Mark | None:
+        now_ns = self._clock.wall_ns()
+        return Mark(
+            instrument=instrument,
+            last_price_e4=self.last_price_e4,
+            exchange_time_ns=now_ns,
+            received_at_ns=now_ns,
+            number=1,
+        )
+
+
+def signing_pem(key: Ed25519PrivateKey = SIGNING_KEY) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+class ApiWorld:
+    """An API with its own log, in memory. Tokens are checked by the machine's clock, so theirs is that one."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = ManualClock()
+        self.store = MemoryEventStore()
+        self.queries = MemoryQueries(self.store)
+        self.hasher = PlainHasher()
+        self.market = QuietMarket(self.clock)
+        self.tokens = Ed25519Tokens(signing_pem(), clock=SystemClock())
+        self.ids = SystemIds(self.clock)
+        self.personal_data = SealedPersonalData(
+            master_key=bytes(32), lookup_key=bytes(32), keys=MemoryUserKeys(), clock=self.clock
+        )
+        self.services = Services(
+            clock=self.clock,
+            ids=self.ids,
+            users=Users(
+                store=self.store,
+                ids=self.ids,
+                hasher=self.hasher,
+                passwords=MemoryPasswords(),
+                personal_data=self.personal_data,
+            ),
+            accounts=Accounts(
+                store=self.store,
+                clock=self.clock,
+                ids=self.ids,
+                marks=self.market,
+                instruments=FixedInstruments(),
+                entry_life_ms=5_000,
+            ),
+            tokens=self.tokens,
+            queries=self.queries,
+            marks=self.market,
+            personal_data=self.personal_data,
+            **options,
+        )
+        self.app = create_app(self.services)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://khata.test")
+
+    async def log_in(self, email: str = "asha@example.in") -> dict[str, str]:
+        """Register somebody and return the header that proves who asks."""
+        person = {"email": email, "name": "Asha Rao", "password": PASSWORD}
+        assert (await self.client.post("/api/auth/register", json=person)).status_code == 201
+        answer = await self.client.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+    async def stored(self) -> int:
+        """Return how many events the log holds."""
+        return len(await self.store.read_all(after_sequence=0))

@@ -1,0 +1,99 @@
+"""The read side over a log in memory: every question folds the whole log anew."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from domain.envelope import RecordedEvent
+from domain.events import decode
+from domain.ids import AccountId, TradeId, UserId
+from projections.orders import ORDERS, OrderRow
+from projections.positions import POSITIONS, PositionRow
+from projections.queries import WAIT_S, Answer, PortfolioRows, ReadModelBehind, TradePage
+from projections.read_model import Key, ReadModel, fold
+from projections.risk import RISK
+from projections.trades import TRADES, TradeRow, TradeStatus
+from projections.users import USERS, UserRow
+
+RowT = TypeVar("RowT", bound=msgspec.Struct)
+
+
+class Log(Protocol):
+    """The log as far as it is asked here."""
+
+    async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]: ...
+
+
+class MemoryQueries:
+    """Never behind, unless told to have stopped at a sequence. Implements `projections.queries.Queries`."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.stopped_at: int | None = None
+
+    async def wait_for(self, min_sequence: int, *, timeout_s: float = WAIT_S) -> None:  # noqa: ARG002 - no waiting here
+        sequence = await self._sequence()
+        if sequence < min_sequence:
+            raise ReadModelBehind(wanted=min_sequence, sequence=sequence)
+
+    async def user(self, user_id: UserId) -> Answer[UserRow | None]:
+        rows = await self._rows(USERS)
+        return Answer(value=rows.get((user_id,)), sequence=await self._sequence())
+
+    async def trades(
+        self,
+        accounts: Sequence[AccountId],
+        *,
+        status: TradeStatus | None = None,
+        symbol: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> TradePage:
+        def wanted() -> Iterator[TradeRow]:
+            for row in rows.values():
+                is_wanted = status in {None, row.status} and symbol in {None, row.symbol}
+                if row.account_id in accounts and is_wanted and (before is None or row.opened_sequence < before):
+                    yield row
+
+        rows = await self._rows(TRADES)
+        found = sorted(wanted(), key=lambda row: row.opened_sequence, reverse=True)
+        next_before = found[limit - 1].opened_sequence if len(found) > limit else None
+        return TradePage(trades=found[:limit], next_before=next_before, sequence=await self._sequence())
+
+    async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
+        row = (await self._rows(TRADES)).get((trade_id,))
+        visible = row if row is not None and row.account_id in accounts else None
+        return Answer(value=visible, sequence=await self._sequence())
+
+    async def orders_of(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[list[OrderRow]]:
+        rows = (await self._rows(ORDERS)).values()
+        found = [row for row in rows if row.trade_id == trade_id and row.account_id in accounts]
+        return Answer(value=found, sequence=await self._sequence())
+
+    async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
+        found = [
+            row
+            for row in (await self._rows(POSITIONS)).values()
+            if row.account_id in accounts and (row.net_quantity if open_only else row.last_filled_at_ns is not None)
+        ]
+        return Answer(value=found, sequence=await self._sequence())
+
+    async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
+        risk = (await self._rows(RISK)).get((account_id,))
+        positions = (await self.positions([account_id])).value
+        rows = None if risk is None else PortfolioRows(risk=risk, positions=positions)
+        return Answer(value=rows, sequence=await self._sequence())
+
+    async def _sequence(self) -> int:
+        recorded = await self._read()
+        return recorded[-1].sequence if recorded else 0
+
+    async def _rows(self, model: ReadModel[RowT]) -> dict[Key, RowT]:
+        rows: dict[Key, RowT | None] = {}
+        fold(model, ((decode(event.name, event.payload), event) for event in await self._read()), rows)
+        return {key: row for key, row in rows.items() if row is not None}
+
+    async def _read(self) -> list[RecordedEvent]:
+        recorded = await self._log.read_all(after_sequence=0, limit=10_000)
+        return [event for event in recorded if self.stopped_at is None or event.sequence <= self.stopped_at]

@@ -1,0 +1,326 @@
+"""One good specimen of each command and event; a test changes the one field that matters.
+
+The market stands at 2026-11-20 10:00 in India, Reliance at 2,850.00 rupees. `msgspec.structs.replace` makes any other.
+"""
+
+from msgspec.structs import replace
+
+from domain.account.commands import (
+    BeginSubmission,
+    ClosePosition,
+    EngageKillSwitch,
+    OpenAccount,
+    OpenTrade,
+    PresumeAbsent,
+    RecordAccepted,
+    RecordFill,
+    RecordNotSent,
+    RecordRefused,
+    RecordUnknown,
+    RecordVenueOrder,
+    ReleaseKillSwitch,
+    SetRiskParameters,
+    TriggerExit,
+)
+from domain.account.events import (
+    AccountMode,
+    AccountOpened,
+    Evidence,
+    ExitCause,
+    KillSwitchEngaged,
+    KillSwitchReleased,
+    OrderAcknowledged,
+    OrderBlocked,
+    OrderCanceled,
+    OrderCancelRequested,
+    OrderDenied,
+    OrderExpired,
+    OrderFilled,
+    OrderIntended,
+    OrderLapsed,
+    OrderNotSent,
+    OrderOutcomeUnknown,
+    OrderPresumedAbsent,
+    OrderRejected,
+    OrderSubmitting,
+    RiskParametersChanged,
+    TradeClosed,
+    TradeExitTriggered,
+    TradeOpened,
+)
+from domain.ids import AccountId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.instrument import Instrument, InstrumentKey, Segment
+from domain.market import Mark, MarketSnapshot
+from domain.order import (
+    OrderInstruction,
+    OrderStatus,
+    OrderType,
+    Product,
+    Purpose,
+    Side,
+    TimeInForce,
+    correlation_id_of,
+    installation_code,
+)
+from domain.risk import DenialCode, RiskParameters
+from domain.user.events import Sealed, UserRegistered
+
+# --- Values -----------------------------------------------------------------------------------------------------------
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+NOW_NS = 1_795_149_000 * NS_PER_S
+"""2026-11-20 10:00:00 in India."""
+DAY_NS = 24 * 3600 * NS_PER_S
+TODAY = "2026-11-20"
+ENTRY_LIFE_NS = 5 * NS_PER_S
+
+ACCOUNT = AccountId("acc_01J0000000000000000000ASHA")
+OWNER = UserId("usr_01J0000000000000000000ASHA")
+STRANGER = UserId("usr_01J000000000000000000BEENA")
+TRADE = TradeId("trd_01J00000000000000000000001")
+OTHER_TRADE = TradeId("trd_01J00000000000000000000002")
+ENTRY = OrderId(f"{TRADE}.1")
+EXIT = OrderId(f"{TRADE}.2")
+SECOND_EXIT = OrderId(f"{TRADE}.3")
+VENUE_ENTRY = VenueOrderId("112111182198")
+VENUE_EXIT = VenueOrderId("112111182199")
+CODE = installation_code("khata-of-the-tests")
+
+RELIANCE = InstrumentKey(Segment.NSE_EQ, "2885")
+INFY = InstrumentKey(Segment.NSE_EQ, "1594")
+reliance = Instrument(
+    key=RELIANCE,
+    symbol="RELIANCE",
+    name="Reliance Industries",
+    tradable=True,
+    tick_e4=1_000,
+    lot=1,
+    freeze_quantity=10_000,
+)
+infy = replace(reliance, key=INFY, symbol="INFY", name="Infosys")
+PRICE_E4 = 2_850_0000
+mark = Mark(
+    instrument=RELIANCE, last_price_e4=PRICE_E4, exchange_time_ns=NOW_NS, received_at_ns=NOW_NS + NS_PER_MS, number=1
+)
+infy_mark = replace(mark, instrument=INFY, last_price_e4=1_500_0000, number=2)
+market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,))
+limits = RiskParameters()
+
+
+def mark_at(price_e4: int, *, later_ms: int = 0) -> Mark:
+    """Return Reliance's mark at *price_e4*, *later_ms* milliseconds after ten o'clock."""
+    return replace(mark, last_price_e4=price_e4, exchange_time_ns=NOW_NS + later_ms * NS_PER_MS)
+
+
+def market_at(price_e4: int, *, at_ns: int = NOW_NS) -> MarketSnapshot:
+    """Return the market with a fresh mark of Reliance at *price_e4*."""
+    return replace(market, market_time_ns=at_ns, marks=(replace(mark, last_price_e4=price_e4, exchange_time_ns=at_ns),))
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+open_account = OpenAccount(
+    account_id=ACCOUNT, owner_id=OWNER, mode=AccountMode.PAPER, currency="INR", parameters=limits
+)
+set_limits = SetRiskParameters(user_id=OWNER, parameters=replace(limits, open_trades_max=1))
+engage = EngageKillSwitch(user_id=OWNER, reason="the dog ate the router")
+release = ReleaseKillSwitch(user_id=OWNER)
+open_trade = OpenTrade(
+    trade_id=TRADE,
+    user_id=OWNER,
+    side=Side.BUY,
+    quantity=100,
+    order_type=OrderType.MARKET,
+    limit_price_e4=None,
+    product=Product.INTRADAY,
+    time_in_force=TimeInForce.DAY,
+    stop_loss_e4=2_800_0000,
+    target_e4=2_900_0000,
+    entry_life_ns=ENTRY_LIFE_NS,
+    market=market,
+)
+open_limit = replace(open_trade, order_type=OrderType.LIMIT, limit_price_e4=2_849_0000)
+open_short = replace(open_trade, side=Side.SELL, stop_loss_e4=2_900_0000, target_e4=2_800_0000)
+close = ClosePosition(user_id=OWNER, instrument=RELIANCE, product=Product.INTRADAY)
+stop_hit = TriggerExit(trade_id=TRADE, mark=mark_at(2_800_0000))
+target_hit = TriggerExit(trade_id=TRADE, mark=mark_at(2_900_0000))
+begin = BeginSubmission(
+    order_id=ENTRY, correlation_id=correlation_id_of(ENTRY, code=CODE), sender_epoch=7, market_time_ns=NOW_NS
+)
+begin_exit = replace(begin, order_id=EXIT, correlation_id=correlation_id_of(EXIT, code=CODE))
+not_sent = RecordNotSent(order_id=ENTRY, cause="connection refused")
+accepted = RecordAccepted(order_id=ENTRY, venue_order_id=VENUE_ENTRY, sent_at_ns=NOW_NS)
+exit_accepted = replace(accepted, order_id=EXIT, venue_order_id=VENUE_EXIT)
+refused = RecordRefused(order_id=ENTRY, reason="funds", message="Insufficient funds")
+unknown = RecordUnknown(order_id=ENTRY, cause="no answer within 5 s", sent_at_ns=NOW_NS)
+found = RecordVenueOrder(
+    order_id=ENTRY,
+    venue_order_id=VENUE_ENTRY,
+    status=OrderStatus.ACKNOWLEDGED,
+    cumulative_quantity=0,
+    message="",
+    evidence=Evidence.CORRELATION_LOOKUP,
+)
+canceled_by_venue = replace(found, status=OrderStatus.CANCELED, evidence=Evidence.ORDER_BOOK)
+expired_at_venue = replace(found, status=OrderStatus.EXPIRED, evidence=Evidence.ORDER_BOOK)
+rejected_by_venue = replace(found, status=OrderStatus.REJECTED, message="RMS", evidence=Evidence.ORDER_BOOK)
+fill = RecordFill(
+    order_id=ENTRY,
+    venue_fill_id=VenueFillId("f-1"),
+    quantity=100,
+    price_e4=PRICE_E4,
+    filled_at_ns=NOW_NS + NS_PER_S,
+)
+exit_fill = replace(fill, order_id=EXIT, venue_fill_id=VenueFillId("f-2"), price_e4=2_800_0000)
+presume_absent = PresumeAbsent(order_id=ENTRY, lookups=6)
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+account_opened = AccountOpened(
+    account_id=ACCOUNT, owner_id=OWNER, mode=AccountMode.PAPER, currency="INR", parameters=limits
+)
+limits_changed = RiskParametersChanged(parameters=replace(limits, open_trades_max=1))
+kill_switch_engaged = KillSwitchEngaged(reason="the dog ate the router")
+kill_switch_released = KillSwitchReleased()
+entry_instruction = OrderInstruction(
+    instrument=RELIANCE,
+    side=Side.BUY,
+    quantity=100,
+    order_type=OrderType.MARKET,
+    limit_price_e4=None,
+    product=Product.INTRADAY,
+)
+exit_instruction = replace(entry_instruction, side=Side.SELL)
+trade_opened = TradeOpened(
+    trade_id=TRADE,
+    user_id=OWNER,
+    symbol="RELIANCE",
+    multiplier=1,
+    entry=entry_instruction,
+    stop_loss_e4=2_800_0000,
+    target_e4=2_900_0000,
+    market=market,
+)
+order_denied = OrderDenied(
+    trade_id=TRADE,
+    user_id=OWNER,
+    symbol="RELIANCE",
+    entry=entry_instruction,
+    stop_loss_e4=2_800_0000,
+    target_e4=2_900_0000,
+    code=DenialCode.QUANTITY_ABOVE_LIMIT,
+    limit="99",
+    value="100",
+    market=market,
+)
+order_intended = OrderIntended(
+    order_id=ENTRY,
+    trade_id=TRADE,
+    purpose=Purpose.ENTRY,
+    instruction=entry_instruction,
+    not_after_ns=NOW_NS + ENTRY_LIFE_NS,
+)
+exit_intended = OrderIntended(
+    order_id=EXIT, trade_id=TRADE, purpose=Purpose.EXIT, instruction=exit_instruction, not_after_ns=None
+)
+order_submitting = OrderSubmitting(
+    order_id=ENTRY, trade_id=TRADE, correlation_id=begin.correlation_id, sender_epoch=begin.sender_epoch
+)
+order_not_sent = OrderNotSent(order_id=ENTRY, trade_id=TRADE, cause="connection refused")
+order_acknowledged = OrderAcknowledged(
+    order_id=ENTRY, trade_id=TRADE, venue_order_id=VENUE_ENTRY, evidence=Evidence.ANSWER, sent_at_ns=NOW_NS
+)
+order_found = replace(order_acknowledged, evidence=Evidence.CORRELATION_LOOKUP, sent_at_ns=None)
+order_rejected = OrderRejected(
+    order_id=ENTRY, trade_id=TRADE, venue_order_id=None, reason="funds", message="Insufficient funds"
+)
+order_outcome_unknown = OrderOutcomeUnknown(
+    order_id=ENTRY, trade_id=TRADE, cause="no answer within 5 s", sent_at_ns=NOW_NS
+)
+order_presumed_absent = OrderPresumedAbsent(order_id=ENTRY, trade_id=TRADE, lookups=6)
+order_lapsed = OrderLapsed(order_id=ENTRY, trade_id=TRADE)
+order_blocked = OrderBlocked(order_id=ENTRY, trade_id=TRADE)
+order_cancel_requested = OrderCancelRequested(order_id=ENTRY, trade_id=TRADE)
+order_canceled = OrderCanceled(order_id=ENTRY, trade_id=TRADE)
+order_expired = OrderExpired(order_id=ENTRY, trade_id=TRADE)
+order_filled = OrderFilled(
+    order_id=ENTRY,
+    trade_id=TRADE,
+    venue_fill_id=VenueFillId("f-1"),
+    instrument=RELIANCE,
+    product=Product.INTRADAY,
+    side=Side.BUY,
+    purpose=Purpose.ENTRY,
+    last_quantity=100,
+    last_price_e4=PRICE_E4,
+    value_paise=285_000_00,
+    cumulative_quantity=100,
+    leaves_quantity=0,
+    opened_cost_paise=285_000_00,
+    closed_quantity=0,
+    closed_cost_paise=0,
+    realised_paise=0,
+    filled_at_ns=NOW_NS + NS_PER_S,
+    trading_day=TODAY,
+)
+exit_filled = replace(
+    order_filled,
+    order_id=EXIT,
+    venue_fill_id=VenueFillId("f-2"),
+    side=Side.SELL,
+    purpose=Purpose.EXIT,
+    last_price_e4=2_800_0000,
+    value_paise=280_000_00,
+    opened_cost_paise=0,
+    closed_quantity=100,
+    closed_cost_paise=285_000_00,
+    realised_paise=-5_000_00,
+)
+exit_triggered = TradeExitTriggered(trade_id=TRADE, cause=ExitCause.STOP_LOSS, mark=stop_hit.mark)
+trade_closed = TradeClosed(trade_id=TRADE, cause=ExitCause.STOP_LOSS, entry_quantity=100, realised_paise=-5_000_00)
+never_held = TradeClosed(trade_id=TRADE, cause=None, entry_quantity=0, realised_paise=0)
+user_registered = UserRegistered(
+    user_id=OWNER,
+    account_id=ACCOUNT,
+    email=Sealed(nonce=b"twelve bytes", ciphertext=b"sealed e-mail"),
+    name=Sealed(nonce=b"twelve more.", ciphertext=b"sealed name"),
+)
+
+# --- Histories --------------------------------------------------------------------------------------------------------
+
+intended = (account_opened, trade_opened, order_intended)
+"""A trade whose entry waits to be sent."""
+submitting = (*intended, order_submitting)
+resting = (*submitting, order_acknowledged)
+"""A trade whose entry lies in the venue's book."""
+held = (*resting, order_filled)
+"""A trade that holds what it wanted."""
+exiting = (*held, exit_triggered, exit_intended)
+"""A trade whose exit waits to be sent."""
+
+EVERY_EVENT = (
+    account_opened,
+    limits_changed,
+    kill_switch_engaged,
+    kill_switch_released,
+    trade_opened,
+    order_denied,
+    order_intended,
+    order_submitting,
+    order_not_sent,
+    order_acknowledged,
+    order_rejected,
+    order_outcome_unknown,
+    order_presumed_absent,
+    order_lapsed,
+    order_blocked,
+    order_cancel_requested,
+    order_canceled,
+    order_expired,
+    order_filled,
+    exit_triggered,
+    trade_closed,
+    user_registered,
+)
+"""One of each kind, as the stored specimens in `tests/contract/events/` have them."""

@@ -1,0 +1,254 @@
+"""Every kind of bad input has its status and its stable code, is a problem document, and writes nothing."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from adapters.clock import SystemClock
+from adapters.security.tokens import Ed25519Tokens
+from domain.ids import UserId
+from tests.support.api import ApiWorld, signing_pem
+from tests.support.security import ManualClock
+
+ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10}
+LIMIT = ORDER | {"order_type": "LIMIT", "limit_price": "2850.05"}
+LIMITS: dict[str, Any] = {
+    "order_quantity_max": 5,
+    "order_value_max": "1000000.00",
+    "open_trades_max": 20,
+    "trades_per_day_max": 100,
+    "gross_exposure_max": "5000000",
+    "day_loss_max": "50000.5",
+    "price_collar_bp": 500,
+    "mark_age_ms_max": 10_000,
+    "stop_loss_required": False,
+}
+
+
+def without(body: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != name}
+
+
+BAD_ORDERS: list[tuple[str, Any, int, str]] = [
+    ("unknown symbol", ORDER | {"symbol": "NOSUCH"}, 422, "INSTRUMENT_UNKNOWN"),
+    ("empty symbol", ORDER | {"symbol": ""}, 422, "SYMBOL_INVALID"),
+    ("symbol with a null character", ORDER | {"symbol": "REL\0"}, 422, "INSTRUMENT_UNKNOWN"),
+    ("endless symbol", ORDER | {"symbol": "R" * 1000}, 422, "SYMBOL_INVALID"),
+    ("zero quantity", ORDER | {"quantity": 0}, 422, "QUANTITY_INVALID"),
+    ("negative quantity", ORDER | {"quantity": -1}, 422, "QUANTITY_INVALID"),
+    ("fractional quantity", ORDER | {"quantity": 1.5}, 422, "QUANTITY_INVALID"),
+    ("quantity as a whole float", ORDER | {"quantity": 5.0}, 422, "QUANTITY_INVALID"),
+    ("quantity as text", ORDER | {"quantity": "5"}, 422, "QUANTITY_INVALID"),
+    ("quantity as a truth", ORDER | {"quantity": True}, 422, "QUANTITY_INVALID"),
+    ("quantity of nothing", ORDER | {"quantity": None}, 422, "QUANTITY_INVALID"),
+    ("quantity beyond all shares", ORDER | {"quantity": 10**30}, 422, "QUANTITY_INVALID"),
+    ("unknown side", ORDER | {"side": "HOLD"}, 422, "SIDE_INVALID"),
+    ("side in small letters", ORDER | {"side": "buy"}, 422, "SIDE_INVALID"),
+    ("unknown order type", ORDER | {"order_type": "SL-M"}, 422, "ORDER_TYPE_INVALID"),
+    ("unknown product", ORDER | {"product": "BO"}, 422, "PRODUCT_INVALID"),
+    ("unknown time in force", ORDER | {"time_in_force": "GTC"}, 422, "TIME_IN_FORCE_INVALID"),
+    ("missing symbol", without(ORDER, "symbol"), 422, "FIELD_MISSING"),
+    ("missing side", without(ORDER, "side"), 422, "FIELD_MISSING"),
+    ("missing quantity", without(ORDER, "quantity"), 422, "FIELD_MISSING"),
+    ("unknown field", ORDER | {"quantty": 10}, 422, "FIELD_UNKNOWN"),
+    ("price off tick", LIMIT | {"limit_price": "2850.03"}, 422, "PRICE_OFF_TICK"),
+    ("stop off tick", ORDER | {"stop_loss": "2800.01"}, 422, "PRICE_OFF_TICK"),
+    ("price as a number", LIMIT | {"limit_price": 2850.05}, 422, "LIMIT_PRICE_INVALID"),
+    ("price of five places", LIMIT | {"limit_price": "2850.00001"}, 422, "PRICE_INVALID"),
+    ("negative price", LIMIT | {"limit_price": "-2850"}, 422, "PRICE_INVALID"),
+    ("zero price", LIMIT | {"limit_price": "0.00"}, 422, "PRICE_INVALID"),
+    ("price with an exponent", LIMIT | {"limit_price": "2e3"}, 422, "PRICE_INVALID"),
+    ("price that is not a number", LIMIT | {"limit_price": "NaN"}, 422, "PRICE_INVALID"),
+    ("price in other digits", LIMIT | {"limit_price": "२८५०"}, 422, "PRICE_INVALID"),
+    ("price with a line break", LIMIT | {"limit_price": "2850\n"}, 422, "PRICE_INVALID"),
+    ("price with a comma", LIMIT | {"limit_price": "2,850"}, 422, "PRICE_INVALID"),
+    ("price beyond all prices", LIMIT | {"limit_price": "9999999999"}, 422, "PRICE_INVALID"),
+    ("limit order without a price", without(LIMIT, "limit_price"), 422, "LIMIT_PRICE_MISMATCH"),
+    ("market order with a price", ORDER | {"limit_price": "2850.05"}, 422, "LIMIT_PRICE_MISMATCH"),
+    ("no object", [ORDER], 422, "BODY_INVALID"),
+    ("null", None, 422, "BODY_INVALID"),
+]
+BAD_BODIES: list[tuple[str, bytes]] = [
+    ("nothing", b""),
+    ("a form", b"symbol=RELIANCE&side=BUY"),
+    ("half an object", b'{"symbol": "REL'),
+    ("an object and more", json.dumps(ORDER).encode() + b" x"),
+    ("a wrong field and then no JSON", b'{"symbol": 5, oops'),
+    ("no UTF-8", b'{"symbol": "\xff\xfe"}'),
+    ("a lone surrogate", b'{"symbol": "\\ud800"}'),
+    ("not a number", b'{"symbol": "RELIANCE", "side": "BUY", "quantity": NaN}'),
+    ("an abyss", b"[" * 60_000),
+]
+BAD_LIMITS: list[tuple[str, Any, str]] = [
+    ("a missing limit", without(LIMITS, "day_loss_max"), "FIELD_MISSING"),
+    ("an unknown limit", LIMITS | {"day_gain_max": "1"}, "FIELD_UNKNOWN"),
+    ("an amount as a number", LIMITS | {"day_loss_max": 50_000}, "DAY_LOSS_MAX_INVALID"),
+    ("an amount of three places", LIMITS | {"day_loss_max": "1.001"}, "AMOUNT_INVALID"),
+    ("a negative amount", LIMITS | {"day_loss_max": "-1"}, "AMOUNT_INVALID"),
+    ("a negative count", LIMITS | {"open_trades_max": -1}, "OPEN_TRADES_MAX_INVALID"),
+    ("a collar above the price", LIMITS | {"price_collar_bp": 10_001}, "PRICE_COLLAR_BP_INVALID"),
+    ("a number for a truth", LIMITS | {"stop_loss_required": 1}, "STOP_LOSS_REQUIRED_INVALID"),
+]
+BAD_PEOPLE: list[tuple[str, Any, str]] = [
+    ("no address", {"email": "asha", "name": "Asha", "password": "monsoon over the ghats"}, "EMAIL_INVALID"),
+    ("no name", {"email": "a@b.in", "name": " ", "password": "monsoon over the ghats"}, "NAME_INVALID"),
+    ("a short password", {"email": "a@b.in", "name": "Asha", "password": "monsoon"}, "PASSWORD_INVALID"),
+    ("a common password", {"email": "a@b.in", "name": "Asha", "password": "passwordpassword"}, "PASSWORD_INVALID"),
+    ("a role of one's own", {"email": "a@b.in", "name": "A", "password": "x" * 20, "role": "admin"}, "FIELD_UNKNOWN"),
+]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[ApiWorld]:
+    made = ApiWorld()
+    async with made.client:
+        yield made
+
+
+async def ask(world: ApiWorld, method: str, path: str, status: int, code: str, **request: Any) -> dict[str, Any]:
+    before = await world.stored()
+    answer = await world.client.request(method, path, **request)
+    problem: dict[str, Any] = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code), problem
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert {"type", "title", "status", "code", "detail", "instance"} <= problem.keys()
+    assert await world.stored() == before
+    return problem
+
+
+async def test_an_intent_that_can_never_be_right(world: ApiWorld) -> None:
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    for name, body, status, code in BAD_ORDERS:
+        problem = await ask(world, "POST", "/api/trades", status, code, content=json.dumps(body), headers=headers)
+        assert problem["detail"], name
+
+
+async def test_a_body_that_is_no_json(world: ApiWorld) -> None:
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    for _, body in BAD_BODIES:
+        await ask(world, "POST", "/api/trades", 400, "BODY_NOT_JSON", content=body, headers=headers)
+
+
+async def test_limits_that_can_never_be_right(world: ApiWorld) -> None:
+    headers = await world.log_in()
+    for _, body, code in BAD_LIMITS:
+        await ask(world, "PUT", "/api/risk/parameters", 422, code, json=body, headers=headers)
+
+
+async def test_a_person_who_cannot_be_registered(world: ApiWorld) -> None:
+    for _, body, code in BAD_PEOPLE:
+        problem = await ask(world, "POST", "/api/auth/register", 422, code, json=body)
+        assert body["password"] not in json.dumps(problem)
+
+
+async def test_a_body_of_five_megabytes_is_refused_by_what_it_says_it_weighs(world: ApiWorld) -> None:
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    body = b'{"symbol": "' + b"R" * 5_000_000 + b'"}'
+    for path in ("/api/trades", "/api/auth/login", "/api/auth/register"):
+        await ask(world, "POST", path, 413, "BODY_TOO_LARGE", content=body, headers=headers)
+
+
+async def test_a_body_that_does_not_say_what_it_weighs_is_refused_as_soon_as_it_is_too_much(world: ApiWorld) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            assert taken < 100
+            yield b"x" * 4096
+
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    # The transport hands over the whole body before the application may answer, so the application is asked directly.
+    body, sent = endless(), []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": await anext(body), "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/api/trades",
+        "raw_path": b"/api/trades",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+        "scheme": "http",
+    }
+    await world.app(scope, receive, send)
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (413, "BODY_TOO_LARGE")
+    assert taken == 17
+
+
+async def test_a_token_that_proves_nothing(world: ApiWorld) -> None:
+    await world.log_in()
+    someone = UserId("usr_00000000000000000000000000")
+    old_clock = ManualClock(SystemClock().wall_ns() - 700 * 1_000_000_000)
+    expired, _ = Ed25519Tokens(signing_pem(), clock=old_clock).issue(someone)
+    forged, _ = Ed25519Tokens(signing_pem(Ed25519PrivateKey.generate()), clock=SystemClock()).issue(someone)
+    nobodys, _ = world.tokens.issue(someone)
+    cases = [
+        ({}, "TOKEN_MISSING"),
+        ({"Authorization": "Basic YTpi"}, "TOKEN_MISSING"),
+        ({"Authorization": f"Bearer {expired}"}, "TOKEN_EXPIRED"),
+        ({"Authorization": f"Bearer {forged}"}, "TOKEN_INVALID"),
+        ({"Authorization": f"Bearer {nobodys}"}, "TOKEN_INVALID"),
+        ({"Authorization": "Bearer x"}, "TOKEN_INVALID"),
+    ]
+    routes = [
+        ("POST", "/api/trades"),
+        ("POST", "/api/positions/close/NSE_EQ-2885-INTRADAY"),
+        ("PUT", "/api/risk/parameters"),
+        ("POST", "/api/risk/kill-switch"),
+        ("DELETE", "/api/risk/kill-switch"),
+    ]
+    for headers, code in cases:
+        for method, path in routes:
+            await ask(world, method, path, 401, code, headers=headers)
+
+
+async def test_every_route_but_the_door_and_health_asks_for_a_token(world: ApiWorld) -> None:
+    document = (await world.client.get("/openapi.json")).json()
+    opened = {"/api/auth/register", "/api/auth/login", "/healthz", "/readyz"}
+    for path, methods in document["paths"].items():
+        for method in methods:
+            if path not in opened:
+                await ask(world, method.upper(), path.replace("{", "").replace("}", ""), 401, "TOKEN_MISSING")
+
+
+async def test_money_does_not_move_without_a_key(world: ApiWorld) -> None:
+    headers = await world.log_in()
+    for path in ("/api/trades", "/api/positions/close/NSE_EQ-2885-INTRADAY"):
+        await ask(world, "POST", path, 400, "IDEMPOTENCY_KEY_MISSING", json=ORDER, headers=headers)
+        for key in ("", "two words", "x" * 129):
+            wrong = headers | {"Idempotency-Key": key}
+            await ask(world, "POST", path, 400, "IDEMPOTENCY_KEY_INVALID", json=ORDER, headers=wrong)
+
+
+async def test_a_key_does_not_serve_two_requests(world: ApiWorld) -> None:
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    assert (await world.client.post("/api/trades", json=ORDER, headers=headers)).status_code == 201
+    other = ORDER | {"quantity": 11}
+    await ask(world, "POST", "/api/trades", 422, "IDEMPOTENCY_KEY_REUSED", json=other, headers=headers)
+
+
+async def test_a_position_that_cannot_be(world: ApiWorld) -> None:
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    for position in ("x", "NSE_EQ-2885", "NSE_EQ-2885-BO", "MOON-2885-CNC", "NSE_EQ--CNC", "NSE_EQ-२-CNC", "a" * 900):
+        path = f"/api/positions/close/{position}"
+        await ask(world, "POST", path, 404, "POSITION_NOT_FOUND", headers=headers)
+    await ask(world, "POST", "/api/positions/close/NSE_EQ-2885-CNC", 409, "POSITION_NOT_OPEN", headers=headers)
+
+
+async def test_a_path_or_method_that_does_not_exist(world: ApiWorld) -> None:
+    await ask(world, "GET", "/api/nothing", 404, "NOT_FOUND")
+    await ask(world, "PATCH", "/api/trades", 405, "METHOD_NOT_ALLOWED")

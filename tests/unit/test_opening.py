@@ -1,0 +1,364 @@
+"""Opening a trade: what an intent turns into, and each reason for which it does not."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from msgspec.structs import replace
+
+from domain.account import decider
+from domain.account.commands import OpenTrade
+from domain.account.events import AccountEvent, OrderDenied, OrderIntended, TradeOpened
+from domain.account.refusals import AccountNotFound, LimitPriceMismatch, PriceOffTick, QuantityInvalid
+from domain.ids import OrderId, TradeId
+from domain.market import MarketSnapshot
+from domain.money import PriceInvalid
+from domain.order import OrderType, Product, Side
+from domain.refusals import InvalidInput, Refusal
+from domain.risk import DenialCode, RiskParameters
+from tests.support.scenario import scenario
+from tests.support.specimens import (
+    DAY_NS,
+    ENTRY,
+    NOW_NS,
+    NS_PER_MS,
+    OTHER_TRADE,
+    STRANGER,
+    TRADE,
+    account_opened,
+    begin,
+    entry_instruction,
+    exit_filled,
+    exiting,
+    fill,
+    held,
+    infy,
+    infy_mark,
+    intended,
+    kill_switch_engaged,
+    kill_switch_released,
+    limits,
+    mark,
+    market,
+    market_at,
+    open_limit,
+    open_short,
+    open_trade,
+    order_denied,
+    order_intended,
+    order_lapsed,
+    presume_absent,
+    reliance,
+    trade_closed,
+    trade_opened,
+    unknown,
+)
+
+account = scenario(decider)
+
+other_intent = replace(open_trade, trade_id=OTHER_TRADE)
+tomorrow = market_at(2_850_0000, at_ns=NOW_NS + DAY_NS)
+
+
+def test_a_market_buy_that_passes_every_check_opens_a_trade_and_intends_its_entry() -> None:
+    account.given(account_opened).when(open_trade).then(trade_opened, order_intended)
+
+
+def test_a_market_sell_opens_a_short_trade() -> None:
+    entry = replace(entry_instruction, side=Side.SELL)
+    account.given(account_opened).when(open_short).then(
+        replace(trade_opened, entry=entry, stop_loss_e4=2_900_0000, target_e4=2_800_0000),
+        replace(order_intended, instruction=entry),
+    )
+
+
+@pytest.mark.parametrize(("side", "intent"), [(Side.BUY, open_trade), (Side.SELL, open_short)])
+def test_a_limit_intent_keeps_its_price(side: Side, intent: OpenTrade) -> None:
+    entry = replace(entry_instruction, side=side, order_type=OrderType.LIMIT, limit_price_e4=2_849_0000)
+    limit_intent = replace(intent, order_type=OrderType.LIMIT, limit_price_e4=2_849_0000)
+    opened = replace(trade_opened, entry=entry, stop_loss_e4=intent.stop_loss_e4, target_e4=intent.target_e4)
+    account.given(account_opened).when(limit_intent).then(opened, replace(order_intended, instruction=entry))
+
+
+def test_a_trade_needs_neither_stop_loss_nor_target() -> None:
+    bare = replace(open_trade, stop_loss_e4=None, target_e4=None)
+    account.given(account_opened).when(bare).then(
+        replace(trade_opened, stop_loss_e4=None, target_e4=None), order_intended
+    )
+
+
+def test_the_same_intent_again_changes_nothing() -> None:
+    account.given(account_opened).after(open_trade).when(open_trade).then_nothing()
+
+
+def test_a_denial_keeps_the_limit_the_value_and_what_the_check_saw() -> None:
+    small = replace(account_opened, parameters=replace(limits, order_quantity_max=99))
+    account.given(small).when(open_trade).then(order_denied)
+
+
+# --- One row for each reason of a denial ------------------------------------------------------------------------------
+
+
+def limited(**changed: int | bool) -> AccountEvent:
+    return replace(account_opened, parameters=replace(limits, **changed))
+
+
+def a_loss_of_5_000_rupees() -> tuple[AccountEvent, ...]:
+    """A trade of 100 at 2,850 that was closed at 2,800."""
+    return (*exiting, exit_filled, trade_closed)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An intent that meets a limit. `passing` is the same intent, or history, where it is met exactly."""
+
+    code: DenialCode
+    limit: str
+    value: str
+    intent: OpenTrade = open_trade
+    given: tuple[AccountEvent, ...] = (account_opened,)
+    passing: OpenTrade | None = None
+    passing_given: tuple[AccountEvent, ...] | None = field(default=None)
+
+
+C = DenialCode
+ROWS = [
+    Row(C.KILL_SWITCH_ENGAGED, "released", "engaged", given=(account_opened, kill_switch_engaged),
+        passing=open_trade, passing_given=(account_opened, kill_switch_engaged, kill_switch_released)),
+    Row(C.INSTRUMENT_NOT_TRADABLE, "tradable", "RELIANCE",
+        intent=replace(open_trade, market=replace(market, instrument=replace(reliance, tradable=False)))),
+    Row(C.MARK_MISSING, "a last price of NSE_EQ:2885", "none seen",
+        intent=replace(open_trade, market=replace(market, marks=(infy_mark,)))),
+    Row(C.MARK_STALE, "10000 ms", "10001 ms",
+        intent=replace(open_trade, market=replace(market, market_time_ns=NOW_NS + 10_001 * NS_PER_MS)),
+        passing=replace(open_trade, market=replace(market, market_time_ns=NOW_NS + 10_000 * NS_PER_MS))),
+    Row(C.QUANTITY_ABOVE_LIMIT, "100", "101", given=(limited(order_quantity_max=100),),
+        intent=replace(open_trade, quantity=101), passing=open_trade),
+    Row(C.FREEZE_QUANTITY_EXCEEDED, "100", "101",
+        intent=replace(open_trade, quantity=101,
+                       market=replace(market, instrument=replace(reliance, freeze_quantity=100))),
+        passing=replace(open_trade, market=replace(market, instrument=replace(reliance, freeze_quantity=100)))),
+    Row(C.SHORT_NOT_ALLOWED, "BUY for CNC", "SELL", intent=replace(open_short, product=Product.CNC),
+        passing=replace(open_trade, product=Product.CNC)),
+    Row(C.PRICE_OUTSIDE_COLLAR, "2707.50..2992.50", "2992.60",
+        intent=replace(open_limit, limit_price_e4=2_992_6000, target_e4=None),
+        passing=replace(open_limit, limit_price_e4=2_992_5000, target_e4=None)),
+    Row(C.ORDER_VALUE_ABOVE_LIMIT, "285000.00", "285010.00", given=(limited(order_value_paise_max=285_000_00),),
+        intent=replace(open_limit, limit_price_e4=2_850_1000), passing=replace(open_limit, limit_price_e4=2_850_0000)),
+    Row(C.STOP_LOSS_REQUIRED, "a stop loss", "none", given=(limited(stop_loss_required=True),),
+        intent=replace(open_trade, stop_loss_e4=None), passing=open_trade),
+    Row(C.STOP_LOSS_WRONG_SIDE, "below 2850.00", "2850.00", intent=replace(open_trade, stop_loss_e4=2_850_0000),
+        passing=replace(open_trade, stop_loss_e4=2_849_9000)),
+    Row(C.STOP_LOSS_WRONG_SIDE, "above 2850.00", "2850.00", intent=replace(open_short, stop_loss_e4=2_850_0000),
+        passing=replace(open_short, stop_loss_e4=2_850_1000)),
+    Row(C.STOP_LOSS_WRONG_SIDE, "below 2849.00", "2849.50", intent=replace(open_limit, stop_loss_e4=2_849_5000),
+        passing=replace(open_limit, stop_loss_e4=2_848_9000)),
+    Row(C.TARGET_WRONG_SIDE, "above 2850.00", "2850.00", intent=replace(open_trade, target_e4=2_850_0000),
+        passing=replace(open_trade, target_e4=2_850_1000)),
+    Row(C.TARGET_WRONG_SIDE, "below 2850.00", "2850.00", intent=replace(open_short, target_e4=2_850_0000),
+        passing=replace(open_short, target_e4=2_849_9000)),
+    Row(C.TRADES_PER_DAY_ABOVE_LIMIT, "1", "2", intent=other_intent,
+        given=(limited(trades_per_day_max=1), *a_loss_of_5_000_rupees()[1:]),
+        passing=other_intent, passing_given=(limited(trades_per_day_max=2), *a_loss_of_5_000_rupees()[1:])),
+    Row(C.OPEN_TRADES_ABOVE_LIMIT, "1", "2", intent=other_intent, given=(limited(open_trades_max=1), *intended[1:]),
+        passing=other_intent, passing_given=(limited(open_trades_max=2), *intended[1:])),
+    Row(C.GROSS_EXPOSURE_ABOVE_LIMIT, "569999.99", "570000.00", intent=other_intent,
+        given=(limited(gross_exposure_paise_max=569_999_99), *intended[1:]),
+        passing=other_intent, passing_given=(limited(gross_exposure_paise_max=570_000_00), *intended[1:])),
+    Row(C.DAY_LOSS_LIMIT_REACHED, "-5000.00", "-5000.00", intent=other_intent,
+        given=(limited(day_loss_paise_max=5_000_00), *a_loss_of_5_000_rupees()[1:]),
+        passing=other_intent, passing_given=(limited(day_loss_paise_max=5_000_01), *a_loss_of_5_000_rupees()[1:])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.code} {row.limit}")
+def test_an_intent_beyond_a_limit_is_denied(row: Row) -> None:
+    (denied,) = account.given(*row.given).when(row.intent).events
+    assert isinstance(denied, OrderDenied)
+    assert (denied.code, denied.limit, denied.value) == (row.code, row.limit, row.value)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.passing is not None], ids=lambda row: f"{row.code} {row.limit}")
+def test_an_intent_that_meets_a_limit_exactly_passes(row: Row) -> None:
+    assert row.passing is not None
+    given = row.given if row.passing_given is None else row.passing_given
+    account.given(*given).when(row.passing).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_every_reason_of_a_denial_has_its_row() -> None:
+    assert {row.code for row in ROWS} == set(DenialCode)
+
+
+def test_a_zero_limit_allows_nothing() -> None:
+    nothing = RiskParameters(
+        order_quantity_max=0,
+        order_value_paise_max=0,
+        open_trades_max=0,
+        trades_per_day_max=0,
+        gross_exposure_paise_max=0,
+        day_loss_paise_max=0,
+        price_collar_bp=0,
+        mark_age_ms_max=0,
+    )
+    account.given(replace(account_opened, parameters=nothing)).when(open_trade).then_kinds(OrderDenied)
+
+
+# --- What a check counts ----------------------------------------------------------------------------------------------
+
+
+def test_a_trade_that_is_held_counts_with_its_mark_not_with_its_cost() -> None:
+    limit = limited(gross_exposure_paise_max=570_000_00)
+    market_fell = replace(other_intent, market=market_at(2_840_0000))
+    market_rose = replace(other_intent, market=market_at(2_850_1000))
+    account.given(limit, *held[1:]).when(market_fell).then_kinds(TradeOpened, OrderIntended)
+    account.given(limit, *held[1:]).when(market_rose).then_kinds(OrderDenied)
+
+
+def test_a_trade_whose_entry_was_never_sent_counts_no_longer() -> None:
+    limit = limited(open_trades_max=1, gross_exposure_paise_max=285_000_00)
+    given = account.given(limit, *intended[1:], order_lapsed)
+    given.when(other_intent).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_an_unknown_entry_counts_as_if_it_rested() -> None:
+    given = account.given(limited(open_trades_max=1)).after(open_trade, begin, unknown)
+    given.when(other_intent).then_kinds(OrderDenied)
+
+
+def test_the_mark_of_what_is_open_must_be_fresh_too() -> None:
+    """Nobody can tell the exposure or the day's loss of an account without the marks of what it holds."""
+    later_ns = NOW_NS + 20_000 * NS_PER_MS
+    fresh = replace(infy_mark, exchange_time_ns=later_ns)
+    in_infy = replace(other_intent, stop_loss_e4=None, target_e4=None)
+    stale = MarketSnapshot(market_time_ns=later_ns, instrument=infy, marks=(fresh, mark))
+    missing = MarketSnapshot(market_time_ns=later_ns, instrument=infy, marks=(fresh,))
+    assert _denial_code(held, replace(in_infy, market=stale)) is C.MARK_STALE
+    assert _denial_code(held, replace(in_infy, market=missing)) is C.MARK_MISSING
+
+
+def test_a_stale_mark_of_what_is_not_open_matters_to_nobody() -> None:
+    old = replace(infy_mark, exchange_time_ns=NOW_NS - 3_600_000 * NS_PER_MS)
+    intent = replace(open_trade, market=replace(market, marks=(mark, old)))
+    account.given(account_opened).when(intent).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_an_open_loss_counts_towards_the_day() -> None:
+    limit = limited(day_loss_paise_max=10_000_00)
+    bare = replace(other_intent, stop_loss_e4=None, target_e4=None)
+    at_the_limit = replace(bare, market=market_at(2_750_0000))
+    above_it = replace(bare, market=market_at(2_750_1000))
+    given = account.given(limit, *held[1:])
+    given.when(above_it).then_kinds(TradeOpened, OrderIntended)
+    assert _denial_code((limit, *held[1:]), at_the_limit) is C.DAY_LOSS_LIMIT_REACHED
+
+
+def test_a_day_loss_once_reached_holds_although_the_result_recovers() -> None:
+    limit = limited(day_loss_paise_max=10_000_00)
+    bare = replace(other_intent, stop_loss_e4=None, target_e4=None)
+    after_the_breach = account.given(limit, *held[1:]).after(replace(bare, market=market_at(2_700_0000)))
+    (denied,) = after_the_breach.when(replace(bare, market=market_at(2_900_0000))).events
+    assert isinstance(denied, OrderDenied)
+    assert (denied.code, denied.value) == (C.DAY_LOSS_LIMIT_REACHED, "5000.00")
+
+
+@pytest.mark.parametrize("denied_intents", [1, 2])
+def test_a_day_loss_is_over_with_its_day(denied_intents: int) -> None:
+    limit = limited(day_loss_paise_max=5_000_00)
+    given = account.given(limit, *a_loss_of_5_000_rupees()[1:]).after(*[other_intent] * denied_intents)
+    given.when(replace(other_intent, market=tomorrow)).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_the_count_of_trades_starts_anew_with_the_first_intent_of_a_day() -> None:
+    given = account.given(limited(trades_per_day_max=1), *a_loss_of_5_000_rupees()[1:])
+    given.when(replace(other_intent, market=tomorrow)).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_a_trade_carried_overnight_is_still_open_the_next_day() -> None:
+    given = account.given(limited(open_trades_max=1), *held[1:])
+    (denied,) = given.when(replace(other_intent, market=tomorrow)).events
+    assert isinstance(denied, OrderDenied)
+    assert denied.code is C.OPEN_TRADES_ABOVE_LIMIT
+
+
+def test_the_first_reason_is_the_one_that_is_told() -> None:
+    everything = replace(open_trade, quantity=20_000, stop_loss_e4=2_900_0000, target_e4=2_800_0000)
+    assert _denial_code((limited(stop_loss_required=True),), everything) is C.QUANTITY_ABOVE_LIMIT
+    assert _denial_code((account_opened, kill_switch_engaged), everything) is C.KILL_SWITCH_ENGAGED
+
+
+def test_a_denied_intent_counts_as_no_trade() -> None:
+    given = account.given(limited(trades_per_day_max=1, order_quantity_max=100))
+    too_large = replace(open_trade, trade_id=TradeId("trd_too_large"), quantity=101)
+    given.after(too_large).when(open_trade).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_an_entry_presumed_absent_leaves_its_place_to_another() -> None:
+    given = account.given(limited(open_trades_max=1)).after(open_trade, begin, unknown, presume_absent)
+    given.when(other_intent).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_only_the_open_part_of_a_trade_counts_as_exposure() -> None:
+    limit = limited(gross_exposure_paise_max=570_000_00)
+    partly = account.given(limit).after(open_trade, begin, replace(fill, quantity=40))
+    partly.when(other_intent).then_kinds(TradeOpened, OrderIntended)
+    (denied,) = partly.when(replace(other_intent, quantity=101)).events
+    assert isinstance(denied, OrderDenied)
+    assert (denied.code, denied.value) == (C.GROSS_EXPOSURE_ABOVE_LIMIT, "572850.00")
+
+
+def test_a_multiplier_counts_in_every_value() -> None:
+    contract = replace(reliance, multiplier=10)
+    limit = limited(order_value_paise_max=2_849_999_99, gross_exposure_paise_max=2_850_000_00)
+    intent = replace(open_trade, market=replace(market, instrument=contract))
+    assert _denial_code((limit,), intent) is C.ORDER_VALUE_ABOVE_LIMIT
+
+
+def _denial_code(given: tuple[AccountEvent, ...], intent: OpenTrade) -> DenialCode:
+    (denied,) = account.given(*given).when(intent).events
+    assert isinstance(denied, OrderDenied)
+    return denied.code
+
+
+# --- What can never be right ------------------------------------------------------------------------------------------
+
+in_lots = replace(open_trade, market=replace(market, instrument=replace(reliance, lot=75)))
+MALFORMED: list[tuple[str, OpenTrade, type[Refusal]]] = [
+    ("zero quantity", replace(open_trade, quantity=0), QuantityInvalid),
+    ("negative quantity", replace(open_trade, quantity=-1), QuantityInvalid),
+    ("half a lot", replace(in_lots, quantity=100), QuantityInvalid),
+    ("LIMIT without a price", replace(open_trade, order_type=OrderType.LIMIT), LimitPriceMismatch),
+    ("MARKET with a price", replace(open_trade, limit_price_e4=2_849_0000), LimitPriceMismatch),
+    ("limit off tick", replace(open_limit, limit_price_e4=2_849_0500), PriceOffTick),
+    ("stop loss off tick", replace(open_trade, stop_loss_e4=2_800_0001), PriceOffTick),
+    ("target off tick", replace(open_trade, target_e4=2_900_0999), PriceOffTick),
+    ("limit of nothing", replace(open_limit, limit_price_e4=0), PriceInvalid),
+    ("stop loss of nothing", replace(open_trade, stop_loss_e4=0), PriceInvalid),
+    ("stop loss below nothing", replace(open_trade, stop_loss_e4=-1_000), PriceInvalid),
+    ("target of nothing", replace(open_short, target_e4=0), PriceInvalid),
+    ("no instrument", replace(open_trade, market=replace(market, instrument=None)), InvalidInput),
+    ("not the owner", replace(open_trade, user_id=STRANGER), AccountNotFound),
+]
+
+
+@pytest.mark.parametrize(("intent", "refusal"), [row[1:] for row in MALFORMED], ids=[row[0] for row in MALFORMED])
+def test_a_malformed_intent_is_refused(intent: OpenTrade, refusal: type[Refusal]) -> None:
+    account.given(account_opened).when(intent).then_refused(refusal)
+
+
+def test_whole_lots_are_taken() -> None:
+    account.given(account_opened).when(replace(in_lots, quantity=150)).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_an_account_that_was_never_opened_has_no_trades() -> None:
+    account.given().when(open_trade).then_refused(AccountNotFound)
+
+
+@pytest.mark.parametrize("malformed", [replace(open_trade, user_id=STRANGER), replace(open_trade, quantity=0)])
+def test_a_refusal_comes_before_any_denial(malformed: OpenTrade) -> None:
+    with pytest.raises(Refusal):
+        _ = account.given(account_opened, kill_switch_engaged).when(malformed).events
+
+
+def test_ids_of_orders_are_the_trades_id_and_a_number() -> None:
+    _, first = account.given(account_opened).when(open_trade).events
+    assert isinstance(first, OrderIntended)
+    assert first.order_id == ENTRY == OrderId(f"{TRADE}.1")
