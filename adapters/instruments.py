@@ -87,6 +87,14 @@ class InstrumentMaster:
         in_force = (dated.on(day) for dated in self._by_key.values())
         return tuple(sorted((found for found in in_force if found is not None), key=lambda found: found.symbol))
 
+    def finest(self) -> tuple[Instrument, ...]:
+        """Return each instrument as it was when its tick was finest, sorted by symbol.
+
+        For whoever reads prices without knowing of which day they are: a price of any day lies on that tick.
+        """
+        finest = (min(dated.definitions, key=lambda found: found.tick_e4) for dated in self._by_key.values())
+        return tuple(sorted(finest, key=lambda found: found.symbol))
+
 
 def _definition(row: dict[str, str]) -> tuple[date, Instrument]:
     instrument = Instrument(

@@ -10,9 +10,11 @@ from api.errors import BadRequest, FieldInvalid
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_ECHO_MAX = 120
+"""So much of what was sent is repeated in a problem."""
 _AT_FIELD = re.compile(r" - at `\$\.(\w+)")
 _MISSING_FIELD = re.compile(r"missing required field `(.+)`")
-_UNKNOWN_FIELD = re.compile(r"unknown field `(.+)`")
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.+)`", re.DOTALL)
 
 
 async def read_body(request: Request, body_type: type[T]) -> T:
@@ -48,7 +50,9 @@ def _field_invalid(message: str) -> FieldInvalid:
     if found := _MISSING_FIELD.search(message):
         return FieldInvalid("FIELD_MISSING", f"expected a field {found[1]!r}", field=found[1])
     if found := _UNKNOWN_FIELD.search(message):
-        return FieldInvalid("FIELD_UNKNOWN", f"received a field {found[1]!r} that does not exist here", field=found[1])
+        name = found[1][:_ECHO_MAX]
+        return FieldInvalid("FIELD_UNKNOWN", f"received a field {name!r} that does not exist here", field=name)
     if found := _AT_FIELD.search(message):
-        return FieldInvalid(f"{found[1].upper()}_INVALID", f"{found[1]}: {message[: found.start()]}", field=found[1])
-    return FieldInvalid("BODY_INVALID", message)
+        said = message[: found.start()][:_ECHO_MAX]
+        return FieldInvalid(f"{found[1].upper()}_INVALID", f"{found[1]}: {said}", field=found[1])
+    return FieldInvalid("BODY_INVALID", message[:_ECHO_MAX])

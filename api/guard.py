@@ -77,9 +77,7 @@ class Guard:
         except Exception as error:
             # As plain text: a renderer that adds the values of local variables would write passwords into the log.
             cause = "".join(traceback.format_exception(error))
-            _log.error(  # noqa: TRY400 - see above
-                "request failed", request_id=request_id, method=scope["method"], path=scope["path"], cause=cause
-            )
+            _log.error("request failed", request_id=request_id, method=scope["method"], path=scope["path"], cause=cause)
             if started:
                 raise  # Half an answer is out: the server cuts the connection, so that nobody takes it for whole.
             await _send_internal_error(send_guarded, scope["path"], request_id)

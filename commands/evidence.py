@@ -35,9 +35,12 @@ _UNNAMED = _LOOKED_FOR | {OrderStatus.SUBMITTING, OrderStatus.PARTLY_FILLED}
 
 @dataclass(slots=True)
 class Search:
-    """The search for one unknown order: when it began (monotonic nanoseconds), and what answered in vain so far."""
+    """The search for one unknown order: when it began and was last made (monotonic nanoseconds), and what answered in
+    vain so far.
+    """
 
     began_at_ns: int
+    asked_at_ns: int | None = None
     by_correlation: int = 0
     by_order_book: int = 0
 

@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 WATERMARK = "executor"
 CLOSED_KEPT = 20_000
+SETTLE_PACE_S = 0.05
+"""How often settling looks again where nothing tells that something changed."""
 NS_PER_MS = 1_000_000
 _PASSING = (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy)
 """Faults that pass: the same step is taken again later."""
@@ -126,14 +128,17 @@ class Executor:
         Orders held back by our own breaker wait for time to pass, so they do not keep this from returning.
         """
         while True:
+            self._changed.clear()
             await self._catch_up()
-            await self._send_all()
             commands = self._commands
+            await self._send_all()
+            await self._search_all()
             await self._poll_all()
             await self._catch_up()
             if commands == self._commands and not any(self._is_restless(order) for order in self._orders.open()):
                 return {"sequence": self._orders.sequence, "commands": self._commands}
-            await asyncio.sleep(0.001)
+            if commands == self._commands:
+                await _wait(self._changed.wait(), SETTLE_PACE_S)
 
     def status(self) -> dict[str, Any]:
         """Return counts of open orders by status, for people and probes."""
@@ -292,6 +297,10 @@ class Executor:
         if order.correlation_id is None:
             return
         search = self._search_of(order)
+        now = self._clock.monotonic_ns()
+        if search.asked_at_ns is not None and now - search.asked_at_ns < self._settings.lookup_ms * NS_PER_MS:
+            return
+        search.asked_at_ns = now
         try:
             row = await self._broker.find_order(order.account_id, order.correlation_id)
             if row is not None:

@@ -6,6 +6,7 @@ before it: an append that fails leaves orphans that open nothing, and a crash ne
 """
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +22,7 @@ from commands.ports import (
     PasswordHasher,
     Passwords,
     PersonalData,
+    StoreUnavailable,
     StreamAppend,
 )
 from domain.account import decider as account_decider
@@ -128,9 +130,11 @@ class Users:
         try:
             appended = await self._store.append(append)
         except ClaimTaken:
-            # Somebody else won the race. Only here the orphans are surely orphans, so only here they are removed.
-            await self._passwords.drop(user_id)
-            await self._personal_data.destroy_key(user_id)
+            # Somebody else won the race. Only here the orphans are surely orphans, so only here they are removed; where
+            # that fails they stay, and open nothing.
+            with suppress(StoreUnavailable):
+                await self._passwords.drop(user_id)
+                await self._personal_data.destroy_key(user_id)
             raise EmailTaken from None
         self._remember(user_id, account_id)
         return Registered(user_id=user_id, account_id=account_id, last_sequence=appended.last_sequence)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from infra.problems import OperatorProblem
@@ -62,3 +63,5 @@ async def refuse_unreachable(nats_url: str) -> None:
             remedy="Check KHATA_NATS_URL and the server.",
         ) from None
     writer.close()
+    with suppress(OSError):  # It was there, and that is all we asked.
+        await writer.wait_closed()

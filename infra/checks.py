@@ -111,20 +111,32 @@ async def _scalar(connection: psycopg.AsyncConnection[object], statement: str) -
 
 
 async def _nats(url: str) -> Check:
-    async def ignore(_error: Exception) -> None:
-        """The outcome is told below."""
+    causes: list[Exception] = []
+
+    async def keep(error: Exception) -> None:
+        causes.append(error)
 
     remedy = "Is the server running with JetStream, and are KHATA_NATS_URL and its password right?"
     try:
         client = await nats.connect(
-            url, allow_reconnect=False, connect_timeout=_CONNECT_TIMEOUT_S, max_reconnect_attempts=0, error_cb=ignore
+            url,
+            allow_reconnect=False,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            max_reconnect_attempts=1,  # 0 would mean for ever
+            reconnect_time_wait=0,
+            error_cb=keep,
         )
     except (nats.errors.Error, OSError, TimeoutError) as error:
-        return Check(name="nats", ok=False, detail=str(error) or type(error).__name__, remedy=remedy)
+        # The first failure has the reason; the last says only that no server is left to try.
+        return Check(name="nats", ok=False, detail=_reason([*causes, error][0]), remedy=remedy)
     try:
         account = await client.jetstream().account_info()
     except (nats.errors.Error, TimeoutError) as error:
-        return Check(name="nats", ok=False, detail=f"JetStream: {error or 'no answer'}", remedy=remedy)
+        return Check(name="nats", ok=False, detail=f"JetStream: {_reason(error)}", remedy=remedy)
     finally:
         await client.close()
     return Check(name="nats", ok=True, detail=f"JetStream with {account.streams} streams, {account.storage} bytes")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

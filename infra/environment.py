@@ -93,8 +93,8 @@ def _installer_settings() -> dict[str, str]:
 
 
 def _works(python: str) -> bool:
-    """Tell whether *python* starts, is of the running version and has pip: else the environment is made anew."""
-    wanted = f"import sys, pip; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
+    """Tell whether *python* starts, is new enough and has pip: else the environment is made anew."""
+    wanted = f"import sys, pip; sys.exit(sys.version_info < {PYTHON_MIN})"
     return Path(python).exists() and _run(python, "-c", wanted, quiet=True)
 
 

@@ -79,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="What the simulator plays: synthetic, or a folder of recorded ticks."),
     ] = "synthetic"
+    tape_seconds: Annotated[
+        int,
+        Meta(ge=0, description="Length of the synthetic session in seconds; 0 goes on for ever, from now on."),
+    ] = 0
     tape_seed: Annotated[int, Meta(ge=0, description="Seed of the synthetic session.")] = 1
     lock_step: Annotated[
         bool,

@@ -1,4 +1,4 @@
-"""Read model `orders`: where is each order in its life, and when did it get there?"""
+"""Read model `orders`, which answers where each order is in its life and when it got there."""
 
 from typing import assert_never
 
@@ -122,7 +122,7 @@ def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
     )
 
 
-def _changed(event: OrderEvent, recorded: RecordedEvent, row: OrderRow) -> OrderRow:
+def _changed(event: OrderEvent, recorded: RecordedEvent, row: OrderRow) -> OrderRow:  # noqa: PLR0911 - one arm per event
     match event:
         case OrderSubmitting():
             return msgspec.structs.replace(

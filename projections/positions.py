@@ -1,4 +1,4 @@
-"""Read model `positions`: what does an account hold, what did it cost, and what came of it? Always the sum of trades."""
+"""Read model `positions`, which answers what an account holds, at what cost, to what result: the sum of its trades."""
 
 import msgspec
 

@@ -1,7 +1,7 @@
 """What readers may ask of the read models, and how the statements behind the questions are built.
 
-Every answer carries the checkpoint it was read at, from the same snapshot: `sequence` promises that all that happened up
-to it is in the answer. Rows of accounts that were not named are not there, and the database itself sees to that.
+Every answer carries the checkpoint it was read at, from the same snapshot: all that happened up to `sequence` is in the
+answer. Rows of accounts that were not named are not there, and the database itself sees to that.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What a read model is: a pure fold of the log into rows, and the table that keeps them.
 
-The row is a struct, and the table's columns are its fields: one definition serves the fold, SQL and the tests. A changed
-row or a changed meaning is a new version, with a table of its own beside the old one.
+The row is a struct, and the table's columns are its fields: one definition serves the fold, SQL and the tests. Another
+row or another meaning is a new version, with a table of its own beside the old one.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Read model `risk`: what is an account allowed, what did it use of that today, and what was it denied?"""
+"""Read model `risk`, which answers what an account is allowed, what of it is used up today, and what was denied."""
 
 import msgspec
 
@@ -86,7 +86,7 @@ def _apply(event: Event, recorded: RecordedEvent, row: RiskRow | None) -> RiskRo
     return msgspec.structs.replace(_changed(event, recorded, row), sequence=recorded.sequence)
 
 
-def _changed(event: Event, recorded: RecordedEvent, row: RiskRow) -> RiskRow:
+def _changed(event: Event, recorded: RecordedEvent, row: RiskRow) -> RiskRow:  # noqa: PLR0911 - one arm per event
     match event:
         case RiskParametersChanged():
             return msgspec.structs.replace(row, parameters=event.parameters)

@@ -1,4 +1,4 @@
-"""Read model `trades`: what became of each intent, from its entry or denial to its result?"""
+"""Read model `trades`, which answers what became of each intent, from its entry or denial to its result."""
 
 from enum import StrEnum
 

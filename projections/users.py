@@ -1,4 +1,4 @@
-"""Read model `users`: who is this, and which account is theirs? Personal data stays sealed."""
+"""Read model `users`, which answers who somebody is and which account is theirs. Personal data stays sealed."""
 
 import msgspec
 

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import Any, final
 
 import httpx
@@ -96,10 +97,9 @@ class HttpClient:
             library_log.addFilter(_WithoutQuery())
         self._settings = settings
         self._clock = clock
-        context = ssl.create_default_context()
-        self._lanes = {lane: self._open(context) for lane in Lane}
+        self._lanes = {lane: self._open() for lane in Lane}
 
-    def _open(self, context: ssl.SSLContext) -> httpx.AsyncClient:
+    def _open(self) -> httpx.AsyncClient:
         settings = self._settings
         limits = httpx.Limits(
             max_connections=_CONNECTIONS_MAX,
@@ -108,7 +108,7 @@ class HttpClient:
         )
         return httpx.AsyncClient(
             # The pool drops an idle connection that has become readable (closed by the venue) instead of using it.
-            transport=httpx.AsyncHTTPTransport(retries=0, limits=limits, verify=context, trust_env=False),
+            transport=httpx.AsyncHTTPTransport(retries=0, limits=limits, verify=_tls_context(), trust_env=False),
             timeout=httpx.Timeout(
                 connect=settings.connect_timeout_s,
                 read=settings.read_timeout_s,
@@ -162,6 +162,12 @@ class HttpClient:
         """Close all connections."""
         for lane in self._lanes.values():
             await lane.aclose()
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    # Reading the certificates takes tens of milliseconds; all connections may share them.
+    return ssl.create_default_context()
 
 
 class _BodyTooLarge(Exception):

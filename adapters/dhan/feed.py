@@ -60,6 +60,7 @@ class DhanFeed:
         self._cleaner = TickCleaner(instruments)
         self._received = 0
         self._handled = 0
+        self._advanced = asyncio.Event()
         self._frames_malformed = 0
         self._connections = 0
         self._is_connected = False
@@ -74,8 +75,17 @@ class DhanFeed:
 
     @property
     def packets_handled(self) -> int:
-        """For how many of them `on_ticks` has returned: what a lock-step driver waits for."""
+        """For how many of them all is done, `on_ticks` included."""
         return self._handled
+
+    async def wait_handled(self, packets: int) -> None:
+        """Return once *packets* ticker packets of this connection are handled: what a lock-step driver waits for.
+
+        Packets that are cleaned away count too, although `on_ticks` does not hear of them.
+        """
+        while self._handled < packets:
+            self._advanced.clear()
+            await self._advanced.wait()
 
     @property
     def is_connected(self) -> bool:
@@ -194,6 +204,7 @@ class DhanFeed:
         if ticks:
             await on_ticks(ticks)
         self._handled = self._received
+        self._advanced.set()
         if goodbye is not None:
             if goodbye.reason in _TOKEN_REASONS:
                 self._tokens.mark_dead(self._account_id, session)

@@ -27,6 +27,8 @@ from domain.ids import AccountId
 from domain.market import NS_PER_S
 
 T = TypeVar("T")
+_TIMER_SLACK_S = 0.001
+"""A timer may fire a little before the clock that is asked afterwards is there."""
 
 
 class CallClass(StrEnum):
@@ -184,7 +186,8 @@ class Gateway:
 
     async def _permit_to_pass(self, breaker: CircuitBreaker) -> Permit:
         # One pace is waited for; whoever still finds no gap is in a crowd and comes again.
-        await asyncio.sleep(breaker.pass_wait_ns() / NS_PER_S)
+        if (wait_ns := breaker.pass_wait_ns()) > 0:
+            await asyncio.sleep(wait_ns / NS_PER_S + _TIMER_SLACK_S)
         try:
             return breaker.acquire(pass_open=True)
         except BreakerOpen as held_back:

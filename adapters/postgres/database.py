@@ -10,6 +10,7 @@ from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.postgres.arrays import register_arrays
 from commands.ports import StoreUnavailable
 
 _US_FROM_1970_TO_2000 = 946_684_800_000_000
@@ -106,4 +107,5 @@ class Database:
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
     connection.adapters.register_loader("timestamptz", MicrosecondsLoader)
+    register_arrays(connection)
     await connection.execute(_SET_UP)

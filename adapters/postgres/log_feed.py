@@ -1,4 +1,4 @@
-"""The log as it grows: a notification wakes the reader, and a poll stands behind it, because a notification is a hint."""
+"""The log as it grows. A notification wakes the reader; a poll stands behind it, for a notification is a hint."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -5,9 +5,7 @@ from commands.ports import Head
 from domain.envelope import RecordedEvent
 
 STREAM_PAGE = 5_000
-EVENT_COLUMNS = (
-    "sequence, stream_id, version, name, command_id, metadata, payload, recorded_at, previous_hash, hash"
-)
+EVENT_COLUMNS = "sequence, stream_id, version, name, command_id, metadata, payload, recorded_at, previous_hash, hash"
 READ_ALL = f"""
     -- Read a page of the log.
     SELECT {EVENT_COLUMNS}

@@ -10,11 +10,12 @@ that are UUIDs are streams named `uuid-<uuid>`.
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -34,7 +35,7 @@ from adapters.postgres.arrays import BytesArray, Int8Array, TextArray
 from adapters.postgres.entries import Part, new_entry
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
-from commands.ports import AppendOutcomeUnknown, EventTooLarge, NewEvent, StoreUnavailable, VersionConflict
+from commands.ports import Appended, AppendOutcomeUnknown, EventTooLarge, NewEvent, StoreUnavailable, VersionConflict
 from domain.envelope import RecordedEvent
 
 _UUID_PREFIX = "uuid-"
@@ -146,10 +147,10 @@ class SharedStore:
             raise IntegrityError(str(error)) from error
         except (StoreUnavailable, AppendOutcomeUnknown) as error:
             raise OperationalError(str(error)) from error
-        except (EventTooLarge, ValueError) as error:
+        except (EventTooLarge, ValueError, psycopg.DataError) as error:
             raise DataError(str(error)) from error
 
-    def fetch(self, statement: Any, parameters: Sequence[Any]) -> list[Any]:
+    def fetch(self, statement: LiteralString, parameters: Sequence[Any]) -> list[Any]:
         """Return the rows of a statement; raises as `run` does."""
         return self.run(self.store.database.fetch(statement, parameters))
 
@@ -178,7 +179,7 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         if not stored_events:
             return []
         appended = self._shared.run(self._append(stored_events))
-        return range(appended.first_sequence, appended.last_sequence + 1)
+        return list(range(appended.first_sequence, appended.last_sequence + 1))
 
     def select_events(
         self,
@@ -206,9 +207,7 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         first = 0 if start is None else start if inclusive_of_start else start + 1
         last = _ANY_VERSION if stop is None else stop
         if topics:
-            rows = self._shared.fetch(
-                _SELECT_NOTIFICATIONS_BY_NAME, (first, last, TextArray.of(list(topics)), limit)
-            )
+            rows = self._shared.fetch(_SELECT_NOTIFICATIONS_BY_NAME, (first, last, TextArray.of(list(topics)), limit))
         else:
             rows = self._shared.fetch(_SELECT_NOTIFICATIONS, (first, last, limit))
         return [
@@ -230,17 +229,157 @@ class PostgresApplicationRecorder(ApplicationRecorder):
         """Return an endless iterator over the events after *gt*."""
         return LogSubscription(recorder=self, shared=self._shared, gt=gt, topics=topics)
 
-    async def _append(self, stored_events: Sequence[StoredEvent]) -> Any:
-        entry = new_entry(
-            command_id=f"lib_{uuid4().hex}",
-            metadata=_METADATA,
-            parts=tuple(
-                Part(
-                    stream_id=stream_id_of(originator_id),
-                    first_version=version - place,
-                    events=tuple(NewEvent(name=event.topic, payload=event.state) for _, event in run),
-                )
-                for (originator_id, version, place), run in _runs(stored_events)
-            ),
-        )
+    async def _append(self, stored_events: Sequence[StoredEvent]) -> Appended:
+        entry = new_entry(command_id=f"lib_{uuid4().hex}", metadata=_METADATA, parts=_parts_of(stored_events))
         return await self._shared.store.append_entry(entry)
+
+
+class PostgresSnapshotRecorder(AggregateRecorder):
+    """Implements the library's `AggregateRecorder` for snapshots, in a table of their own."""
+
+    def __init__(self, shared: SharedStore) -> None:
+        self._shared = shared
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        """Keep snapshots, all or none. They are no notifications, so there are no ids."""
+        parameters = (
+            TextArray.of([stream_id_of(event.originator_id) for event in stored_events]),
+            Int8Array.of([event.originator_version for event in stored_events]),
+            TextArray.of([event.topic for event in stored_events]),
+            BytesArray.of([event.state for event in stored_events]),
+        )
+        self._shared.run(self._shared.store.database.execute(_INSERT_SNAPSHOTS, parameters))
+        return None
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Return an originator's snapshots with versions in the range."""
+        statement = _SELECT_SNAPSHOTS_NEWEST_FIRST if desc else _SELECT_SNAPSHOTS
+        return _select(self._shared, statement, originator_id, gt=gt, lte=lte, limit=limit)
+
+
+class LogSubscription(Subscription[ApplicationRecorder]):
+    """Iterates over the log as it grows, until it is stopped, from whatever thread."""
+
+    def __init__(
+        self, *, recorder: ApplicationRecorder, shared: SharedStore, gt: int | None, topics: Sequence[str]
+    ) -> None:
+        super().__init__(recorder=recorder, gt=gt, topics=topics)
+        self._shared = shared
+        self._wanted = frozenset(topics)
+        self._events = shared.feed.follow(after_sequence=gt or 0)
+        self._read: deque[Notification] = deque()
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._reading: Future[list[RecordedEvent]] | None = None
+
+    def stop(self) -> None:
+        """Stop the iteration, also one that waits at present."""
+        super().stop()
+        with self._lock:
+            if self._is_stopped:
+                return
+            self._is_stopped = True
+            if self._reading is not None:
+                self._reading.cancel()
+        self._shared.submit(self._close())
+
+    def __next__(self) -> Notification:
+        """Return the next event, once there is one."""
+        while not self._read:
+            with self._lock:
+                if self._is_stopped:
+                    raise StopIteration
+                self._reading = self._shared.submit(self._next_batch())
+            try:
+                batch = self._reading.result()
+            except CancelledError:
+                raise StopIteration from None
+            self._read.extend(_notification(event) for event in batch if not self._wanted or event.name in self._wanted)
+        if self._is_stopped:
+            raise StopIteration
+        return self._read.popleft()
+
+    async def _next_batch(self) -> list[RecordedEvent]:
+        return await anext(self._events)
+
+    async def _close(self) -> None:
+        # A batch that is being read was just cancelled; its generator is free only after it has seen that.
+        while True:
+            try:
+                await self._events.aclose()
+            except RuntimeError:
+                await asyncio.sleep(0)
+            else:
+                return
+
+
+def stream_id_of(originator_id: UUID | str) -> str:
+    """Return the stream of an originator.
+
+    Raises:
+        eventsourcing.persistence.DataError: the string reads as the stream of a UUID.
+    """
+    if isinstance(originator_id, UUID):
+        return f"{_UUID_PREFIX}{originator_id}"
+    if isinstance(originator_of(originator_id), UUID):
+        raise DataError(f"originator id {originator_id!r} is the stream of a UUID: use the UUID")
+    return originator_id
+
+
+def originator_of(stream_id: str) -> UUID | str:
+    """Return the originator whose stream it is."""
+    if stream_id.startswith(_UUID_PREFIX):
+        with suppress(ValueError):
+            originator_id = UUID(stream_id.removeprefix(_UUID_PREFIX))
+            if f"{_UUID_PREFIX}{originator_id}" == stream_id:
+                return originator_id
+    return stream_id
+
+
+def _parts_of(stored_events: Sequence[StoredEvent]) -> tuple[Part, ...]:
+    """Return the events in their order, those that follow each other in one stream together."""
+    parts = []
+    numbered = enumerate(stored_events)
+    for (stream_id, _), group in groupby(
+        numbered, key=lambda item: (stream_id_of(item[1].originator_id), item[1].originator_version - item[0])
+    ):
+        run = [event for _, event in group]
+        events = tuple(NewEvent(name=event.topic, payload=event.state) for event in run)
+        parts.append(Part(stream_id=stream_id, first_version=run[0].originator_version, events=events))
+    return tuple(parts)
+
+
+def _select(
+    shared: SharedStore,
+    statement: LiteralString,
+    originator_id: UUID | str,
+    *,
+    gt: int | None,
+    lte: int | None,
+    limit: int | None,
+) -> list[StoredEvent]:
+    after = -1 if gt is None else gt
+    last = _ANY_VERSION if lte is None else lte
+    rows = shared.fetch(statement, (stream_id_of(originator_id), after, last, _NO_LIMIT if limit is None else limit))
+    return [
+        StoredEvent(originator_id=originator_id, originator_version=version, topic=topic, state=state)
+        for version, topic, state in rows
+    ]
+
+
+def _notification(event: RecordedEvent) -> Notification:
+    return Notification(
+        id=event.sequence,
+        originator_id=originator_of(event.stream_id),
+        originator_version=event.version,
+        topic=event.name,
+        state=event.payload,
+    )

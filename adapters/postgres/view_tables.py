@@ -4,12 +4,13 @@ Only accounts that the reader's transaction names are visible to the reading rol
 table's owner too, which gets a policy of its own. A query that forgets to say whose rows it wants gets none.
 """
 
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import Dialect
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from projections.read_model import SCHEMA, AnyReadModel
 
@@ -18,7 +19,7 @@ QUERY_ROLE = "khata_query"
 CHANNEL = "khata_views"
 """Notified after every batch with the read models that moved, as JSON: table name to sequence."""
 
-DIALECT = psycopg_dialect()
+DIALECT: Dialect = psycopg_dialect()  # type: ignore[no-untyped-call]
 
 # Two projectors that start at once make the tables one after the other.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('khata.views.prepare', 0))"
@@ -57,8 +58,10 @@ _SECURE = (
     "ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
     "CREATE POLICY projector ON {table} TO {projector} USING (true) WITH CHECK (true)",
     # The subselect is evaluated once a query, not once a row.
-    "CREATE POLICY reader ON {table} FOR SELECT TO {query}"
-    " USING ({column} = ANY ((SELECT string_to_array(current_setting({setting}, true), ','))::text[]))",
+    (
+        "CREATE POLICY reader ON {table} FOR SELECT TO {query}"
+        " USING ({column} = ANY ((SELECT string_to_array(current_setting({setting}, true), ','))::text[]))"
+    ),
     "GRANT SELECT ON {table} TO {query}",
 )
 
@@ -83,10 +86,11 @@ async def _exists(connection: psycopg.AsyncConnection[Any], table_name: str) -> 
 
 
 async def _make(connection: psycopg.AsyncConnection[Any], model: AnyReadModel) -> None:
-    ddl = [CreateTable(model.table), *(CreateIndex(index) for index in sorted(model.table.indexes, key=str))]
+    indexes = sorted(model.table.indexes, key=lambda index: str(index.name))
+    ddl: list[ExecutableDDLElement] = [CreateTable(model.table), *map(CreateIndex, indexes)]
     for element in ddl:
         # Compiled from our own declarations.
-        await connection.execute(cast("LiteralString", str(element.compile(dialect=DIALECT))))
+        await connection.execute(str(element.compile(dialect=DIALECT)))
     for statement in _SECURE:
         await connection.execute(_named(statement, model))
 

@@ -1,8 +1,8 @@
 """The writer's connection: it may be dropped, and nothing that runs on it is ever cancelled.
 
-A cancelled commit that waits for a standby reports success of what is not replicated, and the driver cancels what a task
-runs when the task is cancelled. So every statement runs in a task of its own, which nobody cancels; whoever does not
-want to wait any longer closes the socket under it.
+A cancelled commit that waits for a standby reports success of what is not replicated, and the driver cancels what a
+task runs when the task is cancelled. So every statement runs in a task of its own, which nobody cancels; whoever does
+not want to wait any longer closes the socket under it.
 """
 
 import asyncio

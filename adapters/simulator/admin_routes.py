@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from domain.instrument import InstrumentKey, Segment
 SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - a header's name, no secret
 _SECONDS_A_STEP_MAX = 22_500
 
+Shape = TypeVar("Shape")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -157,10 +158,7 @@ class _Admin:
         }
 
 
-_Body = Any
-
-
-def _decoded(body: bytes, shape: type) -> _Body:
+def _decoded(body: bytes, shape: type[Shape]) -> Shape:
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.DecodeError as error:

@@ -81,8 +81,8 @@ class PausableServer(Server):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.timeout_graceful_shutdown):
-                while self.server_state.connections or self.server_state.tasks:
-                    await asyncio.sleep(_SHUTDOWN_POLL_S)  # noqa: ASYNC110 - the server tells nobody when they are gone
+                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(_SHUTDOWN_POLL_S)
         for task in tuple(self.server_state.tasks):
             task.cancel()
         await self.lifespan.shutdown()

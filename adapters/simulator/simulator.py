@@ -68,6 +68,11 @@ class Simulator:
         """Whether the market trades: from the first second of the tape until the last is over."""
         return self._is_open
 
+    @property
+    def next_order_number(self) -> int:
+        """The number that the next order's id will end in."""
+        return self._numbers
+
     def account_of(self, client_id: str) -> Account:
         """Return a client's books, opened with the default balance at the first look."""
         account = self.accounts.get(client_id)

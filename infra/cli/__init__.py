@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import docs, doctor, keys, migrate, run, up, version
+from infra.cli import demo, docs, doctor, keys, migrate, run, up, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 COMMANDS = (
     up.up,
+    demo.demo,
     run.run,
     migrate.migrate,
     doctor.doctor,

@@ -77,7 +77,7 @@ class Board:
         portfolios: Sequence[tuple[str, dict[str, Any]]],
         traders: Sequence[Trader],
     ) -> RenderableType:
-        newest = sorted(trades, key=lambda pair: -pair[1]["sequence"])[:TRADES_SHOWN]
+        newest = sorted(trades, key=lambda pair: str(pair[1]["opened_at"]), reverse=True)[:TRADES_SHOWN]
         held = [pair for pair in positions if pair[1]["net_quantity"]][:POSITIONS_SHOWN]
         durable = sorted(sample for trader in traders for sample in trader.durable_ms)
         median = f"{durable[len(durable) // 2]:.1f} ms" if durable else "none yet"
@@ -100,9 +100,9 @@ def _trades_table(trades: Sequence[tuple[str, dict[str, Any]]]) -> Table:
             row["side"],
             str(row["quantity"]),
             Text(row["status"], _COLORS.get(row["status"], "")),
-            row["entry_average_price"] or "",
-            row["exit_average_price"] or "",
-            row["exit_cause"] or row["denial_code"] or "",
+            row["entry_price"] or "",
+            row["exit_price"] or "",
+            row["exit_cause"] or (row["denial"]["code"] if row["denial"] else ""),
             row["realised"],
         )
     return table
@@ -116,7 +116,7 @@ def _positions_table(positions: Sequence[tuple[str, dict[str, Any]]]) -> Table:
             row["symbol"],
             str(row["net_quantity"]),
             row["average_price"] or "",
-            row["last_price"] or "",
+            row["mark"] or "",
             row["open_result"] or "",
         )
     return table

@@ -50,7 +50,8 @@ class Exchange:
 
     async def books(self) -> dict[str, Any]:
         """Return the venue's own orders, executions and positions of every client."""
-        return await self._ask("GET", "/admin/books")
+        books: dict[str, Any] = (await self._ask("GET", "/admin/books"))["clients"]
+        return books
 
     async def range_of(self, security_id: str, *, from_step: int, to_step: int) -> tuple[int, int]:
         """Return the lowest and highest print of an instrument between two steps, both included (`price_e4`)."""

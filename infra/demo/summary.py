@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -104,8 +104,3 @@ def _prices_by_instrument(history: History) -> dict[str, list[int]]:
         for fill in fills:
             prices.setdefault(str(fill.instrument), set()).add(fill.last_price_e4)
     return {instrument: sorted(found) for instrument, found in sorted(prices.items())}
-
-
-def show(summary: Summary, console: Console) -> None:
-    """Print the summary for people."""
-    console.print(summary.as_rich())

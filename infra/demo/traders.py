@@ -9,6 +9,7 @@ from domain.ids import AccountId
 
 HTTP_CREATED = 201
 HTTP_DENIED = 403
+PAGE = 200
 
 
 class DemoBroken(Exception):
@@ -71,7 +72,7 @@ class Trader:
 
     async def set_limits(self, **changes: str | int | bool) -> dict[str, Any]:
         """Change some of the limits; return all of them as they were before."""
-        before: dict[str, Any] = (await self.portfolio())["limits"]
+        before: dict[str, Any] = (await self.portfolio())["parameters"]
         answer = await self._call("PUT", "/api/risk/parameters", before | changes)
         self.sequence = answer["sequence"]
         return before
@@ -89,17 +90,23 @@ class Trader:
     async def trades(self) -> list[dict[str, Any]]:
         """Return all trades, newest first."""
         found: list[dict[str, Any]] = []
-        query: dict[str, str | int] = {"limit": 200, "min_sequence": self.sequence}
+        query: dict[str, str | int] = {"limit": PAGE, "min_sequence": self.sequence}
         while True:
             page = await self._call("GET", "/api/trades", query=query)
             found += page["trades"]
-            if not page["next"]:
+            if page["next_before"] is None:
                 return found
-            query["before"] = page["next"]
+            query["before"] = page["next_before"]
+
+    async def recent_trades(self, count: int) -> list[dict[str, Any]]:
+        """Return the newest *count* trades, newest first."""
+        page = await self._call("GET", "/api/trades", query={"limit": count})
+        trades: list[dict[str, Any]] = page["trades"]
+        return trades
 
     async def positions(self) -> list[dict[str, Any]]:
-        """Return every position of the session, flat ones included."""
-        answer = await self._call("GET", "/api/positions", query={"all": "true", "min_sequence": self.sequence})
+        """Return every position, flat ones included."""
+        answer = await self._call("GET", "/api/positions", query={"min_sequence": self.sequence})
         positions: list[dict[str, Any]] = answer["positions"]
         return positions
 

@@ -125,6 +125,7 @@ class EmbeddedNats:
                     greeting = await reader.readline()
                 finally:
                     writer.close()
+                    await writer.wait_closed()
             except OSError:
                 await asyncio.sleep(_POLL_S)
                 continue

@@ -1,7 +1,6 @@
 """Running a revision's SQL, which lies in files beside it to be read as SQL."""
 
 from importlib.resources import files
-from typing import LiteralString, cast
 
 import psycopg
 from alembic import op
@@ -17,5 +16,4 @@ def run_files(folder: str) -> None:
         raise TypeError(message)
     for file in sorted((_VERSIONS / folder).iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".sql"):
-            # Our own file, not a text that somebody could have a hand in.
-            connection.execute(cast("LiteralString", file.read_text(encoding="utf-8")))
+            connection.execute(file.read_text(encoding="utf-8").encode())

@@ -1,17 +1,35 @@
 """The market role: ticks in, marks out, protection in between."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
-
-from adapters.dhan.feed import DhanFeed, FeedTick
+from adapters.nats.control import serve as answer_on
 from adapters.nats.marks import MarksPublisher
+
+from adapters.dhan.feed import DhanFeed
+from adapters.dhan.ticks import FeedTick
 from commands.ports import Clock
 from commands.protection import Protection
 from domain.market import Mark
+from infra.wiring import Wiring
 
-log = structlog.get_logger(__name__)
+
+async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
+    """Watch the market until canceled."""
+    watch = MarketWatch(
+        feed=await wiring.market_feed(),
+        publisher=await wiring.marks_publisher(),
+        protection=await wiring.protection(),
+        clock=wiring.clock,
+    )
+    nats = await wiring.nats()
+    async with (
+        answer_on(nats, "khata.settle.market", watch.settle),
+        answer_on(nats, "khata.status.market", watch.status),
+    ):
+        ready()
+        await watch.run()
 
 
 class MarketWatch:
@@ -26,8 +44,6 @@ class MarketWatch:
         self._protection = protection
         self._clock = clock
         self._number = 0
-        self._taken_in = 0
-        self._advanced = asyncio.Event()
         self._market_time_ns = 0
 
     async def run(self) -> None:
@@ -38,40 +54,33 @@ class MarketWatch:
 
     async def settle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return once every ticker packet up to number `packets` of this connection has had its effects."""
-        while self._taken_in < request["packets"]:
-            self._advanced.clear()
-            await self._advanced.wait()
+        await self._feed.wait_handled(request["packets"])
         await self._protection.catch_up()
         return {"number": self._number, "effects": self._protection.effects}
 
-    def status(self) -> dict[str, Any]:
+    async def status(self, _: dict[str, Any]) -> dict[str, Any]:
         """Return how far the feed and protection are, for people and probes."""
         return {
-            "packets": self._feed.packets,
+            "feed": self._feed.status(),
             "marks": self._number,
             "market_time_ns": self._market_time_ns,
             "protection": self._protection.status(),
         }
 
-    async def _on_ticks(self, ticks: list[FeedTick]) -> None:
-        packets = self._feed.packets
+    async def _on_ticks(self, ticks: Sequence[FeedTick]) -> None:
         received_at_ns = self._clock.wall_ns()
         marks = []
         for tick in ticks:
             self._number += 1
-            marks.append(
-                Mark(
-                    instrument=tick.instrument,
-                    last_price_e4=tick.last_price_e4,
-                    exchange_time_ns=tick.exchange_time_ns,
-                    received_at_ns=received_at_ns,
-                    number=self._number,
-                )
+            mark = Mark(
+                instrument=tick.instrument,
+                last_price_e4=tick.last_price_e4,
+                exchange_time_ns=tick.exchange_time_ns,
+                received_at_ns=received_at_ns,
+                number=self._number,
             )
-        if marks:
-            self._market_time_ns = max(self._market_time_ns, *(mark.exchange_time_ns for mark in marks))
-            await self._publisher.publish(self._market_time_ns, marks)
-            for mark in marks:
-                await self._protection.on_mark(mark)
-        self._taken_in = packets
-        self._advanced.set()
+            marks.append(mark)
+        self._market_time_ns = max([self._market_time_ns, *(mark.exchange_time_ns for mark in marks)])
+        await self._publisher.publish(self._market_time_ns, marks)
+        for mark in marks:
+            await self._protection.on_mark(mark)

@@ -95,11 +95,11 @@ async def test_a_harmless_read_closes_the_breaker_and_never_an_order() -> None:
 
 
 async def test_a_trial_that_fails_is_made_again_until_one_succeeds() -> None:
-    async with venue_and_broker(breaker_reset_s=0.02) as (venue, broker):
+    async with venue_and_broker(breaker_reset_s=0.02, probe_timeout_s=0.15) as (venue, broker):
         venue.on("GET", PROFILE_PATH, answer(502), hang(), answer(200, {"dhanClientId": "1000000001"}))
         await open_entries(venue, broker)
         await eventually(lambda: state_of(broker, "entries") == "closed")
-        assert len(venue.requests("GET", PROFILE_PATH)) == 3
+        assert len(venue.requests("GET", PROFILE_PATH)) >= 3
 
 
 async def test_an_entry_that_comes_when_the_trial_is_due_waits_for_it() -> None:
@@ -163,7 +163,7 @@ async def test_a_log_in_that_is_down_holds_orders_back_and_mends_itself() -> Non
             assert isinstance(await place_entry(broker), NotSent)
         assert state_of(broker, "login") == "open"
         assert broker.is_held_back(ACCOUNT, Purpose.EXIT)
-        venue.on("POST", TOKEN_PATH, answer(200, token_answer()))
+        venue.on("POST", TOKEN_PATH, answer(200, token_answer("token-1")))
         await eventually(lambda: not broker.is_held_back(ACCOUNT, Purpose.EXIT))
         assert isinstance(await place_entry(broker), Accepted)
         assert state_of(broker, "login") == "closed"

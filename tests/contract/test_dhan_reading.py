@@ -114,7 +114,7 @@ async def test_positions_in_products_that_we_do_not_trade_are_passed_over() -> N
     ids=["502", "500", "closed", "no answer", "no JSON"],
 )
 async def test_a_read_that_fails_is_tried_again(fault: object) -> None:
-    async with venue_and_broker() as (venue, broker):
+    async with venue_and_broker(read_timeout_s=0.15) as (venue, broker):
         venue.on("GET", ORDERS_PATH, fault, answer(200, [ORDER_ROW]))  # type: ignore[arg-type]
         assert len(await broker.orders(ACCOUNT)) == 1
 

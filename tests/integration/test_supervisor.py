@@ -128,6 +128,7 @@ def _spawn(home: Home) -> "subprocess.Popen[str]":
     process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     if process.stdout.readline() != "up\n":
+        process.kill()
         pytest.fail(str(process.communicate()))
     return process
 
@@ -138,11 +139,7 @@ def _end(process: "subprocess.Popen[str]", number: signal.Signals) -> int:
     return process.returncode
 
 
-async def test_sigterm_drains_and_a_kill_leaves_nobody_and_harms_nothing(home: Home) -> None:
-    assert _end(_spawn(home), signal.SIGTERM) == 0
-    assert (home.run / "drained").read_text() == "api\n"
-    assert not home.runtime_file.exists()
-
+async def test_a_kill_leaves_nobody_and_harms_nothing_and_sigterm_drains(home: Home) -> None:
     killed = _spawn(home)
     children = psutil.Process(killed.pid).children(recursive=True)
     assert len(children) > 3
@@ -152,5 +149,8 @@ async def test_sigterm_drains_and_a_kill_leaves_nobody_and_harms_nothing(home: H
     assert home.runtime_file.exists(), "nobody was left to remove it"
     assert running_engine(home) is None
 
-    assert _end(_spawn(home), signal.SIGINT) == 0
+    (home.run / "drained").unlink(missing_ok=True)
+    assert _end(_spawn(home), signal.SIGTERM) == 0
+    assert (home.run / "drained").read_text() == "api\n"
+    assert not home.runtime_file.exists()
     assert processes_in((home.postgres / "data").resolve(), named="postgres") == []

@@ -14,6 +14,7 @@ from adapters.security.tokens import Ed25519Tokens
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
+from commands.ports import EventStore
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
@@ -77,12 +78,16 @@ def signing_pem(key: Ed25519PrivateKey = SIGNING_KEY) -> bytes:
 
 
 class ApiWorld:
-    """An API with its own log, in memory. Tokens are checked by the machine's clock, so theirs is that one."""
+    """An API over a log of its own in memory, or over *log*.
 
-    def __init__(self, **options: Any) -> None:
+    Tokens are checked by the machine's clock, so theirs is that one.
+    """
+
+    def __init__(self, *, log: EventStore | None = None, **options: Any) -> None:
         self.clock = ManualClock()
         self.store = MemoryEventStore()
-        self.queries = MemoryQueries(self.store)
+        self.log: EventStore = self.store if log is None else log
+        self.queries = MemoryQueries(self.log)
         self.hasher = PlainHasher()
         self.market = QuietMarket(self.clock)
         self.tokens = Ed25519Tokens(signing_pem(), clock=SystemClock())
@@ -94,14 +99,14 @@ class ApiWorld:
             clock=self.clock,
             ids=self.ids,
             users=Users(
-                store=self.store,
+                store=self.log,
                 ids=self.ids,
                 hasher=self.hasher,
                 passwords=MemoryPasswords(),
                 personal_data=self.personal_data,
             ),
             accounts=Accounts(
-                store=self.store,
+                store=self.log,
                 clock=self.clock,
                 ids=self.ids,
                 marks=self.market,
@@ -126,4 +131,4 @@ class ApiWorld:
 
     async def stored(self) -> int:
         """Return how many events the log holds."""
-        return len(await self.store.read_all(after_sequence=0))
+        return (await self.log.head()).sequence

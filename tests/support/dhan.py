@@ -26,7 +26,7 @@ RELIANCE = Instrument(
     symbol="RELIANCE",
     name="Reliance Industries",
     tradable=True,
-    tick_e4=1_000,
+    tick_e4=500,
     lot=1,
 )
 NIFTY = Instrument(
@@ -123,19 +123,22 @@ class HandClock:
         return self._now_ns
 
 
-def token_answer(token: str = "token-1", expiry: str = "2099-01-01T09:00:00.000") -> dict[str, Any]:
-    return {"dhanClientId": "1000000001", "accessToken": token, "expiryTime": expiry}
+def token_answer(token: str) -> dict[str, Any]:
+    return {"dhanClientId": "1000000001", "accessToken": token, "expiryTime": "2099-01-01T09:00:00.000"}
 
 
 def settings_for(venue_url: str, **changes: Any) -> DhanSettings:
-    """Return settings with time-outs small enough for tests."""
+    """Return settings with pauses small enough for tests.
+
+    Time-outs are long, so that a busy machine makes nothing fail; a test that waits for one shortens it.
+    """
     quick = DhanSettings(
         base_url=f"{venue_url}/v2",
         auth_url=venue_url,
-        connect_timeout_s=0.5,
-        read_timeout_s=0.15,
-        call_timeout_s=0.3,
-        probe_timeout_s=0.15,
+        connect_timeout_s=2.0,
+        read_timeout_s=2.0,
+        call_timeout_s=4.0,
+        probe_timeout_s=2.0,
         budget_wait_s=0.05,
         rate_limit_pause_s=0.05,
         breaker_reset_s=0.05,
@@ -165,7 +168,7 @@ def broker_at(settings: DhanSettings) -> DhanBroker:
 async def venue_and_broker(**changes: Any) -> AsyncIterator[tuple[Venue, DhanBroker]]:
     """Yield a venue that lets everybody log in, and a broker for it."""
     async with Venue() as venue:
-        venue.on("POST", TOKEN_PATH, answer(200, token_answer()))
+        venue.on("POST", TOKEN_PATH, answer(200, token_answer("token-1")))
         venue.on("GET", PROFILE_PATH, answer(200, {"dhanClientId": "1000000001", "tokenValidity": "01/01/2099 09:00"}))
         broker = broker_at(settings_for(venue.url, **changes))
         try:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from infra.logs import configure
 from infra.settings import READY_FD_VARIABLE, Settings, load, override
 from infra.supervisor import Supervisor, run_until_signal
 
@@ -43,9 +44,9 @@ def no_migrations(_url: str) -> None:
 
 
 def main() -> None:
-    supervisor = Supervisor(
-        engine_settings(Path(sys.argv[1])), processes=(("api",),), command=stand_in, migrate=no_migrations
-    )
+    settings = engine_settings(Path(sys.argv[1]))
+    configure(settings)  # Log lines go to stderr: stdout is read.
+    supervisor = Supervisor(settings, processes=(("api",),), command=stand_in, migrate=no_migrations)
     asyncio.run(run_until_signal(supervisor, on_ready=lambda: print("up", flush=True)))  # noqa: T201 - it is waited for
 
 

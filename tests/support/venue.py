@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -150,7 +150,7 @@ class Venue:
         """Return what came for a route."""
         return [request for request in self.received if (request.method, request.path) == (method, path)]
 
-    async def __aenter__(self) -> "Venue":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

@@ -131,26 +131,26 @@ async def test_a_token_opens_the_door_to_its_own_account_only(world: ApiWorld) -
         (AccountBusy("busy"), "ACCOUNT_BUSY"),
     ],
 )
-async def test_a_fault_is_503_and_says_when_to_come_again(
-    world: ApiWorld, monkeypatch: pytest.MonkeyPatch, fault: Exception, code: str
-) -> None:
+async def test_a_fault_is_503_and_says_when_to_come_again(world: ApiWorld, fault: Exception, code: str) -> None:
     headers = await world.log_in()
-
-    async def fail(_: object) -> None:
-        raise fault
-
-    monkeypatch.setattr(world.store, "append", fail)
+    world.store.fail_next(fault)
     answer = await place(world, headers, "one")
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, code, "1")
 
 
-async def test_a_bug_is_500_and_tells_nothing_but_the_requests_id(
-    world: ApiWorld, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    async def fail(_: object) -> None:
-        raise RuntimeError("the bug")
+async def test_an_outcome_that_was_lost_is_told_under_the_same_key(world: ApiWorld) -> None:
+    headers = await world.log_in()
+    world.store.fail_next(AppendOutcomeUnknown(), is_stored=True)
+    assert (await place(world, headers, "one")).json()["code"] == "OUTCOME_UNKNOWN"
+    answer = await place(world, headers, "one")
+    assert (answer.status_code, answer.headers["Idempotent-Replay"]) == (201, "true")
+    assert await world.stored() == 4
 
-    monkeypatch.setattr(world.store, "append", fail)
+
+async def test_a_bug_is_500_and_tells_nothing_but_the_requests_id(
+    world: ApiWorld, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.store.fail_next(RuntimeError("the bug"))
     person = {"email": "asha@example.in", "name": "Asha Rao", "password": PASSWORD}
     answer = await world.client.post("/api/auth/register", json=person)
     request_id = answer.headers["X-Request-Id"]

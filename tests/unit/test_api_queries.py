@@ -104,6 +104,14 @@ async def test_a_trade_is_shown_with_its_orders_from_intent_to_result(asha: Trad
     assert trade["first_filled_at"] == "2026-09-21T19:43:20.000000+05:30"
 
 
+async def test_closing_again_under_its_key_is_answered_alike_when_all_is_long_closed(asha: Trader) -> None:
+    opened = await asha.place()
+    await asha.fill(opened["order_id"], price_e4=28_500_000)
+    first = await asha.close()
+    await asha.fill(first[0], price_e4=28_400_000)
+    assert await asha.close() == first
+
+
 async def test_a_denied_intent_is_among_the_trades_with_its_reason(asha: Trader) -> None:
     denied = await asha.place(quantity=5_001)
     (shown,) = (await asha.ask("/api/trades", status="denied"))["trades"]

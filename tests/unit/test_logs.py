@@ -72,9 +72,11 @@ def test_a_secret_is_redacted_by_its_shape_in_librarys_lines_too(lines: io.Strin
 
 
 def test_a_secret_in_a_traceback_is_redacted(lines: io.StringIO) -> None:
+    def connect() -> None:
+        raise ConnectionError("no route to nats://khata:hunter2@127.0.0.1")
+
     try:
-        message = "no route to nats://khata:hunter2@127.0.0.1"
-        raise ConnectionError(message)
+        connect()
     except ConnectionError:
         structlog.get_logger("khata").exception("lost")
 

@@ -1,0 +1,72 @@
+"""The connection to NATS: it never gives up, notices a dead server within seconds, and tells who wants to know."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from nats.aio.client import Client
+
+log = structlog.get_logger(__name__)
+
+PING_S = 5
+_PINGS_UNANSWERED_MAX = 2
+_RECONNECT_WAIT_S = 0.25
+_CONNECT_TIMEOUT_S = 3
+_FOR_EVER = -1
+_PENDING_BYTES = 8 * 1024 * 1024
+
+
+class NatsConnection(Client):
+    """A client that lets many listen to its reconnects: after one, whatever was published meanwhile was missed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
+
+    def on_reconnect(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Call *callback* after every reconnect from now on."""
+        self._on_reconnect.append(callback)
+
+    def off_reconnect(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Do not call *callback* any more."""
+        self._on_reconnect.remove(callback)
+
+    async def reconnected(self) -> None:
+        """Tell all that the server is back."""
+        for callback in tuple(self._on_reconnect):
+            await callback()
+
+
+async def connect(url: str, *, name: str = "khata") -> NatsConnection:
+    """Return a connection to *url* (`nats://user:password@host:port`, or several with commas between them).
+
+    It waits for a server that is not there yet, and comes back to one that went away, for ever.
+    """
+    connection = NatsConnection()
+
+    async def reconnected() -> None:
+        log.info("nats is back")
+        await connection.reconnected()
+
+    await connection.connect(
+        servers=url.split(","),
+        name=name,
+        error_cb=_error,
+        disconnected_cb=_disconnected,
+        reconnected_cb=reconnected,
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] - a fraction of a second is taken as well
+        max_reconnect_attempts=_FOR_EVER,
+        ping_interval=PING_S,
+        max_outstanding_pings=_PINGS_UNANSWERED_MAX,
+        pending_size=_PENDING_BYTES,
+    )
+    return connection
+
+
+async def _error(error: Exception) -> None:
+    # The driver reports here what it goes on to handle by itself; the URL, and so the password, is never in it.
+    log.debug("nats reports", error=type(error).__name__, detail=str(error))
+
+
+async def _disconnected() -> None:
+    log.info("nats is away")

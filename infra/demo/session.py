@@ -1,0 +1,244 @@
+"""A whole demo: start the engine, play the script, judge, stop the engine."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from adapters.nats.control import request
+from adapters.nats.marks import NatsMarks
+from projections.verification import differences
+from rich.console import Console
+
+from adapters.clock import SystemClock
+from adapters.dhan.client import HttpClient
+from adapters.dhan.settings import DhanSettings
+from adapters.dhan.tokens import PaperLogins, PinLogin
+from adapters.instruments import InstrumentMaster
+from adapters.nats.connection import connect
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.views import PostgresViews
+from domain.instrument import Instrument, InstrumentKey, Segment
+from infra.demo.board import Board
+from infra.demo.history import History, read_history
+from infra.demo.lock_step import Exchange, LockStep
+from infra.demo.script import NAMES, Stage, play
+from infra.demo.summary import Latency, Summary, latency_of
+from infra.demo.traders import DemoBroken, Trader
+from infra.demo.verdict import (
+    Check,
+    Transition,
+    fills_agree,
+    planned_outcomes,
+    positions_agree,
+    prices_lie_on_the_tape,
+    prices_occur_in_files,
+)
+from infra.settings import Settings
+from infra.supervisor import Supervisor
+from projections.catalogue import READ_MODELS
+
+ASK_S = 60.0
+BREAKER_S = 20.0
+LOG_PAGE = 1_000
+SYNTHETIC_SECONDS = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What to play: a folder of recorded ticks, or (None) a synthetic session from *seed*."""
+
+    ticks: Path | None = None
+    seed: int = 1
+
+
+def demo_settings(options: DemoOptions, home: Path) -> Settings:
+    """Return the settings of an engine in lock-step that touches nothing outside *home*."""
+    return Settings(
+        home=home,
+        api_port=0,
+        simulator_port=0,
+        market_clock="tape",
+        tape="synthetic" if options.ticks is None else str(options.ticks.resolve()),
+        tape_seed=options.seed,
+        tape_seconds=SYNTHETIC_SECONDS,
+        lock_step=True,
+        order_lookup_window_ms=500,
+        breaker_reset_ms=1_500,
+        log_format="json",
+    )
+
+
+async def run_demo(options: DemoOptions, console: Console, *, is_quiet: bool) -> Summary:
+    """Play the demo and return its summary.
+
+    Raises:
+        infra.problems.OperatorProblem: the engine could not be started.
+        DemoBroken: the engine did what no trader could go on from.
+    """
+    board = Board(console, is_live=console.is_terminal and not is_quiet, is_quiet=is_quiet)
+    async with AsyncExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="khata-demo-")))
+        began_s = time.monotonic()
+        board.tell("starting PostgreSQL, NATS and the engine's processes")
+        supervisor = Supervisor(demo_settings(options, home), logs_to_files=True)
+        await stack.enter_async_context(supervisor)
+        started_s = time.monotonic() - began_s
+        board.tell(f"the engine is up after {started_s:.1f} s: {supervisor.api_url}")
+        theatre = await stack.enter_async_context(_theatre(supervisor, board))
+        with board.shown():
+            refreshing = asyncio.create_task(_refresh(board, theatre.stage.traders))
+            try:
+                await play(theatre.stage)
+            finally:
+                refreshing.cancel()
+                await asyncio.gather(refreshing, return_exceptions=True)
+        elapsed_s = time.monotonic() - began_s - started_s
+        return await _judged(theatre, options, started_s=started_s, elapsed_s=elapsed_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theatre:
+    """The stage, and what the verdict looks at besides."""
+
+    stage: Stage
+    store: PostgresEventStore
+    views: PostgresViews
+    ask: "Any"
+    seconds: int
+
+
+@asynccontextmanager
+async def _theatre(supervisor: Supervisor, board: Board) -> AsyncIterator[Theatre]:
+    """Connect to a running engine as its traders, its exchange's hand and its auditor."""
+    async with AsyncExitStack() as stack:
+        nats = await connect(supervisor.nats_url)
+        stack.push_async_callback(nats.close)
+        marks = await stack.enter_async_context(NatsMarks(nats, clock=SystemClock(), market_clock="tape"))
+        store = await stack.enter_async_context(PostgresEventStore(supervisor.database_urls.writer))
+        views = await stack.enter_async_context(PostgresViews(supervisor.database_urls.projector))
+        api = await stack.enter_async_context(httpx.AsyncClient(base_url=supervisor.api_url, timeout=ASK_S))
+        secret = {"x-simulator-secret": supervisor.keys.simulator.hex()}
+        venue = httpx.AsyncClient(base_url=supervisor.simulator_url, timeout=ASK_S, headers=secret)
+        exchange = Exchange(await stack.enter_async_context(venue))
+
+        async def ask(role: str, question: dict[str, Any]) -> dict[str, Any]:
+            return await request(nats, f"khata.settle.{role}", question, timeout_s=ASK_S)
+
+        async def status(role: str) -> dict[str, Any]:
+            return await request(nats, f"khata.status.{role}", {}, timeout_s=ASK_S)
+
+        lock_step = LockStep(exchange, ask)
+        board.follow(lock_step)
+        clock, settings = SystemClock(), DhanSettings(auth_url=supervisor.simulator_url)
+        client = HttpClient(settings, clock)
+        stack.push_async_callback(client.aclose)
+        logins = PaperLogins(PinLogin(client, settings, clock), supervisor.keys.simulator)
+        traders = [Trader(name=name, http=api) for name in NAMES]
+        for trader in traders:
+            await trader.join()
+        session = await exchange.session()
+        tradable, index = _instruments(session)
+
+        def client_of(trader: Trader) -> str:
+            assert trader.account_id is not None, "traders have joined"
+            return logins.client_id(trader.account_id)
+
+        def price_of(instrument: Instrument) -> int:
+            mark = marks.mark_of(instrument.key)
+            if mark is None:
+                raise DemoBroken(f"{instrument.symbol} has no price yet")
+            return mark.last_price_e4
+
+        async def breaker_state() -> str:
+            return _entries_breaker(await status("executor"))["state"]
+
+        async def wait_for_breaker(state: str) -> None:
+            async with asyncio.timeout(BREAKER_S):
+                while await breaker_state() != state:
+                    await asyncio.sleep(0.05)
+
+        stage = Stage(
+            traders=traders,
+            instruments=tradable,
+            index=index,
+            exchange=exchange,
+            lock_step=lock_step,
+            price_of=price_of,
+            client_of=client_of,
+            breaker_state=breaker_state,
+            wait_for_breaker=wait_for_breaker,
+            tell=board.tell,
+        )
+        yield Theatre(stage=stage, store=store, views=views, ask=status, seconds=session["seconds"])
+
+
+def _instruments(session: dict[str, Any]) -> tuple[list[Instrument], Instrument]:
+    master = InstrumentMaster.load()
+    keys = [InstrumentKey(Segment(row["segment"]), row["security_id"]) for row in session["instruments"]]
+    known = [master.by_key(key, market_time_ns=session["start_ns"]) for key in keys]
+    tradable = [instrument for instrument in known if instrument.tradable]
+    index = next(instrument for instrument in known if not instrument.tradable)
+    return tradable, index
+
+
+def _entries_breaker(status: dict[str, Any]) -> dict[str, Any]:
+    breakers: dict[str, dict[str, Any]] = status["broker"]["breakers"]
+    return next(breaker for name, breaker in breakers.items() if name.endswith("entries"))
+
+
+async def _refresh(board: Board, traders: list[Trader]) -> None:
+    while True:
+        await board.refresh(traders)
+        await asyncio.sleep(0.5)
+
+
+async def _judged(theatre: Theatre, options: DemoOptions, *, started_s: float, elapsed_s: float) -> Summary:
+    stage = theatre.stage
+    history = await _history(theatre.store)
+    books = await stage.exchange.books()
+    ours = {stage.client_of(trader): await trader.positions() for trader in stage.traders}
+    breaker = _entries_breaker(await theatre.ask("executor"))
+    transitions = [Transition(change["to_state"], change["at_ns"]) for change in breaker["transitions"]]
+    checks = [
+        *planned_outcomes(history, transitions),
+        await _views_agree(theatre),
+        positions_agree(ours, books),
+        fills_agree(history, books),
+        await prices_lie_on_the_tape(stage.exchange, books),
+    ]
+    if options.ticks is not None:
+        checks.append(prices_occur_in_files(options.ticks, books))
+    projector = await theatre.ask("projector")
+    return Summary(
+        tape="synthetic" if options.ticks is None else options.ticks.name,
+        tape_seconds=stage.lock_step.now.step,
+        history=history,
+        latencies=(
+            latency_of("intent to durable", [sample for trader in stage.traders for sample in trader.durable_ms]),
+            latency_of("intent to broker", history.intent_to_broker_ms),
+            Latency("event to view", **projector["event_to_view_ms"]),
+        ),
+        checks=tuple(checks),
+        started_s=started_s,
+        elapsed_s=elapsed_s,
+    )
+
+
+async def _history(store: PostgresEventStore) -> History:
+    log, after = [], 0
+    while page := await store.read_all(after_sequence=after, limit=LOG_PAGE):
+        log += page
+        after = page[-1].sequence
+    return read_history(log)
+
+
+async def _views_agree(theatre: Theatre) -> Check:
+    found = await differences(READ_MODELS, log=theatre.store, views=theatre.views)
+    text = "; ".join(map(str, found[:3])) or f"{len(READ_MODELS)} read models"
+    return Check("every read model equals a fold of the log", not found, text)

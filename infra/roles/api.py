@@ -1,0 +1,25 @@
+"""The API role: HTTP over commands and queries."""
+
+from collections.abc import Callable
+from typing import Any
+
+from adapters.nats.control import serve as answer_on
+
+from api.app import create_app
+from infra.roles.serving import serve
+from infra.wiring import Wiring
+
+SETTLE_S = 10.0
+
+
+async def run_api(wiring: Wiring, ready: Callable[[], None]) -> None:
+    """Serve until canceled."""
+    services = await wiring.services()
+    marks = await wiring.marks()
+
+    async def settle(request: dict[str, Any]) -> dict[str, Any]:
+        await marks.wait_for_number(request["number"], timeout_s=SETTLE_S)
+        return {"number": marks.number}
+
+    async with answer_on(await wiring.nats(), "khata.settle.api", settle):
+        await serve(create_app(services), url=wiring.runtime.api_url, ready=ready)

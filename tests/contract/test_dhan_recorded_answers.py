@@ -1,0 +1,88 @@
+"""Answers recorded from the venue itself are read as what they are."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.dhan.codec import fill_of, order_of, parse_document, position_of, rows_of, supported, venue_order_id_of
+from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
+from commands.ports import RefusalReason
+from domain.order import OrderStatus
+
+FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dhan_api"
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded answers at {FOLDER}")
+
+
+def recorded() -> list[dict[str, Any]]:
+    with gzip.open(FOLDER / "http_recorded.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def answer_to(method: str, path: str, *, cassette: str) -> tuple[int, bytes]:
+    found = [
+        (pair["status"], pair["response_text"].encode())
+        for pair in recorded()
+        if pair["method"] == method and pair["uri"].endswith(path) and cassette in pair["cassette"]
+    ]
+    return found[-1]
+
+
+def document_of(method: str, path: str, *, cassette: str) -> Any:
+    verdict = classify(*answer_to(method, path, cassette=cassette))
+    assert isinstance(verdict, Fine)
+    return verdict.document
+
+
+def test_every_recorded_success_is_fine_and_every_recorded_error_is_not() -> None:
+    for pair in recorded():
+        verdict = classify(pair["status"], pair["response_text"].encode())
+        is_error = pair["status"] >= 400 or "errorCode" in pair["response_text"]
+        assert isinstance(verdict, Fine) is not is_error, pair["cassette"]
+
+
+def test_the_recorded_order_book_is_read() -> None:
+    [order] = [order_of(row) for row in rows_of(document_of("GET", "/v2/orders", cassette="orders/all"))]
+    assert (order.venue_order_id, order.correlation_id) == ("952502167319", None)
+    assert (order.status, order.quantity, order.cumulative_quantity) == (OrderStatus.ACKNOWLEDGED, 20, 0)
+
+
+def test_the_recorded_canceled_order_is_canceled() -> None:
+    [row] = rows_of(document_of("GET", "/v2/orders/952502167319", cassette="orders/update"))
+    assert order_of(row).status is OrderStatus.CANCELED
+
+
+def test_the_recorded_acceptance_has_its_id() -> None:
+    document = document_of("POST", "/v2/orders", cassette="orders/create")
+    assert venue_order_id_of(document) == "752502167405"
+
+
+def test_the_recorded_trades_are_read_each_with_a_name_of_its_own() -> None:
+    fills = [fill_of(row) for row in rows_of(document_of("GET", "/v2/trades", cassette="trade_today"))]
+    assert len(fills) > 5
+    assert len({fill.venue_fill_id for fill in fills}) == len(fills)
+    assert fills[0].price_e4 == 3_920_000
+    assert all(fill.quantity > 0 and fill.filled_at_ns > 0 for fill in fills)
+
+
+def test_the_recorded_refusals_have_their_reasons() -> None:
+    closed = classify(*answer_to("PUT", "/v2/orders/952502167319", cassette="orders/update"))
+    token = classify(*answer_to("GET", "/v2/orders", cassette="error_dh_901"))
+    throttled = classify(*answer_to("POST", "/v2/marketfeed/quote", cassette="error_dh_904"))
+    reasons = [verdict.reason for verdict in (closed, token, throttled) if isinstance(verdict, VenueRefusal)]
+    assert reasons == [RefusalReason.MARKET_CLOSED, RefusalReason.TOKEN, RefusalReason.RATE_LIMIT]
+    assert isinstance(classify(*answer_to("GET", "/v2/invalid_endpoint", cassette="error_400")), Ambiguous)
+
+
+def test_rows_of_the_older_form_are_read() -> None:
+    lines = (FOLDER / "rest_v1_era_samples.jsonl").read_text(encoding="utf-8").splitlines()
+    samples = {sample["call"]: sample["data"] for sample in map(json.loads, lines)}
+    canceled = order_of(samples["GET /v2/orders"])
+    assert (canceled.status, canceled.message) == (OrderStatus.CANCELED, "")
+    rejected = order_of(samples["GET /v2/orders/{id}"])
+    assert rejected.status is OrderStatus.REJECTED
+    assert "Fund Limit Insufficient" in rejected.message
+    positions = parse_document(json.dumps(samples["GET /v2/positions"]).encode())
+    assert list(supported(rows_of(positions), position_of)) == []  # MARGIN, which we do not trade.

@@ -1,0 +1,87 @@
+"""What goes to the venue comes back the same, whatever it is."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.dhan.codec import (
+    instruction_of,
+    ist_text_of,
+    order_document,
+    order_of,
+    parse_document,
+    price_e4_of,
+    render_document,
+    rupees,
+    segment_of,
+    segment_word,
+    status_word,
+    utc_ns_of,
+)
+from adapters.dhan.errors import Ambiguous, classify
+from domain.ids import CorrelationId
+from domain.instrument import InstrumentKey, Segment
+from domain.money import PRICE_E4_MAX
+from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Side, TimeInForce
+
+prices = st.integers(1, PRICE_E4_MAX)
+
+
+@st.composite
+def instructions(draw: st.DrawFn) -> OrderInstruction:
+    order_type = draw(st.sampled_from(OrderType))
+    return OrderInstruction(
+        instrument=InstrumentKey(draw(st.sampled_from(Segment)), str(draw(st.integers(1, 10**9)))),
+        side=draw(st.sampled_from(Side)),
+        quantity=draw(st.integers(1, 10**9)),
+        order_type=order_type,
+        limit_price_e4=draw(prices) if order_type is OrderType.LIMIT else None,
+        product=draw(st.sampled_from(Product)),
+        time_in_force=draw(st.sampled_from(TimeInForce)),
+    )
+
+
+@given(instructions())
+def test_an_order_comes_back_as_it_went_out(instruction: OrderInstruction) -> None:
+    body = render_document(order_document("1000000001", instruction, CorrelationId("A" * 25)))
+    assert instruction_of(parse_document(body)) == instruction
+
+
+@given(prices)
+def test_every_price_survives_its_decimal(price_e4: int) -> None:
+    document = parse_document(render_document({"price": rupees(price_e4)}))
+    assert price_e4_of(document["price"]) == price_e4
+
+
+@given(st.integers(946_684_800, 4_102_444_800))
+def test_every_second_survives_its_indian_text(seconds: int) -> None:
+    assert utc_ns_of(ist_text_of(seconds * 10**9)) == seconds * 10**9
+
+
+@given(st.sampled_from(Segment))
+def test_every_segment_survives_its_word(segment: Segment) -> None:
+    assert segment_of(segment_word(segment)) is segment
+
+
+venue_statuses = st.sampled_from(
+    [
+        OrderStatus.SUBMITTING,
+        OrderStatus.ACKNOWLEDGED,
+        OrderStatus.REJECTED,
+        OrderStatus.CANCELED,
+        OrderStatus.EXPIRED,
+        OrderStatus.FILLED,
+    ]
+)
+
+
+@given(venue_statuses, st.integers(1, 10**6))
+def test_every_status_survives_its_word(status: OrderStatus, quantity: int) -> None:
+    row = {"orderId": "1", "orderStatus": status_word(status), "quantity": quantity}
+    assert order_of(row).status is status
+
+
+@given(st.integers(100, 599), st.binary(max_size=200))
+def test_no_answer_at_all_is_an_exception_and_a_5xx_is_never_a_refusal(status: int, body: bytes) -> None:
+    verdict = classify(status, body)
+    if status >= 500:
+        assert isinstance(verdict, Ambiguous)

@@ -1,0 +1,125 @@
+"""The table of an order's life: each of its arrows is produced by some commands, and by no others than it allows."""
+
+import pytest
+from msgspec.structs import replace
+
+from domain.account import decider
+from domain.account.commands import AccountCommand
+from domain.ids import VenueFillId
+from domain.order import AT_VENUE, CLOSED, LIVE, NEXT, OrderStatus, Purpose, Side, may_follow
+from tests.support.life_cycle import FollowedOrders, Step
+from tests.support.scenario import scenario
+from tests.support.specimens import (
+    ENTRY_LIFE_NS,
+    NOW_NS,
+    accepted,
+    account_opened,
+    begin,
+    canceled_by_venue,
+    engage,
+    expired_at_venue,
+    fill,
+    not_sent,
+    open_trade,
+    presume_absent,
+    refused,
+    rejected_by_venue,
+    unknown,
+)
+
+S = OrderStatus
+part = replace(fill, quantity=40)
+more = replace(fill, quantity=30, venue_fill_id=VenueFillId("f-8"))
+rest = replace(fill, quantity=60, venue_fill_id=VenueFillId("f-9"))
+lapse = replace(begin, market_time_ns=NOW_NS + ENTRY_LIFE_NS + 1)
+missing = (begin, unknown, presume_absent)
+
+ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
+    (S.INTENDED, S.SUBMITTING): (begin,),
+    (S.INTENDED, S.LAPSED): (lapse,),
+    (S.INTENDED, S.BLOCKED): (engage,),
+    (S.INTENDED, S.PARTLY_FILLED): (begin, not_sent, part),
+    (S.INTENDED, S.FILLED): (begin, not_sent, fill),
+    (S.SUBMITTING, S.INTENDED): (begin, not_sent),
+    (S.SUBMITTING, S.UNKNOWN): (begin, unknown),
+    (S.SUBMITTING, S.ACKNOWLEDGED): (begin, accepted),
+    (S.SUBMITTING, S.REJECTED): (begin, refused),
+    (S.SUBMITTING, S.PARTLY_FILLED): (begin, part),
+    (S.SUBMITTING, S.FILLED): (begin, fill),
+    (S.UNKNOWN, S.ACKNOWLEDGED): (begin, unknown, accepted),
+    (S.UNKNOWN, S.REJECTED): (begin, unknown, rejected_by_venue),
+    (S.UNKNOWN, S.PARTLY_FILLED): (begin, unknown, part),
+    (S.UNKNOWN, S.FILLED): (begin, unknown, fill),
+    (S.UNKNOWN, S.PRESUMED_ABSENT): missing,
+    (S.PRESUMED_ABSENT, S.ACKNOWLEDGED): (*missing, accepted),
+    (S.PRESUMED_ABSENT, S.REJECTED): (*missing, rejected_by_venue),
+    (S.PRESUMED_ABSENT, S.PARTLY_FILLED): (*missing, part),
+    (S.PRESUMED_ABSENT, S.FILLED): (*missing, fill),
+    (S.ACKNOWLEDGED, S.PARTLY_FILLED): (begin, accepted, part),
+    (S.ACKNOWLEDGED, S.FILLED): (begin, accepted, fill),
+    (S.ACKNOWLEDGED, S.CANCELED): (begin, accepted, canceled_by_venue),
+    (S.ACKNOWLEDGED, S.EXPIRED): (begin, accepted, expired_at_venue),
+    (S.ACKNOWLEDGED, S.REJECTED): (begin, accepted, rejected_by_venue),
+    (S.PARTLY_FILLED, S.PARTLY_FILLED): (begin, accepted, part, more),
+    (S.PARTLY_FILLED, S.FILLED): (begin, accepted, part, rest),
+    (S.PARTLY_FILLED, S.CANCELED): (begin, accepted, part, canceled_by_venue),
+    (S.PARTLY_FILLED, S.EXPIRED): (begin, accepted, part, expired_at_venue),
+    (S.PARTLY_FILLED, S.REJECTED): (begin, accepted, part, rejected_by_venue),
+    (S.CANCELED, S.FILLED): (begin, accepted, canceled_by_venue, fill),
+    (S.EXPIRED, S.FILLED): (begin, accepted, expired_at_venue, fill),
+    (S.REJECTED, S.FILLED): (begin, refused, fill),
+    (S.LAPSED, S.FILLED): (lapse, fill),
+    (S.BLOCKED, S.FILLED): (engage, fill),
+}
+
+BY_WAY_OF_ACKNOWLEDGED = {
+    (status, final) for status in (S.SUBMITTING, S.UNKNOWN, S.PRESUMED_ABSENT) for final in (S.CANCELED, S.EXPIRED)
+}
+"""Arrows that the decider splits: who is found canceled was acknowledged first, so that the venue's id is kept."""
+
+
+def steps_of(commands: tuple[AccountCommand, ...]) -> set[Step]:
+    followed = FollowedOrders()
+    followed.take(scenario(decider).given(account_opened).after(open_trade, *commands).history)
+    return followed.steps
+
+
+@pytest.mark.parametrize("arrow", ARROWS, ids=lambda arrow: " to ".join(arrow))
+def test_each_arrow_of_the_table_is_produced(arrow: Step) -> None:
+    assert arrow in steps_of(ARROWS[arrow])
+
+
+def test_every_arrow_of_the_table_has_its_commands() -> None:
+    table = {(status, following) for status, after in NEXT.items() for following in after}
+    assert set(ARROWS) | BY_WAY_OF_ACKNOWLEDGED == table
+    assert set(NEXT) == set(OrderStatus)
+
+
+def test_may_follow_reads_the_table() -> None:
+    for status in OrderStatus:
+        for following in OrderStatus:
+            assert may_follow(status, following) is (following in NEXT[status])
+
+
+def test_nothing_follows_a_last_word_but_a_fill() -> None:
+    for status in CLOSED - {S.FILLED}:
+        assert NEXT[status] == {S.FILLED}
+    assert not NEXT[S.FILLED]
+
+
+def test_an_order_is_open_closed_or_presumed_absent() -> None:
+    assert LIVE | CLOSED | {S.PRESUMED_ABSENT} == set(OrderStatus)
+    assert not LIVE & CLOSED
+    assert LIVE - AT_VENUE == {S.INTENDED}
+
+
+def test_nothing_leads_from_sent_to_sent_again_but_a_proof_that_it_was_not() -> None:
+    """The heart of at-most-once: only *intended* leads to *submitting*, and only *submitting* leads back."""
+    assert [status for status in OrderStatus if S.SUBMITTING in NEXT[status]] == [S.INTENDED]
+    assert [status for status in OrderStatus if S.INTENDED in NEXT[status]] == [S.SUBMITTING]
+
+
+def test_a_side_and_its_opposite() -> None:
+    assert (Side.BUY.opposite, Side.SELL.opposite) == (Side.SELL, Side.BUY)
+    assert (Side.BUY.sign, Side.SELL.sign) == (1, -1)
+    assert [purpose.value for purpose in Purpose] == ["entry", "exit"]
