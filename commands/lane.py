@@ -109,10 +109,11 @@ class Lane(Generic[Command, State, Event]):
         self, command_on: Callable[[State], Awaitable[Command]], request: Request
     ) -> Decided[Event] | None:
         await self._load()
-        command = await command_on(self._pending.state)
-        await self._load()
-        # From here to the append there is no await: decision, pending state and place in the queue belong together.
         before, generation = self._pending, self._generation
+        command = await command_on(before.state)
+        if self._pending is not before or not self._is_loaded:
+            return None  # What the command carries of the market belongs to a state that is no longer the last.
+        # From here to the append there is no await: decision, pending state and place in the queue belong together.
         refusal: Refusal | None = None
         events: tuple[Event, ...] = ()
         try:

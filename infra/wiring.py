@@ -6,10 +6,7 @@ A process makes only the parts that its roles ask for, each once, and lets go of
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from adapters.nats.log_feed import JetStreamFeed
-from adapters.nats.marks import MarksPublisher, NatsMarks
-from adapters.nats.relay import Relay
-from nats.aio.client import Client as NatsClient
+import msgspec
 
 from adapters.clock import SystemClock
 from adapters.dhan.broker import DhanBroker
@@ -19,7 +16,10 @@ from adapters.dhan.settings import DhanSettings
 from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.ids import SystemIds
 from adapters.instruments import InstrumentMaster
-from adapters.nats.connection import connect
+from adapters.nats.connection import NatsConnection, connect
+from adapters.nats.log_feed import JetStreamFeed
+from adapters.nats.marks import MarksPublisher, NatsMarks
+from adapters.nats.relay import Relay
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.leases import PostgresLease
 from adapters.postgres.log_feed import PostgresFeed
@@ -53,14 +53,7 @@ FEED_ACCOUNT = AccountId("acc_market_feed")
 SENDER_LEASE = "sender"
 SYNTHETIC = "synthetic"
 MS_PER_S = 1000
-PACE_OF_LOCK_STEP: dict[str, int] = {
-    "burst_limit": 10_000,
-    "requests_per_minute": 600_000,
-    "requests_per_hour": 36_000_000,
-    "requests_per_day": 36_000_000,
-    "reads_per_second": 10_000,
-}
-"""A tape that waits for us has no use for a budget by real seconds, and the simulator keeps none in lock-step."""
+UNPACED = 1_000_000
 
 
 class Wiring:
@@ -72,7 +65,7 @@ class Wiring:
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = InstrumentMaster.load()
-        self._nats: NatsClient | None = None
+        self._nats: NatsConnection | None = None
         self._store: PostgresEventStore | None = None
         self._marks: NatsMarks | None = None
         self._accounts: Accounts | None = None
@@ -84,7 +77,7 @@ class Wiring:
 
     # --- Shared by the roles of a process ---
 
-    async def nats(self) -> NatsClient:
+    async def nats(self) -> NatsConnection:
         """NATS, connected."""
         if self._nats is None:
             self._nats = await connect(self.runtime.nats_url)
@@ -124,18 +117,18 @@ class Wiring:
     def dhan_settings(self) -> DhanSettings:
         """Where the broker is, and how patiently it is asked."""
         url = self.runtime.broker_url
-        pace = PACE_OF_LOCK_STEP if self.settings.lock_step else {}
-        return DhanSettings(
+        settings = DhanSettings(
             base_url=f"{url}/v2",
             auth_url=url,
             feed_url=url.replace("http", "ws", 1) + "/feed",
             breaker_failures_max=self.settings.breaker_failures_max,
             breaker_reset_s=self.settings.breaker_reset_ms / MS_PER_S,
             feed_stale_after_s=None if self.settings.lock_step else DhanSettings().feed_stale_after_s,
+            feed_backoff_s=0.2,
             feed_backoff_max_s=5.0,
             feed_refused_backoff_s=5.0,
-            **pace,
         )
+        return _unpaced(settings) if self.settings.lock_step else settings
 
     # --- Roles ---
 
@@ -248,7 +241,7 @@ class Wiring:
         """The writer of the read models."""
         views = PostgresViewStore(self.runtime.database.projector, owner=self.ids.new("projector"))
         self._stack.push_async_callback(views.close)
-        return Projector(READ_MODELS, feed=await self.feed(), log=await self.store(), views=views, clock=self.clock)
+        return Projector(READ_MODELS, feed=await self.feed(), views=views, clock=self.clock)
 
     def simulator(self) -> SimulatorConfig:
         """The exchange of our own and the tape that it plays."""
@@ -268,3 +261,15 @@ class Wiring:
         return SyntheticTape(
             instruments=self.instruments, seed=settings.tape_seed, start_ns=self.clock.wall_ns(), seconds=None
         )
+
+
+def _unpaced(settings: DhanSettings) -> DhanSettings:
+    """Return *settings* without budgets: a tape that waits for us has no use for limits by real seconds."""
+    return msgspec.structs.replace(
+        settings,
+        burst_limit=UNPACED,
+        requests_per_minute=UNPACED,
+        requests_per_hour=UNPACED,
+        requests_per_day=UNPACED,
+        reads_per_second=UNPACED,
+    )

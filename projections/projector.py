@@ -40,6 +40,7 @@ from projections.ports import (
 )
 from projections.projector_status import ModelStatus, ProjectorStatus
 from projections.read_model import AnyReadModel
+from projections.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -144,12 +145,10 @@ class Projector:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
+            await end(*tasks)
+        for task in tasks:
+            if not task.cancelled() and (fault := task.exception()) is not None:
+                raise fault
 
     async def _renew(self) -> None:
         while True:

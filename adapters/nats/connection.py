@@ -19,7 +19,7 @@ class NatsConnection(Client):
     """A client that lets many listen to its reconnects: after one, whatever was published meanwhile was missed."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
 
     def on_reconnect(self, callback: Callable[[], Awaitable[None]]) -> None:
@@ -54,7 +54,7 @@ async def connect(url: str, *, name: str = "khata") -> NatsConnection:
         disconnected_cb=_disconnected,
         reconnected_cb=reconnected,
         connect_timeout=_CONNECT_TIMEOUT_S,
-        reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] - a fraction of a second is taken as well
+        reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]  # a fraction is slept as well
         max_reconnect_attempts=_FOR_EVER,
         ping_interval=PING_S,
         max_outstanding_pings=_PINGS_UNANSWERED_MAX,

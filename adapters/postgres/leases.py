@@ -42,7 +42,13 @@ class PostgresLease:
     """Implements `commands.ports.Lease` as `khata_writer`. Used as a context it is acquired, renewed and released."""
 
     def __init__(
-        self, database: Database, name: str, *, duration_s: float = 10.0, margin_s: float = 2.0, poll_s: float = 0.25
+        self,
+        database: Database,
+        name: str,
+        *,
+        duration_s: float = 10.0,
+        margin_s: float = 2.0,
+        poll_s: float = 0.25,
     ) -> None:
         if not 0 <= margin_s < duration_s:
             raise ValueError(f"expected a margin below the duration of {duration_s} s, received {margin_s} s")

@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS views.pointers (
 _GRANT_SHARED = "GRANT SELECT ON views.checkpoints, views.pointers TO {query}"
 _BEGIN_CHECKPOINT = "INSERT INTO views.checkpoints (name, version) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _BEGIN_POINTER = "INSERT INTO views.pointers (name, version) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-_EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
+_EXISTS = "SELECT to_regclass(%s) IS NOT NULL AS is_there"
 
 _SECURE = (
     "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
@@ -82,7 +82,7 @@ async def prepare_tables(connection: psycopg.AsyncConnection[Any], models: tuple
 
 async def _exists(connection: psycopg.AsyncConnection[Any], table_name: str) -> bool:
     row = await (await connection.execute(_EXISTS, [f"{SCHEMA}.{table_name}"])).fetchone()
-    return bool(row and row[0])
+    return bool(row and row["is_there"])
 
 
 async def _make(connection: psycopg.AsyncConnection[Any], model: AnyReadModel) -> None:

@@ -5,7 +5,7 @@ Each question is one transaction on one snapshot, in one round trip: name the ac
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import msgspec
@@ -15,11 +15,12 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Select, select
 
-from adapters.postgres.view_rows import row_of
+from adapters.postgres.view_rows import row_of, rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL, DIALECT
 from domain.ids import AccountId, TradeId, UserId
 from projections.catalogue import READ_MODELS
 from projections.orders import ORDERS, OrderRow
+from projections.ports import ViewSnapshot
 from projections.positions import POSITIONS, PositionRow
 from projections.queries import (
     PAGE_MAX,
@@ -36,6 +37,7 @@ from projections.queries import (
 )
 from projections.read_model import BY_ACCOUNT, BY_USER, AnyReadModel
 from projections.risk import RISK
+from projections.tasks import end
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import USERS, UserRow
 
@@ -56,11 +58,16 @@ FROM views.pointers
 JOIN views.checkpoints USING (name, version)
 """
 
+_CHECKPOINT_OF = "SELECT sequence FROM views.checkpoints WHERE name = %s AND version = %s"
+
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 
 
-class PostgresQueries:
-    """Implements `projections.queries.Queries` for the user `khata_query`, whom *conninfo* names."""
+class PostgresViews:
+    """Implements `projections.queries.Queries` for the user `khata_query`, whom *conninfo* names.
+
+    For the user `khata_projector`, from whom no row is hidden, it also implements `projections.ports.ViewsReader`.
+    """
 
     def __init__(self, conninfo: str, *, size: int = 4) -> None:
         self._conninfo = conninfo
@@ -93,9 +100,7 @@ class PostgresQueries:
         """Let go of the connections."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.cancel()
-            with suppress(asyncio.CancelledError):
-                await listener
+            await end(listener)
         await self._pool.close()
 
     async def __aenter__(self) -> Self:
@@ -202,6 +207,14 @@ class PostgresQueries:
         sequence, [risks, held] = await self._read_accounts([account_id], (RISK, risk), (POSITIONS, positions))
         rows = PortfolioRows(risk=risks[0], positions=held) if risks else None
         return Answer(value=rows, sequence=sequence)
+
+    async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
+        """Return every row of *model* that this user sees, and its checkpoint, as of one moment."""
+        async with self._snapshot() as connection:
+            checkpoint = await connection.execute(_CHECKPOINT_OF, [model.name, model.version])
+            rows = await connection.execute(statements_of(model).select_all)
+            [reached] = await checkpoint.fetchall()
+            return ViewSnapshot(checkpoint=reached["sequence"], rows=rows_by_key(model, await rows.fetchall()))
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 

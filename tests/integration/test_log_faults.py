@@ -70,10 +70,11 @@ async def test_a_commit_whose_answer_was_lost_is_found_and_not_repeated(
 ) -> None:
     async with PostgresEventStore(proxy.conninfo) as store:
         await store.append(command(on("account-0")))
-        proxy.answers = Answers.LOSE
+        proxy.answers, proxy.about = Answers.LOSE, b"account-1"
         assert await store.append(command(on("account-1", events=2), key=key)) == Appended(
             first_sequence=2, last_sequence=3
         )
+        assert proxy.answers is Answers.PASS
         assert await store.append(command(on("account-1", 2))) == Appended(first_sequence=4, last_sequence=4)
     assert len(await stored(database)) == 4
 
@@ -81,7 +82,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_and_not_repeated(
 async def test_a_whole_batch_whose_answer_was_lost_is_found(database: DatabaseUrls, proxy: Proxy) -> None:
     async with PostgresEventStore(proxy.conninfo) as store:
         await store.append(command(on("account-0")))
-        proxy.answers = Answers.LOSE
+        proxy.answers, proxy.about = Answers.LOSE, b"account-1"
         appends = [
             command(on(f"account-{number}"), key=f"k{number}" if number % 2 else None) for number in range(1, 30)
         ]
@@ -94,19 +95,20 @@ async def test_an_answer_that_does_not_come_in_time_is_unknown_and_the_key_finds
     database: DatabaseUrls, proxy: Proxy
 ) -> None:
     async with PostgresEventStore(proxy.conninfo, deadline_s=0.3) as store:
-        proxy.answers = Answers.SWALLOW
+        await store.append(command(on("account-0")))
+        proxy.answers, proxy.about = Answers.SWALLOW, b"account-1"
         with pytest.raises(AppendOutcomeUnknown):
             await store.append(command(on("account-1"), key="k"))
         proxy.answers = Answers.PASS
         again = await store.append(command(on("account-1"), key="k"))
-    assert again == Appended(first_sequence=1, last_sequence=1, repeated=True)
-    assert await stored(database) == [("account-1", 1)]
+    assert again == Appended(first_sequence=2, last_sequence=2, repeated=True)
+    assert await stored(database) == [("account-0", 1), ("account-1", 1)]
 
 
 async def test_a_server_that_refuses_is_unavailable_and_takes_appends_when_it_is_back(
     database: DatabaseUrls, proxy: Proxy
 ) -> None:
-    async with PostgresEventStore(proxy.conninfo, deadline_s=1.0) as store:
+    async with PostgresEventStore(proxy.conninfo, deadline_s=0.4) as store:
         await store.append(command(on("account-1")))
         await proxy.refuse()
         # The first may have been sent before the break was noticed; the second was not.

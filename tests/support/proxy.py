@@ -15,7 +15,7 @@ _PORT = "5432"
 
 
 class Answers(Enum):
-    """What becomes of the server's answers."""
+    """What becomes of the server's answers to what is asked about."""
 
     PASS = "pass"
     LOSE = "lose"
@@ -25,17 +25,20 @@ class Answers(Enum):
 
 
 class Proxy:
-    """Listens on a socket of its own. `conninfo` leads through it; `answers` may be changed at any time."""
+    """Listens on a socket of its own, to which `conninfo` leads.
+
+    `answers` may be changed at any time; it holds for a connection on which the client said `about`.
+    """
 
     def __init__(self, conninfo: str) -> None:
         self._target = conninfo_to_dict(conninfo)
         self._folder = tempfile.TemporaryDirectory(prefix="khata-proxy-")
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
+        self._ending = asyncio.Event()
         self.conninfo = make_conninfo(conninfo, host=self._folder.name, port=_PORT)
         self.answers = Answers.PASS
-        self.asked = asyncio.Event()
-        """Set when a client sends something."""
+        self.about = b""
 
     async def __aenter__(self) -> Self:
         await self.listen()
@@ -49,6 +52,7 @@ class Proxy:
 
     async def listen(self) -> None:
         """Take connections."""
+        self._ending = asyncio.Event()
         self._server = await asyncio.start_unix_server(self._connected, self._socket_of(self._folder.name, _PORT))
 
     async def refuse(self) -> None:
@@ -57,9 +61,8 @@ class Proxy:
             return
         self._server.close()
         self._socket_of(self._folder.name, _PORT).unlink(missing_ok=True)
-        for link in list(self._links):
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
+        self._ending.set()
+        await asyncio.gather(*self._links)
         self._server = None
 
     @staticmethod
@@ -72,31 +75,34 @@ class Proxy:
         self._links.add(link)
         target = self._socket_of(str(self._target["host"]), str(self._target.get("port") or _PORT))
         server_reader, server_writer = await asyncio.open_unix_connection(target)
-        directions = [
-            asyncio.create_task(self._ask(reader, server_writer)),
-            asyncio.create_task(self._answer(server_reader, writer)),
+        is_meant = asyncio.Event()
+        ends = [
+            asyncio.create_task(self._ask(reader, server_writer, is_meant)),
+            asyncio.create_task(self._answer(server_reader, writer, is_meant)),
+            asyncio.create_task(self._ending.wait()),
         ]
-        try:
-            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for direction in directions:
-                direction.cancel()
-            await asyncio.gather(*directions, return_exceptions=True)
-            for end in (writer, server_writer):
-                end.close()
-                with suppress(OSError):
-                    await end.wait_closed()
-            self._links.discard(link)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+        for side in (writer, server_writer):
+            side.close()
+            with suppress(OSError):
+                await side.wait_closed()
+        self._links.discard(link)
 
-    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_meant: asyncio.Event) -> None:
         while data := await reader.read(_CHUNK):
+            if self.about and self.about in data:
+                is_meant.set()
             writer.write(data)
             await writer.drain()
-            self.asked.set()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_meant: asyncio.Event
+    ) -> None:
         while data := await reader.read(_CHUNK):
-            match self.answers:
+            match self.answers if is_meant.is_set() else Answers.PASS:
                 case Answers.PASS:
                     writer.write(data)
                     await writer.drain()

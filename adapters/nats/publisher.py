@@ -1,0 +1,109 @@
+"""Publishing events so that the stream's sequence is the log's: every batch names the sequence that it follows.
+
+By request and answer with a deadline, never by the driver's `publish_async`, whose futures stay open for ever when the
+server refuses or goes away. Whatever goes wrong, the relay finds out from the stream's last sequence what was stored.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from nats.aio.client import Client
+
+from adapters.nats.stream import encode, subject_of
+from domain.envelope import RecordedEvent
+
+MESSAGES_MAX = 500
+"""Messages of one atomic batch; the server takes 1,000 at most."""
+BYTES_MAX = 1024 * 1024
+DEADLINE_S = 5.0
+_WRONG_LAST_SEQUENCE = 10071
+
+
+class OutOfStep(Exception):
+    """The stream does not end where we thought: it was truncated or wiped, or another relay is at work."""
+
+
+class PublishRefused(Exception):
+    """The server refused a batch for another reason than its place."""
+
+
+class _ApiError(msgspec.Struct):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _PublishAnswer(msgspec.Struct):
+    seq: int = 0
+    error: _ApiError | None = None
+
+
+Batch = list[tuple[RecordedEvent, bytes]]
+"""Events with their bodies."""
+
+_ANSWER = msgspec.json.Decoder(_PublishAnswer)
+
+
+class LogPublisher:
+    """Publishes events of one *epoch*."""
+
+    def __init__(
+        self, nats: Client, epoch: str, *, messages_max: int = MESSAGES_MAX, bytes_max: int = BYTES_MAX
+    ) -> None:
+        self._nats = nats
+        self._epoch = epoch
+        self._messages_max = messages_max
+        self._bytes_max = bytes_max
+
+    def batches(self, events: Sequence[RecordedEvent]) -> Iterator[Batch]:
+        """Yield *events* in batches that the server takes at once."""
+        batch: Batch = []
+        size = 0
+        for event in events:
+            body = encode(event)
+            if batch and (len(batch) == self._messages_max or size + len(body) > self._bytes_max):
+                yield batch
+                batch, size = [], 0
+            batch.append((event, body))
+            size += len(body)
+        if batch:
+            yield batch
+
+    async def publish(self, batch: Batch) -> None:
+        """Publish a batch, whose first event follows the stream's last message: all of it is stored, or nothing.
+
+        Raises:
+            OutOfStep: the stream does not end right before the first event.
+            PublishRefused, TimeoutError, nats.errors.Error: whether it was stored is for the stream to tell.
+        """
+        expected = {"Nats-Expected-Last-Sequence": str(batch[0][0].sequence - 1)}
+        if len(batch) == 1:
+            # A plain publish is ten times faster than an atomic batch of one.
+            answer = await self._request(batch[0], expected)
+        else:
+            answer = await self._publish_atomically(batch, expected)
+        if answer.error is not None:
+            if answer.error.err_code == _WRONG_LAST_SEQUENCE:
+                raise OutOfStep(answer.error.description)
+            raise PublishRefused(f"{answer.error.err_code} {answer.error.description}")
+        if answer.seq != batch[-1][0].sequence:
+            raise OutOfStep(f"sequence {batch[-1][0].sequence} was stored as {answer.seq}")
+
+    async def _publish_atomically(self, batch: Batch, expected: dict[str, str]) -> _PublishAnswer:
+        name = secrets.token_hex(8)
+        last = len(batch) - 1
+        for number, (event, body) in enumerate(batch):
+            headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(number + 1)}
+            if number == 0:
+                headers |= expected
+            if number == last:
+                return await self._request((event, body), headers | {"Nats-Batch-Commit": "1"})
+            await self._nats.publish(subject_of(self._epoch, event.stream_id), body, headers=headers)
+        raise AssertionError("a batch has a last event")
+
+    async def _request(self, message: tuple[RecordedEvent, bytes], headers: dict[str, str]) -> _PublishAnswer:
+        event, body = message
+        subject = subject_of(self._epoch, event.stream_id)
+        answer = await self._nats.request(subject, body, timeout=DEADLINE_S, headers=headers)
+        return _ANSWER.decode(answer.data)

@@ -1,0 +1,125 @@
+"""Reading the mirror: one short-lived pull consumer, whose messages are taken as they come.
+
+The driver's own `fetch` waits for a full batch or its time-out and takes several refusals for an empty stream, so the
+pull requests are made here. The consumer has no state worth keeping: there are no acknowledgements, and a reader that
+lost it makes another one where it stands.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js import api
+
+from adapters.nats.stream import API_TIMEOUT_S, stream_name
+
+PULL = 500
+PULL_EXPIRES_S = 10.0
+_INACTIVE_S = 60.0
+_CLOSE_S = 1.0
+_NS_PER_S = 1_000_000_000
+_EXPIRED = "408"
+_HEARTBEAT = "100"
+_BATCH_COMPLETED = "Batch Completed"
+
+
+class StreamLost(Exception):
+    """The consumer or its stream is gone, or refuses us. Another consumer may work."""
+
+
+class StreamReader:
+    """Messages of the stream of *epoch* from *first_sequence* on."""
+
+    def __init__(self, nats: Client, epoch: str, *, first_sequence: int) -> None:
+        self._nats = nats
+        self._stream = stream_name(epoch)
+        self._first_sequence = first_sequence
+        self._name = ""
+        self._inbox = ""
+        self._subscription: Subscription | None = None
+        self._bodies: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._wanted = 0
+        self._lost: str | None = None
+
+    async def open(self) -> None:
+        """Make the consumer.
+
+        Raises:
+            nats.errors.Error, TimeoutError: there is no such stream, or the server does not answer.
+        """
+        config = api.ConsumerConfig(
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=self._first_sequence,
+            ack_policy=api.AckPolicy.NONE,
+            inactive_threshold=_INACTIVE_S,
+            mem_storage=True,
+        )
+        self._inbox = self._nats.new_inbox()
+        self._subscription = await self._nats.subscribe(self._inbox, cb=self._take)
+        try:
+            info = await self._nats.jetstream(timeout=API_TIMEOUT_S).add_consumer(self._stream, config)
+            self._name = info.name
+            await self._pull()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the consumer."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+        name, self._name = self._name, ""
+        if name and self._nats.is_connected:
+            with suppress(nats.errors.Error, TimeoutError):
+                await self._nats.jetstream(timeout=_CLOSE_S).delete_consumer(self._stream, name)
+
+    async def next(self, *, timeout_s: float) -> list[bytes]:
+        """Return the bodies that arrived, oldest first; none where nothing does within *timeout_s*.
+
+        Raises:
+            StreamLost
+        """
+        if not self._bodies and self._lost is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._arrived.wait()
+        self._arrived.clear()
+        bodies = list(self._bodies)
+        self._bodies.clear()
+        if not bodies and self._lost is not None:
+            raise StreamLost(self._lost)
+        if self._wanted < PULL // 2:
+            await self._pull()
+        return bodies
+
+    async def _pull(self) -> None:
+        wanted = PULL - self._wanted
+        self._wanted += wanted
+        request = {"batch": wanted, "expires": int(PULL_EXPIRES_S * _NS_PER_S)}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
+        try:
+            await self._nats.publish(subject, msgspec.json.encode(request), reply=self._inbox)
+        except nats.errors.Error as error:
+            raise StreamLost(f"no message can be asked for: {error}") from error
+
+    async def _take(self, message: Msg) -> None:
+        status = message.headers.get("Status") if message.headers else None
+        if status is None:
+            self._wanted = max(0, self._wanted - 1)
+            self._bodies.append(message.data)
+        elif status != _HEARTBEAT:
+            headers = message.headers or {}
+            description = headers.get("Description", "")
+            if status == _EXPIRED or description == _BATCH_COMPLETED:
+                self._wanted = max(0, self._wanted - int(headers.get("Nats-Pending-Messages", PULL)))
+            else:
+                self._lost = f"{status} {description}"
+        self._arrived.set()

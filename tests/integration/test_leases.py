@@ -1,0 +1,102 @@
+"""Who alone may do a thing."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from adapters.postgres.database import Database
+from adapters.postgres.leases import PostgresLease
+from infra.database import DatabaseUrls
+from tests.support.eventually import eventually
+
+_TAKE_OVER = "UPDATE ops.leases SET owner = 'another', epoch = epoch + 1 WHERE name = 'sender'"
+
+
+@pytest.fixture
+async def writer(database: DatabaseUrls) -> AsyncIterator[Database]:
+    async with Database(database.writer, patience_s=0.3) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def owner(database: DatabaseUrls) -> AsyncIterator[AsyncConnection[Any]]:
+    async with await AsyncConnection.connect(database.owner, autocommit=True) as connection:
+        yield connection
+
+
+async def test_one_holder_at_a_time(writer: Database) -> None:
+    async with PostgresLease(writer, "sender") as first:
+        assert first.is_held()
+        second = PostgresLease(writer, "sender")
+        assert not await second.try_acquire()
+        assert not second.is_held()
+        assert await PostgresLease(writer, "something else").try_acquire()
+
+
+async def test_every_holder_has_a_higher_epoch(writer: Database) -> None:
+    epochs = []
+    for _ in range(3):
+        async with PostgresLease(writer, "sender") as lease:
+            epochs.append(lease.epoch)
+        assert not lease.is_held()
+    assert epochs == [1, 2, 3]
+
+
+async def test_a_lease_that_is_not_renewed_is_taken_over(writer: Database) -> None:
+    lost = PostgresLease(writer, "sender", duration_s=0.2, margin_s=0.1)
+    await lost.acquire()
+    assert lost._renewal is not None
+    lost._renewal.cancel()  # As if its process stood still.
+    async with PostgresLease(writer, "sender", poll_s=0.01) as next_one:
+        assert not lost.is_held()
+        assert next_one.epoch == lost.epoch + 1
+    await lost.release()
+
+
+async def test_a_lease_is_renewed_as_long_as_its_holder_lives(writer: Database, owner: AsyncConnection[Any]) -> None:
+    async with PostgresLease(writer, "sender", duration_s=0.3, margin_s=0.1) as lease:
+        before = await expiry(owner)
+        await eventually(lambda: later_than(owner, before, seconds=0.6))
+        assert lease.is_held()
+        assert lease.epoch == 1
+
+
+async def test_a_holder_learns_that_its_lease_was_taken(writer: Database, owner: AsyncConnection[Any]) -> None:
+    async with PostgresLease(writer, "sender", duration_s=0.3, margin_s=0.1) as lease:
+        await owner.execute(_TAKE_OVER)
+        await lease.lost()
+        assert not lease.is_held()
+
+
+async def test_releasing_does_not_take_the_lease_from_the_next_one(
+    writer: Database, owner: AsyncConnection[Any]
+) -> None:
+    async with PostgresLease(writer, "sender"):
+        await owner.execute(_TAKE_OVER)
+    assert not await PostgresLease(writer, "sender").try_acquire()
+
+
+async def test_a_holder_without_a_database_stops_to_believe(database: DatabaseUrls) -> None:
+    async with Database(database.writer, patience_s=0.2) as writer:
+        lease = PostgresLease(writer, "sender", duration_s=0.4, margin_s=0.2)
+        await lease.acquire()
+        await writer.close()
+        await lease.lost()
+        assert not lease.is_held()
+
+
+def test_a_margin_leaves_time_to_hold() -> None:
+    with pytest.raises(ValueError, match="margin"):
+        PostgresLease(Database("", size=1), "sender", duration_s=1, margin_s=1)
+
+
+async def expiry(owner: AsyncConnection[Any]) -> Any:
+    row = await (await owner.execute("SELECT expires_at FROM ops.leases WHERE name = 'sender'")).fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def later_than(owner: AsyncConnection[Any], before: Any, *, seconds: float) -> bool:
+    return bool((await expiry(owner) - before).total_seconds() > seconds)

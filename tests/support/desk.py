@@ -1,0 +1,246 @@
+"""One trader's desk: the command side whole, over a log in memory and a venue in memory, with time that tests move."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
+from commands.executor import Executor, ExecutorSettings
+from commands.protection import Protection
+from commands.sender import Sender
+from domain.account.commands import AccountCommand
+from domain.account.events import AccountEvent
+from domain.events import decode
+from domain.ids import AccountId
+from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
+from domain.market import Mark
+from domain.order import OrderType, Product, Side, TimeInForce
+from tests.support.fake_broker import FakeBroker
+from tests.support.memory_store import MemoryEventStore, MemoryFeed
+from tests.support.specimens import (
+    ACCOUNT,
+    CODE,
+    NOW_NS,
+    NS_PER_MS,
+    OWNER,
+    RELIANCE,
+    infy,
+    infy_mark,
+    mark,
+    open_account,
+    reliance,
+)
+
+Kind = TypeVar("Kind", bound=AccountEvent)
+
+
+class SteppingClock:
+    """Moves on by a millisecond whenever it is asked for monotonic time. Implements `commands.ports.Clock`."""
+
+    def __init__(self) -> None:
+        self.tick_ns = 0
+        self.step_ns = NS_PER_MS
+
+    def wall_ns(self) -> int:
+        return NOW_NS
+
+    def monotonic_ns(self) -> int:
+        self.tick_ns += self.step_ns
+        return self.tick_ns
+
+
+class CountingIds:
+    """Implements `commands.ports.Ids`."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}_{next(self._numbers):026d}"
+
+
+class SetMarks:
+    """The market as the test sets it. Implements `commands.ports.Marks`."""
+
+    def __init__(self) -> None:
+        self.now_ns = NOW_NS
+        self.marks = {mark.instrument: mark, infy_mark.instrument: infy_mark}
+
+    def mark_of(self, instrument: InstrumentKey) -> Mark | None:
+        return self.marks.get(instrument)
+
+    def market_time_ns(self) -> int:
+        return self.now_ns
+
+
+class TwoInstruments:
+    """Implements `commands.ports.Instruments`."""
+
+    def by_symbol(self, symbol: str, *, market_time_ns: int) -> Instrument:  # noqa: ARG002 - the port's shape
+        for instrument in (reliance, infy):
+            if instrument.symbol == symbol:
+                return instrument
+        raise InstrumentUnknown(f"no instrument is called {symbol}")
+
+    def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:  # noqa: ARG002
+        return {reliance.key: reliance, infy.key: infy}[key]
+
+
+class SetLease:
+    """A lease that the test takes away. Implements `commands.ports.Lease`."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        self.held = True
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    def is_held(self) -> bool:
+        return self.held
+
+
+class MemoryWatermarks:
+    """Implements `commands.ports.Watermarks`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, int] = {}
+
+    async def get(self, name: str) -> int:
+        return self.kept.get(name, 0)
+
+    async def put(self, name: str, sequence: int) -> None:
+        self.kept[name] = sequence
+
+
+buy = TradeIntent(
+    symbol="RELIANCE",
+    side=Side.BUY,
+    quantity=100,
+    order_type=OrderType.MARKET,
+    limit_price_e4=None,
+    product=Product.INTRADAY,
+    time_in_force=TimeInForce.DAY,
+    stop_loss_e4=2_800_0000,
+    target_e4=2_900_0000,
+)
+
+SETTINGS = ExecutorSettings(
+    poll_ms=2, retry_ms=2, lookup_ms=2, lookup_window_ms=20, lookups_min=2, cancel_again_ms=10, watermark_ms=5
+)
+
+
+class Desk:
+    """An account and everything that works for it. Processes come and go; log and venue stay."""
+
+    def __init__(self, *, page: int = 1_000) -> None:
+        self.store = MemoryEventStore()
+        self.feed = MemoryFeed(self.store, page=page)
+        self.broker = FakeBroker()
+        self.clock = SteppingClock()
+        self.marks = SetMarks()
+        self.ids = CountingIds()
+        self.watermarks = MemoryWatermarks()
+        self.accounts = self.another_process()
+        self.lease = SetLease(1)
+
+    def another_process(self) -> Accounts:
+        return Accounts(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            marks=self.marks,
+            instruments=TwoInstruments(),
+            entry_life_ms=5_000,
+        )
+
+    # --- What a person does ---
+
+    def context(self, key: str | None = None) -> CommandContext:
+        return CommandContext(actor=OWNER, source="api", received_at_ns=NOW_NS, idempotency_key=key)
+
+    async def open_account(self, account_id: AccountId = ACCOUNT) -> None:
+        await self.do(replace(open_account, account_id=account_id), account_id=account_id)
+
+    async def do(self, command: AccountCommand, *, account_id: AccountId = ACCOUNT) -> Outcome:
+        return await self.accounts.carry_out(account_id, command, self.context())
+
+    async def open_trade(self, intent: TradeIntent = buy, *, account_id: AccountId = ACCOUNT) -> Outcome:
+        return await self.accounts.open_trade(account_id, OWNER, intent, self.context())
+
+    async def close(self) -> Outcome:
+        return await self.accounts.close_position(ACCOUNT, OWNER, RELIANCE, Product.INTRADAY, self.context())
+
+    # --- What the machinery does ---
+
+    def executor(self, settings: ExecutorSettings = SETTINGS) -> Executor:
+        """Return a new executor process: nothing is left in it of the last one."""
+        accounts = self.another_process()
+        self.lease.held = False
+        self.lease = SetLease(self.lease.epoch + 1)
+        sender = Sender(
+            accounts=accounts,
+            broker=self.broker,
+            marks=self.marks,
+            clock=self.clock,
+            lease=self.lease,
+            installation_code=CODE,
+        )
+        return Executor(
+            accounts=accounts,
+            broker=self.broker,
+            sender=sender,
+            store=self.store,
+            feed=self.feed,
+            clock=self.clock,
+            watermarks=self.watermarks,
+            settings=settings,
+        )
+
+    def protection(self) -> Protection:
+        """Return a new protection process."""
+        return Protection(
+            accounts=self.another_process(),
+            store=self.store,
+            feed=self.feed,
+            clock=self.clock,
+            watermarks=self.watermarks,
+        )
+
+    # --- What the log says ---
+
+    def events(self, account_id: AccountId = ACCOUNT) -> list[AccountEvent]:
+        """Return the account's events, oldest first."""
+        stream_id = stream_of(account_id)
+        recorded = [event for event in self.store.events if event.stream_id == stream_id]
+        return [decode(event.name, event.payload) for event in recorded]  # type: ignore[misc]
+
+    def events_of(self, kind: type[Kind]) -> list[Kind]:
+        """Return the account's events of one kind."""
+        return [event for event in self.events() if isinstance(event, kind)]
+
+
+@asynccontextmanager
+async def running(process: Executor | Protection) -> AsyncIterator[None]:
+    """Run an executor or protection meanwhile, and kill it at the end as a crash would, with all that it was sending."""
+    task = asyncio.create_task(process.run())
+    try:
+        yield
+        assert not task.done(), "it stopped by itself"
+    finally:
+        if task.done() and not task.cancelled() and (fault := task.exception()):
+            raise fault
+        await kill(process, task)
+
+
+async def kill(process: Executor | Protection, *tasks_of_it: asyncio.Task[Any]) -> None:
+    """End a process at once, with all that it was sending."""
+    tasks = [*tasks_of_it, *(process._sending.values() if isinstance(process, Executor) else ())]
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
