@@ -12,6 +12,7 @@ _PINGS_UNANSWERED_MAX = 2
 _RECONNECT_WAIT_S = 0.25
 _CONNECT_TIMEOUT_S = 3
 _FOR_EVER = -1
+_REFUSED = "authorization violation"
 _PENDING_BYTES = 8 * 1024 * 1024
 
 
@@ -65,6 +66,10 @@ async def connect(url: str, *, name: str = "khata") -> NatsConnection:
 
 async def _error(error: Exception) -> None:
     # The driver reports here what it goes on to handle by itself; the URL, and so the password, is never in it.
+    if _REFUSED in str(error).lower():
+        # Waiting does not mend a wrong credential: somebody has to be told.
+        log.warning("nats refuses our credential", detail=str(error))
+        return
     log.debug("nats reports", error=type(error).__name__, detail=str(error))
 
 

@@ -11,7 +11,7 @@ hash and its link to the hash before are computed anew; what does not fit is rea
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import msgspec
 import nats.errors
@@ -72,6 +72,10 @@ class JetStreamFeed:
         self._silence_s = silence_s
         self._page = page
         self.metrics = FeedMetrics()
+
+    def status(self) -> dict[str, int]:
+        """Return what was read where, for people and probes."""
+        return asdict(self.metrics)
 
     async def follow(self, *, after_sequence: int) -> AsyncGenerator[list[RecordedEvent], None]:
         """Yield events in batches as they are recorded, starting after *after_sequence*.
@@ -157,7 +161,7 @@ class _Follower:
             await stream.open()
         except (nats.errors.Error, TimeoutError) as fault:
             log.debug("no stream", detail=str(fault))
-            self._shun()
+            self._shun(self._silence_s)
             return False
         self._stream = stream
         self._silences = 0
@@ -182,7 +186,7 @@ class _Follower:
         self._move_to(events)
         if self._must_read_log:
             await self.close()
-            self._shun()
+            self._shun(SHUN_S)
         return events
 
     def _checked(self, bodies: Sequence[bytes]) -> list[RecordedEvent]:
@@ -245,5 +249,6 @@ class _Follower:
             place = self._known_place()
             place.sequence, place.hash = events[-1].sequence, events[-1].hash
 
-    def _shun(self) -> None:
-        self._shunned_until = time.monotonic() + SHUN_S
+    def _shun(self, seconds: float) -> None:
+        """Do without the stream for a while: what is wrong with it seldom is over at once."""
+        self._shunned_until = time.monotonic() + seconds

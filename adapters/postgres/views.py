@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 _POOL_WAIT_S = 2.0
 _POLL_S = 0.1
-_RECONNECT_S = 0.5
+_RECONNECT_S = 0.1
 _OPTIONS = "-c statement_timeout=5s -c transaction_timeout=5s -c timezone=UTC"
 
 # Say what this transaction may see, for row security.

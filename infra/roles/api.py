@@ -6,14 +6,15 @@ from typing import Any
 from adapters.nats.control import serve as answer_on
 from api.app import create_app
 from infra.roles.serving import serve
-from infra.wiring import Wiring
+from infra.wiring.api import make_services
+from infra.wiring.process import Wiring
 
 SETTLE_S = 10.0
 
 
 async def run_api(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Serve until canceled."""
-    services = await wiring.services()
+    services = await make_services(wiring)
     marks = await wiring.marks()
 
     async def settle(request: dict[str, Any]) -> dict[str, Any]:

@@ -5,15 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.nats.control import serve as answer_on
-from infra.wiring import Wiring
+from infra.wiring.process import Wiring
+from infra.wiring.trading import make_broker, make_executor, make_lease
 
 DRAIN_S = 10.0
 
 
+class LeaseLost(Exception):
+    """The lease of the sender ran out. The process ends and is started again."""
+
+
 async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Execute until canceled; then await the sends under way."""
-    broker = await wiring.broker()
-    executor = await wiring.executor(broker)
+    broker, lease = await make_broker(wiring), await make_lease(wiring)
+    executor = await make_executor(wiring, broker, lease)
     nats = await wiring.nats()
 
     async def settle(_: dict[str, Any]) -> dict[str, Any]:
@@ -26,11 +31,15 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
         answer_on(nats, "khata.settle.executor", settle),
         answer_on(nats, "khata.status.executor", status),
     ):
-        running = asyncio.create_task(executor.run())
+        tasks = [asyncio.create_task(executor.run()), asyncio.create_task(lease.lost())]
         try:
             ready()
-            await running
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                await tasks[0]
+            raise LeaseLost("another sender may be at work: this one starts again and waits for its turn")
         finally:
             await executor.drain(within_s=DRAIN_S)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,7 +11,8 @@ from adapters.nats.marks import MarksPublisher
 from commands.ports import Clock
 from commands.protection import Protection
 from domain.market import Mark
-from infra.wiring import Wiring
+from infra.wiring.process import Wiring
+from infra.wiring.trading import make_market_feed, make_marks_publisher, make_protection
 
 CONNECTED_WITHIN_S = 5.0
 CONNECTION_POLL_S = 0.02
@@ -20,9 +21,9 @@ CONNECTION_POLL_S = 0.02
 async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Watch the market until canceled."""
     watch = MarketWatch(
-        feed=await wiring.market_feed(),
-        publisher=await wiring.marks_publisher(),
-        protection=await wiring.protection(),
+        feed=await make_market_feed(wiring),
+        publisher=await make_marks_publisher(wiring),
+        protection=await make_protection(wiring),
         clock=wiring.clock,
     )
     nats = await wiring.nats()

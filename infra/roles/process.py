@@ -1,31 +1,19 @@
 """One process: its roles side by side, ready together, drained together."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from importlib import import_module
 from typing import Any
 
 from infra.problems import OperatorProblem
-from infra.roles.api import run_api
-from infra.roles.executor import run_executor
-from infra.roles.market import run_market
-from infra.roles.projector import run_projector
-from infra.roles.relay import run_relay
-from infra.roles.simulator import run_simulator
 from infra.runtime import Runtime
-from infra.wiring import Wiring
+from infra.wiring.process import Wiring
 
 Ready = Callable[[], None]
 Role = Callable[[Wiring, Ready], Coroutine[Any, Any, None]]
 
-ROLES: Mapping[str, Role] = {
-    "api": run_api,
-    "executor": run_executor,
-    "market": run_market,
-    "relay": run_relay,
-    "projector": run_projector,
-    "simulator": run_simulator,
-}
+ROLES = ("api", "executor", "market", "relay", "projector", "simulator")
 
 
 async def run_roles(roles: Sequence[str], runtime: Runtime) -> None:
@@ -50,5 +38,11 @@ async def run_roles(roles: Sequence[str], runtime: Runtime) -> None:
     async with AsyncExitStack() as stack:
         wiring = Wiring(runtime, stack)
         async with asyncio.TaskGroup() as group:
-            for role in dict.fromkeys(roles):
-                group.create_task(ROLES[role](wiring, ready_as(role)), name=role)
+            for name in dict.fromkeys(roles):
+                group.create_task(_role(name)(wiring, ready_as(name)), name=name)
+
+
+def _role(name: str) -> Role:
+    """Return the function `run_<name>` of the role's module: a process loads the modules of its own roles only."""
+    role: Role = getattr(import_module(f"infra.roles.{name}"), f"run_{name}")
+    return role

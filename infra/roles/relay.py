@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from infra.wiring import Wiring
+from infra.wiring.process import Wiring
+from infra.wiring.projecting import make_relay
 
 
 async def run_relay(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Mirror until canceled."""
-    relay = await wiring.relay()
+    relay = await make_relay(wiring)
     ready()
     await relay.run()

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from adapters.simulator.server import serve
-from infra.wiring import Wiring
+from infra.wiring.exchange import make_simulator
+from infra.wiring.process import Wiring
 
 
 async def run_simulator(wiring: Wiring, ready: Callable[[], None]) -> None:
@@ -14,4 +15,4 @@ async def run_simulator(wiring: Wiring, ready: Callable[[], None]) -> None:
     def listening(_: int) -> None:
         ready()
 
-    await serve(wiring.simulator(), host=address.hostname or "127.0.0.1", port=address.port or 0, ready=listening)
+    await serve(make_simulator(wiring), host=address.hostname or "127.0.0.1", port=address.port or 0, ready=listening)

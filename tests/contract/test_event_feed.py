@@ -1,7 +1,7 @@
 """What every feed of the log promises, whatever carries it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -38,8 +38,8 @@ class Log:
 
 
 @asynccontextmanager
-async def in_background(run: Callable[[], object]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(run())  # type: ignore[arg-type]
+async def in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
@@ -63,7 +63,7 @@ async def log(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator
         stack.push_async_callback(nats.close)
         if request.param == "jetstream":
             relay = Relay(nats, log=store, feed=PostgresFeed(database.query))
-            await stack.enter_async_context(in_background(relay.run))
+            await stack.enter_async_context(in_background(relay.run()))
         yield Log(store, JetStreamFeed(nats, store, silence_s=0.1, page=20))
 
 

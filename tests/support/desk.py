@@ -227,7 +227,7 @@ class Desk:
 
 @asynccontextmanager
 async def running(process: Executor | Protection) -> AsyncIterator[None]:
-    """Run an executor or protection meanwhile, and kill it at the end as a crash would, with all that it was sending."""
+    """Run an executor or protection meanwhile, and kill it at the end as a crash would."""
     task = asyncio.create_task(process.run())
     try:
         yield

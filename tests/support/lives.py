@@ -73,12 +73,10 @@ class Life:
 
     def _open(self) -> None:
         side = self._random.choice(list(Side))
-        price = mark.last_price_e4
         is_infy = self._random.random() < 0.4
         instrument, last = (infy, infy_mark) if is_infy else (market.instrument, mark)
         marks = tuple(replace(each, exchange_time_ns=self._now_ns) for each in (mark, infy_mark))
         below, above = (last.last_price_e4 * 9 // 10_000 * 1_000, last.last_price_e4 * 11 // 10_000 * 1_000)
-        assert price
         self._carry_out(
             replace(
                 open_trade,
@@ -109,15 +107,13 @@ class Life:
             )
         )
         venue_order_id = VenueOrderId(f"v-{self._next()}")
-        outcome = self._random.choice(
-            [
-                replace(accepted, order_id=order_id, venue_order_id=venue_order_id),
-                replace(accepted, order_id=order_id, venue_order_id=venue_order_id),
-                replace(unknown, order_id=order_id),
-                replace(refused, order_id=order_id),
-            ]
-        )
-        self._carry_out(outcome)
+        outcomes: list[AccountCommand] = [
+            replace(accepted, order_id=order_id, venue_order_id=venue_order_id),
+            replace(accepted, order_id=order_id, venue_order_id=venue_order_id),
+            replace(unknown, order_id=order_id),
+            replace(refused, order_id=order_id),
+        ]
+        self._carry_out(self._random.choice(outcomes))
 
     def _fill(self) -> None:
         order_id = self._order(*LIVE - {OrderStatus.INTENDED}, OrderStatus.CANCELED)
@@ -142,18 +138,16 @@ class Life:
         trade_ids = sorted(self._state.trades)
         trade_id = self._random.choice(trade_ids) if trade_ids else TradeId("trd_none")
         order_id = self._order(OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED) or OrderId("none")
-        command: AccountCommand = self._random.choice(
-            [
-                replace(stop_hit, trade_id=trade_id),
-                replace(stop_hit, trade_id=trade_id, mark=replace(mark, last_price_e4=1)),
-                replace(stop_hit, trade_id=trade_id, mark=replace(mark, last_price_e4=10**9)),
-                replace(close, user_id=self.owner_id),
-                replace(canceled_by_venue, order_id=order_id, venue_order_id=VenueOrderId(f"v-{self._next()}")),
-                replace(engage, user_id=self.owner_id),
-                replace(release, user_id=self.owner_id),
-                replace(release, user_id=self.owner_id),
-            ]
-        )
-        self._carry_out(command)
+        commands: list[AccountCommand] = [
+            replace(stop_hit, trade_id=trade_id),
+            replace(stop_hit, trade_id=trade_id, mark=replace(mark, last_price_e4=1)),
+            replace(stop_hit, trade_id=trade_id, mark=replace(mark, last_price_e4=10**9)),
+            replace(close, user_id=self.owner_id),
+            replace(canceled_by_venue, order_id=order_id, venue_order_id=VenueOrderId(f"v-{self._next()}")),
+            replace(engage, user_id=self.owner_id),
+            replace(release, user_id=self.owner_id),
+            replace(release, user_id=self.owner_id),
+        ]
+        self._carry_out(self._random.choice(commands))
         if self._random.random() < 0.1:
             self._now_ns += DAY_NS

@@ -7,7 +7,7 @@ from dataclasses import replace as but
 import pytest
 from msgspec.structs import replace
 
-from commands.ports import AppendOutcomeUnknown, StoreUnavailable
+from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
 from domain.account.events import (
     Evidence,
     OrderAcknowledged,
@@ -277,7 +277,7 @@ async def test_nothing_is_presumed_before_the_window_is_over(desk: Desk) -> None
         await eventually(lambda: desk.events_of(OrderPresumedAbsent))
 
 
-@pytest.mark.parametrize("silent", [{"find_order"}, {"orders"}, {"fills"}], ids=lambda silent: min(silent))
+@pytest.mark.parametrize("silent", [{"find_order"}, {"orders"}, {"fills"}], ids=min)
 async def test_one_source_alone_proves_no_absence(desk: Desk, silent: set[str]) -> None:
     desk.broker.answers.append(Answer.LOST_AND_ABSENT)
     desk.broker.away |= silent
@@ -467,7 +467,7 @@ async def test_a_log_that_fails_under_the_sender_leads_to_no_second_send(
     original = desk.store.append
     calls = 0
 
-    async def failing(append):  # type: ignore[no-untyped-def]
+    async def failing(append: Append) -> Appended:
         nonlocal calls
         calls += 1
         if calls == which + 1:
@@ -476,7 +476,7 @@ async def test_a_log_that_fails_under_the_sender_leads_to_no_second_send(
 
     desk.store.append = failing  # type: ignore[method-assign]
     async with running(desk.executor()):
-        await eventually(lambda: desk.events_of(OrderFilled) or desk.events_of(OrderPresumedAbsent))
+        await eventually(lambda: bool(desk.events_of(OrderFilled)) or bool(desk.events_of(OrderPresumedAbsent)))
     expect_no_intent_sent_twice(desk)
     if desk.broker.placed:
         expect_the_venues_books(desk)
@@ -553,7 +553,7 @@ ENDINGS = [
 @pytest.mark.parametrize("answers", ENDINGS, ids=lambda answers: "+".join(a.name for a in answers) or "ACCEPT")
 async def test_a_crash_between_any_two_steps_leads_to_no_second_send(answers: list[Answer]) -> None:
     """A process is killed after so many turns of its loop; the next one is left to finish."""
-    for turns in range(60):
+    for turns in range(40):
         desk = Desk(page=1)
         desk.broker.fill_price_e4 = PRICE_E4
         desk.broker.answers += answers

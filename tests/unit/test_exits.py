@@ -181,9 +181,7 @@ def test_closing_a_position_closes_every_trade_in_it() -> None:
 
 
 def test_closing_takes_back_an_entry_that_waits() -> None:
-    account.given(*intended).when(close).then(
-        by_hand, order_blocked, replace(never_held, cause=ExitCause.MANUAL)
-    )
+    account.given(*intended).when(close).then(by_hand, order_blocked, replace(never_held, cause=ExitCause.MANUAL))
 
 
 def test_closing_asks_to_cancel_an_entry_that_the_venue_may_have() -> None:
@@ -223,9 +221,7 @@ def test_an_entry_that_fills_while_its_trade_is_being_closed_is_closed_too() -> 
     late = replace(fill, venue_fill_id=VenueFillId("f-late"), quantity=60)
     filled, further = closing.when(late).events
     assert isinstance(filled, OrderFilled)
-    assert further == replace(
-        exit_intended, order_id=SECOND_EXIT, instruction=replace(exit_instruction, quantity=60)
-    )
+    assert further == replace(exit_intended, order_id=SECOND_EXIT, instruction=replace(exit_instruction, quantity=60))
 
 
 def test_an_unknown_entry_that_fills_after_its_trade_was_given_up_is_closed_at_once() -> None:
@@ -242,7 +238,9 @@ def test_an_exit_in_parts_realises_as_it_goes() -> None:
     (first,) = exit_sent.when(half).events
     assert isinstance(first, OrderFilled)
     assert (first.realised_paise, first.closed_cost_paise, first.leaves_quantity) == (-2_000_00, 142_500_00, 50)
-    second, closed = exit_sent.after(half).when(replace(exit_fill, venue_fill_id=VenueFillId("f-3"), quantity=50)).events
+    second, closed = (
+        exit_sent.after(half).when(replace(exit_fill, venue_fill_id=VenueFillId("f-3"), quantity=50)).events
+    )
     assert isinstance(second, OrderFilled)
     assert isinstance(closed, TradeClosed)
     assert (second.realised_paise, closed.realised_paise) == (-2_500_00, -4_500_00)
@@ -252,9 +250,7 @@ def test_a_short_trade_earns_when_it_is_bought_back_cheaper() -> None:
     given = short_held.after(replace(target_hit, mark=mark_at(2_800_0000)), begin_exit)
     filled, closed = given.when(exit_fill).events
     assert isinstance(filled, OrderFilled)
-    assert closed == TradeClosed(
-        trade_id=TRADE, cause=ExitCause.TARGET, entry_quantity=100, realised_paise=5_000_00
-    )
+    assert closed == TradeClosed(trade_id=TRADE, cause=ExitCause.TARGET, entry_quantity=100, realised_paise=5_000_00)
     assert (filled.side, filled.closed_cost_paise, filled.realised_paise) == (Side.BUY, -285_000_00, 5_000_00)
 
 
@@ -393,4 +389,3 @@ def test_a_late_fill_of_an_entry_after_the_trade_was_closed_is_closed_too() -> N
 def test_a_late_fill_of_an_entry_that_nobody_closed_is_watched_by_its_stop() -> None:
     held_late = account.given(*resting, order_canceled, never_held).after(part)
     held_late.when(stop_hit).then_kinds(TradeExitTriggered, OrderIntended)
-

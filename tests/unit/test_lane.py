@@ -32,6 +32,7 @@ from domain.account.refusals import AccountNotFound
 from domain.envelope import is_intact
 from domain.events import decode, encode, name_of
 from domain.ids import TradeId
+from tests.support.eventually import eventually
 from tests.support.memory_store import MemoryEventStore
 from tests.support.specimens import (
     STRANGER,
@@ -70,9 +71,11 @@ class SlowStore(MemoryEventStore):
     async def let_through(self, count: int) -> None:
         assert self.held is not None
         for _ in range(count):
-            while not self.held:
-                await asyncio.sleep(0)
+            await self.until_held(1)
             self.held.popleft().set()
+
+    async def until_held(self, count: int) -> None:
+        await eventually(lambda: len(self.held or ()) >= count)
 
     def flow(self) -> None:
         gates, self.held = self.held or deque(), None
@@ -202,10 +205,10 @@ async def test_a_version_alone_does_not_tell_whose_event_is_there(store: SlowSto
     store.hold()
     a = asyncio.create_task(ask(lane, release))
     b = asyncio.create_task(ask(lane, open_trade))
-    while not store.held or len(store.held) < 2:
-        await asyncio.sleep(0)
+    await store.until_held(2)
     await appended_elsewhere(store, replace(kill_switch_engaged, reason="somebody else's word"))
     a.cancel()
+    assert store.held
     store.held.popleft()
     store.held.popleft().set()
     store.flow()
@@ -347,6 +350,7 @@ async def test_a_stream_that_changes_under_every_attempt_makes_busy() -> None:
     class Contended(MemoryEventStore):
         async def append(self, append: Append) -> Appended:
             self.appends += 1
+            assert append.streams
             raise VersionConflict("somebody was faster")
 
     store = Contended()
@@ -360,8 +364,7 @@ async def test_a_caller_that_goes_away_leaves_the_lane_in_order(store: SlowStore
     store.hold()
     gone = asyncio.create_task(ask(lane, engage))
     waiting = asyncio.create_task(ask(lane, open_trade))
-    while not store.held or len(store.held) < 2:
-        await asyncio.sleep(0)
+    await store.until_held(2)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone

@@ -84,7 +84,7 @@ def steps_of(commands: tuple[AccountCommand, ...]) -> set[Step]:
     return followed.steps
 
 
-@pytest.mark.parametrize("arrow", ARROWS, ids=lambda arrow: " to ".join(arrow))
+@pytest.mark.parametrize("arrow", ARROWS, ids=" to ".join)
 def test_each_arrow_of_the_table_is_produced(arrow: Step) -> None:
     assert arrow in steps_of(ARROWS[arrow])
 
@@ -110,7 +110,7 @@ def test_nothing_follows_a_last_word_but_a_fill() -> None:
 def test_an_order_is_open_closed_or_presumed_absent() -> None:
     assert LIVE | CLOSED | {S.PRESUMED_ABSENT} == set(OrderStatus)
     assert not LIVE & CLOSED
-    assert LIVE - AT_VENUE == {S.INTENDED}
+    assert {S.INTENDED} == LIVE - AT_VENUE
 
 
 def test_nothing_leads_from_sent_to_sent_again_but_a_proof_that_it_was_not() -> None:

@@ -177,7 +177,9 @@ def test_an_intent_beyond_a_limit_is_denied(row: Row) -> None:
     assert (denied.code, denied.limit, denied.value) == (row.code, row.limit, row.value)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.passing is not None], ids=lambda row: f"{row.code} {row.limit}")
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.passing is not None], ids=lambda row: f"{row.code} {row.limit}"
+)
 def test_an_intent_that_meets_a_limit_exactly_passes(row: Row) -> None:
     assert row.passing is not None
     given = row.given if row.passing_given is None else row.passing_given

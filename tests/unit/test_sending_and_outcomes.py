@@ -220,7 +220,9 @@ def test_no_answer_makes_an_unknown_of_an_order_that_is_being_sent() -> None:
     account.given(*submitting).when(unknown).then(order_outcome_unknown)
 
 
-@pytest.mark.parametrize("history", [intended, lost, missing, resting, held], ids=["waiting", "unknown", "absent", "resting", "held"])
+@pytest.mark.parametrize(
+    "history", [intended, lost, missing, resting, held], ids=["waiting", "unknown", "absent", "resting", "held"]
+)
 def test_no_answer_means_nothing_of_any_other_order(history: tuple[AccountEvent, ...]) -> None:
     account.given(*history).when(unknown).then_nothing()
     account.given(*history).when(not_sent).then_nothing()
@@ -422,4 +424,3 @@ def test_blocked_and_rejected_orders_close_their_trade_with_nothing() -> None:
         assert isinstance(last, kind)
         assert closed == never_held
         assert isinstance(closed, TradeClosed)
-

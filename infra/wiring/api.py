@@ -1,0 +1,50 @@
+"""What the API role is made of."""
+
+from adapters.postgres.passwords import PostgresPasswords
+from adapters.postgres.user_keys import PostgresUserKeys
+from adapters.postgres.views import PostgresViews
+from adapters.security.passwords import Argon2Hasher
+from adapters.security.personal_data import SealedPersonalData
+from adapters.security.tokens import Ed25519Tokens
+from api.services import Services
+from commands.users import Users
+from infra.wiring.process import Wiring
+
+
+async def make_services(wiring: Wiring) -> Services:
+    """What the API needs."""
+    store, nats = await wiring.store(), await wiring.nats()
+    personal_data = SealedPersonalData(
+        master_key=wiring.runtime.keys.master,
+        lookup_key=wiring.runtime.keys.lookup,
+        keys=PostgresUserKeys(store.database),
+        clock=wiring.clock,
+    )
+    hasher = Argon2Hasher()
+    wiring.stack.callback(hasher.close)
+    users = Users(
+        store=store,
+        ids=wiring.ids,
+        hasher=hasher,
+        passwords=PostgresPasswords(store.database),
+        personal_data=personal_data,
+    )
+    queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query))
+
+    async def log_answers() -> bool:
+        return bool((await store.head()).epoch)
+
+    async def transport_answers() -> bool:
+        return nats.is_connected
+
+    return Services(
+        clock=wiring.clock,
+        ids=wiring.ids,
+        users=users,
+        accounts=await wiring.accounts(),
+        tokens=Ed25519Tokens(wiring.runtime.keys.signing_pem, clock=wiring.clock),
+        queries=queries,
+        marks=await wiring.marks(),
+        personal_data=personal_data,
+        readiness={"log": log_answers, "transport": transport_answers},
+    )

@@ -1,0 +1,92 @@
+"""The parts that the roles of a process share: each is made once, and let go of in reverse order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar, cast
+
+from adapters.clock import SystemClock
+from adapters.ids import SystemIds
+from adapters.instruments import InstrumentMaster
+from adapters.nats.connection import NatsConnection, connect
+from adapters.nats.log_feed import JetStreamFeed
+from adapters.nats.marks import NatsMarks
+from adapters.postgres.event_store import PostgresEventStore
+from commands.accounts import Accounts
+from infra.runtime import Runtime
+from infra.settings import Settings
+
+Part = TypeVar("Part")
+
+
+class Wiring:
+    """The parts of one process. `stack` is closed when the process ends.
+
+    Roles start side by side and may ask for a part at the same moment: the first to ask makes it, the others wait.
+    """
+
+    def __init__(self, runtime: Runtime, stack: AsyncExitStack) -> None:
+        self.runtime = runtime
+        self.stack = stack
+        self.clock = SystemClock()
+        self.ids = SystemIds(self.clock)
+        self.instruments = InstrumentMaster.load()
+        self._parts: dict[str, asyncio.Future[Any]] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.runtime.settings
+
+    async def nats(self) -> NatsConnection:
+        """NATS, connected."""
+
+        async def make() -> NatsConnection:
+            nats = await connect(self.runtime.nats_url)
+            self.stack.push_async_callback(nats.close)
+            return nats
+
+        return await self._once("nats", make)
+
+    async def store(self) -> PostgresEventStore:
+        """The log, for those who append."""
+
+        async def make() -> PostgresEventStore:
+            return await self.stack.enter_async_context(PostgresEventStore(self.runtime.database.writer))
+
+        return await self._once("store", make)
+
+    async def feed(self) -> JetStreamFeed:
+        """The log as it grows: JetStream first, PostgreSQL wherever it falls short."""
+        return JetStreamFeed(await self.nats(), await self.store())
+
+    async def marks(self) -> NatsMarks:
+        """The market as the market role publishes it."""
+
+        async def make() -> NatsMarks:
+            marks = NatsMarks(await self.nats(), clock=self.clock, market_clock=self.settings.market_clock)
+            return await self.stack.enter_async_context(marks)
+
+        return await self._once("marks", make)
+
+    async def accounts(self) -> Accounts:
+        """The commands on accounts: one lane an account, whichever role of the process asks."""
+
+        async def make() -> Accounts:
+            return Accounts(
+                store=await self.store(),
+                clock=self.clock,
+                ids=self.ids,
+                marks=await self.marks(),
+                instruments=self.instruments,
+                entry_life_ms=self.settings.entry_not_after_ms,
+            )
+
+        return await self._once("accounts", make)
+
+    async def _once(self, name: str, make: Callable[[], Awaitable[Part]]) -> Part:
+        made = self._parts.get(name)
+        if made is None:
+            made = self._parts[name] = asyncio.ensure_future(make())
+        # Shielded: if the role that asked first is canceled, the part still comes to be for the others, and is closed.
+        return cast("Part", await asyncio.shield(made))

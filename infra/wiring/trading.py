@@ -1,0 +1,121 @@
+"""What the executor and market roles are made of."""
+
+import msgspec
+
+from adapters.dhan.broker import DhanBroker
+from adapters.dhan.client import HttpClient
+from adapters.dhan.feed import DhanFeed
+from adapters.dhan.settings import DhanSettings
+from adapters.dhan.tokens import PaperLogins, PinLogin
+from adapters.nats.marks import MarksPublisher
+from adapters.postgres.leases import PostgresLease
+from adapters.postgres.watermarks import PostgresWatermarks
+from commands.executor import Executor, ExecutorSettings
+from commands.protection import Protection
+from commands.sender import Sender
+from domain.ids import AccountId
+from domain.order import installation_code
+from infra.wiring.process import Wiring
+
+FEED_ACCOUNT = AccountId("acc_market_feed")
+"""The market feed logs in at the broker as a client of its own, which never trades."""
+SENDER_LEASE = "sender"
+MS_PER_S = 1000
+UNPACED = 1_000_000
+
+
+def dhan_settings(wiring: Wiring) -> DhanSettings:
+    """Where the broker is, and how patiently it is asked."""
+    url = wiring.runtime.broker_url
+    settings = DhanSettings(
+        base_url=f"{url}/v2",
+        auth_url=url,
+        feed_url=url.replace("http", "ws", 1) + "/feed",
+        breaker_failures_max=wiring.settings.breaker_failures_max,
+        breaker_reset_s=wiring.settings.breaker_reset_ms / MS_PER_S,
+        feed_stale_after_s=None if wiring.settings.lock_step else DhanSettings().feed_stale_after_s,
+        feed_backoff_s=0.2,
+        feed_backoff_max_s=5.0,
+        feed_refused_backoff_s=5.0,
+    )
+    return _unpaced(settings) if wiring.settings.lock_step else settings
+
+
+async def make_broker(wiring: Wiring) -> DhanBroker:
+    """The broker of paper accounts: Dhan's API, spoken to our simulator."""
+    settings = dhan_settings(wiring)
+    client = HttpClient(settings, wiring.clock)
+    wiring.stack.push_async_callback(client.aclose)
+    logins = PaperLogins(PinLogin(client, settings, wiring.clock), wiring.runtime.keys.simulator)
+    broker = DhanBroker(settings, logins, client, wiring.clock)
+    wiring.stack.push_async_callback(broker.aclose)
+    return broker
+
+
+async def make_lease(wiring: Wiring) -> PostgresLease:
+    """The right to send, waited for."""
+    store = await wiring.store()
+    return await wiring.stack.enter_async_context(PostgresLease(store.database, SENDER_LEASE))
+
+
+async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease) -> Executor:
+    """The executor, which sends while *lease* is held."""
+    store, settings = await wiring.store(), wiring.settings
+    accounts = await wiring.accounts()
+    sender = Sender(
+        accounts=accounts,
+        broker=broker,
+        marks=await wiring.marks(),
+        clock=wiring.clock,
+        lease=lease,
+        installation_code=installation_code(wiring.runtime.keys.installation),
+    )
+    return Executor(
+        accounts=accounts,
+        broker=broker,
+        sender=sender,
+        store=store,
+        feed=await wiring.feed(),
+        clock=wiring.clock,
+        watermarks=PostgresWatermarks(store.database),
+        settings=ExecutorSettings(
+            lookup_window_ms=settings.order_lookup_window_ms,
+            lookups_min=settings.order_lookups_min,
+            lock_step=settings.lock_step,
+        ),
+    )
+
+
+async def make_protection(wiring: Wiring) -> Protection:
+    """The watch over stops and targets."""
+    store = await wiring.store()
+    return Protection(
+        accounts=await wiring.accounts(),
+        store=store,
+        feed=await wiring.feed(),
+        clock=wiring.clock,
+        watermarks=PostgresWatermarks(store.database),
+    )
+
+
+async def make_market_feed(wiring: Wiring) -> DhanFeed:
+    """The broker's ticks of every instrument we know."""
+    broker = await make_broker(wiring)
+    return DhanFeed(dhan_settings(wiring), broker.tokens, FEED_ACCOUNT, wiring.instruments.finest())
+
+
+async def make_marks_publisher(wiring: Wiring) -> MarksPublisher:
+    """Where marks go out."""
+    return await wiring.stack.enter_async_context(MarksPublisher(await wiring.nats()))
+
+
+def _unpaced(settings: DhanSettings) -> DhanSettings:
+    """Return *settings* without budgets: a tape that waits for us has no use for limits by real seconds."""
+    return msgspec.structs.replace(
+        settings,
+        burst_limit=UNPACED,
+        requests_per_minute=UNPACED,
+        requests_per_hour=UNPACED,
+        requests_per_day=UNPACED,
+        reads_per_second=UNPACED,
+    )

@@ -1,0 +1,62 @@
+"""Events are stored for ever: what an earlier release wrote is read, and means what it meant.
+
+Each file here was written by the release that introduced its event and is never changed. A changed meaning is a new
+name, with an upcaster and a file of its own.
+"""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from domain.events import EVENT_TYPES, EventUnknown, decode, encode, name_of
+from tests.support.specimens import EVERY_EVENT
+
+FOLDER = Path(__file__).parent
+STORED = {path.stem: path.read_bytes().removesuffix(b"\n") for path in sorted(FOLDER.glob("*.json"))}
+
+
+def test_every_event_has_a_stored_specimen() -> None:
+    assert set(EVENT_TYPES) == set(STORED), "write the file of a new event, keep those of the old ones"
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_stored_event_is_read_and_written_again_byte_for_byte(name: str) -> None:
+    event = decode(name, STORED[name])
+    assert encode(event) == STORED[name]
+    assert name_of(event) == name
+
+
+def test_the_stored_events_mean_what_they_meant() -> None:
+    assert {name_of(event): event for event in EVERY_EVENT} == {name: decode(name, STORED[name]) for name in STORED}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_stored_name_ends_with_its_version(name: str) -> None:
+    subject, _, version = name.rpartition(".v")
+    assert version.isdigit()
+    assert subject.count(".") == 1
+
+
+def test_an_event_of_a_later_release_is_not_guessed_at() -> None:
+    with pytest.raises(EventUnknown) as raised:
+        decode("order.filled.v2", STORED["order.filled.v1"])
+    assert raised.value.name == "order.filled.v2"
+
+
+def test_an_event_is_read_only_under_its_own_name() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode("order.canceled.v1", STORED["order.expired.v1"])
+
+
+def test_no_field_of_an_event_is_a_binary_float() -> None:
+    for payload in STORED.values():
+        assert not _has_float(msgspec.json.decode(payload))
+
+
+def _has_float(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_float, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_float, value))
+    return isinstance(value, float)

@@ -1,0 +1,110 @@
+"""Whatever an account lives through, its read models agree with each other and with its own state."""
+
+from collections import defaultdict
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.account import decider
+from domain.events import decode
+from domain.order import CLOSED
+from projections.catalogue import READ_MODELS
+from projections.orders import ORDERS
+from projections.positions import POSITIONS
+from projections.read_model import AnyReadModel, Key, fold
+from projections.risk import RISK
+from projections.trades import TRADES, TradeStatus
+from tests.support.lives import Life
+from tests.support.log_writing import recorded_log
+
+lives = st.builds(
+    lambda random, commands: Life(random).go_on(commands),
+    st.randoms(use_true_random=False),
+    st.integers(min_value=0, max_value=120),
+)
+
+
+def rows_of(model: AnyReadModel, life: Life) -> dict[Key, Any]:
+    rows: dict[Key, Any] = {}
+    log = recorded_log((f"account-{life.account_id}", event) for event in life.events)
+    fold(model, ((decode(each.name, each.payload), each) for each in log), rows)
+    return rows
+
+
+def test_made_up_lives_are_worth_the_name() -> None:
+    many = [Life(Random(number)).go_on(60) for number in range(8)]  # noqa: S311 - no secret
+    trades = [row for life in many for row in rows_of(TRADES, life).values()]
+    orders = [row for life in many for row in rows_of(ORDERS, life).values()]
+    assert {row.status for row in trades} == set(TradeStatus)
+    assert any(row.fill_count > 1 for row in orders)
+    assert any(row.status in CLOSED and not row.cumulative_quantity for row in orders)
+
+
+@settings(max_examples=40, deadline=None)
+@given(life=lives)
+def test_a_position_is_the_sum_of_its_trades(life: Life) -> None:
+    sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+    for trade in rows_of(TRADES, life).values():
+        if trade.status is TradeStatus.DENIED:
+            continue
+        key = (trade.account_id, trade.segment.value, trade.security_id, trade.product.value)
+        parts = (
+            trade.net_quantity,
+            trade.cost_paise,
+            trade.realised_paise,
+            trade.entry_quantity + trade.exit_quantity,
+            trade.entry_paise + trade.exit_paise,
+        )
+        sums[key] = [total + part for total, part in zip(sums[key], parts, strict=True)]
+    positions = {
+        key: [
+            row.net_quantity,
+            row.cost_paise,
+            row.realised_paise,
+            row.bought_quantity + row.sold_quantity,
+            row.bought_paise + row.sold_paise,
+        ]
+        for key, row in rows_of(POSITIONS, life).items()
+    }
+    assert positions == sums
+    for row in rows_of(POSITIONS, life).values():
+        assert row.net_quantity == row.bought_quantity - row.sold_quantity
+        assert row.realised_paise == row.sold_paise - row.bought_paise + row.cost_paise
+
+
+@settings(max_examples=40, deadline=None)
+@given(life=lives)
+def test_read_models_show_what_the_account_decides_on(life: Life) -> None:
+    state = decider.fold(life.events)
+    orders, trades = rows_of(ORDERS, life), rows_of(TRADES, life)
+    for order in state.orders.values():
+        row = orders[(order.order_id,)]
+        assert row.status is order.status
+        assert (row.cumulative_quantity, row.leaves_quantity) == (order.cumulative_quantity, order.leaves_quantity)
+        assert row.cancel_requested == order.cancel_requested
+    for trade in state.trades.values():
+        row = trades[(trade.trade_id,)]
+        held = (trade.holding.net_quantity, trade.holding.cost_paise, trade.holding.realised_paise)
+        assert (row.net_quantity, row.cost_paise, row.realised_paise) == held
+        assert (row.status is TradeStatus.CLOSED) == trade.is_closed
+    [risk] = rows_of(RISK, life).values()
+    assert (risk.trades_today, risk.realised_today_paise) == (state.trades_today, state.realised_today_paise)
+    assert (risk.kill_switch_engaged, risk.day_loss_latched) == (state.kill_switch_engaged, state.day_loss_latched)
+    assert set(risk.open_trades) == {trade.trade_id for trade in state.trades.values() if not trade.is_closed}
+
+
+@settings(max_examples=20, deadline=None)
+@given(life=lives, cut=st.floats(min_value=0, max_value=1))
+def test_folding_in_two_parts_is_folding_in_one(life: Life, cut: float) -> None:
+    log = recorded_log((f"account-{life.account_id}", event) for event in life.events)
+    pairs = [(decode(each.name, each.payload), each) for each in log]
+    middle = int(len(pairs) * cut)
+    for model in READ_MODELS:
+        whole: dict[Key, Any] = {}
+        parts: dict[Key, Any] = {}
+        fold(model, pairs, whole)
+        fold(model, pairs[:middle], parts)
+        fold(model, pairs[middle:], parts)
+        assert whole == parts
