@@ -35,9 +35,7 @@ _UNNAMED = _LOOKED_FOR | {OrderStatus.SUBMITTING, OrderStatus.PARTLY_FILLED}
 
 @dataclass(slots=True)
 class Search:
-    """The search for one unknown order: when it began and was last made (monotonic nanoseconds), and what answered in
-    vain so far.
-    """
+    """The search for one unknown order, and what answered in vain so far. Times in monotonic nanoseconds."""
 
     began_at_ns: int
     asked_at_ns: int | None = None

@@ -72,13 +72,15 @@ class Keys:
     nats: NatsCredential = field(repr=False)
 
 
-def ensure_keys(home: Home) -> Keys:
+def ensure_keys(home: Home, *, tell: bool = True) -> Keys:
     """Return the keys of *home*, made now if this is its first start; what losing them loses is then told on stderr.
+
+    *tell* is false for a home that nobody will keep.
 
     Raises:
         OperatorProblem: as `load_keys` does.
     """
-    if not home.keys.exists() and _make(home):
+    if not home.keys.exists() and _make(home) and tell:
         sys.stderr.write(WHAT_LOSS_MEANS.format(folder=home.keys))
     return load_keys(home)
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -93,11 +94,13 @@ class Supervisor:
         command: Command = role_command,
         migrate: Callable[[str], None] | None = None,
         logs_to_files: bool = False,
+        is_throwaway: bool = False,
     ) -> None:
         """Describe the engine.
 
         `command` makes the command of a process from its roles, `migrate` brings the database of a URL up to date
         (None: our migrations). With `logs_to_files` the processes write to `KHATA_HOME/logs`, else to our stderr.
+        `is_throwaway`: nobody will keep the home, so nobody is told to keep its keys.
         """
         self.settings = settings
         self._home = Home(settings.home)
@@ -105,6 +108,7 @@ class Supervisor:
         self._command = command
         self._migrate = migrate or _migrate
         self._logs_to_files = logs_to_files
+        self._is_throwaway = is_throwaway
         self._lock: IO[str] | None = None
         self._keepers: list[asyncio.Task[None]] = []
         self._postgres: EmbeddedPostgres | None = None
@@ -173,9 +177,12 @@ class Supervisor:
         try:
             self._home.prepare()
             self._take_lock()
-            self._keys = ensure_keys(self._home)
+            self._keys = ensure_keys(self._home, tell=not self._is_throwaway)
             api_url, simulator_url = choose_addresses(self.settings)
+            # Alembic takes as long to load as PostgreSQL to start: side by side.
+            loading = asyncio.create_task(asyncio.to_thread(import_module, "infra.migrations.runner"))
             database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
+            await loading
             await asyncio.to_thread(self._migrate, database.owner)
             self._started = RuntimeFile(
                 settings=self.settings,

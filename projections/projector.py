@@ -131,10 +131,12 @@ class Projector:
 
     async def _check_history(self) -> None:
         """Halt every read model whose checkpoint belongs to another history than the log's; let the others try."""
+        known: dict[int, bytes | None] = {0: GENESIS_HASH}
         for model, checkpoint in self._checkpoints.items():
-            known = await self._views.hash_at(checkpoint.sequence) if checkpoint.sequence else GENESIS_HASH
+            if checkpoint.sequence not in known:
+                known[checkpoint.sequence] = await self._views.hash_at(checkpoint.sequence)
             reason = None
-            if known != checkpoint.hash:
+            if known[checkpoint.sequence] != checkpoint.hash:
                 reason = f"EPOCH_CHANGED: the log has another event at sequence {checkpoint.sequence}, or none"
                 log.error("read model halted", model=model.name, reason=reason)
             self._checkpoints[model] = replace(checkpoint, halted=reason)

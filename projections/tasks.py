@@ -7,16 +7,16 @@ _AGAIN_S = 1.0
 """Longer than cleaning up takes, which another cancellation would interrupt."""
 
 
-async def end(*tasks: asyncio.Task[Any]) -> None:
+async def end(*tasks: asyncio.Task[Any], again_s: float = _AGAIN_S) -> None:
     """Cancel *tasks* and return once each of them is over, however it ended.
 
     Python 3.11's `asyncio.wait_for`, which the database and transport drivers use, swallows a cancellation that comes
-    in the same moment as what it waits for. The task then goes on as if nothing had been asked, so it is asked again.
+    in the same moment as what it waits for. The task then goes on as if nothing had been asked, so it is asked again after *again_s*.
     """
     running = {task for task in tasks if not task.done()}
     while running:
         for task in running:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=_AGAIN_S)
+        _, running = await asyncio.wait(running, timeout=again_s)
     # Whatever a task raised was seen here: it is no concern of the garbage collector's.
     await asyncio.gather(*tasks, return_exceptions=True)

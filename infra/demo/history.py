@@ -19,6 +19,7 @@ from domain.account.events import (
 from domain.envelope import Metadata, RecordedEvent
 from domain.events import decode
 from domain.ids import OrderId
+from domain.instrument import InstrumentKey
 from domain.order import Purpose
 from domain.user.events import UserRegistered
 
@@ -42,6 +43,7 @@ class History:
     exits_sent_at_ns: list[int] = field(default_factory=list)
     intent_to_broker_ms: list[float] = field(default_factory=list)
     realised_paise: int = 0
+    symbols: dict[InstrumentKey, str] = field(default_factory=dict)
 
     @property
     def partly_filled(self) -> int:
@@ -58,8 +60,9 @@ def read_history(log: Iterable[RecordedEvent]) -> History:  # noqa: C901, PLR091
         match decode(recorded.name, recorded.payload):
             case UserRegistered():
                 history.users += 1
-            case TradeOpened():
+            case TradeOpened(symbol=symbol, entry=entry):
                 history.intents += 1
+                history.symbols[entry.instrument] = symbol
             case OrderDenied(code=code):
                 history.intents += 1
                 history.denials[code.value] += 1

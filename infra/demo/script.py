@@ -6,6 +6,7 @@ will be hit, far ones that will not. It goes on until enough of both were hit, s
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import cycle
 
 from domain.instrument import Instrument
@@ -216,8 +217,8 @@ async def by_hand(stage: Stage) -> None:
 
 async def day_loss(stage: Stage) -> None:
     """A trader who lost enough is stopped for the day."""
-    losses = {trader.name: float((await trader.portfolio())["realised_today"]) for trader in stage.traders}
-    loser = stage.trader(min(losses, key=lambda name: losses[name]))
+    results = {trader.name: Decimal((await trader.portfolio())["day_result"]) for trader in stage.traders}
+    loser = stage.trader(min(results, key=lambda name: results[name]))
     before = await loser.set_limits(day_loss_max="0.01")
     await stage.intend(loser, stage.instruments[0], "BUY", 1)
     await loser.set_limits(**before)

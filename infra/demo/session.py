@@ -87,7 +87,7 @@ async def run_demo(options: DemoOptions, console: Console, *, is_quiet: bool) ->
         home = stack.enter_context(_temporary_home())
         began_s = time.monotonic()
         board.tell("starting PostgreSQL, NATS and the engine's processes")
-        supervisor = Supervisor(demo_settings(options, home), logs_to_files=True)
+        supervisor = Supervisor(demo_settings(options, home), logs_to_files=True, is_throwaway=True)
         await stack.enter_async_context(supervisor)
         started_s = time.monotonic() - began_s
         board.tell(f"the engine is up after {started_s:.1f} s: {supervisor.api_url}")

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from domain.money import format_paise
+from domain.money import format_e4, format_paise
 from infra.demo.history import History
 from infra.demo.verdict import Check
 
@@ -65,7 +65,7 @@ class Summary:
             "orders": history.orders,
             "denials": dict(sorted(history.denials.items())),
             "fills": len(fills),
-            "fill_prices": _prices_by_instrument(history),
+            "fill_prices": _prices_by_symbol(history),
             "trades_closed": dict(sorted(history.closings.items())),
             "orders_unknown": len(history.unknown),
             "orders_found": dict(sorted(history.found.items())),
@@ -98,9 +98,9 @@ class Summary:
         return Group(counts, latencies, checks, Text(ending))
 
 
-def _prices_by_instrument(history: History) -> dict[str, list[int]]:
+def _prices_by_symbol(history: History) -> dict[str, list[str]]:
     prices: dict[str, set[int]] = {}
     for fills in history.fills.values():
         for fill in fills:
-            prices.setdefault(str(fill.instrument), set()).add(fill.last_price_e4)
-    return {instrument: sorted(found) for instrument, found in sorted(prices.items())}
+            prices.setdefault(history.symbols[fill.instrument], set()).add(fill.last_price_e4)
+    return {symbol: [format_e4(price) for price in sorted(found)] for symbol, found in sorted(prices.items())}

@@ -118,9 +118,9 @@ async def test_a_projector_killed_anywhere_takes_each_event_in_once(
             projector, kept = projector_of(database, f"p-{kills}", batch=7)
             task = asyncio.create_task(projector.run())
             reached = asyncio.create_task(projector.reach(last))
-            await asyncio.wait(
-                {task, reached}, timeout=random.uniform(0.005, 0.06), return_when=asyncio.FIRST_COMPLETED
-            )
+            # Longer lives from kill to kill, or a slow machine never lets one get past its start.
+            life_s = random.uniform(0.005, 0.04 + 0.01 * kills)
+            await asyncio.wait({task, reached}, timeout=life_s, return_when=asyncio.FIRST_COMPLETED)
             done = reached.done()
             await end(task, reached)
             await kept.close()

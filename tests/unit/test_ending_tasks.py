@@ -17,7 +17,7 @@ async def test_a_task_that_swallows_a_cancellation_is_asked_again() -> None:
 
     task = asyncio.create_task(deaf_once())
     await asyncio.sleep(0)
-    await end(task)
+    await end(task, again_s=0.01)
     assert swallowed.is_set()
     assert task.cancelled()
 
