@@ -76,6 +76,7 @@ class Lane(Generic[Command, State, Event]):
         self._generation = 0
         self._is_loaded = False
         self._loading = asyncio.Lock()
+        self._keys_under_way: dict[tuple[str, str | None], asyncio.Event] = {}
         self.in_flight = 0
 
     async def state(self) -> State:
@@ -95,15 +96,41 @@ class Lane(Generic[Command, State, Event]):
         """
         self.in_flight += 1
         try:
-            for attempt in range(ATTEMPTS_MAX):
-                decided = await self._attempt(command_on, request)
-                if decided is not None:
-                    return decided
-                # A random wait parts processes that keep meeting; the first repetition goes at once.
-                await asyncio.sleep(BACKOFF_S * attempt * (1 + random.random()))  # noqa: S311 - no secret
-            raise AccountBusy(f"{self._stream_id} changed under {ATTEMPTS_MAX} attempts")
+            if request.key is None:
+                return await self._decided(command_on, request)
+            return await self._decided_once(command_on, request)
         finally:
             self.in_flight -= 1
+
+    async def _decided_once(
+        self, command_on: Callable[[State], Awaitable[Command]], request: Request
+    ) -> Decided[Event]:
+        """Let one request of a key through at a time: a repetition behind the first would upset the pending state."""
+        name = (request.scope, request.key)
+        while (same := self._keys_under_way.get(name)) is not None:
+            await same.wait()
+            if (recalled := await self._recalled(request)) is not None:
+                return recalled
+        done = self._keys_under_way[name] = asyncio.Event()
+        try:
+            return await self._decided(command_on, request)
+        finally:
+            del self._keys_under_way[name]
+            done.set()
+
+    async def _recalled(self, request: Request) -> Decided[Event] | None:
+        """Return the outcome that the request's key has in the log, None where it has none."""
+        appended = await self._store.append(self._append_of(request, ()))
+        return Decided(await self._events_between(appended), appended) if appended.repeated else None
+
+    async def _decided(self, command_on: Callable[[State], Awaitable[Command]], request: Request) -> Decided[Event]:
+        for attempt in range(ATTEMPTS_MAX):
+            decided = await self._attempt(command_on, request)
+            if decided is not None:
+                return decided
+            # A random wait parts processes that keep meeting; the first repetition goes at once.
+            await asyncio.sleep(BACKOFF_S * attempt * (1 + random.random()))  # noqa: S311 - no secret
+        raise AccountBusy(f"{self._stream_id} changed under {ATTEMPTS_MAX} attempts")
 
     async def _attempt(
         self, command_on: Callable[[State], Awaitable[Command]], request: Request
@@ -121,17 +148,9 @@ class Lane(Generic[Command, State, Event]):
         except Refusal as reason:
             refusal = reason
         part, self._pending = self._prepared(before, events, request)
-        append = Append(
-            command_id=request.command_id,
-            streams=(part,),
-            metadata=request.metadata,
-            scope=request.scope,
-            key=request.key,
-            request_hash=request.request_hash,
-        )
         after = self._pending
         try:
-            appended = await self._store.append(append)
+            appended = await self._store.append(self._append_of(request, (part,)))
         except VersionConflict:
             self._forget(generation)
             return None
@@ -167,6 +186,17 @@ class Lane(Generic[Command, State, Event]):
             payload=new[-1].payload,
         )
         return part, _Place(self._decider.fold(events, before.state), version, leaf)
+
+    @staticmethod
+    def _append_of(request: Request, streams: tuple[StreamAppend, ...]) -> Append:
+        return Append(
+            command_id=request.command_id,
+            streams=streams,
+            metadata=request.metadata,
+            scope=request.scope,
+            key=request.key,
+            request_hash=request.request_hash,
+        )
 
     async def _events_between(self, appended: Appended) -> tuple[Event, ...]:
         count = appended.last_sequence - appended.first_sequence + 1

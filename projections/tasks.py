@@ -11,7 +11,8 @@ async def end(*tasks: asyncio.Task[Any], again_s: float = _AGAIN_S) -> None:
     """Cancel *tasks* and return once each of them is over, however it ended.
 
     Python 3.11's `asyncio.wait_for`, which the database and transport drivers use, swallows a cancellation that comes
-    in the same moment as what it waits for. The task then goes on as if nothing had been asked, so it is asked again after *again_s*.
+    in the same moment as what it waits for. The task then goes on as if nothing had been asked, so it is asked
+    again after *again_s*.
     """
     running = {task for task in tasks if not task.done()}
     while running:
