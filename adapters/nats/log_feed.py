@@ -23,6 +23,7 @@ from adapters.nats.stream_reader import StreamLost, StreamReader
 from commands.ports import StoreUnavailable
 from domain.envelope import GENESIS_HASH, RecordedEvent, is_intact
 from projections.ports import LogReader
+from projections.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +116,7 @@ class _Follower:
         self._silence_s = silence_s
         self._page = page
         self._stream: StreamReader | None = None
+        self._opening: asyncio.Task[StreamReader | None] | None = None
         self._must_read_log = True
         self._silences = 0
         self._shunned_until = 0.0
@@ -127,6 +129,11 @@ class _Follower:
 
     async def close(self) -> None:
         """Let go of the stream."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            await end(opening)
+            if not opening.cancelled():
+                self._stream = opening.result()
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
@@ -135,9 +142,10 @@ class _Follower:
         """Return the next events, none where there are none yet."""
         if self._must_read_log:
             return await self._from_log()
-        if self._stream is None and not await self._open():
+        if self._stream is None:
+            await self._open()
+        if self._stream is None:
             # No transport: the log is asked as often as it would be in a silence.
-            await asyncio.sleep(self._silence_s)
             await self._look_at_head()
             return []
         return await self._from_stream()
@@ -152,20 +160,22 @@ class _Follower:
         self._move_to(events)
         return events
 
-    async def _open(self) -> bool:
-        if time.monotonic() < self._shunned_until:
-            return False
-        place = self._known_place()
-        stream = StreamReader(self._nats, place.epoch, first_sequence=place.sequence + 1)
-        try:
-            await stream.open()
-        except (nats.errors.Error, TimeoutError) as fault:
-            log.debug("no stream", detail=str(fault))
-            self._shun(self._silence_s)
-            return False
-        self._stream = stream
-        self._silences = 0
-        return True
+    async def _open(self) -> None:
+        """Try for a stream, no longer than a silence lasts: a server that does not answer must not hold us up."""
+        if self._opening is None:
+            if time.monotonic() < self._shunned_until or not self._nats.is_connected:
+                await asyncio.sleep(self._silence_s)
+                return
+            place = self._known_place()
+            stream = StreamReader(self._nats, place.epoch, first_sequence=place.sequence + 1)
+            self._opening = asyncio.create_task(_opened(stream))
+        await asyncio.wait({self._opening}, timeout=self._silence_s)
+        if self._opening.done():
+            opening, self._opening = self._opening, None
+            self._stream = opening.result()
+            self._silences = 0
+            if self._stream is None:
+                self._shun(self._silence_s)
 
     async def _from_stream(self) -> list[RecordedEvent]:
         assert self._stream is not None, "`next` opens it"
@@ -228,8 +238,10 @@ class _Follower:
             await self.close()
         if head.sequence > place.sequence:
             self._metrics.silences += 1
-            self._silences += 1
             self._must_read_log = True
+            if self._stream is None:
+                return
+            self._silences += 1
             if self._silences >= _SILENCES_MAX:
                 # The relay is late, or our consumer is dead without a word: another one costs little.
                 await self.close()
@@ -252,3 +264,13 @@ class _Follower:
     def _shun(self, seconds: float) -> None:
         """Do without the stream for a while: what is wrong with it seldom is over at once."""
         self._shunned_until = time.monotonic() + seconds
+
+
+async def _opened(stream: StreamReader) -> StreamReader | None:
+    """Return *stream* ready to be read, None where there is none."""
+    try:
+        await stream.open()
+    except (StreamLost, nats.errors.Error, TimeoutError) as fault:
+        log.debug("no stream", detail=str(fault))
+        return None
+    return stream

@@ -21,7 +21,6 @@ from adapters.nats.stream import API_TIMEOUT_S, stream_name
 PULL = 500
 PULL_EXPIRES_S = 10.0
 _INACTIVE_S = 60.0
-_CLOSE_S = 1.0
 _NS_PER_S = 1_000_000_000
 _EXPIRED = "408"
 _HEARTBEAT = "100"
@@ -78,8 +77,9 @@ class StreamReader:
                 await subscription.unsubscribe()
         name, self._name = self._name, ""
         if name and self._nats.is_connected:
-            with suppress(nats.errors.Error, TimeoutError):
-                await self._nats.jetstream(timeout=_CLOSE_S).delete_consumer(self._stream, name)
+            # Without waiting for an answer: a consumer that stays behind ends by itself.
+            with suppress(nats.errors.Error):
+                await self._nats.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{name}")
 
     async def next(self, *, timeout_s: float) -> list[bytes]:
         """Return the bodies that arrived, oldest first; none where nothing does within *timeout_s*.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from adapters.dhan.feed import DhanFeed
@@ -34,7 +35,9 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
         running = asyncio.create_task(watch.run())
         try:
             # A moment for the first connection: an engine that is up but knows no price yet denies the first intents.
-            await asyncio.wait({running, asyncio.create_task(watch.connected())}, timeout=CONNECTED_WITHIN_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CONNECTED_WITHIN_S):
+                    await watch.connected()
             ready()
             await running
         finally:
