@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from commands.lane import Lane, Request
-from commands.ports import Clock, EventStore, Ids, Instruments, Marks
+from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks
 from domain.account import Account, decider
 from domain.account.commands import (
     AccountCommand,
@@ -18,7 +18,7 @@ from domain.account.commands import (
     SetRiskParameters,
 )
 from domain.account.events import AccountEvent
-from domain.envelope import Metadata
+from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, TradeId, UserId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark, MarketSnapshot
@@ -159,6 +159,19 @@ class Accounts:
     async def release_kill_switch(self, account_id: AccountId, user_id: UserId, context: CommandContext) -> Outcome:
         """Allow entries again. Raises as `open_trade` does."""
         return await self.carry_out(account_id, ReleaseKillSwitch(user_id=user_id), context)
+
+    async def follow(self, feed: EventFeed, *, after_sequence: int) -> None:
+        """Keep the accounts in memory up to date with what other processes append, until canceled."""
+        async for batch in feed.follow(after_sequence=after_sequence):
+            for recorded in batch:
+                self.observe(recorded)
+
+    def observe(self, recorded: RecordedEvent) -> None:
+        """Take in an event of the log, for process managers that follow it themselves."""
+        account_id = account_of(recorded.stream_id)
+        lane = None if account_id is None else self._lanes.get(account_id)
+        if lane is not None:
+            lane.observe(recorded)
 
     async def risk_parameters(self, account_id: AccountId) -> RiskParameters:
         """Return the limits in force."""

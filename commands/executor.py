@@ -154,6 +154,7 @@ class Executor:
             self._is_caught_up.set()
         async for batch in self._feed.follow(after_sequence=after):
             for recorded in batch:
+                self._accounts.observe(recorded)
                 self._orders.apply(recorded)
             if not self._is_caught_up.is_set() and self._orders.sequence >= head:
                 self._is_caught_up.set()
@@ -174,6 +175,9 @@ class Executor:
 
     async def _keep_watermark(self) -> None:
         self._orders.forget_closed(keep=CLOSED_KEPT)
+        still_open = {order.order_id for order in self._orders.open()}
+        self._cancels = {order_id: asked for order_id, asked in self._cancels.items() if order_id in still_open}
+        self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in still_open}
         await self._watermarks.put(WATERMARK, self._orders.low_water())
 
     # --- Sending ---

@@ -226,6 +226,16 @@ class Lane(Generic[Command, State, Event]):
                 self._pending = self._confirmed
                 self._is_loaded = True
 
+    def observe(self, recorded: RecordedEvent) -> None:
+        """Take in an event that another process appended, so that the next decision need not fail to learn of it.
+
+        Only where it follows what is known here and nothing is pending; anything else the log will tell on conflict.
+        """
+        known = self._confirmed
+        if self._is_loaded and self._pending is known and recorded.version == known.version + 1:
+            state = self._decider.evolve(known.state, self._decoded(recorded))
+            self._confirmed = self._pending = _Place(state, recorded.version, _leaf_of(recorded))
+
     @staticmethod
     def _decoded(recorded: RecordedEvent) -> Event:
         return decode(recorded.name, recorded.payload)  # type: ignore[return-value]

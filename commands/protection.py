@@ -220,6 +220,7 @@ class Protection:
     async def _follow(self, after: int) -> None:
         async for batch in self._feed.follow(after_sequence=after):
             for recorded in batch:
+                self._accounts.observe(recorded)
                 self._trades.apply(recorded)
             self._advanced.set()
 

@@ -16,6 +16,8 @@ from domain.envelope import RecordedEvent
 MESSAGES_MAX = 500
 """Messages of one atomic batch; the server takes 1,000 at most."""
 BYTES_MAX = 1024 * 1024
+SINGLES_MAX = 8
+"""An atomic batch takes about 2.7 ms whatever its size, a plain publish 0.17 ms: up to here plain ones are quicker."""
 DEADLINE_S = 5.0
 _WRONG_LAST_SEQUENCE = 10071
 
@@ -49,15 +51,25 @@ class LogPublisher:
     """Publishes events of one *epoch*."""
 
     def __init__(
-        self, nats: Client, epoch: str, *, messages_max: int = MESSAGES_MAX, bytes_max: int = BYTES_MAX
+        self,
+        nats: Client,
+        epoch: str,
+        *,
+        messages_max: int = MESSAGES_MAX,
+        bytes_max: int = BYTES_MAX,
+        singles_max: int = SINGLES_MAX,
     ) -> None:
         self._nats = nats
         self._epoch = epoch
         self._messages_max = messages_max
         self._bytes_max = bytes_max
+        self._singles_max = singles_max
 
     def batches(self, events: Sequence[RecordedEvent]) -> Iterator[Batch]:
-        """Yield *events* in batches that the server takes at once."""
+        """Yield *events* in batches that the server takes at once; a few go one by one."""
+        if len(events) <= self._singles_max:
+            yield from ([(event, encode(event))] for event in events)
+            return
         batch: Batch = []
         size = 0
         for event in events:
@@ -79,7 +91,6 @@ class LogPublisher:
         """
         expected = {"Nats-Expected-Last-Sequence": str(batch[0][0].sequence - 1)}
         if len(batch) == 1:
-            # A plain publish is ten times faster than an atomic batch of one.
             answer = await self._request(batch[0], expected)
         else:
             answer = await self._publish_atomically(batch, expected)

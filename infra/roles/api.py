@@ -1,5 +1,6 @@
 """The API role: HTTP over commands and queries."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from api.app import create_app
 from infra.roles.serving import serve
 from infra.wiring.api import make_services
 from infra.wiring.process import Wiring
+from projections.tasks import end
 
 SETTLE_S = 10.0
 
@@ -21,5 +23,10 @@ async def run_api(wiring: Wiring, ready: Callable[[], None]) -> None:
         await marks.wait_for_number(request["number"], timeout_s=SETTLE_S)
         return {"number": marks.number}
 
-    async with answer_on(await wiring.nats(), "khata.settle.api", settle):
-        await serve(create_app(services), url=wiring.runtime.api_url, ready=ready)
+    head = await (await wiring.store()).head()
+    following = asyncio.create_task(services.accounts.follow(await wiring.feed(), after_sequence=head.sequence))
+    try:
+        async with answer_on(await wiring.nats(), "khata.settle.api", settle):
+            await serve(create_app(services), url=wiring.runtime.api_url, ready=ready)
+    finally:
+        await end(following)

@@ -7,6 +7,7 @@ from typing import Any
 from adapters.nats.control import serve as answer_on
 from infra.wiring.process import Wiring
 from infra.wiring.trading import make_broker, make_executor, make_lease
+from projections.tasks import end
 
 DRAIN_S = 10.0
 
@@ -39,7 +40,5 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
                 await tasks[0]
             raise LeaseLost("another sender may be at work: this one starts again and waits for its turn")
         finally:
+            await end(*tasks)  # No new send from here on; those under way are awaited.
             await executor.drain(within_s=DRAIN_S)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)

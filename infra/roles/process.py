@@ -9,6 +9,7 @@ from typing import Any
 from infra.problems import OperatorProblem
 from infra.runtime import Runtime
 from infra.wiring.process import Wiring
+from projections.tasks import end
 
 Ready = Callable[[], None]
 Role = Callable[[Wiring, Ready], Coroutine[Any, Any, None]]
@@ -37,9 +38,14 @@ async def run_roles(roles: Sequence[str], runtime: Runtime) -> None:
 
     async with AsyncExitStack() as stack:
         wiring = Wiring(runtime, stack)
-        async with asyncio.TaskGroup() as group:
-            for name in dict.fromkeys(roles):
-                group.create_task(_role(name)(wiring, ready_as(name)), name=name)
+        names = tuple(dict.fromkeys(roles))
+        tasks = [asyncio.create_task(_role(name)(wiring, ready_as(name)), name=name) for name in names]
+        try:
+            # Roles run until they are canceled: the first to end, however it ends, ends the process.
+            for ended in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
+                await ended
+        finally:
+            await end(*tasks)
 
 
 def _role(name: str) -> Role:

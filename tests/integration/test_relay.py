@@ -147,7 +147,7 @@ async def test_the_server_refuses_repeats_and_gaps_in_batches_and_alone(
     epoch, _ = await log.epoch(), await log.grow()
     events = await log.events()
     await create_stream(nats, epoch, first_sequence=1, limits=LIMITS)
-    publisher = LogPublisher(nats, epoch)
+    publisher = LogPublisher(nats, epoch, singles_max=1)
     [batch] = publisher.batches(events[:5])
     await publisher.publish(batch)
     for wrong in (events[:5], events[2:9], events[4:5], events[7:9], events[8:9]):
@@ -155,6 +155,11 @@ async def test_the_server_refuses_repeats_and_gaps_in_batches_and_alone(
         with pytest.raises(OutOfStep):
             await publisher.publish(batch)
     assert await last_sequence(nats, epoch) == 5
+    few = list(LogPublisher(nats, epoch).batches(events[5:8]))
+    assert [len(batch) for batch in few] == [1, 1, 1]
+    for batch in few:
+        await publisher.publish(batch)
+    assert await last_sequence(nats, epoch) == 8
 
 
 async def test_two_relays_hinder_each_other_and_mirror_the_log_once(
