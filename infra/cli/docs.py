@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 PAGE = Path("docs") / "configuration.md"
+EVENTS_PAGE = Path("docs") / "events.md"
+SPECIMENS = Path("tests") / "contract" / "events"
 
 _HEAD = """\
 # Configuration
@@ -20,13 +22,28 @@ This page is generated from `infra/settings.py` by `make docs`.
 |---|---|---|---|
 """
 
+_EVENTS_HEAD = """\
+# Events
+
+What the log holds, for ever. An event's stored name ends with its version; a changed meaning is a new name. Names that
+begin with `user.` lie in streams `user-<id>`, all others in streams `account-<id>`. Prices are integers of 1/10,000 rupee
+(`_e4`), money is in paise, times ending in `_ns` are UTC nanoseconds. Personal fields are sealed under a key of the user.
+
+Beside its payload the log keeps of each event: `sequence`, `stream_id`, `version`, `name`, `command_id`, `metadata` (who
+asked, by which door, when it was received), `recorded_at`, `previous_hash` and `hash`.
+
+This page is generated from `domain/` and the stored specimens in `tests/contract/events` by `make docs`.
+
+"""
+
 
 def docs(
     folder: Annotated[Path, typer.Argument(help="The checkout that is written to")] = Path(),
 ) -> None:
     """Write the documentation pages that are generated from the code."""
     (folder / PAGE).write_text(configuration_page())
-    sys.stdout.write(f"{PAGE} is written.\n")
+    (folder / EVENTS_PAGE).write_text(events_page(folder / SPECIMENS))
+    sys.stdout.write(f"{PAGE} and {EVENTS_PAGE} are written.\n")
 
 
 def configuration_page() -> str:
@@ -39,3 +56,18 @@ def configuration_page() -> str:
         for setting in describe(load({}))
     )
     return _HEAD + "".join(rows)
+
+
+def events_page(specimens: Path) -> str:
+    """Return the page about the events, each with the stored specimen that the folder *specimens* has of it."""
+    import inspect
+    import json
+
+    from domain.events import EVENT_TYPES
+
+    sections = []
+    for name, event_type in sorted(EVENT_TYPES.items()):
+        text = inspect.cleandoc(event_type.__doc__ or "")
+        example = json.dumps(json.loads((specimens / f"{name}.json").read_bytes()), indent=2)
+        sections.append(f"## `{name}`\n\n{text}\n\n```json\n{example}\n```\n")
+    return _EVENTS_HEAD + "\n".join(sections)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.docs import PAGE, configuration_page
+from infra.cli.docs import EVENTS_PAGE, PAGE, SPECIMENS, configuration_page, events_page
 from infra.settings import SettingsInvalid, describe, load, override
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +66,7 @@ def test_a_url_with_its_password_is_never_shown() -> None:
 
 def test_the_page_about_the_settings_is_that_of_the_code() -> None:
     assert (ROOT / PAGE).read_text() == configuration_page(), "run `make docs`"
+
+
+def test_the_page_about_the_events_is_that_of_the_code() -> None:
+    assert (ROOT / EVENTS_PAGE).read_text() == events_page(ROOT / SPECIMENS), "run `make docs`"
