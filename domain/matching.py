@@ -118,6 +118,10 @@ class Matching:
         """The price of the last print, None before the first."""
         return self._last_price_e4
 
+    def protection_limit_e4(self, side: Side) -> int | None:
+        """Return the limit that a MARKET order on *side* gets at the last print, None before the first."""
+        return None if self._last_price_e4 is None else self._protection_limit(side, self._last_price_e4)
+
     def leaves_quantity(self, order_id: str) -> int:
         """Return what *order_id* still has to do, 0 where it is not in the book."""
         working = self._working.get(order_id)
@@ -190,9 +194,7 @@ class Matching:
     def _limit_of(self, order: MatchingOrder) -> int | None:
         if order.limit_price_e4 is not None:
             return order.limit_price_e4
-        if self._last_price_e4 is None:
-            return None
-        return self._protection_limit(order.side, self._last_price_e4)
+        return self.protection_limit_e4(order.side)
 
     def _protection_limit(self, side: Side, last_price_e4: int) -> int:
         band = last_price_e4 * self._protection_bp // _BP

@@ -25,12 +25,13 @@ This page is generated from `infra/settings.py` by `make docs`.
 _EVENTS_HEAD = """\
 # Events
 
-What the log holds, for ever. An event's stored name ends with its version; a changed meaning is a new name. Names that
-begin with `user.` lie in streams `user-<id>`, all others in streams `account-<id>`. Prices are integers of 1/10,000 rupee
-(`_e4`), money is in paise, times ending in `_ns` are UTC nanoseconds. Personal fields are sealed under a key of the user.
+What the log holds, for ever. An event's stored name ends with its version; a changed meaning is a new name. Names
+that begin with `user.` lie in streams `user-<id>`, all others in streams `account-<id>`. Prices are integers of
+1/10,000 rupee (`_e4`), money is in paise, times ending in `_ns` are UTC nanoseconds. Personal fields are sealed under
+a key of the user.
 
-Beside its payload the log keeps of each event: `sequence`, `stream_id`, `version`, `name`, `command_id`, `metadata` (who
-asked, by which door, when it was received), `recorded_at`, `previous_hash` and `hash`.
+Beside its payload the log keeps of each event: `sequence`, `stream_id`, `version`, `name`, `command_id`, `metadata`
+(who asked, by which door, when it was received), `recorded_at`, `previous_hash` and `hash`.
 
 This page is generated from `domain/` and the stored specimens in `tests/contract/events` by `make docs`.
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from domain.market import EXCHANGE_ZONE, NS_PER_S
 from infra.demo.lock_step import LockStep
+from infra.demo.summary import Latency
 from infra.demo.traders import Trader
 
 LINES_SHOWN = 8
@@ -56,14 +57,14 @@ class Board:
         )
         return self._live
 
-    async def refresh(self, traders: Sequence[Trader]) -> None:
-        """Ask the API for every trader's trades, positions and results, and show them."""
+    async def refresh(self, traders: Sequence[Trader], latencies: Sequence[Latency]) -> None:
+        """Ask the API for every trader's trades, positions and results, and show them with *latencies*."""
         if self._live is None:
             return
         trades = [(trader.name, row) for trader in traders for row in await trader.recent_trades(TRADES_SHOWN)]
         positions = [(trader.name, row) for trader in traders for row in await trader.positions()]
         portfolios = [(trader.name, await trader.portfolio()) for trader in traders]
-        self._live.update(self._drawn(trades, positions, portfolios, traders))
+        self._live.update(self._drawn(trades, positions, portfolios, latencies))
 
     def _market_time(self) -> str:
         if self._clock is None or not self._clock.now.market_time_ns:
@@ -75,20 +76,25 @@ class Board:
         trades: Sequence[tuple[str, dict[str, Any]]],
         positions: Sequence[tuple[str, dict[str, Any]]],
         portfolios: Sequence[tuple[str, dict[str, Any]]],
-        traders: Sequence[Trader],
+        latencies: Sequence[Latency],
     ) -> RenderableType:
         newest = sorted(trades, key=lambda pair: str(pair[1]["opened_at"]), reverse=True)[:TRADES_SHOWN]
         held = [pair for pair in positions if pair[1]["net_quantity"]][:POSITIONS_SHOWN]
-        durable = sorted(sample for trader in traders for sample in trader.durable_ms)
-        median = f"{durable[len(durable) // 2]:.1f} ms" if durable else "none yet"
+        speeds = " · ".join(f"{found.name} p50 {found.p50_ms:.1f} p99 {found.p99_ms:.1f} ms" for found in latencies)
         step = self._clock.now.step if self._clock else 0
-        title = f"Khata · market {self._market_time()} · second {step} · intent to durable p50 {median}"
+        title = f"Khata · market {self._market_time()} · second {step}"
         return Group(
             Panel(_trades_table(newest), title=title, title_align="left"),
             Panel(_positions_table(held), title="positions", title_align="left"),
             Panel(_results_table(portfolios), title="results", title_align="left"),
+            Panel(Text(speeds or "no samples yet"), title="latencies", title_align="left"),
             Panel(Text("\n".join(self._lines)), title="what happens", title_align="left"),
         )
+
+
+def _status_of(row: dict[str, Any]) -> str:
+    """Return the trade's status, or that of its entry as long as that says more."""
+    return row["entry_status"] if row["status"] == "intended" and row["entry_status"] else row["status"]
 
 
 def _trades_table(trades: Sequence[tuple[str, dict[str, Any]]]) -> Table:
@@ -99,7 +105,7 @@ def _trades_table(trades: Sequence[tuple[str, dict[str, Any]]]) -> Table:
             row["symbol"],
             row["side"],
             str(row["quantity"]),
-            Text(row["status"], _COLORS.get(row["status"], "")),
+            Text(_status_of(row), _COLORS.get(row["status"], "")),
             row["entry_price"] or "",
             row["exit_price"] or "",
             row["exit_cause"] or (row["denial"]["code"] if row["denial"] else ""),

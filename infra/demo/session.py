@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,7 @@ ASK_S = 60.0
 BREAKER_S = 20.0
 LOG_PAGE = 1_000
 SYNTHETIC_SECONDS = 3_600
+REFRESH_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ async def run_demo(options: DemoOptions, console: Console, *, is_quiet: bool) ->
         board.tell(f"the engine is up after {started_s:.1f} s: {supervisor.api_url}")
         theatre = await stack.enter_async_context(_theatre(supervisor, board))
         with board.shown():
-            refreshing = asyncio.create_task(_refresh(board, theatre.stage.traders))
+            refreshing = asyncio.create_task(_refresh(board, theatre))
             try:
                 await play(theatre.stage)
             finally:
@@ -113,12 +114,12 @@ def _temporary_home() -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theatre:
-    """The stage, and what the verdict looks at besides."""
+    """The stage, and what the verdict looks at besides. `ask` gets the status of a role."""
 
     stage: Stage
     store: PostgresEventStore
     views: PostgresViews
-    ask: "Any"
+    ask: Callable[[str], Awaitable[dict[str, Any]]]
     seconds: int
 
 
@@ -201,10 +202,22 @@ def _entries_breaker(status: dict[str, Any]) -> dict[str, Any]:
     return next(breaker for name, breaker in breakers.items() if name.endswith("entries"))
 
 
-async def _refresh(board: Board, traders: list[Trader]) -> None:
+async def _refresh(board: Board, theatre: Theatre) -> None:
     while True:
-        await board.refresh(traders)
-        await asyncio.sleep(0.5)
+        await board.refresh(theatre.stage.traders, await _latencies(theatre))
+        await asyncio.sleep(REFRESH_S)
+
+
+async def _latencies(theatre: Theatre) -> list[Latency]:
+    """Return how fast the engine is so far, as its parts and its clients measured."""
+    durable = [sample for trader in theatre.stage.traders for sample in trader.durable_ms]
+    calls = (await theatre.ask("executor"))["broker"]["calls"]["entries"]["latency_ms"]
+    seen = (await theatre.ask("projector"))["event_to_view"]
+    return [
+        latency_of("intent to durable", durable),
+        Latency("broker's answer", calls.get("p50", 0.0), calls.get("p99", 0.0), 0),
+        Latency("event to view", seen["p50_ms"] or 0.0, seen["p99_ms"] or 0.0, seen["samples"]),
+    ]
 
 
 async def _judged(theatre: Theatre, options: DemoOptions, *, started_s: float, elapsed_s: float) -> Summary:
