@@ -173,10 +173,6 @@ class Accounts:
         if lane is not None:
             lane.observe(recorded)
 
-    async def risk_parameters(self, account_id: AccountId) -> RiskParameters:
-        """Return the limits in force."""
-        return (await self._lane(account_id).state()).parameters
-
     async def carry_out(self, account_id: AccountId, command: AccountCommand, context: CommandContext) -> Outcome:
         """Decide and append *command*, which carries all it needs. Raises as `open_trade` does."""
 

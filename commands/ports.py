@@ -1,6 +1,6 @@
 """What the command side needs of the world: each port is implemented in `adapters/`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -437,5 +437,3 @@ class Watermarks(Protocol):
         """Keep a sequence."""
         ...
 
-
-TickHandler = Callable[[Mark], Awaitable[None]]

@@ -51,6 +51,16 @@ class Home:
         """The embedded NATS."""
         return self.path / "nats"
 
+    @property
+    def simulator(self) -> Path:
+        """What the broker simulator keeps."""
+        return self.path / "simulator"
+
+    @property
+    def simulator_books(self) -> Path:
+        """The journal of the simulator's books: orders, executions and holdings of every paper account."""
+        return self.simulator / "books.jsonl"
+
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.
 
@@ -60,7 +70,7 @@ class Home:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             make_folder(self.path, TRAVERSABLE)
-            for folder in (self.run, self.logs, self.nats):
+            for folder in (self.run, self.logs, self.nats, self.simulator):
                 make_folder(folder, PRIVATE)
             make_folder(self.postgres, TRAVERSABLE)
         except OSError as error:

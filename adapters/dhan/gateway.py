@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from adapters.breaker import BreakerLimits, BreakerOpen, BreakerState, CircuitBreaker, Permit
-from adapters.dhan.budget import Budget, Limit, order_limits
+from adapters.dhan.budget import Budget, Limit, Slot, order_limits
 from adapters.dhan.client import HttpAnswer, HttpClient, HttpRequest, Lane, NoAnswer
 from adapters.dhan.codec import AnswerMalformed, render_document
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
@@ -135,13 +135,11 @@ class Gateway:
         try:
             self._refuse_early(call.call_class)
             session = await self._session(account_id)
-            await self._spend(account_id, call.call_class)
-            permit = await self._permit(call.call_class)
+            with await self._spend(account_id, call.call_class), await self._permit(call.call_class) as permit:
+                outcome = await self._send(account_id, session, call, permit)
         except HeldBack as held_back:
             gauge.outcomes["held_back_by_breaker" if held_back.breaker_open else "held_back"] += 1
             raise
-        with permit:
-            outcome = await self._send(account_id, session, call, permit)
         gauge.outcomes[_name_of(outcome)] += 1
         return outcome
 
@@ -168,11 +166,13 @@ class Gateway:
         except (LoginUnavailable, LoginRefused) as fault:
             raise HeldBack(f"no token: {fault}") from fault
 
-    async def _spend(self, account_id: AccountId, call_class: CallClass) -> None:
+    async def _spend(self, account_id: AccountId, call_class: CallClass) -> Slot:
         budget = self._budget(account_id, call_class)
         is_urgent = call_class is CallClass.EXITS
-        if not await budget.take(within_s=self._settings.budget_wait_s, urgent=is_urgent):
+        slot = await budget.take(within_s=self._settings.budget_wait_s, urgent=is_urgent)
+        if slot is None:
             raise HeldBack("budget")
+        return slot
 
     async def _permit(self, call_class: CallClass) -> Permit:
         breaker = self._breakers[call_class]

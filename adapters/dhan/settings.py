@@ -17,7 +17,7 @@ class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `requests_per_minute` and `burst_limit` (the most in any one second) are the budget of order writes of one account,
     `order_reserve` of both are kept for exits and cancels. The venue allows 10 a second and counts by its own clock, so
-    the default leaves room for the difference. Reads have a budget of their own.
+    the default leaves room for the difference, as does that of reads, which have a budget of their own.
     """
 
     base_url: str = LIVE_BASE_URL
@@ -31,7 +31,7 @@ class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_hour: int = 1_000
     requests_per_day: int = 7_000
     order_reserve: int = 2
-    reads_per_second: int = 20
+    reads_per_second: int = 18
     budget_wait_s: float = 1.0
     rate_limit_pause_s: float = 1.0
 

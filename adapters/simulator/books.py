@@ -1,4 +1,4 @@
-"""The simulator's own books: every client's orders, executions and positions, and what they leave of the money.
+"""One client's books at the simulator: orders, executions and positions, and what they leave of the money.
 
 Margin is simple and on the careful side: for each instrument and product, the largest position that holdings and
 open orders could lead to, at its price, divided by the leverage (5 for INTRADAY, 1 else). What a client has is the
@@ -60,9 +60,14 @@ class BookedOrder:
     reject_message: str | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether something may still come of it."""
+        return self.status in OPEN
+
+    @property
     def leaves_quantity(self) -> int:
         """What it may still execute."""
-        return self.quantity - self.filled_quantity if self.status in OPEN else 0
+        return self.quantity - self.filled_quantity if self.is_open else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,11 @@ class BookedExecution:
 
 @dataclass(slots=True)
 class Holding:
-    """What one client bought and sold of an instrument under one product. Values in quantity x 1/10,000 rupee."""
+    """What one client bought and sold of an instrument under one product. Values in quantity x 1/10,000 rupee.
+
+    What is carried from earlier days (`carried_quantity` is below zero for a short holding) is part of what was bought
+    or sold.
+    """
 
     instrument: Instrument
     product: str
@@ -87,11 +96,28 @@ class Holding:
     bought_value_e4: int = 0
     sold_quantity: int = 0
     sold_value_e4: int = 0
+    carried_quantity: int = 0
+    carried_value_e4: int = 0
+
+    def carry(self, quantity: int, value_e4: int) -> None:
+        """Begin with what is left of earlier days."""
+        self.carried_quantity, self.carried_value_e4 = quantity, value_e4
+        if quantity > 0:
+            self.bought_quantity, self.bought_value_e4 = quantity, value_e4
+        else:
+            self.sold_quantity, self.sold_value_e4 = -quantity, value_e4
 
     @property
     def net_quantity(self) -> int:
         """Bought less sold."""
         return self.bought_quantity - self.sold_quantity
+
+    @property
+    def average_e4(self) -> int:
+        """What a unit of the open quantity cost, or brought where it is short; 0 where nothing is open."""
+        if self.net_quantity > 0:
+            return self.bought_value_e4 // self.bought_quantity
+        return self.sold_value_e4 // self.sold_quantity if self.net_quantity < 0 else 0
 
     @property
     def realised_e4(self) -> int:
@@ -168,8 +194,9 @@ class Account:
             orders = working.get(key, [])
             buys = sum(order.leaves_quantity for order in orders if order.side is Side.BUY)
             sells = sum(order.leaves_quantity for order in orders if order.side is Side.SELL)
-            asked = max((order.limit_price_e4 for order in orders), default=0)
-            yield key[1], max(abs(net + buys), abs(net - sells)), prices_e4.get(key[0], 0) or asked
+            # After a restart an instrument may be held or asked for before it printed.
+            known_e4 = max((order.limit_price_e4 for order in orders), default=0) or (held.average_e4 if held else 0)
+            yield key[1], max(abs(net + buys), abs(net - sells)), prices_e4.get(key[0], 0) or known_e4
 
 
 Prices = dict[InstrumentKey, int]

@@ -1,6 +1,7 @@
 """What a simulator is told at its start."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from adapters.simulator.tape import Tape
 from commands.ports import Instruments
@@ -17,7 +18,9 @@ class SimulatorConfig:
     TRANSIT (None: 0 in lock-step, 20 else). `rate_limited`: the broker's rate limits hold, times `rate_scale` (None:
     not in lock-step). `dead_token_is_order_error`: a dead token is answered as 400 DH-906 instead of 401 DH-901 (both
     were seen). `first_number` is where order and trade numbers begin: a simulator that starts again must not give an
-    old number to a new order (None: 1 in lock-step, else derived from the time of day).
+    old number to a new order (None: 1 in lock-step, else derived from the time of day; what the journal knows counts
+    too). `journal` is the file that keeps the books from one start to the next, in a folder that is there (None: they
+    are kept in memory alone).
     """
 
     secret: bytes
@@ -34,6 +37,7 @@ class SimulatorConfig:
     duplicate_correlation_ids_allowed: bool = True
     dead_token_is_order_error: bool = False
     first_number: int | None = None
+    journal: Path | None = None
 
     @property
     def transit_s(self) -> float:

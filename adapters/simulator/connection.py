@@ -7,7 +7,7 @@ speaks HTTP with a protocol class that hands the connection itself to the applic
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from starlette.requests import Request
@@ -61,6 +61,11 @@ class PausableServer(Server):
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._reopening: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing: signals are the process's, and one that the server raised again would end it in mid-drain."""
+        yield
 
     def stop(self) -> None:
         """End `main_loop`."""

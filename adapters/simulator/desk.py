@@ -1,6 +1,7 @@
 """What the paths share: the simulator and everything around it that one running server has."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,10 +9,12 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from adapters.simulator.books import BookedOrder
+from adapters.simulator.carrying import carried_over
 from adapters.simulator.clients import TokenDead, Tokens
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.faults import FaultDesk
 from adapters.simulator.feed import Feed
+from adapters.simulator.journal import Journal
 from adapters.simulator.limits import Family, RateLimits
 from adapters.simulator.refusals import (
     TOKEN_DEAD,
@@ -32,16 +35,21 @@ _DAY_S = 86_400
 
 @dataclass(slots=True)
 class Desk:
-    """One running simulator. `pause_listening` closes the door for some seconds, where a server listens at all."""
+    """One running simulator. `pause_listening` closes the door for some seconds, where a server listens at all.
+
+    `journal` is held until `close`; None: the books are in memory alone.
+    """
 
     config: SimulatorConfig
     simulator: Simulator
     feed: Feed
     tokens: Tokens
+    journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
     pause_listening: Callable[[float], None] | None = None
     stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _arriving: set[asyncio.TimerHandle] = field(default_factory=set)
 
     def authenticate(self, request: Request, family: Family) -> str:
         """Return whose request this is.
@@ -67,7 +75,7 @@ class Desk:
         if self.config.transit_s <= 0:
             self.simulator.arrive(order)
         else:
-            asyncio.get_running_loop().call_later(self.config.transit_s, self.simulator.arrive, order)
+            self._arrive_later(order)
 
     def play_second(self) -> bool:
         """Play one second of the tape to everybody and tell whether there was one."""
@@ -85,6 +93,22 @@ class Desk:
             due += 1
             await asyncio.sleep(max(due - loop.time(), 0))
 
+    def close(self) -> None:
+        """Let go of the journal; orders in TRANSIT stay there until somebody starts on it again. Safe to repeat."""
+        for timer in self._arriving:
+            timer.cancel()
+        self._arriving.clear()
+        if self.journal is not None:
+            self.journal.close()
+
+    def _arrive_later(self, order: BookedOrder) -> None:
+        def arrive() -> None:
+            self._arriving.discard(timer)
+            self.simulator.arrive(order)
+
+        timer = asyncio.get_running_loop().call_later(self.config.transit_s, arrive)
+        self._arriving.add(timer)
+
     def _token_refusal(self, *, is_data: bool) -> Refusal:
         if is_data:
             return data_refusal(401, 808, TOKEN_DEAD)
@@ -92,17 +116,30 @@ class Desk:
 
 
 def open_desk(config: SimulatorConfig) -> Desk:
-    """Return a simulator with everything around it, as *config* says."""
+    """Return a simulator with everything around it, as *config* says, on the books that its journal holds.
+
+    Raises:
+        adapters.simulator.journal.JournalInUse: another simulator holds the journal.
+        adapters.simulator.journal.JournalUnreadable: a line of it is no record.
+        OSError: its folder is not there, or cannot be written to.
+    """
     first_number = config.first_number
     if first_number is None:
         # Within a day, a simulator that starts later begins above every number an earlier one can have reached.
         seconds_of_day = time.time_ns() // NS_PER_S % _DAY_S
         first_number = 1 if config.lock_step else 1 + seconds_of_day * _NUMBERS_A_SECOND
-    simulator = Simulator(config, first_number=first_number)
+    with contextlib.ExitStack() as undo:
+        journal = undo.enter_context(Journal(config.journal)) if config.journal is not None else None
+        begun = carried_over(journal.read() if journal else (), now_ns=config.tape.start_ns, first_number=first_number)
+        if journal is not None:
+            journal.begin(begun.records)
+        simulator = Simulator(config, begun.ledger, journal)
+        undo.pop_all()
     return Desk(
         config=config,
         simulator=simulator,
         feed=Feed(simulator),
         tokens=Tokens(config.secret),
+        journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )

@@ -35,6 +35,7 @@ class Connection:
         self._websocket = websocket
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._is_over = False
+        self.tickers = 0
 
     def put(self, packet: bytes) -> None:
         """Send *packet* as a frame of its own, in order, some time soon."""
@@ -42,6 +43,12 @@ class Connection:
             self.end()
         elif not self._is_over:
             self._queue.put_nowait(packet)
+
+    def put_ticker(self, packet: bytes) -> None:
+        """Send *packet* and count it in `tickers`, unless the connection is over."""
+        self.put(packet)
+        if not self._is_over:
+            self.tickers += 1
 
     def end(self) -> None:
         """Close after what is on its way."""
@@ -82,12 +89,16 @@ class Feed:
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
         self._connections: list[Connection] = []
-        self.packets: dict[str, int] = {}
-        """Ticker packets by client, over all its connections so far."""
+        self._newest: dict[str, Connection] = {}
+
+    @property
+    def packets(self) -> dict[str, int]:
+        """Ticker packets sent so far on each client's newest connection: the client, too, counts since it connected."""
+        return {client_id: connection.tickers for client_id, connection in self._newest.items()}
 
     @property
     def packets_sent(self) -> int:
-        """Ticker packets sent so far to the client that got most of them (there usually is but one)."""
+        """The most of them (there usually is but one client)."""
         return max(self.packets.values(), default=0)
 
     def publish(self, ticks: Sequence[Tick]) -> None:
@@ -99,7 +110,7 @@ class Feed:
             for connection in self._connections:
                 if tick.instrument in connection.subscribed:
                     packet = packet or ticker_packet(tick)
-                    self._send_ticker(connection, packet)
+                    connection.put_ticker(packet)
 
     async def drained(self) -> None:
         """Wait until every packet so far has been handed to the transports."""
@@ -121,6 +132,7 @@ class Feed:
         connection = Connection(websocket, client_id)
         self._make_room(client_id)
         self._connections.append(connection)
+        self._newest[client_id] = connection
         writer = asyncio.create_task(connection.write())
         try:
             await self._read(websocket, connection)
@@ -173,11 +185,7 @@ class Feed:
             connection.put(previous_close_packet(key, previous_close))
         tick = self._simulator.last_ticks.get(key)
         if tick is not None:
-            self._send_ticker(connection, ticker_packet(tick))
-
-    def _send_ticker(self, connection: Connection, packet: bytes) -> None:
-        connection.put(packet)
-        self.packets[connection.client_id] = self.packets.get(connection.client_id, 0) + 1
+            connection.put_ticker(ticker_packet(tick))
 
 
 def _keys_of(instrument_list: Any) -> list[InstrumentKey]:

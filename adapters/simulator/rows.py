@@ -106,6 +106,9 @@ def position_row(client_id: str, holding: Holding, last_price_e4: int) -> dict[s
     bought = _average(holding.bought_value_e4, holding.bought_quantity)
     sold = _average(holding.sold_value_e4, holding.sold_quantity)
     cost = bought if net > 0 else sold if net < 0 else 0.0
+    carried_bought, carried_sold = max(holding.carried_quantity, 0), max(-holding.carried_quantity, 0)
+    carried_bought_e4 = holding.carried_value_e4 if carried_bought else 0
+    carried_sold_e4 = holding.carried_value_e4 if carried_sold else 0
     return {
         "dhanClientId": client_id,
         "tradingSymbol": holding.instrument.symbol,
@@ -123,14 +126,14 @@ def position_row(client_id: str, holding: Holding, last_price_e4: int) -> dict[s
         "unrealizedProfit": round(net * (rupees(last_price_e4) - cost), _AVERAGE_PLACES),
         "rbiReferenceRate": 1.0,
         "multiplier": 1,
-        "carryForwardBuyQty": 0,
-        "carryForwardSellQty": 0,
-        "carryForwardBuyValue": 0.0,
-        "carryForwardSellValue": 0.0,
-        "dayBuyQty": holding.bought_quantity,
-        "daySellQty": holding.sold_quantity,
-        "dayBuyValue": rupees(holding.bought_value_e4),
-        "daySellValue": rupees(holding.sold_value_e4),
+        "carryForwardBuyQty": carried_bought,
+        "carryForwardSellQty": carried_sold,
+        "carryForwardBuyValue": rupees(carried_bought_e4),
+        "carryForwardSellValue": rupees(carried_sold_e4),
+        "dayBuyQty": holding.bought_quantity - carried_bought,
+        "daySellQty": holding.sold_quantity - carried_sold,
+        "dayBuyValue": rupees(holding.bought_value_e4 - carried_bought_e4),
+        "daySellValue": rupees(holding.sold_value_e4 - carried_sold_e4),
         **_NO_DERIVATIVE,
         "crossCurrency": False,
     }

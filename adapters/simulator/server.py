@@ -10,7 +10,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 from uvicorn import Config
 
 from adapters.simulator.admin_routes import admin_routes
@@ -18,22 +17,45 @@ from adapters.simulator.broker_routes import answer, broker_routes
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.connection import AbortableProtocol, PausableServer
 from adapters.simulator.desk import Desk, open_desk
+from adapters.simulator.journal import JournalBroken, JournalInUse
 
 FEED_PING_S = 10
 FEED_SILENCE_S = 40
 _DRAIN_S = 2
 _BACKLOG = 512
-
-
-def create_app(config: SimulatorConfig) -> ASGIApp:
-    """Return the application. Without lock-step its lifespan plays the tape in real time."""
-    return _app_of(open_desk(config))
+_JOURNAL_FREE_WITHIN_S = 15
+_JOURNAL_POLL_S = 0.05
 
 
 async def serve(config: SimulatorConfig, *, host: str, port: int, ready: Callable[[int], None]) -> None:
-    """Serve until cancelled; *ready* is told the port (useful where 0 asked for any) once requests are answered."""
-    desk = open_desk(config)
-    listener = _listen(host, port)
+    """Serve until cancelled; *ready* is told the port (useful where 0 asked for any) once requests are answered.
+
+    Raises:
+        adapters.simulator.journal.JournalInUse: another simulator holds the journal, and did not end in 15 s.
+        adapters.simulator.journal.JournalUnreadable: a line of the journal is no record.
+        adapters.simulator.journal.JournalBroken: the journal could no longer be written to.
+        OSError: the address is taken, or the journal's folder is not there.
+    """
+    desk = await _open_when_free(config)
+    try:
+        await _serve(desk, _listen(host, port), ready)
+    finally:
+        desk.close()
+
+
+async def _open_when_free(config: SimulatorConfig) -> Desk:
+    """Open the desk; a simulator whose engine was killed may still be at its drain and hold the journal."""
+    deadline = time.monotonic() + _JOURNAL_FREE_WITHIN_S
+    while True:
+        try:
+            return open_desk(config)
+        except JournalInUse:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(_JOURNAL_POLL_S)
+
+
+async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], None]) -> None:
     server = PausableServer(
         Config(
             _app_of(desk),
@@ -54,6 +76,8 @@ async def serve(config: SimulatorConfig, *, host: str, port: int, ready: Callabl
         ready,
     )
     desk.pause_listening = server.pause_listening
+    if desk.journal is not None:
+        desk.journal.on_failure = server.stop
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(running)
@@ -62,6 +86,8 @@ async def serve(config: SimulatorConfig, *, host: str, port: int, ready: Callabl
         server.stop()
         await running
         raise
+    if desk.journal is not None and desk.journal.failure is not None:
+        raise desk.journal.failure
 
 
 def _app_of(desk: Desk) -> Starlette:
@@ -71,7 +97,7 @@ def _app_of(desk: Desk) -> Starlette:
         yield
         if player is not None:
             player.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, JournalBroken):
                 await player
 
     app = Starlette(

@@ -3,15 +3,29 @@
 An accepted order is in TRANSIT until somebody calls `arrive` for it (the server does, after the configured delay).
 Only then the risk desk looks at it and the exchange gets it; so an order can be accepted and rejected a moment later,
 as with the real broker.
+
+Whatever happens to the books is made a record first, written to the journal (where there is one), and only then
+entered. A simulator that starts on the books of an earlier one puts the resting orders back into the matching, in their
+old order; orders that were in TRANSIT arrive with the first second of the tape.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from adapters.simulator.books import OPEN, Account, BookedExecution, BookedOrder, Status
+from adapters.simulator.books import Account, BookedOrder, Status
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.history import PrintHistory, PrintRange
+from adapters.simulator.journal import Journal
+from adapters.simulator.ledger import Ledger, order_id_of, trade_id_of
+from adapters.simulator.records import (
+    AccountOpened,
+    OrderAccepted,
+    OrderClosed,
+    OrderExecuted,
+    OrderPriced,
+    OrderWorking,
+    Record,
+)
 from adapters.simulator.refusals import (
     IN_TRANSIT,
     MARKET_CLOSED,
@@ -22,7 +36,6 @@ from adapters.simulator.refusals import (
 )
 from adapters.simulator.tape import TapeSecond, Tick
 from domain.instrument import Instrument, InstrumentKey
-from domain.market import EXCHANGE_ZONE, NS_PER_S
 from domain.matching import Execution, Matching, MatchingOrder
 from domain.money import format_paise
 from domain.order import OrderType, Side, TimeInForce
@@ -45,16 +58,16 @@ class OrderRequest:
 class Simulator:
     """One market, one broker, many clients."""
 
-    def __init__(self, config: SimulatorConfig, *, first_number: int = 1) -> None:
+    def __init__(self, config: SimulatorConfig, ledger: Ledger, journal: Journal | None = None) -> None:
+        """Begin with the books in *ledger*; what happens to them is written to *journal*."""
         self._config = config
+        self._ledger = ledger
+        self._journal = journal
         self._seconds = config.tape.play()
-        self._numbers = first_number
-        self._trade_numbers = first_number
         self._matching: dict[InstrumentKey, Matching] = {}
-        self._orders: dict[str, BookedOrder] = {}
+        self._unpriced: dict[InstrumentKey, list[BookedOrder]] = {}
         self._history: dict[InstrumentKey, PrintHistory] = {}
         self._is_open = False
-        self.accounts: dict[str, Account] = {}
         self.last_ticks: dict[InstrumentKey, Tick] = {}
         self.last_prices_e4: dict[InstrumentKey, int] = {}
         self.previous_closes_e4: Mapping[InstrumentKey, int] = config.tape.previous_closes_e4
@@ -62,6 +75,14 @@ class Simulator:
         self.market_time_ns = config.tape.start_ns
         self.executions = 0
         self.done = False
+        for order in ledger.working.values():
+            self._rest_again(order)
+        self._late = [order for order in ledger.orders.values() if order.status is Status.TRANSIT]
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Every client's books."""
+        return self._ledger.accounts
 
     @property
     def is_open(self) -> bool:
@@ -71,14 +92,13 @@ class Simulator:
     @property
     def next_order_number(self) -> int:
         """The number that the next order's id will end in."""
-        return self._numbers
+        return self._ledger.next_order_number
 
     def account_of(self, client_id: str) -> Account:
         """Return a client's books, opened with the default balance at the first look."""
-        account = self.accounts.get(client_id)
-        if account is None:
-            account = self.accounts[client_id] = Account(client_id, self._config.opening_balance_paise)
-        return account
+        if client_id not in self.accounts:
+            self._enter(AccountOpened(client_id=client_id, balance_paise=self._config.opening_balance_paise))
+        return self.accounts[client_id]
 
     def advance(self) -> TapeSecond | None:
         """Play the next second of the tape and match what it prints; None when there is none left.
@@ -94,6 +114,8 @@ class Simulator:
         self.market_time_ns = second.market_time_ns
         for tick in second.ticks:
             self._print(tick)
+        while self._late:
+            self.arrive(self._late.pop(0))
         return second
 
     def accept(
@@ -113,43 +135,36 @@ class Simulator:
         """
         if not self._is_open:
             raise order_error(MARKET_CLOSED)
-        number, self._numbers = self._numbers, self._numbers + 1
-        order = BookedOrder(
-            order_id=f"11{datetime.fromtimestamp(self.market_time_ns // NS_PER_S, EXCHANGE_ZONE):%y%m%d}{number:07d}",
-            client_id=client_id,
-            correlation_id=request.correlation_id,
-            instrument=request.instrument,
-            side=request.side,
-            order_type=request.order_type,
-            product=request.product,
-            time_in_force=request.time_in_force,
-            quantity=request.quantity,
-            limit_price_e4=request.limit_price_e4,
-            accepted_step=self.step,
-            created_ns=self.market_time_ns,
-            updated_ns=self.market_time_ns,
-            first_execution_max=first_execution_max,
-            reject_message=reject_message,
+        self.account_of(client_id)
+        order_id = order_id_of(self._ledger.next_order_number, time_ns=self.market_time_ns)
+        self._enter(
+            OrderAccepted(
+                order_id=order_id,
+                client_id=client_id,
+                correlation_id=request.correlation_id,
+                instrument=request.instrument,
+                side=request.side,
+                order_type=request.order_type,
+                product=request.product,
+                time_in_force=request.time_in_force,
+                quantity=request.quantity,
+                limit_price_e4=request.limit_price_e4,
+                time_ns=self.market_time_ns,
+                step=self.step,
+                first_execution_max=first_execution_max,
+                reject_message=reject_message,
+            )
         )
-        self.account_of(client_id).add(order)
-        self._orders[order.order_id] = order
-        return order
+        return self._ledger.orders[order_id]
 
     def arrive(self, order: BookedOrder) -> None:
         """Let an order out of TRANSIT: the risk desk rejects it, or the exchange gets it."""
         if order.status is not Status.TRANSIT:
             return
-        account = self.accounts[order.client_id]
-        order.updated_ns = self.market_time_ns
-        refusal = self._risk_desk(account, order)
+        refusal = self._risk_desk(self.accounts[order.client_id], order)
         if refusal is not None:
-            order.description = f"RMS:{order.order_id}:{refusal}"
-            account.close(order, Status.REJECTED)
+            self._enter(self._end_of(order, Status.REJECTED, f"RMS:{order.order_id}:{refusal}"))
             return
-        order.status = Status.PENDING
-        order.reached_ns = self.market_time_ns
-        order.exchange_order_id = f"11{int(order.order_id[8:]):014d}"
-        order.description = "CONFIRMED"
         submission = self._matching_of(order.instrument).submit(
             MatchingOrder(
                 order_id=order.order_id,
@@ -162,11 +177,19 @@ class Simulator:
             ),
             time_ns=self.market_time_ns,
         )
-        order.limit_price_e4 = submission.limit_price_e4 or 0
-        for execution in submission.executions:
-            self._book(execution)
+        records: list[Record] = [
+            OrderWorking(
+                order_id=order.order_id,
+                limit_price_e4=submission.limit_price_e4 or 0,
+                time_ns=self.market_time_ns,
+            ),
+            *self._trades_of(submission.executions),
+        ]
         if submission.canceled_quantity:
-            account.close(order, Status.CANCELLED)
+            records.append(self._end_of(order, Status.CANCELLED))
+        self._enter(*records)
+        if order.is_open and submission.limit_price_e4 is None:
+            self._unpriced.setdefault(order.instrument.key, []).append(order)
 
     def cancel(self, client_id: str, order_id: str) -> BookedOrder:
         """Cancel what is left of an order.
@@ -180,13 +203,12 @@ class Simulator:
             raise bad_input()
         if order.status is Status.TRANSIT:
             raise order_error(IN_TRANSIT)
-        if order.status not in OPEN:
+        if not order.is_open:
             raise order_error(NOTHING_TO_CANCEL)
         if not self._is_open:
             raise order_error(MARKET_CLOSED_CANCEL)
+        self._enter(self._end_of(order, Status.CANCELLED))
         self._matching_of(order.instrument).cancel(order_id)
-        order.updated_ns = self.market_time_ns
-        account.close(order, Status.CANCELLED)
         return order
 
     def available_paise(self, account: Account) -> int:
@@ -211,8 +233,9 @@ class Simulator:
             instrument = self._config.instruments.by_key(key, market_time_ns=self.market_time_ns)
             matching = self._matching_of(instrument)
         executions = matching.on_print(price_e4=tick.last_price_e4, volume=tick.volume, time_ns=tick.exchange_time_ns)
-        for execution in executions:
-            self._book(execution)
+        unpriced = self._unpriced.pop(key, None)
+        if unpriced or executions:
+            self._enter(*self._limits_of(unpriced or [], matching), *self._trades_of(executions))
 
     def _matching_of(self, instrument: Instrument) -> Matching:
         matching = self._matching.get(instrument.key)
@@ -225,24 +248,51 @@ class Simulator:
             )
         return matching
 
-    def _book(self, execution: Execution) -> None:
-        order = self._orders[execution.order_id]
-        number, self._trade_numbers = self._trade_numbers, self._trade_numbers + 1
-        self.executions += 1
-        order.updated_ns = execution.time_ns
-        order.description = "TRADE CONFIRMED"
-        if order.limit_price_e4 == 0:
-            order.limit_price_e4 = execution.price_e4  # It waited for a first print, and this is that print.
-        self.accounts[order.client_id].execute(
-            BookedExecution(
-                trade_id=str(200_000_000 + number),
-                order=order,
+    def _enter(self, *records: Record) -> None:
+        """Write down what happened, then let the books know."""
+        if self._journal is not None:
+            self._journal.write(records)
+        for record in records:
+            self._ledger.apply(record)
+            self.executions += isinstance(record, OrderExecuted)
+
+    def _limits_of(self, unpriced: Sequence[BookedOrder], matching: Matching) -> list[Record]:
+        """Return the limits of MARKET orders that waited for the print that has just come."""
+        limits = [(order, matching.protection_limit_e4(order.side)) for order in unpriced if order.is_open]
+        return [OrderPriced(order_id=order.order_id, limit_price_e4=limit or 0) for order, limit in limits]
+
+    def _trades_of(self, executions: Sequence[Execution]) -> list[Record]:
+        return [
+            OrderExecuted(
+                order_id=execution.order_id,
+                trade_id=trade_id_of(number),
                 quantity=execution.quantity,
                 price_e4=execution.price_e4,
                 time_ns=execution.time_ns,
                 step=self.step,
             )
+            for number, execution in enumerate(executions, start=self._ledger.next_trade_number)
+        ]
+
+    def _end_of(self, order: BookedOrder, status: Status, description: str | None = None) -> OrderClosed:
+        return OrderClosed(order_id=order.order_id, status=status, time_ns=self.market_time_ns, description=description)
+
+    def _rest_again(self, order: BookedOrder) -> None:
+        """Put an order of an earlier life back into the matching. There is no print yet that it could meet."""
+        limit = order.limit_price_e4 or None
+        self._matching_of(order.instrument).submit(
+            MatchingOrder(
+                order_id=order.order_id,
+                side=order.side,
+                order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+                quantity=order.leaves_quantity,
+                limit_price_e4=limit,
+                first_execution_max=order.first_execution_max if order.filled_quantity == 0 else None,
+            ),
+            time_ns=self.market_time_ns,
         )
+        if limit is None:
+            self._unpriced.setdefault(order.instrument.key, []).append(order)
 
     def _risk_desk(self, account: Account, order: BookedOrder) -> str | None:
         """Return why an order may not reach the exchange, None where it may."""
@@ -271,7 +321,5 @@ class Simulator:
         self.done = True
         self._is_open = False
         for matching in self._matching.values():
-            for withdrawn in matching.expire():
-                order = self._orders[withdrawn.order_id]
-                order.updated_ns = self.market_time_ns
-                self.accounts[order.client_id].close(order, Status.EXPIRED)
+            expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in matching.expire()]
+            self._enter(*(self._end_of(order, Status.EXPIRED) for order in expired))

@@ -94,7 +94,8 @@ class Board:
 
 def _status_of(row: dict[str, Any]) -> str:
     """Return the trade's status, or that of its entry as long as that says more."""
-    return row["entry_status"] if row["status"] == "intended" and row["entry_status"] else row["status"]
+    says_more = row["status"] == "intended" and row["entry_status"]
+    return str(row["entry_status"] if says_more else row["status"])
 
 
 def _trades_table(trades: Sequence[tuple[str, dict[str, Any]]]) -> Table:

@@ -6,18 +6,24 @@ from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.recorded import read_recording
 from adapters.simulator.synthetic import SyntheticTape
 from adapters.simulator.tape import Tape
+from infra.home import Home
 from infra.wiring.process import Wiring
 
 SYNTHETIC = "synthetic"
 
 
 def make_simulator(wiring: Wiring) -> SimulatorConfig:
-    """The exchange of our own and the tape that it plays."""
+    """The exchange of our own and the tape that it plays.
+
+    Its books outlive it, but not in lock-step: there a session is played from its start, on empty books.
+    """
+    home = Home(wiring.settings.home)
     return SimulatorConfig(
         secret=wiring.runtime.keys.simulator,
         tape=_tape(wiring),
         instruments=wiring.instruments,
         lock_step=wiring.settings.lock_step,
+        journal=None if wiring.settings.lock_step else home.simulator_books,
     )
 
 

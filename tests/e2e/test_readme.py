@@ -9,7 +9,6 @@ from tests.support.curl_lines import blocks_of, commands_of, terminal
 from tests.support.eventually import eventually
 from tests.support.running import RunningEngine
 
-pytestmark = pytest.mark.xdist_group("engine")
 
 
 async def test_the_first_order_of_the_readme(engine: RunningEngine) -> None:

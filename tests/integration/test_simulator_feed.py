@@ -102,7 +102,7 @@ async def test_more_instruments_in_a_message_than_allowed_end_the_connection() -
 
 
 async def test_a_feed_cut_on_request_can_be_opened_again() -> None:
-    async with venue(config_of(steady(PRICE, PRICE))) as client:
+    async with venue(config_of(steady(PRICE, PRICE, PRICE))) as client:
         async with feed_of(client) as feed:
             await ask(feed, 15, ("NSE_EQ", "2885"))
             await client.step()
@@ -110,6 +110,8 @@ async def test_a_feed_cut_on_request_can_be_opened_again() -> None:
             await client.fault("cut_feed")
             with pytest.raises(ConnectionClosed):
                 await feed.recv()
+            assert (await client.step())["packets"] == 1, "what nobody hears any more does not count"
         async with feed_of(client) as feed:
             await ask(feed, 15, ("NSE_EQ", "2885"))
             assert (await feed.recv())[0] == 2
+            assert (await client.step())["packets"] == 2, "a new connection counts from its own beginning"

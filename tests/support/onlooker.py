@@ -102,9 +102,11 @@ def client_of(trader: Trader) -> str:
 
 
 def executions_of(books: dict[str, Any]) -> Counter[tuple[str, int, int]]:
-    """Return the executions in the exchange's *books*: id, quantity, price."""
+    """Return the executions in the exchange's *books*: id as the engine names it, quantity, price."""
     return Counter(
-        (row["trade_id"], row["quantity"], row["price_e4"]) for book in books.values() for row in book["trades"]
+        (f"{row['segment']}:{row['trade_id']}:{row['order_id']}", row["quantity"], row["price_e4"])
+        for book in books.values()
+        for row in book["trades"]
     )
 
 

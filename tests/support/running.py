@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,13 @@ _SIGN = "Khata is up."
 _COMMAND = (sys.executable, "-m", "infra.cli", "up")
 _LOUD = frozenset({"warning", "error", "critical"})
 _SERVER_TROUBLE = (" ERROR: ", " FATAL: ", " PANIC: ", "[ERR]", "[FTL]")
+_WHILE_STARTING = (
+    'relation "views.pointers" does not exist',
+    "the database system is starting up",
+    '"cause": "no token: log-in of client',
+)
+"""Processes start side by side: the API asks for read models before the projector has made them in a fresh home, the
+feed for the exchange before it listens, and we for the database before it answers."""
 
 
 class RunningEngine:
@@ -37,7 +45,7 @@ class RunningEngine:
         self._environment = foreign | {PREFIX + name.upper(): value for name, value in chosen.items()}
         self._log = home.path.parent / "up.log"
         self._process: ChildProcess | None = None
-        self._read_bytes = 0
+        self._read_bytes: defaultdict[Path, int] = defaultdict(int)
 
     # --- Life ---
 
@@ -106,15 +114,18 @@ class RunningEngine:
         These are warnings, errors, and whatever is no log line, such as a traceback; not those with a text of
         *expected* in them.
         """
-        known = tuple(expected)
-        fresh = self._log.read_bytes()[self._read_bytes :]
-        self._read_bytes += len(fresh)
-        lines = [line for line in fresh.decode().splitlines() if _is_complaint(line)]
+        known = (*_WHILE_STARTING, *expected)
+        lines = [line for line in self._fresh_lines(self._log) if _is_complaint(line)]
         for server in ("postgres.log", "nats.log"):
-            path = self.home.logs / server
-            said = path.read_text().splitlines() if path.exists() else []
+            said = self._fresh_lines(self.home.logs / server)
             lines += [f"{server}: {line}" for line in said if any(word in line for word in _SERVER_TROUBLE)]
         return [line for line in lines if not any(text in line for text in known)]
+
+    def _fresh_lines(self, path: Path) -> list[str]:
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        fresh, self._read_bytes[path] = content[self._read_bytes[path] : whole], whole
+        return fresh.decode(errors="replace").splitlines()
 
 
 def _is_complaint(line: str) -> bool:

@@ -32,10 +32,14 @@ class ScriptedTape:
     """Seconds with the prints given. Implements `adapters.simulator.tape.Tape`."""
 
     def __init__(
-        self, *seconds: Sequence[Print], previous_closes_e4: Mapping[InstrumentKey, int] | None = None
+        self,
+        *seconds: Sequence[Print],
+        previous_closes_e4: Mapping[InstrumentKey, int] | None = None,
+        start_ns: int = DEMO_START_NS,
     ) -> None:
         self._script = seconds
         self._previous_closes_e4 = previous_closes_e4 or {}
+        self._start_ns = start_ns
 
     @property
     def instruments(self) -> Sequence[InstrumentKey]:
@@ -43,7 +47,7 @@ class ScriptedTape:
 
     @property
     def start_ns(self) -> int:
-        return DEMO_START_NS
+        return self._start_ns
 
     @property
     def seconds(self) -> int:
@@ -55,13 +59,13 @@ class ScriptedTape:
 
     def play(self) -> Iterator[TapeSecond]:
         for number, second in enumerate(self._script):
-            time_ns = DEMO_START_NS + number * NS_PER_S
+            time_ns = self._start_ns + number * NS_PER_S
             yield TapeSecond(time_ns, [Tick(key, price, volume, time_ns) for key, price, volume in second])
 
 
-def steady(*prices_e4: int, volume: int = PLENTY) -> ScriptedTape:
+def steady(*prices_e4: int, volume: int = PLENTY, start_ns: int = DEMO_START_NS) -> ScriptedTape:
     """Return a tape on which RELIANCE prints each price in its second."""
-    return ScriptedTape(*([(RELIANCE, price, volume)] for price in prices_e4))
+    return ScriptedTape(*([(RELIANCE, price, volume)] for price in prices_e4), start_ns=start_ns)
 
 
 def config_of(tape: ScriptedTape, **changes: Any) -> SimulatorConfig:

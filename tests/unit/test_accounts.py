@@ -11,7 +11,7 @@ from domain.account.events import KillSwitchEngaged, OrderDenied, TradeOpened
 from domain.account.refusals import AccountNotFound
 from domain.ids import AccountId
 from domain.instrument import InstrumentUnknown
-from domain.risk import DenialCode, RiskParameters
+from domain.risk import DenialCode
 from tests.support.desk import Desk, buy
 from tests.support.specimens import ACCOUNT, INFY, NOW_NS, NS_PER_S, OWNER, RELIANCE, STRANGER, limits
 
@@ -61,13 +61,6 @@ async def test_intents_on_two_instruments_at_once_never_pass_one_limit(desk: Des
     await desk.accounts.set_risk_parameters(ACCOUNT, OWNER, one_only, desk.context())
     outcomes = await asyncio.gather(desk.open_trade(), desk.open_trade(buy_infy))
     assert [type(outcome.events[0]) for outcome in outcomes] == [TradeOpened, OrderDenied]
-
-
-async def test_the_limits_in_force_are_told(desk: Desk) -> None:
-    changed = replace(limits, open_trades_max=3)
-    await desk.accounts.set_risk_parameters(ACCOUNT, OWNER, changed, desk.context())
-    assert await desk.accounts.risk_parameters(ACCOUNT) == changed
-    assert await desk.accounts.risk_parameters(AccountId("acc_nobody")) == RiskParameters()
 
 
 async def test_the_kill_switch_is_engaged_and_released(desk: Desk) -> None:

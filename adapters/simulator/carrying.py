@@ -1,0 +1,102 @@
+"""From one life of the simulator to the next: which records it begins with.
+
+- **DAY ends with the day.** An order that rests since another exchange day has expired. One of today rests on. What an
+  IOC order left at the exchange can only be the trace of a broken write; it is canceled.
+- **A row is shown on the day of its last change.** An order that closed on another day goes, with its executions; one
+  that expires at this start is shown today, or nobody would ever hear of its end.
+- **What goes leaves holdings and money.** Of each holding the closed quantity becomes money (day averages, whole paise,
+  rounded down) and the open quantity is carried on at its cost. What rounding took from the money stays in the cost.
+- **Numbers go on.** They are kept apart from the orders that used them, so that none comes twice.
+
+Today is the day on which the tape starts. A tape of the past may follow one of the present; then the days between are
+"another day" too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from adapters.simulator.books import Account, BookedOrder, Holding, Status
+from adapters.simulator.ledger import Ledger
+from adapters.simulator.records import AccountOpened, BooksOpened, CarriedHolding, OrderClosed, Record
+from domain.market import trading_day
+from domain.money import E4_PER_PAISA
+from domain.order import TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a simulator begins with: *records*, and the *ledger* that they make."""
+
+    records: tuple[Record, ...]
+    ledger: Ledger
+
+
+def carried_over(records: Sequence[Record], *, now_ns: int, first_number: int) -> Beginning:
+    """Return what is left of *records* at the market time *now_ns*: equal books, without the days that are over.
+
+    Order and trade numbers go on from *first_number* at least.
+    """
+    today = trading_day(now_ns)
+    before = _ledger_of(records)
+    ended = tuple(
+        OrderClosed(order_id=order.order_id, status=end, time_ns=now_ns)
+        for order in before.orders.values()
+        if (end := _end_at_start(order, today)) is not None
+    )
+    for end_record in ended:
+        before.apply(end_record)
+    shown = {order.order_id for order in before.orders.values() if trading_day(order.updated_ns) == today}
+    past: list[Record] = []
+    present: list[Record] = []
+    for record in (*records, *ended):
+        if isinstance(record, BooksOpened):
+            continue
+        is_past = isinstance(record, AccountOpened) or record.order_id not in shown
+        (past if is_past else present).append(record)
+    begun = (
+        BooksOpened(
+            next_order_number=max(first_number, before.next_order_number),
+            next_trade_number=max(first_number, before.next_trade_number),
+        ),
+        *(_settled(account) for account in _ledger_of(past).accounts.values()),
+        *present,
+    )
+    return Beginning(begun, _ledger_of(begun))
+
+
+def _ledger_of(records: Sequence[Record]) -> Ledger:
+    ledger = Ledger()
+    for record in records:
+        ledger.apply(record)
+    return ledger
+
+
+def _end_at_start(order: BookedOrder, today: date) -> Status | None:
+    """Return how an order ended while nobody ran, None where it goes on or had ended before."""
+    if not order.is_open:
+        return None
+    if order.time_in_force is TimeInForce.IOC and order.status is not Status.TRANSIT:
+        return Status.CANCELLED
+    return Status.EXPIRED if trading_day(order.created_ns) != today else None
+
+
+def _settled(account: Account) -> AccountOpened:
+    balance_paise = account.opening_balance_paise
+    carried: list[CarriedHolding] = []
+    for holding in account.holdings.values():
+        realised_paise = holding.realised_e4 // E4_PER_PAISA
+        balance_paise += realised_paise
+        if holding.net_quantity:
+            carried.append(_carried(holding, realised_paise * E4_PER_PAISA))
+    return AccountOpened(client_id=account.client_id, balance_paise=balance_paise, holdings=tuple(carried))
+
+
+def _carried(holding: Holding, realised_e4: int) -> CarriedHolding:
+    paid_e4 = holding.bought_value_e4 - holding.sold_value_e4 + realised_e4
+    return CarriedHolding(
+        instrument=holding.instrument,
+        product=holding.product,
+        quantity=holding.net_quantity,
+        value_e4=paid_e4 if holding.net_quantity > 0 else -paid_e4,
+    )

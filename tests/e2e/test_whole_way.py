@@ -1,0 +1,156 @@
+"""The whole way of an order, over HTTP, in lock-step: from the intent to the exit, the position and the result."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import asyncio
+import pytest
+
+from domain.account.events import OrderDenied
+from domain.events import decode
+from infra.demo.lock_step import LockStep
+from infra.demo.traders import Trader
+from tests.support.onlooker import Onlooker, client_of, executions_of, fills_of, held_by, looking_at
+from tests.support.running import RunningEngine, throwaway_home
+
+
+SECONDS = 3_600
+PATIENCE_STEPS = 600
+TICK = Decimal("0.10")
+RELIANCE = "NSE_EQ-2885-INTRADAY"
+RELIANCE_ID = "2885"
+
+
+@pytest.fixture(scope="module")
+def stepped() -> Iterator[RunningEngine]:
+    with throwaway_home() as home:
+        running = RunningEngine(home, lock_step="true", market_clock="tape", tape_seconds=str(SECONDS))
+        try:
+            asyncio.run(running.start())
+            yield running
+        finally:
+            asyncio.run(running.stop())
+
+
+@pytest.fixture
+async def onlooker(stepped: RunningEngine) -> AsyncIterator[Onlooker]:
+    async with looking_at(stepped) as connected:
+        yield connected
+        assert await connected.views_not_as_the_log() == []
+        assert fills_of(await connected.events()) == executions_of(await connected.exchange.books())
+    assert stepped.complaints() == []
+
+
+@pytest.fixture
+async def tape(onlooker: Onlooker) -> LockStep:
+    tape = onlooker.lock_step()
+    await tape.advance()
+    return tape
+
+
+async def trade_of(trader: Trader, trade_id: str) -> dict[str, Any]:
+    """Return the trade as the API shows it to who asks for what they wrote."""
+    return next(trade for trade in await trader.trades() if trade["trade_id"] == trade_id)
+
+
+async def play_until(tape: LockStep, check: Callable[[], Awaitable[bool]]) -> None:
+    for _ in range(PATIENCE_STEPS):
+        if await check():
+            return
+        await tape.advance()
+    pytest.fail(f"not within {PATIENCE_STEPS} seconds of the tape")
+
+
+async def last_price(onlooker: Onlooker, tape: LockStep) -> Decimal:
+    low, _ = await onlooker.exchange.range_of(RELIANCE_ID, from_step=tape.now.step, to_step=tape.now.step)
+    return Decimal(low) / 10_000
+
+
+@pytest.mark.parametrize(("side", "cause"), [("BUY", "stop_loss"), ("SELL", "target")])
+async def test_an_order_fills_and_its_exit_follows_when_the_level_is_reached(
+    onlooker: Onlooker, tape: LockStep, side: str, cause: str
+) -> None:
+    trader = await onlooker.newcomer(f"whole-{side}")
+    price = await last_price(onlooker, tape)
+    # The level below is near, the one above is far: a stop for who bought, a target for who sold.
+    near, far = price - 3 * TICK, price + 1_000 * TICK
+    stop, target = (near, far) if side == "BUY" else (far, near)
+    placed = await trader.intend("RELIANCE", side, 10, stop_loss=str(stop), target=str(target))
+    assert placed.denial_code is None
+    assert (await trade_of(trader, placed.trade_id))["symbol"] == "RELIANCE"
+
+    async def has_ended() -> bool:
+        return (await trade_of(trader, placed.trade_id))["status"] == "closed"
+
+    await tape.settle()
+    await tape.advance()
+    bought = await trade_of(trader, placed.trade_id)
+    sign = 1 if side == "BUY" else -1
+    assert (bought["status"], bought["entry_quantity"], bought["net_quantity"]) == ("open", 10, 10 * sign)
+
+    await play_until(tape, has_ended)
+    trade = await trade_of(trader, placed.trade_id)
+    assert (trade["exit_cause"], trade["exit_quantity"], trade["net_quantity"]) == (cause, 10, 0)
+    assert Decimal(trade["exit_mark"]) <= near
+    earned = (Decimal(trade["exit_price"]) - Decimal(trade["entry_price"])) * 10 * sign
+    assert Decimal(trade["realised"]) == earned
+    assert Decimal((await trader.portfolio())["realised_today"]) == earned
+
+    entry, exit_order = (
+        await onlooker.api.get(f"/api/trades/{placed.trade_id}", headers=trader.headers)
+    ).json()["orders"]
+    booked = (await onlooker.exchange.books())[client_of(trader)]["orders"]
+    assert [(order["purpose"], order["status"]) for order in (entry, exit_order)] == [
+        ("entry", "filled"),
+        ("exit", "filled"),
+    ]
+    assert [order["correlation_id"] for order in booked] == [entry["correlation_id"], exit_order["correlation_id"]]
+
+
+async def test_positions_are_those_in_the_exchanges_books(onlooker: Onlooker, tape: LockStep) -> None:
+    traders = [await onlooker.newcomer(f"holder-{number}") for number in range(3)]
+    for trader in traders:
+        for symbol, side, quantity in (("INFY", "BUY", 7), ("INFY", "BUY", 5), ("TCS", "SELL", 3), ("SBIN", "BUY", 2)):
+            assert (await trader.intend(symbol, side, quantity)).denial_code is None
+    await tape.settle()
+    await tape.advance(3)
+    for trader in traders:
+        held = {place: quantity for place, quantity in held_by(await trader.positions()).items() if quantity}
+        assert sorted(held.values()) == [-3, 2, 12]
+        assert held == held_by((await onlooker.exchange.books())[client_of(trader)]["positions"])
+
+
+async def test_a_denial_is_told_and_durable_and_nothing_is_sent(onlooker: Onlooker, tape: LockStep) -> None:
+    trader = await onlooker.newcomer("denied")
+    orders_before = sum(len(book["orders"]) for book in (await onlooker.exchange.books()).values())
+    headers = trader.headers | {"Idempotency-Key": "too-many"}
+    body = {"symbol": "RELIANCE", "side": "BUY", "quantity": 900_000}
+    answer = await onlooker.api.post("/api/trades", json=body, headers=headers)
+    await tape.settle()
+
+    assert answer.status_code == 403
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["code"], problem["limit"], problem["value"]) == ("QUANTITY_ABOVE_LIMIT", "5000", "900000")
+    (recorded,) = await onlooker.store.read_all(after_sequence=problem["sequence"] - 1, limit=1)
+    event = decode(recorded.name, recorded.payload)
+    assert isinstance(event, OrderDenied)
+    assert (event.trade_id, event.code.value) == (problem["trade_id"], problem["code"])
+    trader.sequence = problem["sequence"]
+    (trade,) = await trader.trades()
+    assert (trade["status"], trade["denial"]["code"]) == ("denied", problem["code"])
+    assert sum(len(book["orders"]) for book in (await onlooker.exchange.books()).values()) == orders_before
+
+
+async def test_who_asks_for_what_they_wrote_reads_it(onlooker: Onlooker, tape: LockStep) -> None:
+    trader = await onlooker.newcomer("reader")
+    for number in range(1, 31):
+        placed = await trader.intend("RELIANCE", "BUY", 1_000_000 + number)
+        answer = await onlooker.api.get(
+            "/api/trades", headers=trader.headers, params={"min_sequence": placed.sequence, "limit": 1}
+        )
+        assert answer.status_code == 200
+        assert answer.json()["sequence"] >= placed.sequence
+        assert [trade["trade_id"] for trade in answer.json()["trades"]] == [placed.trade_id]
+    assert tape.now.step > 0
