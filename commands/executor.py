@@ -103,6 +103,7 @@ class Executor:
         after = await self._watermarks.get(WATERMARK)
         head = (await self._store.head()).sequence
         self._orders.sequence = min(after, head)
+        self._advanced.set()  # Who waits already may find that there is nothing to catch up with.
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(after, head))

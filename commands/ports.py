@@ -436,4 +436,3 @@ class Watermarks(Protocol):
     async def put(self, name: str, sequence: int) -> None:
         """Keep a sequence."""
         ...
-

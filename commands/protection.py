@@ -180,6 +180,7 @@ class Protection:
         """Follow the log until canceled."""
         after = await self._watermarks.get(WATERMARK)
         self._trades.sequence = after
+        self._advanced.set()  # Who waits already may find that there is nothing to catch up with.
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(after))
             group.create_task(self._keep_watermark())

@@ -1,11 +1,19 @@
 """What every test may ask for: a database of its own and the real NATS."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from infra.database import DatabaseUrls
+from tests.support.distribution import EnginesFirst
 from tests.support.servers import Servers, delete_streams, fresh_database, running_servers
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> EnginesFirst:
+    """Say which tests go to which process."""
+    return EnginesFirst(config, log)
 
 
 @pytest.fixture(scope="session")

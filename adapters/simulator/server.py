@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from uvicorn import Config
 
@@ -102,11 +102,16 @@ def _app_of(desk: Desk) -> Starlette:
 
     app = Starlette(
         routes=[*broker_routes(desk), *admin_routes(desk)],
-        exception_handlers={HTTPException: _gateway_answer},
+        exception_handlers={HTTPException: _gateway_answer, ClientDisconnect: _nobody_listens},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # The broker redirects nobody.
     return app
+
+
+async def _nobody_listens(_: Request, __: Exception) -> Response:
+    """Answer a client that went away before its request was read: nothing was done, and nobody hears it."""
+    return Response(status_code=499)
 
 
 async def _gateway_answer(request: Request, error: Exception) -> Response:

@@ -21,7 +21,6 @@ from tests.support.onlooker import Onlooker, looking_at
 from tests.support.running import RunningEngine
 from tests.support.security import ManualClock
 
-
 ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10}
 TOO_MANY = ORDER | {"quantity": 900_000}
 """Denied by risk: it makes a trade, and sends nothing."""

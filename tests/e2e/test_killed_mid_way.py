@@ -1,6 +1,7 @@
 """Processes are killed and the transport is wiped while orders flow: nothing is lost, and nothing is sent twice."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,8 +24,12 @@ from tests.support.running import RunningEngine, throwaway_home
 
 WAVES = 4
 INTENTS_EACH = 5
-NAMES = ("Asha", "Bala", "Chitra")
+NAMES = ("Asha", "Bala", "Chitra", "Dev")
 SYMBOLS = ("RELIANCE", "INFY", "TCS", "SBIN", "ITC")
+BUDGET_SPENT = (": budget",)
+"""Many orders in doubt are looked for at once, at the pace that the broker allows."""
+LATE_MS = 4_000
+"""Within the time that the engine waits for an answer, so that it still waits."""
 PATIENCE_S = 40.0
 """Longer than the sender's lease, which a killed executor cannot give back."""
 
@@ -38,7 +43,7 @@ async def engine() -> AsyncIterator[RunningEngine]:
             await running.start()
             yield running
         finally:
-            await running.stop()
+            await running.abandon()
 
 
 async def wave(traders: list[Trader]) -> list[Reply]:
@@ -63,10 +68,6 @@ async def close_everything(trader: Trader) -> None:
         await trader.close(position["position_id"])
 
 
-async def has_met_its_fault(onlooker: Onlooker) -> bool:
-    return (await onlooker.exchange.session())["faults_waiting"] == 0
-
-
 def order_ids(events: list[Event], *kinds: type[Any]) -> set[str]:
     return {event.order_id for event in events if isinstance(event, kinds)}
 
@@ -77,9 +78,10 @@ def filled(events: list[Event]) -> set[str]:
 
 
 async def nothing_is_open(onlooker: Onlooker) -> bool:
-    """Tell whether every order is filled, or presumed to have died with its sender before it was sent."""
-    events = await onlooker.events()
-    return order_ids(events, OrderIntended) == filled(events) | order_ids(events, OrderPresumedAbsent)
+    """Tell whether every order is filled, or presumed to have died with its sender before it was sent; and shown so."""
+    events, head = await onlooker.events(), await onlooker.head()
+    is_open = order_ids(events, OrderIntended) - filled(events) - order_ids(events, OrderPresumedAbsent)
+    return not is_open and await onlooker.views_reached(head)
 
 
 @pytest.mark.timeout(120)
@@ -87,13 +89,14 @@ async def test_killing_and_wiping_while_orders_flow_loses_nothing_and_sends_noth
     engine: RunningEngine,
 ) -> None:
     async with looking_at(engine) as onlooker:
-        traders = [await onlooker.newcomer(name) for name in NAMES]
+        late, *traders = everybody = [await onlooker.newcomer(name) for name in NAMES]
 
         # The exchange has an order, and its answer is still under way when its sender dies.
-        await onlooker.exchange.fault("delay", client_id=client_of(traders[0]))
-        replies = await wave(traders)
-        await eventually(lambda: has_met_its_fault(onlooker), within_s=PATIENCE_S)
-        await killed(engine, "executor-market")
+        await onlooker.order_fault(kind="delay", delay_ms=LATE_MS, client_id=client_of(late))
+        replies = [await late.intend("RELIANCE", "BUY", 1)]
+        await eventually(onlooker.has_met_its_faults, within_s=PATIENCE_S)
+        _, more = await asyncio.gather(killed(engine, "executor-market"), wave(traders))
+        replies += more
 
         _, more = await asyncio.gather(killed(engine, "relay-projector"), wave(traders))
         replies += more
@@ -108,10 +111,8 @@ async def test_killing_and_wiping_while_orders_flow_loses_nothing_and_sends_noth
         replies += more
 
         await eventually(lambda: nothing_is_open(onlooker), within_s=PATIENCE_S)
-        await asyncio.gather(*(close_everything(trader) for trader in traders))
+        await asyncio.gather(*(close_everything(trader) for trader in everybody))
         await eventually(lambda: nothing_is_open(onlooker), within_s=PATIENCE_S)
-        head = await onlooker.head()
-        await eventually(lambda: onlooker.views_reached(head), within_s=PATIENCE_S)
 
         events, books = await onlooker.events(), await onlooker.exchange.books()
         assert await onlooker.views_not_as_the_log() == []
@@ -120,7 +121,7 @@ async def test_killing_and_wiping_while_orders_flow_loses_nothing_and_sends_noth
         assert {reply.denial_code for reply in replies} == {None}
         opened = {event.trade_id for event in events if isinstance(event, TradeOpened)}
         assert opened == {reply.trade_id for reply in replies}
-        assert len(opened) == WAVES * INTENTS_EACH * len(NAMES)
+        assert len(opened) == 1 + WAVES * INTENTS_EACH * len(traders)
         absent = order_ids(events, OrderPresumedAbsent)
         assert len(order_ids(events, OrderIntended)) == 2 * len(opened) - len(absent)
 
@@ -134,7 +135,8 @@ async def test_killing_and_wiping_while_orders_flow_loses_nothing_and_sends_noth
         # Each execution is in the log once, and leads to the same positions.
         assert fills_of(events) == executions_of(books)
         assert set(fills_of(events).values()) == {1}
-        for trader in traders:
+        for trader in everybody:
             assert held_by(await trader.positions()) == held_by(books[client_of(trader)]["positions"])
 
-    assert engine.complaints() == []
+    complaints = [json.loads(line) for line in engine.complaints(expected=BUDGET_SPENT)]
+    assert [(line["event"], line["exit_code"]) for line in complaints] == [("process_ended", -9)] * 3

@@ -1,10 +1,10 @@
 """The whole way of an order, over HTTP, in lock-step: from the intent to the exit, the position and the result."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-import asyncio
 import pytest
 
 from domain.account.events import OrderDenied
@@ -13,7 +13,6 @@ from infra.demo.lock_step import LockStep
 from infra.demo.traders import Trader
 from tests.support.onlooker import Onlooker, client_of, executions_of, fills_of, held_by, looking_at
 from tests.support.running import RunningEngine, throwaway_home
-
 
 SECONDS = 3_600
 PATIENCE_STEPS = 600
@@ -30,7 +29,7 @@ def stepped() -> Iterator[RunningEngine]:
             asyncio.run(running.start())
             yield running
         finally:
-            asyncio.run(running.stop())
+            asyncio.run(running.abandon())
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ async def test_an_order_fills_and_its_exit_follows_when_the_level_is_reached(
     assert (await trade_of(trader, placed.trade_id))["symbol"] == "RELIANCE"
 
     async def has_ended() -> bool:
-        return (await trade_of(trader, placed.trade_id))["status"] == "closed"
+        return bool((await trade_of(trader, placed.trade_id))["status"] == "closed")
 
     await tape.settle()
     await tape.advance()
@@ -97,9 +96,9 @@ async def test_an_order_fills_and_its_exit_follows_when_the_level_is_reached(
     assert Decimal(trade["realised"]) == earned
     assert Decimal((await trader.portfolio())["realised_today"]) == earned
 
-    entry, exit_order = (
-        await onlooker.api.get(f"/api/trades/{placed.trade_id}", headers=trader.headers)
-    ).json()["orders"]
+    entry, exit_order = (await onlooker.api.get(f"/api/trades/{placed.trade_id}", headers=trader.headers)).json()[
+        "orders"
+    ]
     booked = (await onlooker.exchange.books())[client_of(trader)]["orders"]
     assert [(order["purpose"], order["status"]) for order in (entry, exit_order)] == [
         ("entry", "filled"),

@@ -31,6 +31,7 @@ class Onlooker:
     """Connections to everything that can be looked at."""
 
     api: httpx.AsyncClient
+    venue: httpx.AsyncClient
     exchange: Exchange
     nats: NatsConnection
     store: PostgresEventStore
@@ -41,6 +42,14 @@ class Onlooker:
         trader = Trader(name=name, http=self.api)
         await trader.join()
         return trader
+
+    async def order_fault(self, **terms: str | int) -> None:
+        """Have the exchange do something wrong (`adapters.simulator.faults.Fault`)."""
+        (await self.venue.post("/admin/faults", json=terms)).raise_for_status()
+
+    async def has_met_its_faults(self) -> bool:
+        """Tell whether every fault that was ordered has struck."""
+        return bool((await self.exchange.session())["faults_waiting"] == 0)
 
     def lock_step(self) -> LockStep:
         """Return the hand on the tape of an engine in lock-step."""
@@ -81,14 +90,13 @@ async def looking_at(engine: RunningEngine) -> AsyncIterator[Onlooker]:
     async with AsyncExitStack() as stack:
         nats = await connect(runtime.nats_url)
         stack.push_async_callback(nats.close)
-        venue = httpx.AsyncClient(
-            base_url=runtime.simulator_url,
-            timeout=PATIENCE_S,
-            headers={"x-simulator-secret": engine.keys.simulator.hex()},
-        )
+        secret = {"x-simulator-secret": engine.keys.simulator.hex()}
+        api = httpx.AsyncClient(base_url=runtime.api_url, timeout=PATIENCE_S)
+        venue = httpx.AsyncClient(base_url=runtime.simulator_url, timeout=PATIENCE_S, headers=secret)
         yield Onlooker(
-            api=await stack.enter_async_context(httpx.AsyncClient(base_url=runtime.api_url, timeout=PATIENCE_S)),
-            exchange=Exchange(await stack.enter_async_context(venue)),
+            api=await stack.enter_async_context(api),
+            venue=await stack.enter_async_context(venue),
+            exchange=Exchange(venue),
             nats=nats,
             store=await stack.enter_async_context(PostgresEventStore(runtime.database.writer)),
             views=await stack.enter_async_context(PostgresViews(runtime.database.projector)),
@@ -96,7 +104,7 @@ async def looking_at(engine: RunningEngine) -> AsyncIterator[Onlooker]:
 
 
 def client_of(trader: Trader) -> str:
-    """Return the broker's name for the paper account of *trader*, reckoned as the rules say and not as the engine does."""
+    """Return the broker's name for the paper account of *trader*, worked out anew from the rule."""
     assert trader.account_id is not None, "traders have joined"
     return f"10{int.from_bytes(sha256(trader.account_id.encode()).digest(), 'big') % 10**8:08d}"
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -16,22 +16,21 @@ from infra.home import Home
 from infra.keys import Keys, load_keys
 from infra.runtime import RuntimeFile, running_engine
 from infra.settings import PREFIX
+from infra.supervisor import PROCESSES
 from tests.support.eventually import eventually
 from tests.support.servers import make_test_home, remove_test_home
 
 UP_WITHIN_S = 45.0
 DRAINED_WITHIN_S = 30.0
 _SIGN = "Khata is up."
+_ROLE_PROCESSES = frozenset("-".join(roles) for roles in PROCESSES)
 _COMMAND = (sys.executable, "-m", "infra.cli", "up")
 _LOUD = frozenset({"warning", "error", "critical"})
 _SERVER_TROUBLE = (" ERROR: ", " FATAL: ", " PANIC: ", "[ERR]", "[FTL]")
-_WHILE_STARTING = (
-    'relation "views.pointers" does not exist',
-    "the database system is starting up",
-    '"cause": "no token: log-in of client',
-)
-"""Processes start side by side: the API asks for read models before the projector has made them in a fresh home, the
-feed for the exchange before it listens, and we for the database before it answers."""
+_IN_A_FRESH_HOME = ('relation "views.pointers" does not exist',)
+"""The API asks for read models from its first moment on; the projector makes them a moment later."""
+_WHILE_STARTING = ("the database system is", '"event": "feed dropped"')
+"""We ask the database before it answers, and the market role the exchange before it listens."""
 
 
 class RunningEngine:
@@ -45,6 +44,7 @@ class RunningEngine:
         self._environment = foreign | {PREFIX + name.upper(): value for name, value in chosen.items()}
         self._log = home.path.parent / "up.log"
         self._process: ChildProcess | None = None
+        self._kept: list[str] = []
         self._read_bytes: defaultdict[Path, int] = defaultdict(int)
 
     # --- Life ---
@@ -61,11 +61,23 @@ class RunningEngine:
             return _SIGN in said
 
         await eventually(is_up, within_s=UP_WITHIN_S)
+        self._kept = self.complaints(expected=_WHILE_STARTING)
 
     async def stop(self) -> int:
         """Ask it to drain; return its exit code (negative: it had to be killed)."""
         assert self._process is not None, "it has not been started"
         return await self._process.stop((signal.SIGTERM, DRAINED_WITHIN_S))
+
+    async def abandon(self) -> None:
+        """End it quickly: what its roles would do to end well is of no interest any more. The servers do end well."""
+        if self._process is None or self._process.exit_code() is not None:
+            return
+        running = running_engine(self.home)
+        for process, pid in ({} if running is None else running.processes).items():
+            if process in _ROLE_PROCESSES:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        await self.stop()
 
     def tree(self) -> list[psutil.Process]:
         """Return the supervisor and everything it started."""
@@ -73,13 +85,16 @@ class RunningEngine:
         supervisor = psutil.Process(self._process.pid)
         return [supervisor, *supervisor.children(recursive=True)]
 
-    def kill_everything(self) -> None:
-        """Kill every process of it, as a power cut would."""
-        for process in self.tree():
-            with _gone():
+    async def kill_everything(self) -> None:
+        """Kill every process of it, as a power cut would, and forget what its logs say of that."""
+        family = self.tree()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         assert self._process is not None, "it has not been started"
-        self._process.exit_code()
+        await self._process.wait()
+        await eventually(lambda: not any(process.is_running() for process in family), within_s=DRAINED_WITHIN_S)
+        self.complaints()
 
     # --- What it offers ---
 
@@ -114,8 +129,9 @@ class RunningEngine:
         These are warnings, errors, and whatever is no log line, such as a traceback; not those with a text of
         *expected* in them.
         """
-        known = (*_WHILE_STARTING, *expected)
-        lines = [line for line in self._fresh_lines(self._log) if _is_complaint(line)]
+        known = (*_IN_A_FRESH_HOME, *expected)
+        lines, self._kept = self._kept, []
+        lines += [line for line in self._fresh_lines(self._log) if _is_complaint(line)]
         for server in ("postgres.log", "nats.log"):
             said = self._fresh_lines(self.home.logs / server)
             lines += [f"{server}: {line}" for line in said if any(word in line for word in _SERVER_TROUBLE)]
@@ -134,14 +150,6 @@ def _is_complaint(line: str) -> bool:
     except (ValueError, TypeError, KeyError):
         # The notice about fresh keys and the announcement are for people: paragraphs with a capital or an indent.
         return bool(line.strip()) and not line.startswith((_SIGN, "  ", "Keys were made in"))
-
-
-@contextmanager
-def _gone() -> Iterator[None]:
-    try:
-        yield
-    except psutil.NoSuchProcess:
-        pass
 
 
 @contextmanager

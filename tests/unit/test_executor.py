@@ -630,3 +630,14 @@ async def test_a_trade_is_opened_once_for_one_key(desk: Desk) -> None:
     assert again.repeated
     await settled(desk)
     assert [placed.instruction.side for placed in desk.broker.placed] == [Side.BUY]
+
+
+async def test_settling_that_began_before_the_log_was_followed_ends(desk: Desk) -> None:
+    """With nothing open the watermark is the head: no event will come to wake whoever waits."""
+    desk.watermarks.kept["executor"] = len(desk.store.events)
+    executor = desk.executor(IN_STEP)
+    settling = asyncio.create_task(executor.settle())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    async with running(executor), asyncio.timeout(5):
+        await settling
