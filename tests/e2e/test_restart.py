@@ -8,7 +8,7 @@ from infra.demo.traders import Reply, Trader
 from infra.embedded.process import processes_in
 from tests.support.eventually import eventually
 from tests.support.onlooker import Onlooker, client_of, executions_of, fills_of, held_by, looking_at
-from tests.support.running import RunningEngine
+from tests.support.running import RunningEngine, throwaway_home
 
 PATIENCE_S = 30.0
 RELIANCE = "NSE_EQ-2885-INTRADAY"
@@ -60,6 +60,20 @@ def servers_of(engine: RunningEngine) -> list[psutil.Process]:
         *processes_in((engine.home.postgres / "data").resolve(), named="postgres"),
         *processes_in(engine.home.nats.resolve(), named="nats-server"),
     ]
+
+
+async def test_a_stop_in_the_middle_of_a_start_is_no_less_of_a_stop() -> None:
+    with throwaway_home() as home:
+        engine = RunningEngine(home)
+        try:
+            await engine.start(until='"event": "process_ready"')
+            family = engine.tree()
+        finally:
+            code = await engine.stop()
+        assert code == 0
+        assert [process for process in family if process.is_running()] == []
+        assert servers_of(engine) == []
+        assert not [line for line in engine.said() if '"exit_code": -9' in line], "a process had to be killed"
 
 
 @pytest.mark.timeout(150)

@@ -49,18 +49,18 @@ class RunningEngine:
 
     # --- Life ---
 
-    async def start(self) -> None:
-        """Start it and return once it says that it is up."""
+    async def start(self, *, until: str = _SIGN) -> None:
+        """Start it and return once it says that it is up, or what else *until* says that it says on its way there."""
         began = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             process = self._process = ChildProcess(_COMMAND, name="khata up", environment=self._environment, log=log)
 
-        def is_up() -> bool:
+        def is_there() -> bool:
             said = self._log.read_bytes()[began:].decode()
             assert process.exit_code() is None, f"khata up ended with {process.exit_code()}:\n{said[-3000:]}"
-            return _SIGN in said
+            return until in said
 
-        await eventually(is_up, within_s=UP_WITHIN_S)
+        await eventually(is_there, within_s=UP_WITHIN_S)
         self._kept = self.complaints(expected=_WHILE_STARTING)
 
     async def stop(self) -> int:
@@ -122,6 +122,10 @@ class RunningEngine:
         return pid
 
     # --- What it said ---
+
+    def said(self) -> list[str]:
+        """Return all that it has said so far."""
+        return self._log.read_text(errors="replace").splitlines()
 
     def complaints(self, *, expected: Iterable[str] = ()) -> list[str]:
         """Return what its logs say since the last call that a healthy engine does not say.
