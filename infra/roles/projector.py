@@ -1,11 +1,15 @@
 """The projector role: keeps the read models up to date."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from adapters.nats.control import serve as answer_on
 from infra.wiring.process import Wiring
 from infra.wiring.projecting import make_projector
+from projections.tasks import end
+
+STARTING_POLL_S = 0.02
 
 
 async def run_projector(wiring: Wiring, ready: Callable[[], None]) -> None:
@@ -16,5 +20,12 @@ async def run_projector(wiring: Wiring, ready: Callable[[], None]) -> None:
         return projector.status()
 
     async with answer_on(await wiring.nats(), "khata.status.projector", status):
-        ready()
-        await projector.run()
+        running = asyncio.create_task(projector.run())
+        try:
+            # Ready means that the tables are there: whoever asks the API from then on finds read models.
+            while projector.status()["state"] == "starting" and not running.done():  # noqa: ASYNC110 - it is soon
+                await asyncio.sleep(STARTING_POLL_S)
+            ready()
+            await running
+        finally:
+            await end(running)

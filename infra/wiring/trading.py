@@ -20,6 +20,9 @@ from infra.wiring.process import Wiring
 FEED_ACCOUNT = AccountId("acc_market_feed")
 """The market feed logs in at the broker as a client of its own, which never trades."""
 SENDER_LEASE = "sender"
+LEASE_S = 5.0
+"""So long nobody sends after a sender was killed, exits included; a loop that stalls this long loses its lease."""
+LEASE_MARGIN_S = 1.0
 MS_PER_S = 1000
 UNPACED = 1_000_000
 
@@ -55,7 +58,9 @@ async def make_broker(wiring: Wiring) -> DhanBroker:
 async def make_lease(wiring: Wiring) -> PostgresLease:
     """The right to send, waited for."""
     store = await wiring.store()
-    return await wiring.stack.enter_async_context(PostgresLease(store.database, SENDER_LEASE))
+    return await wiring.stack.enter_async_context(
+        PostgresLease(store.database, SENDER_LEASE, duration_s=LEASE_S, margin_s=LEASE_MARGIN_S)
+    )
 
 
 async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease) -> Executor:

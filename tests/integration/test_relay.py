@@ -188,13 +188,13 @@ async def test_a_feed_reads_from_the_stream_while_all_is_well(
     nats: NatsConnection, store: PostgresEventStore, database: DatabaseUrls
 ) -> None:
     log = Growing(store)
-    feed = JetStreamFeed(nats, store, silence_s=1.0)
+    feed = JetStreamFeed(nats, store, silence_s=10.0)
     async with relaying(nats, store, database), following(feed) as read:
         first = await log.grow()
-        await eventually(lambda: len(read) == first)
+        await eventually(lambda: len(read) == first, within_s=30)
         before = feed.metrics.from_log
         last = await log.grow()
-        await eventually(lambda: len(read) == last)
+        await eventually(lambda: len(read) == last, within_s=30)
         assert read == await log.events()
         assert feed.metrics.from_log == before
         assert feed.metrics.from_stream >= last - first

@@ -29,6 +29,8 @@ _LOUD = frozenset({"warning", "error", "critical"})
 _SERVER_TROUBLE = (" ERROR: ", " FATAL: ", " PANIC: ", "[ERR]", "[FTL]")
 _IN_A_FRESH_HOME = ('relation "views.pointers" does not exist',)
 """The API asks for read models from its first moment on; the projector makes them a moment later."""
+_OF_CLIENTS_THAT_LEFT = ("connection to client lost",)
+"""What the database says, a moment later, of a client that was killed or hung up in the middle of a statement."""
 _WHILE_STARTING = ("the database system is", '"event": "feed dropped"')
 """We ask the database before it answers, and the market role the exchange before it listens."""
 
@@ -133,7 +135,7 @@ class RunningEngine:
         These are warnings, errors, and whatever is no log line, such as a traceback; not those with a text of
         *expected* in them.
         """
-        known = (*_IN_A_FRESH_HOME, *expected)
+        known = (*_IN_A_FRESH_HOME, *_OF_CLIENTS_THAT_LEFT, *expected)
         lines, self._kept = self._kept, []
         lines += [line for line in self._fresh_lines(self._log) if _is_complaint(line)]
         for server in ("postgres.log", "nats.log"):
