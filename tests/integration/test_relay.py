@@ -188,13 +188,19 @@ async def test_a_feed_reads_from_the_stream_while_all_is_well(
     nats: NatsConnection, store: PostgresEventStore, database: DatabaseUrls
 ) -> None:
     log = Growing(store)
-    feed = JetStreamFeed(nats, store, silence_s=10.0)
+    feed = JetStreamFeed(nats, store, silence_s=2.0)
     async with relaying(nats, store, database), following(feed) as read:
-        first = await log.grow()
-        await eventually(lambda: len(read) == first, within_s=30)
-        before = feed.metrics.from_log
+
+        async def comes_by_the_stream() -> bool:
+            # It opens the stream in the background; what is recorded before that it reads from the log.
+            last = await log.grow()
+            await eventually(lambda: len(read) == last, within_s=20)
+            return feed.metrics.from_stream > 0
+
+        await eventually(comes_by_the_stream, within_s=20)
+        first, before = len(read), feed.metrics.from_log
         last = await log.grow()
-        await eventually(lambda: len(read) == last, within_s=30)
+        await eventually(lambda: len(read) == last, within_s=20)
         assert read == await log.events()
         assert feed.metrics.from_log == before
         assert feed.metrics.from_stream >= last - first
