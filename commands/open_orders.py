@@ -21,7 +21,7 @@ from domain.account.events import (
 from domain.envelope import RecordedEvent
 from domain.events import Event, decode
 from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrderId
-from domain.order import CLOSED, OrderInstruction, OrderStatus, Purpose
+from domain.order import CLOSED, OrderInstruction, OrderStatus, Purpose, status_after_fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +105,9 @@ class OpenOrders:
 
     @staticmethod
     def _filled(order: OpenOrder, event: OrderFilled) -> OpenOrder:
-        if event.cumulative_quantity >= order.instruction.quantity:
-            status = OrderStatus.FILLED
-        elif order.status in CLOSED:
-            status = order.status
-        else:
-            status = OrderStatus.PARTLY_FILLED
+        status = status_after_fill(
+            order.status, cumulative_quantity=event.cumulative_quantity, quantity=order.instruction.quantity
+        )
         return replace(
             order,
             status=status,

@@ -125,6 +125,14 @@ def may_follow(status: OrderStatus, following: OrderStatus) -> bool:
     return following in NEXT[status]
 
 
+def status_after_fill(status: OrderStatus, *, cumulative_quantity: int, quantity: int) -> OrderStatus:
+    """Return what an order of *quantity* units in *status* becomes when *cumulative_quantity* of them have filled."""
+    if cumulative_quantity >= quantity:
+        return OrderStatus.FILLED
+    # A late fill of a part leaves a closed order closed: nothing more can come of it.
+    return status if status in CLOSED else OrderStatus.PARTLY_FILLED
+
+
 class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
     """What an order tells the venue to do. `limit_price_e4` is set for LIMIT and None for MARKET."""
 

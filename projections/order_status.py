@@ -16,7 +16,7 @@ from domain.account.events import (
     OrderRejected,
     OrderSubmitting,
 )
-from domain.order import CLOSED, OrderStatus
+from domain.order import OrderStatus, status_after_fill
 
 OrderEvent = (
     OrderSubmitting
@@ -66,10 +66,7 @@ def status_after(  # noqa: C901, PLR0911, PLR0912 - one arm per event
         case OrderCancelRequested():
             return status
         case OrderFilled():
-            if event.cumulative_quantity >= quantity:
-                return OrderStatus.FILLED
-            # A late fill of a part leaves a canceled order canceled: nothing more can come of it.
-            return status if status in CLOSED else OrderStatus.PARTLY_FILLED
+            return status_after_fill(status, cumulative_quantity=event.cumulative_quantity, quantity=quantity)
         case _:
             assert_never(event)
 

@@ -34,7 +34,7 @@ from domain.account.holding import FillEffect, Holding, after_fill
 from domain.ids import AccountId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.market import trading_day
-from domain.order import CLOSED, LIVE, OrderInstruction, OrderStatus, Product, Purpose
+from domain.order import LIVE, OrderInstruction, OrderStatus, Product, Purpose, status_after_fill
 from domain.risk import DenialCode, RiskParameters
 
 
@@ -241,12 +241,9 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
 def _order_filled(state: Account, event: OrderFilled) -> Account:
     state = on_day(state, event.trading_day, keep=event.trade_id)  # A late fill may be of a trade closed before.
     order = state.orders[event.order_id]
-    if event.cumulative_quantity >= order.instruction.quantity:
-        status = OrderStatus.FILLED
-    elif order.status in CLOSED:
-        status = order.status  # A late fill of a part: nothing more can come of the order.
-    else:
-        status = OrderStatus.PARTLY_FILLED
+    status = status_after_fill(
+        order.status, cumulative_quantity=event.cumulative_quantity, quantity=order.instruction.quantity
+    )
     order = msgspec.structs.replace(
         order,
         status=status,
