@@ -131,14 +131,17 @@ class Executor:
         while True:
             self._changed.clear()
             await self._catch_up()
-            commands = self._commands
+            # The log counts beside the commands: what a send in the background recorded may come into sight after the
+            # books were read and before the send itself is over, and what it brought about is not read yet then.
+            before = (self._commands, self._orders.sequence)
             await self._send_all()
             await self._search_all()
             await self._poll_all()
             await self._catch_up()
-            if commands == self._commands and not any(self._is_restless(order) for order in self._orders.open()):
+            moved = before != (self._commands, self._orders.sequence)
+            if not moved and not any(self._is_restless(order) for order in self._orders.open()):
                 return {"sequence": self._orders.sequence, "commands": self._commands}
-            if commands == self._commands:
+            if not moved:
                 await _wait(self._changed.wait(), SETTLE_PACE_S)
 
     def status(self) -> dict[str, Any]:

@@ -116,6 +116,7 @@ class Projector:
             self._checkpoints = await self._views.claim(self._models, lease_ms=self._lease_ms)
             self._claims += 1
             await self._check_history()
+            self._signal()  # What was reached before this claim is reached: nobody has to wait for another event.
             await self._keep_and_follow()
         except ClaimHeld:
             self._state = "waiting for the claim"
@@ -243,6 +244,9 @@ class Projector:
             if checkpoint.halted is not None:
                 log.error("read model halted", model=model.name, sequence=checkpoint.sequence, reason=checkpoint.halted)
         self._checkpoints.update(checkpoints)
+        self._signal()
+
+    def _signal(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 

@@ -1,8 +1,9 @@
 """Lock-step: the tape's next second waits until all that the last one caused has settled.
 
 The driver asks the simulator for a second, then the market role whether it has taken in every tick of it, then the
-executor whether it has done all there is to do, and goes round until a whole round moved nothing. Only then does time
-go on. A second in which nothing filled and nothing was triggered is settled as soon as the market role has seen it.
+executor whether it has done all there is to do, and goes round until a whole round moved nothing. Then it waits until
+the read models show all of it, so that who looks sees what happened. Only then does time go on. A second in which
+nothing filled and nothing was triggered is settled as soon as the market role has seen it.
 """
 
 import asyncio
@@ -112,9 +113,11 @@ class LockStep:
                 while True:
                     before = (self._effects, self._commands)
                     self._effects = await self._market_saw()
-                    self._commands = (await self._ask("executor", {}))["commands"]
+                    executor = await self._ask("executor", {})
+                    self._commands = executor["commands"]
                     if before == (self._effects, self._commands):
                         break
+                await self._ask("projector", {"sequence": executor["sequence"]})
         except TimeoutError:
             raise DemoBroken(f"step {self.now.step} did not settle in {SETTLE_S:.0f} s") from None
         self._fills = self.now.fills

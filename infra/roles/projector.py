@@ -19,7 +19,15 @@ async def run_projector(wiring: Wiring, ready: Callable[[], None]) -> None:
     async def status(_: dict[str, Any]) -> dict[str, Any]:
         return projector.status()
 
-    async with answer_on(await wiring.nats(), "khata.status.projector", status):
+    async def settle(request: dict[str, Any]) -> dict[str, Any]:
+        await projector.reach(request["sequence"])
+        return {"sequence": request["sequence"]}
+
+    nats = await wiring.nats()
+    async with (
+        answer_on(nats, "khata.settle.projector", settle),
+        answer_on(nats, "khata.status.projector", status),
+    ):
         running = asyncio.create_task(projector.run())
         try:
             # Ready means that the tables are there: whoever asks the API from then on finds read models.

@@ -107,6 +107,17 @@ async def test_read_models_equal_a_fold_of_the_log(
     assert await differences(READ_MODELS, log=store, views=views) == []
 
 
+async def test_a_later_projector_knows_at_once_what_an_earlier_one_reached(
+    database: DatabaseUrls, store: PostgresEventStore
+) -> None:
+    last, _ = await write_lives(store, accounts=1, commands=5)
+    async with running(database) as projector:
+        await reach(projector, last)
+    async with running(database, "p-2") as projector:
+        await reach(projector, last)
+        assert projector.progress().batches == 0
+
+
 async def test_a_projector_killed_anywhere_takes_each_event_in_once(
     database: DatabaseUrls, store: PostgresEventStore, views: PostgresViews
 ) -> None:

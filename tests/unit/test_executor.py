@@ -3,11 +3,13 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace as but
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
+from commands.open_orders import OpenOrder
+from commands.ports import Append, Appended, AppendOutcomeUnknown, Placement, StoreUnavailable
 from domain.account.events import (
     Evidence,
     OrderAcknowledged,
@@ -86,6 +88,38 @@ async def test_an_intent_is_sent_with_our_id_and_filled(desk: Desk) -> None:
     (acknowledged,) = desk.events_of(OrderAcknowledged)
     assert acknowledged.sent_at_ns == SENT_AT_NS
     expect_the_venues_books(desk)
+
+
+async def test_settling_reads_the_books_again_where_an_order_arrived_while_they_were_read(desk: Desk) -> None:
+    """The venue gets and fills it after the books were read, and its answer is in the log before the send is over."""
+    desk.broker.fill_price_e4 = PRICE_E4
+    executor = desk.executor(IN_STEP)
+    send, place, read_books = executor._sender.send, desk.broker.place, executor._poll_all
+    may_arrive, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow_place(*order: Any) -> Placement:
+        await may_arrive.wait()
+        return await place(*order)
+
+    async def slow_send(order: OpenOrder) -> bool:
+        tried = await send(order)
+        await may_end.wait()
+        return tried
+
+    async def read_books_before_it_arrives() -> None:
+        await read_books()
+        if desk.events_of(OrderSubmitting) and not may_arrive.is_set():
+            may_arrive.set()
+            await eventually(lambda: desk.events_of(OrderAcknowledged))
+
+    desk.broker.place = slow_place  # type: ignore[method-assign]
+    executor._sender.send = slow_send  # type: ignore[method-assign]
+    executor._poll_all = read_books_before_it_arrives  # type: ignore[method-assign]
+    async with running(executor), asyncio.timeout(5):
+        await desk.open_trade()
+        await executor.settle()
+        assert [fill.last_quantity for fill in desk.events_of(OrderFilled)] == [100]
+        may_end.set()
 
 
 async def test_the_loops_do_all_of_it_by_themselves(desk: Desk) -> None:
