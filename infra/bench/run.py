@@ -1,0 +1,57 @@
+"""Runs a bench by its name."""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from rich.console import Console
+from rich.progress import Progress
+
+from infra.bench.catalogue import BENCHES
+from infra.bench.report import Report
+from infra.problems import OperatorProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a bench is handed: where to report, and how much it may do.
+
+    `is_quick`: a minute at most, for seeing that it works. `runs` and `seed` are for benches that repeat seeded runs.
+    `clean`: remove what an earlier run left to be used again.
+    """
+
+    report: Report
+    progress: Progress
+    is_quick: bool = False
+    runs: int | None = None
+    seed: int = 1
+    clean: bool = False
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+
+
+async def run_bench(
+    name: str, *, is_quick: bool = False, runs: int | None = None, seed: int = 1, clean: bool = False
+) -> Report:
+    """Run the bench *name* and return what it found.
+
+    Raises:
+        OperatorProblem: there is no such bench.
+    """
+    entry = BENCHES.get(name)
+    if entry is None:
+        raise OperatorProblem(f"There is no bench {name!r}.", remedy=f"There are: {', '.join(sorted(BENCHES))}.")
+    module = import_module(entry.module)
+    report = Report(bench=name)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        await module.run(
+            Bench(
+                report=report,
+                progress=progress,
+                is_quick=is_quick,
+                runs=runs,
+                seed=seed,
+                clean=clean,
+                console=console,
+            )
+        )
+    return report

@@ -1,0 +1,47 @@
+"""`khata bench`."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from infra.bench.catalogue import BENCHES
+
+EXIT_BROKEN = 1
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="Which one; without a name: list them.")] = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one line for machines.")] = False,
+    quick: Annotated[bool, typer.Option(help="A bounded run of a minute at most.")] = False,
+    runs: Annotated[int | None, typer.Option(min=1, help="How many seeded runs, where a bench repeats them.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is random.")] = 1,
+    clean: Annotated[bool, typer.Option(help="Remove what an earlier run left to be used again.")] = False,
+) -> None:
+    """Measure the engine beside a yardstick, on servers that are thrown away."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not name:
+        table = Table("bench", "measures", box=None)
+        for bench_name, entry in sorted(BENCHES.items()):
+            table.add_row(bench_name, entry.summary)
+        Console().print(table)
+        return
+
+    import msgspec
+
+    from infra.bench.run import run_bench
+    from infra.logs import configure
+    from infra.settings import Settings
+
+    configure(Settings(log_level="error"))
+    report = asyncio.run(run_bench(name, is_quick=quick, runs=runs, seed=seed, clean=clean))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(report.as_document()).decode() + "\n")
+    else:
+        Console().print(report.as_rich())
+    if report.broken:
+        sys.exit(EXIT_BROKEN)
