@@ -4,6 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
+from api.audit import note_login
 from api.bodies import read_body
 from api.callers import SOURCE, Authenticated
 from api.errors import RateLimited
@@ -121,6 +122,7 @@ async def login(request: Request) -> Response:
         limits.count_failure(client, body.email)
         raise
     limits.forgive(client, body.email)
+    note_login(request, user_id)
     token, expires_in = services.tokens.issue(user_id)
     return answer(LoginAnswer(access_token=token, token_type="Bearer", expires_in=expires_in))  # noqa: S106 - a word
 

@@ -30,6 +30,7 @@ async def _caller(
         raise Unauthenticated("TOKEN_MISSING", "expected a header 'Authorization: Bearer <access token>'")
     services = services_of(request)
     user_id = services.tokens.verify(credentials.credentials)
+    request.state.user_id = user_id  # For the audit book, should the request be turned away.
     return Caller(user_id, await services.users.default_account(user_id))
 
 

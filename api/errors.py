@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from api.audit import note_refusal
 from commands.lane import AccountBusy
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -176,6 +177,9 @@ def problem_response(
 async def _answer_table(request: Request, exception: Exception) -> Response:
     row = row_of(exception)
     own = exception if isinstance(exception, ApiRefusal) else None
+    code = row.code or str(getattr(exception, "code", "REFUSED"))
+    if row.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        note_refusal(request, code, is_login=isinstance(exception, CredentialsWrong))
     retry_after_s = row.retry_after_s if own is None else own.retry_after_s
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     if row.status == HTTPStatus.UNAUTHORIZED:
@@ -184,7 +188,7 @@ async def _answer_table(request: Request, exception: Exception) -> Response:
         request,
         status=row.status,
         title=row.title,
-        code=row.code or str(getattr(exception, "code", "REFUSED")),
+        code=code,
         detail=row.detail or str(exception),
         headers=headers,
         field=None if own is None else own.field,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from commands.accounts import Accounts
+from commands.audit import AuditBook
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.users import Users
 from projections.ports import PersonalDataReader
@@ -31,6 +32,7 @@ class Services:
     queries: Queries
     marks: Marks
     personal_data: PersonalDataReader
+    audit: AuditBook
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
     auth_requests_per_minute: int = 60
     cors_origins: tuple[str, ...] = ()

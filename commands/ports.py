@@ -426,6 +426,18 @@ class Lease(Protocol):
         ...
 
 
+class AuditStore(Protocol):
+    """Log-ins and refusals, chained, beside the log."""
+
+    async def append(self, bodies: Sequence[bytes]) -> None:
+        """Add entries (`domain.audit.encode`), durable when this returns.
+
+        Raises:
+            StoreUnavailable: nothing is known of them; adding them again may repeat them.
+        """
+        ...
+
+
 class Watermarks(Protocol):
     """Where a process manager starts to read after a restart."""
 

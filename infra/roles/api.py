@@ -24,9 +24,10 @@ async def run_api(wiring: Wiring, ready: Callable[[], None]) -> None:
         return {"number": marks.number}
 
     head = await (await wiring.store()).head()
+    auditing = asyncio.create_task(services.audit.run())
     following = asyncio.create_task(services.accounts.follow(await wiring.feed(), after_sequence=head.sequence))
     try:
         async with answer_on(await wiring.nats(), "khata.settle.api", settle):
             await serve(create_app(services), url=wiring.runtime.api_url, ready=ready)
     finally:
-        await end(following)
+        await end(following, auditing)

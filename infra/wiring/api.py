@@ -1,5 +1,6 @@
 """What the API role is made of."""
 
+from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.passwords import PostgresPasswords
 from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.views import PostgresViews
@@ -7,8 +8,11 @@ from adapters.security.passwords import Argon2Hasher
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
 from api.services import Services
+from commands.audit import AuditBook
 from commands.users import Users
 from infra.wiring.process import Wiring
+
+_PSEUDONYM_DIGITS = 16
 
 
 async def make_services(wiring: Wiring) -> Services:
@@ -29,6 +33,11 @@ async def make_services(wiring: Wiring) -> Services:
         passwords=PostgresPasswords(store.database),
         personal_data=personal_data,
     )
+    audit = AuditBook(
+        PostgresAudit(store.database),
+        wiring.clock,
+        pseudonym=lambda address: personal_data.lookup_hash("client", address).hex()[:_PSEUDONYM_DIGITS],
+    )
     queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query))
 
     async def log_answers() -> bool:
@@ -46,5 +55,6 @@ async def make_services(wiring: Wiring) -> Services:
         queries=queries,
         marks=await wiring.marks(),
         personal_data=personal_data,
+        audit=audit,
         readiness={"log": log_answers, "transport": transport_answers},
     )

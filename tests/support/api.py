@@ -14,13 +14,14 @@ from adapters.security.tokens import Ed25519Tokens
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
+from commands.audit import AuditBook
 from commands.ports import EventStore
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
 from tests.support.memory_queries import MemoryQueries
 from tests.support.memory_store import MemoryEventStore
-from tests.support.security import ManualClock, MemoryPasswords, MemoryUserKeys, PlainHasher
+from tests.support.security import ManualClock, MemoryAudit, MemoryPasswords, MemoryUserKeys, PlainHasher
 
 RELIANCE = Instrument(
     key=InstrumentKey(Segment.NSE_EQ, "2885"),
@@ -95,6 +96,7 @@ class ApiWorld:
         self.personal_data = SealedPersonalData(
             master_key=bytes(32), lookup_key=bytes(32), keys=MemoryUserKeys(), clock=self.clock
         )
+        self.audit_store = MemoryAudit()
         self.services = Services(
             clock=self.clock,
             ids=self.ids,
@@ -117,6 +119,7 @@ class ApiWorld:
             queries=self.queries,
             marks=self.market,
             personal_data=self.personal_data,
+            audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
             **options,
         )
         self.app = create_app(self.services)

@@ -1,6 +1,9 @@
 """Fakes of what lies beside the log, and a clock that the test moves."""
 
-from commands.ports import HasherBusy
+from collections.abc import Sequence
+
+from commands.ports import HasherBusy, StoreUnavailable
+from domain.audit import AuditEntry, decode
 from domain.ids import UserId
 
 
@@ -20,6 +23,19 @@ class ManualClock:
     def advance_s(self, seconds: float) -> None:
         self.now_ns += int(seconds * 1_000_000_000)
         self.tick_ns += int(seconds * 1_000_000_000)
+
+
+class MemoryAudit:
+    """Audit entries in memory. Implements `commands.ports.AuditStore`; `is_away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+        self.is_away = False
+
+    async def append(self, bodies: Sequence[bytes]) -> None:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        self.entries += map(decode, bodies)
 
 
 class MemoryUserKeys:
