@@ -14,9 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.clock import SystemClock
+from adapters.postgres.audit import PostgresAudit
+from adapters.postgres.database import Database
 from adapters.security.tokens import LIFETIME_S, Ed25519Tokens
+from domain.audit import AuditEntry, decode
 from domain.ids import UserId
 from infra.demo.traders import Trader
+from tests.support.eventually import eventually
 from tests.support.onlooker import Onlooker, looking_at
 from tests.support.running import RunningEngine
 from tests.support.security import ManualClock
@@ -256,3 +260,24 @@ async def test_what_is_no_http_ends_its_connection_and_nothing_else(engine: Runn
             answer = await spoken(engine, said)
             assert answer[9:12] in {b"", b"400", b"401", b"431"}, (said[:80], answer[:200])
         assert (await onlooker.api.get("/healthz")).status_code == 200
+
+
+async def test_a_refused_command_and_a_failed_log_in_stand_in_the_audit_table(
+    engine: RunningEngine, onlooker: Onlooker, mallory: Trader
+) -> None:
+    wrong = {"email": "nobody@demo.invalid", "password": "open, said nobody at all"}
+    failed = await onlooker.api.post("/api/auth/login", json=wrong)
+    demand_problem(failed, 401, "CREDENTIALS_WRONG")
+    headers = mallory.headers | {"Idempotency-Key": "audited"}
+    refused = await onlooker.api.post("/api/trades", json=ORDER | {"symbol": "NOSUCH"}, headers=headers)
+    asked = {answer.headers["X-Request-Id"] for answer in (failed, refused)}
+    async with Database(engine.runtime.database.writer) as database:
+        audit = PostgresAudit(database)
+
+        async def written() -> list[AuditEntry]:
+            entries = [decode(entry.body) for entry in await audit.read(after_number=0, limit=10_000)]
+            found = [entry for entry in entries if entry.correlation_id in asked]
+            return found if len(found) == len(asked) else []
+
+        entries = await eventually(written)
+    assert [entry.code for entry in entries] == ["CREDENTIALS_WRONG", "INSTRUMENT_UNKNOWN"]
