@@ -1,5 +1,6 @@
 """Every event's stored name, and its way to bytes and back."""
 
+import re
 from typing import get_args
 
 import msgspec
@@ -8,6 +9,9 @@ from domain.account.events import AccountEvent
 from domain.user.events import UserEvent
 
 Event = AccountEvent | UserEvent
+
+
+_NAME_OF_OURS = re.compile(r"[a-z_]+(\.[a-z_]+)*\.v[0-9]+(\.ignorable)?")
 
 
 class EventUnknown(Exception):
@@ -28,6 +32,14 @@ EVENT_TYPES: dict[str, type[Event]] = {_stored_name(event_type): event_type for 
 _NAMES = {event_type: name for name, event_type in EVENT_TYPES.items()}
 _DECODERS = {name: msgspec.json.Decoder(event_type) for name, event_type in EVENT_TYPES.items()}
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def is_name_of_ours(name: str) -> bool:
+    """Tell whether this engine gives such names, in this release or in another one.
+
+    Applications of the `eventsourcing` library share the log and name their events by the class's place in the code.
+    """
+    return _NAME_OF_OURS.fullmatch(name) is not None
 
 
 def name_of(event: Event) -> str:

@@ -14,6 +14,15 @@ ENTRY_EVENTS_MAX = 5_000
 ENTRY_BYTES_MAX = 16 * 1024 * 1024
 _CONTINUES = -1
 
+APPEND = """
+    -- Append a batch.
+    SELECT statuses, first_sequences, last_sequences, head_sequence
+    FROM log.append_batch(
+        %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b
+    )
+"""
+"""Takes what `parameters_of` returns."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -30,6 +39,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """How far an application of the `eventsourcing` library has come with one that it follows.
+
+    Kept in the transaction of the events that came of it. It only grows: an entry whose *notification_id* is not beyond
+    what is kept for the *tracker* and *application_name* fails alone.
+    """
+
+    tracker: str
+    application_name: str
+    notification_id: int
+
+
+class TrackingStale(Exception):
+    """The tracker has come as far before, or further. Nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One command, ready to be appended: `leaves` has the hash of each event, in order; `size` is in bytes."""
 
@@ -40,6 +66,7 @@ class Entry:
     key: str | None
     request_hash: bytes
     claim: Claim | None
+    tracked: Tracked | None
     leaves: tuple[bytes, ...]
     size: int
 
@@ -75,6 +102,7 @@ def new_entry(
     key: str | None = None,
     request_hash: bytes = b"",
     claim: Claim | None = None,
+    tracked: Tracked | None = None,
 ) -> Entry:
     """Return a checked and hashed entry.
 
@@ -116,6 +144,7 @@ def new_entry(
         key=key,
         request_hash=request_hash,
         claim=claim,
+        tracked=tracked,
         leaves=tuple(leaves),
         size=size,
     )
@@ -152,6 +181,7 @@ def parameters_of(entries: Sequence[Entry]) -> list[BinaryArray]:
         metadata += [entry.metadata] * len(entry.leaves)
         leaves += entry.leaves
     keyed = entries if any(entry.key is not None for entry in entries) else ()
+    tracked = [entry.tracked for entry in entries] if any(entry.tracked is not None for entry in entries) else []
     claims = [entry.claim for entry in entries] if any(entry.claim is not None for entry in entries) else []
     return [
         Int4Array.of([len(entry.parts) for entry in entries]),
@@ -173,4 +203,8 @@ def parameters_of(entries: Sequence[Entry]) -> list[BinaryArray]:
         BytesArray.of(metadata),
         BytesArray.of(payloads),
         BytesArray.of(leaves),
+        TextArray.of([None if each is None else each.tracker for each in tracked]),
+        TextArray.of([None if each is None else each.application_name for each in tracked]),
+        Int8Array.of([0 if each is None else each.notification_id for each in tracked]),
+        TextArray.of([entry.command_id for entry in entries] if tracked else []),
     ]

@@ -6,9 +6,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from adapters.postgres.batches import COMMANDS_MAX
 from adapters.postgres.database import Database
-from adapters.postgres.entries import Entry, entry_of
-from adapters.postgres.group_commit import COMMANDS_MAX, GroupCommit, Outcome
+from adapters.postgres.entries import Entry, TrackingStale, entry_of
+from adapters.postgres.group_commit import GroupCommit, Outcome
 from adapters.postgres.reading import LogReads
 from commands.ports import (
     Append,
@@ -23,6 +24,14 @@ from domain.envelope import RecordedEvent
 
 _LOOK_AFTER_EVERY_S = 10.0
 _FORGET_COMMANDS_EVERY_S = 3600.0
+_PREPARE_ROOM = """
+    -- Make room for what comes next, and tell which sequence has none.
+    SELECT log.prepare_partitions(), log.prepare_weeks()
+"""
+_FIND_OUTCOME = """
+    -- Find where a command's events lie.
+    SELECT min(sequence), max(sequence) FROM log.events WHERE command_id = %s
+"""
 _ROOM_MIN = 1_000_000
 """With fewer sequences ahead than this, the next partition is made."""
 
@@ -84,7 +93,11 @@ class PostgresEventStore:
         return await self.append_entry(entry_of(append))
 
     async def append_entry(self, entry: Entry) -> Appended:
-        """Append what is ready to be appended; otherwise like `append`."""
+        """Append what is ready to be appended; otherwise like `append`.
+
+        Raises:
+            adapters.postgres.entries.TrackingStale
+        """
         return _answer(entry, await self._writer.submit(entry))
 
     async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
@@ -100,6 +113,18 @@ class PostgresEventStore:
         """
         return await self._reads.read_all(after_sequence=after_sequence, limit=limit)
 
+    async def find_outcome(self, command_id: str) -> Appended | None:
+        """Return where a command's events lie, however long ago it was; None where it has none in these partitions.
+
+        For when its key is no longer honoured: it looks through an index of block ranges, which takes a while.
+
+        Raises:
+            StoreUnavailable
+        """
+        rows = await self.database.fetch(_FIND_OUTCOME, (command_id,))
+        first, last = rows[0]
+        return None if first is None else Appended(first_sequence=first, last_sequence=last, repeated=True)
+
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""
         return await self._reads.head()
@@ -109,7 +134,7 @@ class PostgresEventStore:
         return await self._reads.find_claim(kind, key_hash)
 
     async def _prepare_room(self) -> None:
-        rows = await self.database.fetch("SELECT log.prepare_partitions()")
+        rows = await self.database.fetch(_PREPARE_ROOM)
         self._room_end = rows[0][0]
 
     async def _look_after(self) -> None:
@@ -120,6 +145,7 @@ class PostgresEventStore:
                 if self._room_end - self._writer.head_sequence < _ROOM_MIN:
                     await self._prepare_room()
                 if time.monotonic() >= forget_at_s:
+                    await self._prepare_room()  # For the outcomes of the week that comes.
                     await self.database.fetch("SELECT log.forget_commands()")
                     forget_at_s = time.monotonic() + _FORGET_COMMANDS_EVERY_S
             await asyncio.sleep(_LOOK_AFTER_EVERY_S)
@@ -137,6 +163,8 @@ def _answer(entry: Entry, outcome: Outcome) -> Appended:
             raise KeyReused(f"key {entry.key!r} belongs to another request")
         case "claim_taken":
             raise ClaimTaken(f"the {entry.claim.kind if entry.claim else 'value'} has another owner")
+        case "tracking_stale":
+            raise TrackingStale(f"{entry.tracked} is not beyond what is kept")
         case "conflict":
             raise VersionConflict(f"command {entry.command_id} follows a version that another command has passed")
         case status:

@@ -6,12 +6,12 @@ There is no timer: while a batch commits, the next one gathers. What a caller is
 2. The queue holds only entries that are known not to be stored. If the log cannot be reached they fail as unavailable.
 3. When the connection is lost under a batch, its entries may be stored or not. Nothing is told until a new connection
    sees that the old session has ended, for only then its transaction is decided. Then those with a key are looked up
-   among the commands, the others by their command id among the events behind the head as it was; what is found is
-   answered, the rest goes back to the front of the queue in its old order.
+   among the commands, the others by their command id among the events behind the head as it was (without events: in
+   the tracking); what is found is answered, the rest goes back to the front of the queue in its old order.
 4. An entry whose deadline passes meanwhile is answered with "unknown", never with a guess.
 5. An append that runs is never cancelled (see `writer_connection`).
-6. Two entries with one (scope, key), or with one claim, never share a batch: the statement looks both up once, at its
-   start. The batch ends before the second, so that the order of the queue stays the order in the log.
+6. A batch ends before the first entry that has no room in it (see `batches`), so that the order of the queue stays the
+   order in the log.
 """
 
 import asyncio
@@ -24,28 +24,20 @@ from dataclasses import dataclass
 import psycopg
 
 from adapters.postgres.arrays import BytesArray, TextArray
-from adapters.postgres.entries import Entry, parameters_of
+from adapters.postgres.batches import COMMANDS_MAX, Room
+from adapters.postgres.entries import APPEND, Entry, parameters_of
 from adapters.postgres.writer_connection import Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, StoreUnavailable
 
-COMMANDS_MAX = 1024
-EVENTS_MAX = 1_000
-BYTES_MAX = 8 * 1024 * 1024
 _PAUSE_MIN_S = 0.005
 _PAUSE_MAX_S = 0.25
 
-_APPEND = """
-    -- Append a batch.
-    SELECT statuses, first_sequences, last_sequences, head_sequence
-    FROM log.append_batch(
-        %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b
-    )
-"""
 _FIND_KEYED = """
     -- Find the outcomes of commands by their keys.
     SELECT wanted.place, commands.first_sequence, commands.last_sequence
     FROM unnest(%b, %b, %b) WITH ORDINALITY AS wanted (scope, key, request_hash, place)
     JOIN log.commands AS commands USING (scope, key, request_hash)
+    WHERE commands.recorded_at > now() - interval '14 days'
 """
 _FIND_BY_COMMAND = """
     -- Find where the events of commands lie.
@@ -54,7 +46,16 @@ _FIND_BY_COMMAND = """
     WHERE sequence > %b AND command_id = ANY(%b)
     GROUP BY command_id
 """
-_PREPARE_PARTITIONS = "SELECT log.prepare_partitions()"
+_FIND_TRACKED = """
+    -- Find the appends that nothing but tracking came of, and where the log ended after them at the latest.
+    SELECT tracking.command_id, head.sequence
+    FROM ops.library_tracking AS tracking, log.head AS head
+    WHERE tracking.command_id = ANY(%b)
+"""
+_PREPARE_PARTITIONS = """
+    -- Make room for what comes next.
+    SELECT log.prepare_partitions(), log.prepare_weeks()
+"""
 
 _PASSING = (
     psycopg.OperationalError,  # Lock or disk or memory short, query canceled, deadlock, serialisation.
@@ -64,7 +65,10 @@ _PASSING = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an entry: `appended`, `repeated`, `key_reused`, `claim_taken` or `conflict`, and where it lies."""
+    """What became of an entry, and where it lies.
+
+    `status` is `appended`, `repeated`, `key_reused`, `claim_taken`, `tracking_stale` or `conflict`.
+    """
 
     status: str
     first_sequence: int
@@ -162,7 +166,7 @@ class GroupCommit:
         deadline_s = min(waiting.deadline_s for waiting in batch)
         try:
             rows = await connection.run(
-                _APPEND,
+                APPEND,
                 parameters_of([waiting.entry for waiting in batch]),
                 within_s=deadline_s - time.monotonic(),
             )
@@ -186,12 +190,10 @@ class GroupCommit:
             self._to_try_alone -= 1
             commands_max = 1
         batch: list[_Waiting] = []
-        events = size = 0
-        taken: set[object] = set()
+        room = Room(commands_max)
         now_s = time.monotonic()
-        while self._queue and len(batch) < commands_max:
+        while self._queue:
             waiting = self._queue[0]
-            entry = waiting.entry
             if waiting.outcome.done():  # Its caller has gone, and nothing of it was sent.
                 self._queue.popleft()
                 continue
@@ -199,18 +201,8 @@ class GroupCommit:
                 waiting.fail(StoreUnavailable("the log took too long; the command was not sent to it"))
                 self._queue.popleft()
                 continue
-            events += len(entry.leaves)
-            size += entry.size
-            if batch and (events > EVENTS_MAX or size > BYTES_MAX):
+            if not room.take(waiting.entry):
                 break
-            exclusive: list[object] = []
-            if entry.key is not None:
-                exclusive.append((entry.scope, entry.key))
-            if entry.claim is not None:
-                exclusive.append((entry.claim.kind, entry.claim.key_hash))
-            if not taken.isdisjoint(exclusive):
-                break
-            taken.update(exclusive)
             batch.append(self._queue.popleft())
         return batch
 
@@ -272,6 +264,10 @@ class GroupCommit:
         by_command = await connection.run(_FIND_BY_COMMAND, (head_before, TextArray.of(ids)), within_s=within_s)
         found_by_key = {id(keyed[place - 1]): (first, last) for place, first, last in by_key}
         found_by_command = {command_id: (first, last) for command_id, first, last in by_command}
+        ids = [waiting.entry.command_id for waiting in batch if waiting.entry.tracked is not None]
+        tracked = await connection.run(_FIND_TRACKED, (TextArray.of(ids),), within_s=within_s) if ids else []
+        for command_id, head in tracked:  # One without events stands at the head.
+            found_by_command.setdefault(command_id, (head, head))
         absent = []
         for waiting in batch:
             if waiting.entry.key is not None:
@@ -283,7 +279,8 @@ class GroupCommit:
             else:
                 first, last = found
                 # A key whose outcome lies before the batch had it from an earlier command.
-                waiting.tell(Outcome("appended" if first > head_before else "repeated", first, last))
+                is_ours = first > head_before or waiting.entry.key is None
+                waiting.tell(Outcome("appended" if is_ours else "repeated", first, last))
         self._put_back(absent)
 
     async def _connected(self) -> WriterConnection:

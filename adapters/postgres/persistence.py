@@ -2,6 +2,7 @@
 
 PERSISTENCE_MODULE=adapters.postgres.persistence
 LOG_CONNINFO=postgresql://khata_writer:…@…/khata
+MAPPER_TOPIC=adapters.postgres.mapper:LogMapper    (optional: shows the engine's events as typed events)
 """
 
 from threading import Lock
@@ -12,16 +13,19 @@ from eventsourcing.persistence import (
     InfrastructureFactory,
     InfrastructureFactoryError,
     ProcessRecorder,
-    TrackingRecorder,
+    Transcoder,
 )
+from eventsourcing.utils import resolve_topic
 
 from adapters.postgres.recorder import PostgresApplicationRecorder, PostgresSnapshotRecorder, SharedStore
+from adapters.postgres.tracking import PostgresProcessRecorder, PostgresTrackingRecorder
+from adapters.postgres.transcoder import ExactTranscoder
 
 CONNINFO = "LOG_CONNINFO"
 _SNAPSHOTS = "snapshots"
 
 
-class LogFactory(InfrastructureFactory[TrackingRecorder]):
+class LogFactory(InfrastructureFactory[PostgresTrackingRecorder]):
     """Makes recorders on the log. All of one application share a store; `close` ends it."""
 
     _shared: SharedStore | None = None
@@ -37,16 +41,28 @@ class LogFactory(InfrastructureFactory[TrackingRecorder]):
         """Return the recorder of events."""
         return PostgresApplicationRecorder(self._store())
 
-    def tracking_recorder(self, tracking_recorder_class: type[TrackingRecorder] | None = None) -> TrackingRecorder:
-        """Raise InfrastructureFactoryError: read models of ours keep their own checkpoints."""
-        wanted = "a tracking recorder" if tracking_recorder_class is None else tracking_recorder_class.__name__
-        raise InfrastructureFactoryError(f"the log makes recorders of events and snapshots, asked for {wanted}")
+    def tracking_recorder(
+        self, tracking_recorder_class: type[PostgresTrackingRecorder] | None = None
+    ) -> PostgresTrackingRecorder:
+        """Return a recorder of how far the application has come: of the class given or named in the environment."""
+        topic = self.env.get(self.TRACKING_RECORDER_TOPIC)
+        recorder_class = tracking_recorder_class or (resolve_topic(topic) if topic else PostgresTrackingRecorder)
+        if not issubclass(recorder_class, PostgresTrackingRecorder):
+            raise InfrastructureFactoryError(
+                f"expected a subclass of {PostgresTrackingRecorder.__name__}, received {recorder_class.__name__}"
+            )
+        return recorder_class(self._store(), self._tracker())
 
     def process_recorder(self) -> ProcessRecorder:
-        """Raise InfrastructureFactoryError likewise."""
-        raise InfrastructureFactoryError(
-            "the log makes recorders of events and snapshots, asked for a process recorder"
-        )
+        """Return a recorder of events and of how far the application has come, together."""
+        return PostgresProcessRecorder(self._store(), self._tracker())
+
+    def transcoder(self) -> Transcoder:
+        """Return how the application's own values are kept: as the environment says, or exactly."""
+        return super().transcoder() if self.env.get(self.TRANSCODER_TOPIC) else ExactTranscoder()
+
+    def _tracker(self) -> str:
+        return self.env.name.lower()
 
     def close(self) -> None:
         """Disconnect."""

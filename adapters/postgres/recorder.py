@@ -32,7 +32,7 @@ from eventsourcing.persistence import (
 )
 
 from adapters.postgres.arrays import BytesArray, Int8Array, TextArray
-from adapters.postgres.entries import Part, new_entry
+from adapters.postgres.entries import Part, Tracked, TrackingStale, new_entry
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from commands.ports import Appended, AppendOutcomeUnknown, EventTooLarge, NewEvent, StoreUnavailable, VersionConflict
@@ -151,7 +151,7 @@ class SharedStore:
         """
         try:
             return self._thread.run(work)
-        except (VersionConflict, psycopg.IntegrityError) as error:
+        except (VersionConflict, TrackingStale, psycopg.IntegrityError) as error:
             raise IntegrityError(str(error)) from error
         except (StoreUnavailable, AppendOutcomeUnknown) as error:
             raise OperationalError(str(error)) from error
@@ -183,11 +183,14 @@ class PostgresApplicationRecorder(ApplicationRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Append events, all or none, and return their notification ids."""
         if kwargs.get("tracking") is not None:
-            raise NotSupportedError("this recorder keeps no tracking with events")
-        if not stored_events:
+            raise NotSupportedError("this recorder keeps no tracking with events: a process recorder does")
+        return self._insert(stored_events)
+
+    def _insert(self, stored_events: Sequence[StoredEvent], tracked: Tracked | None = None) -> list[int]:
+        if not stored_events and tracked is None:
             return []
-        appended = self._shared.run(self._append(stored_events))
-        return list(range(appended.first_sequence, appended.last_sequence + 1))
+        appended = self._shared.run(append(self._shared.store, stored_events, tracked))
+        return list(range(appended.first_sequence, appended.last_sequence + 1)) if stored_events else []
 
     def select_events(
         self,
@@ -236,10 +239,6 @@ class PostgresApplicationRecorder(ApplicationRecorder):
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Return an endless iterator over the events after *gt*."""
         return LogSubscription(recorder=self, shared=self._shared, gt=gt, topics=topics)
-
-    async def _append(self, stored_events: Sequence[StoredEvent]) -> Appended:
-        entry = new_entry(command_id=f"lib_{uuid4().hex}", metadata=_METADATA, parts=_parts_of(stored_events))
-        return await self._shared.store.append_entry(entry)
 
 
 class PostgresSnapshotRecorder(AggregateRecorder):
@@ -327,6 +326,16 @@ class LogSubscription(Subscription[ApplicationRecorder]):
                 await asyncio.sleep(0)
             else:
                 return
+
+
+async def append(
+    store: PostgresEventStore, stored_events: Sequence[StoredEvent], tracked: Tracked | None = None
+) -> Appended:
+    """Append events and tracking of an application, all or none; raises as `PostgresEventStore.append_entry` does."""
+    entry = new_entry(
+        command_id=f"lib_{uuid4().hex}", metadata=_METADATA, parts=_parts_of(stored_events), tracked=tracked
+    )
+    return await store.append_entry(entry)
 
 
 def stream_id_of(originator_id: UUID | str) -> str:

@@ -1,4 +1,4 @@
-"""The eventsourcing library's own conformance suites, on our recorders, and a plain application of it on our log."""
+"""Our recorders beyond the library's suites, and a plain application of it on our log beside the engine."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,54 +12,28 @@ from eventsourcing.persistence import (
     InfrastructureFactory,
     InfrastructureFactoryError,
     IntegrityError,
+    JSONTranscoder,
+    MapperDeserialisationError,
     NotSupportedError,
+    ProgrammingError,
     StoredEvent,
     Tracking,
-)
-from eventsourcing.tests.persistence import (
-    AggregateRecorderTestCase,
-    ApplicationRecorderTestCase,
-    NonInterleavingNotificationIDsBaseCase,
+    UUIDAsHex,
 )
 
+from adapters.postgres.mapper import EngineEvent
 from adapters.postgres.persistence import LogFactory
-from adapters.postgres.recorder import PostgresApplicationRecorder, PostgresSnapshotRecorder, SharedStore
+from adapters.postgres.recorder import PostgresApplicationRecorder, SharedStore
+from adapters.postgres.tracking import PostgresProcessRecorder, PostgresTrackingRecorder
+from adapters.postgres.transcoder import ExactTranscoder
+from commands.accounts import stream_of
+from domain.account import decider
+from domain.events import encode, name_of
 from infra.database import DatabaseUrls
-from tests.support.appends import command, on
-
-
-class OnALogOfItsOwn:
-    """Gives each test of a suite a fresh log."""
-
-    shared: SharedStore
-
-    @pytest.fixture(autouse=True)
-    def _open(self, database: DatabaseUrls) -> Iterator[None]:
-        self.shared = SharedStore(database.writer)
-        yield
-        self.shared.close()
-
-
-class TestEvents(OnALogOfItsOwn, ApplicationRecorderTestCase[PostgresApplicationRecorder]):
-    def create_recorder(self) -> PostgresApplicationRecorder:
-        return PostgresApplicationRecorder(self.shared)
-
-    def test_insert_subscribe(self) -> None:
-        self.optional_test_insert_subscribe()
-
-
-class TestSnapshots(OnALogOfItsOwn, AggregateRecorderTestCase):
-    def create_recorder(self) -> PostgresSnapshotRecorder:
-        return PostgresSnapshotRecorder(self.shared)
-
-
-class TestOrder(OnALogOfItsOwn, NonInterleavingNotificationIDsBaseCase):
-    def create_recorder(self) -> PostgresApplicationRecorder:
-        return PostgresApplicationRecorder(self.shared)
-
-
-# Collected as tests of this module otherwise, and abstract.
-del AggregateRecorderTestCase, ApplicationRecorderTestCase, NonInterleavingNotificationIDsBaseCase
+from projections.batches import read_batch
+from tests.support.appends import command, new_event, on
+from tests.support.log_writing import Scribe
+from tests.support.specimens import ACCOUNT, held
 
 
 @pytest.fixture
@@ -178,19 +152,118 @@ def test_what_the_log_cannot_hold_is_a_data_error(shared: SharedStore) -> None:
         recorder.insert_events([stored("a", 1, b"x" * 300_000)])
 
 
-def test_tracking_is_refused_and_not_forgotten(shared: SharedStore, database: DatabaseUrls) -> None:
-    recorder = PostgresApplicationRecorder(shared)
+def test_events_without_a_process_recorder_keep_no_tracking_and_say_so(shared: SharedStore) -> None:
     with pytest.raises(NotSupportedError):
-        recorder.insert_events([stored(uuid4(), 1)], tracking=Tracking("upstream", 1))
-    factory: InfrastructureFactory[Any] = InfrastructureFactory.construct(environment(database))
-    assert isinstance(factory, LogFactory)
-    with pytest.raises(InfrastructureFactoryError):
-        factory.process_recorder()
+        PostgresApplicationRecorder(shared).insert_events([stored(uuid4(), 1)], tracking=Tracking("upstream", 1))
+
+
+def test_stale_tracking_fails_alone(shared: SharedStore) -> None:
+    recorder = PostgresProcessRecorder(shared, "followers")
+    one, two = uuid4(), uuid4()
+    recorder.insert_events([stored(one, 1)], tracking=Tracking("upstream", 5))
+    with pytest.raises(IntegrityError):
+        recorder.insert_events([stored(two, 1)], tracking=Tracking("upstream", 5))
+    assert recorder.select_events(two) == []
+    with pytest.raises(IntegrityError):
+        recorder.insert_events([stored(one, 1)], tracking=Tracking("upstream", 6))
+    assert recorder.max_tracking_id("upstream") == 5
+    assert recorder.insert_events([stored(two, 1)], tracking=Tracking("upstream", 6)) == [2]
+
+
+def test_each_tracker_keeps_its_own_place_with_each_application(shared: SharedStore) -> None:
+    one, two = PostgresProcessRecorder(shared, "one"), PostgresTrackingRecorder(shared, "two")
+    one.insert_events([stored(uuid4(), 1)], tracking=Tracking("upstream", 7))
+    two.insert_tracking(Tracking("upstream", 3))
+    two.insert_tracking(Tracking("another", 9))
+    assert (one.max_tracking_id("upstream"), two.max_tracking_id("upstream")) == (7, 3)
+    assert (one.max_tracking_id("another"), two.max_tracking_id("another")) == (None, 9)
+
+
+def test_a_recorder_of_another_kind_is_no_tracking_recorder_of_this_log(database: DatabaseUrls) -> None:
+    environment_of_it = environment(database) | {"TRACKING_RECORDER_TOPIC": "eventsourcing.popo:POPOTrackingRecorder"}
+    factory: InfrastructureFactory[Any] = InfrastructureFactory.construct(environment_of_it)
+    with pytest.raises(InfrastructureFactoryError, match="POPOTrackingRecorder"):
+        factory.tracking_recorder()
+    factory.close()
+
+
+class Watch(Application[str]):
+    """Looks at the engine's accounts, and keeps nothing of its own."""
+
+
+def test_an_application_reads_the_engines_events_as_what_they_are(database: DatabaseUrls, shared: SharedStore) -> None:
+    shared.run(Scribe(shared.store).write(stream_of(ACCOUNT), held))
+    with Watch(env=environment(database) | {"MAPPER_TOPIC": "adapters.postgres.mapper:LogMapper"}) as watch:
+        seen = list(watch.events.get(stream_of(ACCOUNT)))
+        assert [each.originator_version for each in seen] == list(range(1, len(held) + 1))
+        events = [each.event for each in seen if isinstance(each, EngineEvent)]
+        assert events == list(held)
+        assert decider.fold(events) == decider.fold(held)
+        assert [each.topic for each in watch.notification_log.select(start=1, limit=10)] == list(map(name_of, held))
+        with pytest.raises(ProgrammingError):
+            watch.events.put(seen[:1])
+
+
+def test_an_application_with_our_mapper_keeps_its_own_events_too(database: DatabaseUrls, shared: SharedStore) -> None:
+    with Kennel(env=environment(database) | {"MAPPER_TOPIC": "adapters.postgres.mapper:LogMapper"}) as kennel:
+        dog_id = kennel.register("Moti")
+        shared.run(Scribe(shared.store).write(stream_of(ACCOUNT), held))
+        kennel.teach(dog_id, "roll over")
+        assert kennel.tricks_of(dog_id) == ["roll over"]
+
+
+def test_an_event_of_a_later_release_is_not_guessed_at_by_an_application(
+    database: DatabaseUrls, shared: SharedStore
+) -> None:
+    shared.run(Scribe(shared.store).write_raw("account-1", [new_event(name="order.filled.v99")]))
+    with (
+        Watch(env=environment(database) | {"MAPPER_TOPIC": "adapters.postgres.mapper:LogMapper"}) as watch,
+        pytest.raises(MapperDeserialisationError, match=r"order\.filled\.v99"),
+    ):
+        list(watch.events.get("account-1"))
+
+
+def test_the_events_of_an_application_are_rows_that_our_read_models_pass_over(
+    database: DatabaseUrls, shared: SharedStore
+) -> None:
+    with Kennel(env=environment(database)) as kennel:
+        kennel.teach(kennel.register("Moti"), "sit")
+    shared.run(Scribe(shared.store).write(stream_of(ACCOUNT), held))
+    recorded = shared.run(shared.store.read_all(after_sequence=0))
+    reading = read_batch(recorded)
+    assert reading.obstacle is None
+    assert [each.event for each in reading.decoded] == [None, None, *held]
+    assert [each.recorded.payload for each in reading.decoded][2:] == list(map(encode, held))
 
 
 def test_a_factory_without_an_address_says_so() -> None:
     with pytest.raises(InfrastructureFactoryError, match="LOG_CONNINFO"):
         LogFactory({}).application_recorder()
+
+
+VALUES = (
+    (1, ("a", [None, True, 1.5, 2**80])),
+    {"_type_": "tuple_as_list", "_data_": [1]},
+    {1: "one", (2, 3): {"_type_": 1}},
+    UUID("b2723fe2c01a40d2875ea3aac6a09ff5"),
+)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_value_comes_back_as_what_it_was(value: object) -> None:
+    transcoder = ExactTranscoder()
+    transcoder.register(UUIDAsHex())
+    back = transcoder.decode(transcoder.encode(value))
+    assert (back, repr(back)) == (value, repr(value))
+
+
+def test_what_the_librarys_transcoder_wrote_is_read_and_the_other_way_round() -> None:
+    library, ours = JSONTranscoder(), ExactTranscoder()
+    for transcoder in (library, ours):
+        transcoder.register(UUIDAsHex())
+    value = {"id": UUID("b2723fe2c01a40d2875ea3aac6a09ff5"), "tags": ["a", {"b": None}]}
+    assert ours.encode(value) == library.encode(value)
+    assert ours.decode(library.encode(value)) == library.decode(ours.encode(value)) == value
 
 
 def stored(originator_id: UUID | str, version: int, state: bytes = b"state") -> StoredEvent:

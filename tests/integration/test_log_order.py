@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 
 from adapters.postgres.arrays import register_arrays
 from adapters.postgres.database import Database
-from adapters.postgres.entries import entry_of, parameters_of
+from adapters.postgres.entries import APPEND, entry_of, parameters_of
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.reading import LogReads
@@ -21,7 +21,6 @@ from infra.database import DatabaseUrls
 from tests.support.appends import command, on
 from tests.support.eventually import eventually
 
-_APPEND = f"SELECT statuses, head_sequence FROM log.append_batch({', '.join(['%b'] * 19)})"  # noqa: S608 - no input
 _WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
@@ -40,7 +39,7 @@ async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
 async def open_append(connection: AsyncConnection[Any], append: Append) -> None:
     """Append in a transaction that stays open."""
     register_arrays(connection)
-    await connection.execute(_APPEND, parameters_of([entry_of(append)]))
+    await connection.execute(APPEND, parameters_of([entry_of(append)]))
 
 
 async def somebody_waits(admin: AsyncConnection[Any]) -> bool:
@@ -131,12 +130,13 @@ def test_nobody_changes_the_log_by_hand(database: DatabaseUrls, role: str) -> No
 @pytest.mark.parametrize("role", ["projector", "query"])
 def test_only_the_writer_appends(database: DatabaseUrls, role: str) -> None:
     with psycopg.connect(getattr(database, role), autocommit=True) as connection:
-        for function in ("prepare_partitions", "forget_commands"):
+        for function in ("prepare_partitions", "prepare_weeks", "forget_commands"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"SELECT log.{function}()".encode())
-        nothing = ", ".join(["NULL"] * 19)
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(f"SELECT log.append_batch({nothing})".encode())
+        for parameters in (19, 23):
+            nothing = ", ".join(["NULL"] * parameters)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SELECT log.append_batch({nothing})".encode())
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT * FROM keys.user_keys")
 
