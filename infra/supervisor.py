@@ -10,7 +10,6 @@ supervisor is killed instead, the kernel passes a signal to its children, and wh
 """
 
 import asyncio
-import fcntl
 import os
 import signal
 import sys
@@ -31,6 +30,7 @@ from infra.embedded.postgres import EmbeddedPostgres
 from infra.embedded.process import ChildProcess, LogFile
 from infra.home import Home
 from infra.keys import Keys, ensure_keys
+from infra.lock import HomeLock
 from infra.problems import OperatorProblem
 from infra.runtime import RuntimeFile
 from infra.settings import PREFIX, READY_FD_VARIABLE, RUNTIME_FILE_VARIABLE, Settings
@@ -62,10 +62,6 @@ Command = Callable[[Sequence[str]], Sequence[str]]
 def role_command(roles: Sequence[str]) -> Sequence[str]:
     """Return the command that runs *roles* in a process."""
     return (sys.executable, "-m", "infra.cli", "run", *roles)
-
-
-class AlreadyRunning(OperatorProblem):
-    """Another supervisor holds the home folder. Nothing was started."""
 
 
 @dataclass(slots=True)
@@ -109,7 +105,7 @@ class Supervisor:
         self._migrate = migrate or _migrate
         self._logs_to_files = logs_to_files
         self._is_throwaway = is_throwaway
-        self._lock: IO[str] | None = None
+        self._lock = HomeLock(self._home)
         self._keepers: list[asyncio.Task[None]] = []
         self._postgres: EmbeddedPostgres | None = None
         self._nats: EmbeddedNats | None = None
@@ -176,7 +172,7 @@ class Supervisor:
         """
         try:
             self._home.prepare()
-            self._take_lock()
+            self._lock.take()
             self._keys = ensure_keys(self._home, tell=not self._is_throwaway)
             api_url, simulator_url = choose_addresses(self.settings)
             # Alembic takes as long to load as PostgreSQL to start: side by side.
@@ -198,25 +194,6 @@ class Supervisor:
         except BaseException:
             await self.stop()
             raise
-
-    def _take_lock(self) -> None:
-        lock = self._home.lock_file.open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip()
-            lock.close()
-            raise AlreadyRunning(
-                f"The engine of {self._home.path} already runs (process {holder}).",
-                remedy="Stop it, or set KHATA_HOME to another folder.",
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        self._lock = lock
-        # One left by a supervisor that was killed speaks of processes that may be anybody's by now.
-        self._home.runtime_file.unlink(missing_ok=True)
 
     async def _start_database(self, keys: Keys) -> DatabaseUrls:
         if self.settings.database_url is not None:
@@ -361,10 +338,7 @@ class Supervisor:
             await self._nats.stop()
         if self._postgres is not None:
             await self._postgres.stop()
-        if self._lock is not None:
-            self._home.runtime_file.unlink(missing_ok=True)
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
 
 async def run_until_signal(supervisor: Supervisor, *, on_ready: Callable[[], None]) -> None:
