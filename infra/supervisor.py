@@ -1,8 +1,8 @@
 """The supervisor: starts the servers and the processes of the engine, keeps them running, and stops them in order.
 
-Starting: lock of the home, keys, PostgreSQL and NATS side by side, migrations, then every process at once; the engine
-is up when each has said that it is ready. A process that ends is started again, after a pause that doubles with every
-failure and is forgotten once it has run steadily.
+Starting: lock of the home, keys, PostgreSQL and NATS side by side, migrations, a look whether the log still is the one
+that was there, then every process at once; the engine is up when each has said that it is ready. A process that ends is
+started again, after a pause that doubles with every failure and is forgotten once it has run steadily.
 
 Stopping (SIGTERM, SIGINT, or the end of the `async with`): the processes one after another in the order of `PROCESSES`,
 so that whoever takes work in stops before those who finish it; then NATS, then PostgreSQL. Each has a deadline. If the
@@ -24,6 +24,7 @@ from typing import IO, Any, Self
 import structlog
 
 from infra.addresses import choose_addresses, refuse_unreachable
+from infra.continuity import check_continuity, mirror_witness, refuse_unfinished_restore
 from infra.database import DatabaseUrls, prepare_roles
 from infra.embedded.nats import EmbeddedNats
 from infra.embedded.postgres import EmbeddedPostgres
@@ -173,6 +174,7 @@ class Supervisor:
         try:
             self._home.prepare()
             self._lock.take()
+            refuse_unfinished_restore(self._home)
             self._keys = ensure_keys(self._home, tell=not self._is_throwaway)
             api_url, simulator_url = choose_addresses(self.settings)
             # Alembic takes as long to load as PostgreSQL to start: side by side.
@@ -180,6 +182,7 @@ class Supervisor:
             database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
             await loading
             await asyncio.to_thread(self._migrate, database.owner)
+            await check_continuity(self._home, database.writer, [mirror_witness(nats_url)])
             self._started = RuntimeFile(
                 settings=self.settings,
                 database=database,

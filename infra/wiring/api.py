@@ -29,7 +29,7 @@ async def make_services(wiring: Wiring) -> Services:
         passwords=PostgresPasswords(store.database),
         personal_data=personal_data,
     )
-    queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query))
+    queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query, watch=wiring.epochs))
 
     async def log_answers() -> bool:
         return bool((await store.head()).epoch)
@@ -46,5 +46,6 @@ async def make_services(wiring: Wiring) -> Services:
         queries=queries,
         marks=await wiring.marks(),
         personal_data=personal_data,
+        epoch=lambda: wiring.epochs.current,
         readiness={"log": log_answers, "transport": transport_answers},
     )
