@@ -4,6 +4,8 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import auth, errors, health, openapi, positions, requests, risk, trades, views
+from api.epochs import HEADER as EPOCH_HEADER
+from api.epochs import epoch_token
 from api.guard import REQUEST_ID_HEADER, Guard
 from api.idempotency import HEADER, REPLAY_HEADER
 from api.services import Services
@@ -11,8 +13,9 @@ from api.services import Services
 DESCRIPTION = """\
 An event-sourced trading engine. Money is decimal text in rupees, times are ISO 8601 with offset, errors are
 `application/problem+json` with a stable `code`. An answer to a command carries the `sequence` of its last event; hand
-it to a query as `min_sequence` to read what you wrote. What can move money takes an `Idempotency-Key`: the same request
-under the same key is carried out once.
+it to a query as `min_sequence` to read what you wrote. Send the answer's header `Khata-Epoch` along, and you are told
+(409 `EPOCH_CHANGED`) should the log have been put back to an older state meanwhile. What can move money takes an
+`Idempotency-Key`: the same request under the same key is carried out once.
 """
 
 ROUTERS = (auth.router, trades.router, positions.router, risk.router, health.router)
@@ -52,8 +55,10 @@ def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
             CORSMiddleware,
             allow_origins=services.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", HEADER],
-            expose_headers=["Location", "Retry-After", "Server-Timing", REQUEST_ID_HEADER, REPLAY_HEADER],
+            allow_headers=["Authorization", "Content-Type", HEADER, EPOCH_HEADER],
+            expose_headers=["Location", "Retry-After", "Server-Timing", REQUEST_ID_HEADER, REPLAY_HEADER, EPOCH_HEADER],
         )
-    app.add_middleware(Guard, clock=services.clock, ids=services.ids)
+    app.add_middleware(
+        Guard, clock=services.clock, ids=services.ids, shown=lambda: {EPOCH_HEADER: epoch_token(services.epoch())}
+    )
     return app

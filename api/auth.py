@@ -127,7 +127,7 @@ async def login(request: Request) -> Response:
     return answer(LoginAnswer(access_token=token, token_type="Bearer", expires_in=expires_in))  # noqa: S106 - a word
 
 
-@router.get("/profile", responses=answers(ProfileAnswer, "The user behind the token", 401, 422, 503))
+@router.get("/profile", responses=answers(ProfileAnswer, "The user behind the token", 401, 409, 422, 503))
 async def profile(request: Request, caller: Authenticated, _: Fresh) -> Response:
     """Tell who is asking."""
     services = services_of(request)

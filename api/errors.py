@@ -69,6 +69,10 @@ class Unauthenticated(ApiRefusal):
     """Nobody asks. The caller sees 401."""
 
 
+class EpochChanged(ApiRefusal):
+    """A sequence of another history of the log. The caller sees 409 and reads anew, without it."""
+
+
 class BodyTooLarge(ApiRefusal):
     """More than a request may weigh. The caller sees 413."""
 
@@ -95,6 +99,7 @@ TABLE: dict[type[Exception], Row] = {
     # The API's own, before the engine is asked.
     BadRequest: Row(400, "The request cannot be read"),
     Unauthenticated: Row(401, "Log in first"),
+    EpochChanged: Row(409, "The log has another history"),
     BodyTooLarge: Row(413, "The request is too large"),
     FieldInvalid: Row(422, "A value is not allowed"),
     RateLimited: Row(429, "Too many requests"),

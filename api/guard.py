@@ -5,6 +5,7 @@ an answer leaves with its headers whoever made it.
 """
 
 import traceback
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
@@ -41,14 +42,24 @@ _log = structlog.get_logger(__name__)
 class Guard:
     """The outermost layer of the API.
 
-    It puts into `request.state` the `request_id`, `received_at_ns` (UTC) and `received_tick_ns` (monotonic).
+    It puts into `request.state` the `request_id`, `received_at_ns` (UTC) and `received_tick_ns` (monotonic). *shown*
+    returns headers of the moment, which every answer gets; those that are empty are left out.
     """
 
-    def __init__(self, app: ASGIApp, *, clock: Clock, ids: Ids, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        clock: Clock,
+        ids: Ids,
+        body_bytes_max: int = BODY_BYTES_MAX,
+        shown: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._app = app
         self._clock = clock
         self._ids = ids
         self._body_bytes_max = body_bytes_max
+        self._shown = shown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -67,7 +78,9 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _complete(MutableHeaders(scope=message), scope["path"], request_id)
+                headers = MutableHeaders(scope=message)
+                _complete(headers, scope["path"], request_id)
+                headers.update({name: value for name, value in self._shown().items() if value})
             await send(message)
 
         try:

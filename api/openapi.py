@@ -19,7 +19,7 @@ _PROBLEMS = {
     403: "Denied by risk: an event in the log, with the limit and the value that met it",
     404: "It does not exist, or not for this user",
     405: "The path does not know this method",
-    409: "The present state does not allow it; nothing is stored",
+    409: "The present state does not allow it, nothing is stored; or Khata-Epoch is of another history",
     413: "The body is over the limit",
     422: "A value is not allowed, or the Idempotency-Key belongs to another request; nothing is stored",
     429: "Too many requests: come again after Retry-After seconds",

@@ -37,7 +37,7 @@ class PositionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sequence: Sequence
 
 
-@router.get("", responses=answers(PositionsAnswer, "The account's positions", 401, 422, 503))
+@router.get("", responses=answers(PositionsAnswer, "The account's positions", 401, 409, 422, 503))
 async def list_positions(request: Request, caller: Authenticated, _: Fresh, *, open_only: bool = False) -> Response:
     """List what the account holds, and (unless `open_only`) what it held: there the result stays, the quantity is 0."""
     services = services_of(request)

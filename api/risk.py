@@ -34,7 +34,9 @@ class KillSwitchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sequence: Sequence
 
 
-@router.get("/portfolio", responses=answers(PortfolioAnswer, "Limits, their use, and the positions", 401, 422, 503))
+@router.get(
+    "/portfolio", responses=answers(PortfolioAnswer, "Limits, their use, and the positions", 401, 409, 422, 503)
+)
 async def show_portfolio(request: Request, caller: Authenticated, _: Fresh) -> Response:
     """Show what the account may do, what it did today, and what it holds at the last prices."""
     services = services_of(request)

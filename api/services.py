@@ -21,7 +21,8 @@ class Services:
 
     `readiness` holds one check a dependency, by the name shown to the operator. `auth_requests_per_minute` bounds
     registrations and log-ins of one client address. `cors_origins` are the exact origins of other people's pages that
-    may call us from a browser: by default none.
+    may call us from a browser: by default none. `epoch` returns which history the sequences of our answers belong to,
+    empty where it is not known yet.
     """
 
     clock: Clock
@@ -34,6 +35,7 @@ class Services:
     personal_data: PersonalDataReader
     audit: AuditBook
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
+    epoch: Callable[[], str] = str
     auth_requests_per_minute: int = 60
     cors_origins: tuple[str, ...] = ()
 

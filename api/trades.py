@@ -100,7 +100,7 @@ def _denied(request: Request, denied: OrderDenied, outcome: Outcome, headers: di
     )
 
 
-@router.get("", responses=answers(TradesAnswer, "A page of trades", 401, 422, 503))
+@router.get("", responses=answers(TradesAnswer, "A page of trades", 401, 409, 422, 503))
 async def list_trades(
     request: Request,
     caller: Authenticated,
@@ -123,7 +123,7 @@ async def list_trades(
     return answer(shown)
 
 
-@router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 422, 503))
+@router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 409, 422, 503))
 async def show_trade(request: Request, caller: Authenticated, _: Fresh, trade_id: str) -> Response:
     """Show one trade with its orders."""
     queries, accounts = services_of(request).queries, [caller.account_id]

@@ -61,6 +61,36 @@ class Home:
         """The journal of the simulator's books: orders, executions and holdings of every paper account."""
         return self.simulator / "books.jsonl"
 
+    @property
+    def witness(self) -> Path:
+        """What is known of the log outside the database, so that a database that was put back can be told from it."""
+        return self.path / "witness"
+
+    @property
+    def epoch_file(self) -> Path:
+        """The highest epoch seen."""
+        return self.witness / "epoch"
+
+    @property
+    def erasures(self) -> Path:
+        """The list of the users who were erased."""
+        return self.witness / "erasures.jsonl"
+
+    @property
+    def last_backup(self) -> Path:
+        """What was backed up last, when, and where to."""
+        return self.witness / "last_backup.json"
+
+    @property
+    def restore_begun(self) -> Path:
+        """There from the moment in which a restore replaces data until all that belongs to it is done."""
+        return self.witness / "restore_begun.json"
+
+    @property
+    def user_keys(self) -> Path:
+        """Users' data keys: beside `keys`, of which copies are kept for ever, because an erased key must be in none."""
+        return self.path / "user-keys"
+
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.
 
@@ -70,7 +100,7 @@ class Home:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             make_folder(self.path, TRAVERSABLE)
-            for folder in (self.run, self.logs, self.nats, self.simulator):
+            for folder in (self.run, self.logs, self.nats, self.simulator, self.witness, self.user_keys):
                 make_folder(folder, PRIVATE)
             make_folder(self.postgres, TRAVERSABLE)
         except OSError as error:

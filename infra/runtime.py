@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from infra.continuity import check_continuity, mirror_witness
 from infra.database import DatabaseUrls, prepare_roles
 from infra.home import Home
 from infra.keys import Keys, ensure_keys, load_keys
@@ -139,10 +140,12 @@ async def _standalone(settings: Settings) -> Runtime:
             "Roles that run alone need to know where the broker is.",
             remedy="Set KHATA_SIMULATOR_PORT (the same for every role), or KHATA_DHAN_URL.",
         )
+    database = await prepare_roles(settings.database_url, keys.database)
+    await check_continuity(home, database.writer, [mirror_witness(settings.nats_url)])
     return Runtime(
         settings=settings,
         keys=keys,
-        database=await prepare_roles(settings.database_url, keys.database),
+        database=database,
         nats_url=settings.nats_url,
         api_url=f"http://{settings.api_host}:{settings.api_port}",
         simulator_url=simulator_url,

@@ -1,8 +1,8 @@
 """The supervisor: starts the servers and the processes of the engine, keeps them running, and stops them in order.
 
-Starting: lock of the home, keys, PostgreSQL and NATS side by side, migrations, then every process at once; the engine
-is up when each has said that it is ready. A process that ends is started again, after a pause that doubles with every
-failure and is forgotten once it has run steadily.
+Starting: lock of the home, keys, PostgreSQL and NATS side by side, migrations, a look whether the log still is the one
+that was there, then every process at once; the engine is up when each has said that it is ready. A process that ends is
+started again, after a pause that doubles with every failure and is forgotten once it has run steadily.
 
 Stopping (SIGTERM, SIGINT, or the end of the `async with`): the processes one after another in the order of `PROCESSES`,
 so that whoever takes work in stops before those who finish it; then NATS, then PostgreSQL. Each has a deadline. If the
@@ -10,7 +10,6 @@ supervisor is killed instead, the kernel passes a signal to its children, and wh
 """
 
 import asyncio
-import fcntl
 import os
 import signal
 import sys
@@ -25,12 +24,14 @@ from typing import IO, Any, Self
 import structlog
 
 from infra.addresses import choose_addresses, refuse_unreachable
+from infra.continuity import check_continuity, mirror_witness, refuse_unfinished_restore
 from infra.database import DatabaseUrls, prepare_roles
 from infra.embedded.nats import EmbeddedNats
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.embedded.process import ChildProcess, LogFile
 from infra.home import Home
 from infra.keys import Keys, ensure_keys
+from infra.lock import HomeLock
 from infra.problems import OperatorProblem
 from infra.runtime import RuntimeFile
 from infra.settings import PREFIX, READY_FD_VARIABLE, RUNTIME_FILE_VARIABLE, Settings
@@ -62,10 +63,6 @@ Command = Callable[[Sequence[str]], Sequence[str]]
 def role_command(roles: Sequence[str]) -> Sequence[str]:
     """Return the command that runs *roles* in a process."""
     return (sys.executable, "-m", "infra.cli", "run", *roles)
-
-
-class AlreadyRunning(OperatorProblem):
-    """Another supervisor holds the home folder. Nothing was started."""
 
 
 @dataclass(slots=True)
@@ -109,7 +106,7 @@ class Supervisor:
         self._migrate = migrate or _migrate
         self._logs_to_files = logs_to_files
         self._is_throwaway = is_throwaway
-        self._lock: IO[str] | None = None
+        self._lock = HomeLock(self._home)
         self._keepers: list[asyncio.Task[None]] = []
         self._postgres: EmbeddedPostgres | None = None
         self._nats: EmbeddedNats | None = None
@@ -176,7 +173,8 @@ class Supervisor:
         """
         try:
             self._home.prepare()
-            self._take_lock()
+            self._lock.take()
+            refuse_unfinished_restore(self._home)
             self._keys = ensure_keys(self._home, tell=not self._is_throwaway)
             api_url, simulator_url = choose_addresses(self.settings)
             # Alembic takes as long to load as PostgreSQL to start: side by side.
@@ -184,6 +182,7 @@ class Supervisor:
             database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
             await loading
             await asyncio.to_thread(self._migrate, database.owner)
+            await check_continuity(self._home, database.writer, [mirror_witness(nats_url)])
             self._started = RuntimeFile(
                 settings=self.settings,
                 database=database,
@@ -198,25 +197,6 @@ class Supervisor:
         except BaseException:
             await self.stop()
             raise
-
-    def _take_lock(self) -> None:
-        lock = self._home.lock_file.open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip()
-            lock.close()
-            raise AlreadyRunning(
-                f"The engine of {self._home.path} already runs (process {holder}).",
-                remedy="Stop it, or set KHATA_HOME to another folder.",
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        self._lock = lock
-        # One left by a supervisor that was killed speaks of processes that may be anybody's by now.
-        self._home.runtime_file.unlink(missing_ok=True)
 
     async def _start_database(self, keys: Keys) -> DatabaseUrls:
         if self.settings.database_url is not None:
@@ -361,10 +341,7 @@ class Supervisor:
             await self._nats.stop()
         if self._postgres is not None:
             await self._postgres.stop()
-        if self._lock is not None:
-            self._home.runtime_file.unlink(missing_ok=True)
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
 
 async def run_until_signal(supervisor: Supervisor, *, on_ready: Callable[[], None]) -> None:

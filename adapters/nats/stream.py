@@ -70,6 +70,14 @@ async def last_sequence(nats: Client, epoch: str) -> int | None:
     return info.state.last_seq
 
 
+async def mirrors(nats: Client) -> dict[str, int]:
+    """Return the last sequence of every mirror on the server, by its epoch."""
+    prefix = stream_name("")
+    found = await nats.jetstream(timeout=API_TIMEOUT_S).streams_info()
+    named = ((str(info.config.name), info.state.last_seq) for info in found)
+    return {name.removeprefix(prefix): last for name, last in named if name.startswith(prefix)}
+
+
 async def create_stream(nats: Client, epoch: str, *, first_sequence: int, limits: StreamLimits) -> None:
     """Make the stream so that its next message has *first_sequence*."""
     config = api.StreamConfig(

@@ -11,6 +11,7 @@ from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres.arrays import register_arrays
+from adapters.postgres.epochs import EpochWatch
 from commands.ports import StoreUnavailable
 
 _US_FROM_1970_TO_2000 = 946_684_800_000_000
@@ -34,17 +35,21 @@ class Database:
     """Statements of this process on one database, as the user that *conninfo* names.
 
     *size* connections at most; *patience_s* is how long a statement waits for one of them.
+    *watch* looks at each of them.
     """
 
-    def __init__(self, conninfo: str, *, size: int = 4, patience_s: float = 5.0) -> None:
+    def __init__(
+        self, conninfo: str, *, size: int = 4, patience_s: float = 5.0, watch: EpochWatch | None = None
+    ) -> None:
         self._patience_s = patience_s
+        self._watch = watch
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             conninfo,
             kwargs={"autocommit": True, "prepare_threshold": 1},
             min_size=1,
             max_size=size,
             open=False,
-            configure=_configure,
+            configure=self._configure,
             timeout=patience_s,
             reconnect_timeout=patience_s,
         )
@@ -87,6 +92,13 @@ class Database:
         """Run a statement that returns nothing; otherwise like `fetch`."""
         await self._execute(statement, parameters)
 
+    async def _configure(self, connection: AsyncConnection[Any]) -> None:
+        connection.adapters.register_loader("timestamptz", MicrosecondsLoader)
+        register_arrays(connection)
+        await connection.execute(_SET_UP)
+        if self._watch is not None:
+            await self._watch.check(connection)
+
     async def _execute(self, statement: LiteralString, parameters: Sequence[Any]) -> psycopg.AsyncCursor[Any]:
         try:
             return await self._execute_once(statement, parameters)
@@ -103,9 +115,3 @@ class Database:
     async def _execute_once(self, statement: LiteralString, parameters: Sequence[Any]) -> psycopg.AsyncCursor[Any]:
         async with self._pool.connection() as connection:
             return await connection.cursor(binary=True).execute(statement, parameters)
-
-
-async def _configure(connection: AsyncConnection[Any]) -> None:
-    connection.adapters.register_loader("timestamptz", MicrosecondsLoader)
-    register_arrays(connection)
-    await connection.execute(_SET_UP)

@@ -9,6 +9,7 @@ from typing import Self
 from adapters.postgres.batches import COMMANDS_MAX
 from adapters.postgres.database import Database
 from adapters.postgres.entries import Entry, TrackingStale, entry_of
+from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.group_commit import GroupCommit, Outcome
 from adapters.postgres.reading import LogReads
 from commands.ports import (
@@ -40,13 +41,20 @@ class PostgresEventStore:
     """Implements `commands.ports.EventStore` for the user `khata_writer`, whom *conninfo* names.
 
     Appends of this process are committed in groups (see `group_commit`); each is answered within about *deadline_s*
-    seconds. `database` may be shared by what else this process keeps in PostgreSQL.
+    seconds. `database` may be shared by what else this process keeps in PostgreSQL. *watch* looks at each connection.
     """
 
-    def __init__(self, conninfo: str, *, deadline_s: float = 5.0, commands_max: int = COMMANDS_MAX) -> None:
-        self.database = Database(conninfo, patience_s=deadline_s)
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        deadline_s: float = 5.0,
+        commands_max: int = COMMANDS_MAX,
+        watch: EpochWatch | None = None,
+    ) -> None:
+        self.database = Database(conninfo, patience_s=deadline_s, watch=watch)
         self._reads = LogReads(self.database)
-        self._writer = GroupCommit(conninfo, deadline_s=deadline_s, commands_max=commands_max)
+        self._writer = GroupCommit(conninfo, deadline_s=deadline_s, commands_max=commands_max, watch=watch)
         self._room_end = 0
         self._caretaker: asyncio.Task[None] | None = None
 

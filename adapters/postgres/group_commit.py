@@ -26,6 +26,7 @@ import psycopg
 from adapters.postgres.arrays import BytesArray, TextArray
 from adapters.postgres.batches import COMMANDS_MAX, Room
 from adapters.postgres.entries import APPEND, Entry, parameters_of
+from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.writer_connection import Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, StoreUnavailable
 
@@ -94,8 +95,16 @@ class _Waiting:
 class GroupCommit:
     """The one writer of this process. An entry is answered within *deadline_s* seconds, more or less."""
 
-    def __init__(self, conninfo: str, *, deadline_s: float, commands_max: int = COMMANDS_MAX) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        deadline_s: float,
+        commands_max: int = COMMANDS_MAX,
+        watch: EpochWatch | None = None,
+    ) -> None:
         self._conninfo = conninfo
+        self._watch = watch
         self._deadline_s = deadline_s
         self._commands_max = commands_max
         self._queue: deque[_Waiting] = deque()
@@ -287,7 +296,7 @@ class GroupCommit:
         if self._connection is not None and self._connection.is_lost:
             await self._disconnect()
         if self._connection is None:
-            self._connection = await WriterConnection.open(self._conninfo)
+            self._connection = await WriterConnection.open(self._conninfo, watch=self._watch)
             self.head_sequence = self._connection.head_sequence
         return self._connection
 

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from adapters.postgres.database import MicrosecondsLoader
+from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.reading import READ_ALL, contiguous
 from domain.envelope import RecordedEvent
 
@@ -22,8 +23,9 @@ _LISTEN = "LISTEN khata_log"
 class PostgresFeed:
     """Implements `EventFeed` of commands and projections, for any role that may read the log."""
 
-    def __init__(self, conninfo: str, *, poll_s: float = POLL_S) -> None:
+    def __init__(self, conninfo: str, *, poll_s: float = POLL_S, watch: EpochWatch | None = None) -> None:
         self._conninfo = conninfo
+        self._watch = watch
         self._poll_s = poll_s
 
     async def follow(self, *, after_sequence: int) -> AsyncGenerator[list[RecordedEvent], None]:
@@ -57,6 +59,12 @@ class PostgresFeed:
             self._conninfo, autocommit=True, prepare_threshold=0, connect_timeout=_CONNECT_TIMEOUT_S
         )
         connection.adapters.register_loader("timestamptz", MicrosecondsLoader)
+        if self._watch is not None:
+            try:
+                await self._watch.check(connection)
+            except BaseException:
+                await connection.close()
+                raise
         return connection
 
     async def _wait(self, connection: AsyncConnection[Any]) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.view_rows import key_arrays, row_arrays, rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL, prepare_tables
 from projections.ports import Checkpoint, ClaimHeld, ClaimLost, ViewsRefused, ViewsUnavailable
@@ -100,8 +101,9 @@ def _translated() -> Iterator[None]:
 class PostgresViewStore:
     """Implements `projections.ports.ViewStore` as *owner*, a name that no other projector ever has."""
 
-    def __init__(self, conninfo: str, *, owner: str) -> None:
+    def __init__(self, conninfo: str, *, owner: str, watch: EpochWatch | None = None) -> None:
         self._conninfo = conninfo
+        self._watch = watch
         self._owner = owner
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
@@ -160,8 +162,8 @@ class PostgresViewStore:
         """One transaction on the one connection. Whatever goes wrong in it, the connection is not used again."""
         async with self._lock:
             with _translated():
-                connection = await self._connected()
                 try:
+                    connection = await self._connected()
                     async with connection.transaction():
                         yield connection
                 except (ClaimHeld, ClaimLost):
@@ -182,6 +184,8 @@ class PostgresViewStore:
                 application_name="khata projector",
                 prepare_threshold=2,
             )
+            if self._watch is not None:
+                await self._watch.check(self._connection)
         return self._connection
 
     async def _drop(self) -> None:

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Select, select
 
+from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.view_rows import row_of, rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL, DIALECT
 from domain.ids import AccountId, TradeId, UserId
@@ -69,8 +70,9 @@ class PostgresViews:
     For the user `khata_projector`, from whom no row is hidden, it also implements `projections.ports.ViewsReader`.
     """
 
-    def __init__(self, conninfo: str, *, size: int = 4) -> None:
+    def __init__(self, conninfo: str, *, size: int = 4, watch: EpochWatch | None = None) -> None:
         self._conninfo = conninfo
+        self._watch = watch
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo,
             kwargs={
@@ -83,7 +85,7 @@ class PostgresViews:
             min_size=1,
             max_size=size,
             open=False,
-            configure=_configure,
+            configure=self._configure,
             timeout=_POOL_WAIT_S,
         )
         self._reached: dict[str, int] = {}
@@ -142,6 +144,7 @@ class PostgresViews:
                 async with await psycopg.AsyncConnection.connect(
                     self._conninfo, autocommit=True, row_factory=dict_row, options=_OPTIONS, connect_timeout=3
                 ) as connection:
+                    await self._look_at(connection)
                     await connection.execute(f"LISTEN {CHANNEL}")
                     await self._ask(connection)
                     while True:
@@ -242,6 +245,15 @@ class PostgresViews:
                 raise QueriesUnavailable(f"readers of {model.name} are to use another version than {model.version}")
         return min(reached[model.name, model.version] for model, _ in wanted), answers
 
+    async def _configure(self, connection: Connection) -> None:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        await connection.set_read_only(True)
+        await self._look_at(connection)
+
+    async def _look_at(self, connection: Connection) -> None:
+        if self._watch is not None:
+            await self._watch.check(connection)
+
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:
         try:
@@ -251,11 +263,6 @@ class PostgresViews:
             raise QueriesUnavailable("no connection to the views came free in time") from error
         except (psycopg.OperationalError, psycopg.errors.UndefinedTable) as error:
             raise QueriesUnavailable(f"the views cannot be read: {type(error).__name__}") from error
-
-
-async def _configure(connection: Connection) -> None:
-    await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
-    await connection.set_read_only(True)
 
 
 async def _execute(connection: Connection, statement: Select[Any]) -> psycopg.AsyncCursor[dict[str, Any]]:

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from adapters.postgres.arrays import register_arrays
+from adapters.postgres.epochs import EpochWatch
 
 _CONNECT_TIMEOUT_S = 3
 _SET_UP = """
@@ -58,11 +59,11 @@ class WriterConnection:
         self.head_sequence = head_sequence
 
     @classmethod
-    async def open(cls, conninfo: str) -> "WriterConnection":
+    async def open(cls, conninfo: str, *, watch: EpochWatch | None = None) -> "WriterConnection":
         """Connect.
 
         Raises:
-            psycopg.OperationalError: the server cannot be reached, or takes no writes.
+            psycopg.OperationalError: the server cannot be reached, takes no writes, or *watch* does not know it.
         """
         connection: AsyncConnection[Any] = await AsyncConnection.connect(
             conninfo, autocommit=True, prepare_threshold=0, connect_timeout=_CONNECT_TIMEOUT_S
@@ -70,6 +71,8 @@ class WriterConnection:
         try:
             register_arrays(connection)
             await connection.execute(_SET_UP)
+            if watch is not None:
+                await watch.check(connection)
             cursor = await connection.execute(_WHO_AND_WHERE)
             row = await cursor.fetchone()
         except BaseException:

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, run, up, version
+from infra.cli import bench, demo, docs, doctor, keys, migrate, replay, run, up, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -32,6 +32,7 @@ COMMANDS = (
     bench.bench,
     doctor.doctor,
     keys.keys,
+    replay.replay,
     docs.docs,
     version.version,
 )

@@ -38,7 +38,7 @@ async def make_services(wiring: Wiring) -> Services:
         wiring.clock,
         pseudonym=lambda address: personal_data.lookup_hash("client", address).hex()[:_PSEUDONYM_DIGITS],
     )
-    queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query))
+    queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query, watch=wiring.epochs))
 
     async def log_answers() -> bool:
         return bool((await store.head()).epoch)
@@ -56,5 +56,6 @@ async def make_services(wiring: Wiring) -> Services:
         marks=await wiring.marks(),
         personal_data=personal_data,
         audit=audit,
+        epoch=lambda: wiring.epochs.current,
         readiness={"log": log_answers, "transport": transport_answers},
     )

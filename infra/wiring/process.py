@@ -6,13 +6,16 @@ from contextlib import AsyncExitStack
 from typing import Any, TypeVar, cast
 
 from adapters.clock import SystemClock
+from adapters.epoch_file import EpochFile
 from adapters.ids import SystemIds
 from adapters.instruments import InstrumentMaster
 from adapters.nats.connection import NatsConnection, connect
 from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.marks import NatsMarks
+from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
 from commands.accounts import Accounts
+from infra.home import Home
 from infra.runtime import Runtime
 from infra.settings import Settings
 
@@ -31,6 +34,7 @@ class Wiring:
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = InstrumentMaster.load()
+        self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
         self._parts: dict[str, asyncio.Future[Any]] = {}
 
     @property
@@ -52,7 +56,9 @@ class Wiring:
         """The log, for those who append."""
 
         async def make() -> PostgresEventStore:
-            return await self.stack.enter_async_context(PostgresEventStore(self.runtime.database.writer))
+            return await self.stack.enter_async_context(
+                PostgresEventStore(self.runtime.database.writer, watch=self.epochs)
+            )
 
         return await self._once("store", make)
 

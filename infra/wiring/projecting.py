@@ -12,12 +12,14 @@ MS_PER_S = 1000
 
 async def make_relay(wiring: Wiring) -> Relay:
     """The mirror of the log in JetStream."""
-    feed = PostgresFeed(wiring.runtime.database.writer, poll_s=wiring.settings.relay_poll_ms / MS_PER_S)
+    feed = PostgresFeed(
+        wiring.runtime.database.writer, poll_s=wiring.settings.relay_poll_ms / MS_PER_S, watch=wiring.epochs
+    )
     return Relay(await wiring.nats(), log=await wiring.store(), feed=feed)
 
 
 async def make_projector(wiring: Wiring) -> Projector:
     """The writer of the read models."""
-    views = PostgresViewStore(wiring.runtime.database.projector, owner=wiring.ids.new("projector"))
+    views = PostgresViewStore(wiring.runtime.database.projector, owner=wiring.ids.new("projector"), watch=wiring.epochs)
     wiring.stack.push_async_callback(views.close)
     return Projector(READ_MODELS, feed=await wiring.feed(), views=views, clock=wiring.clock)

@@ -15,10 +15,11 @@ import pytest
 from infra.checks import check_everything
 from infra.embedded.process import processes_in
 from infra.home import Home
+from infra.lock import AlreadyRunning
 from infra.problems import OperatorProblem
 from infra.runtime import read_runtime_file, running_engine
 from infra.settings import override
-from infra.supervisor import AlreadyRunning, Supervisor
+from infra.supervisor import Supervisor
 from tests.support.engine import engine_settings, no_migrations, stand_in
 from tests.support.eventually import eventually
 from tests.support.servers import Servers, make_test_home, remove_test_home

@@ -1,0 +1,75 @@
+"""`khata replay`."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.problems import OperatorProblem
+
+if TYPE_CHECKING:
+    from infra.replay.request import Wish
+
+
+def replay(
+    *,
+    account: Annotated[str | None, typer.Option(help="Events of this account.")] = None,
+    user: Annotated[str | None, typer.Option(help="Events of this user.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Events of this stream, such as account-acc_….")] = None,
+    trade: Annotated[str | None, typer.Option(help="Events that name this trade.")] = None,
+    order: Annotated[str | None, typer.Option(help="Events that name this order.")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Stored names; * and ? are wildcards. Repeatable.")] = None,
+    since: Annotated[str | None, typer.Option(help="ISO time; without an offset it is the exchange's.")] = None,
+    until: Annotated[str | None, typer.Option(help="ISO time, included.")] = None,
+    first: Annotated[int, typer.Option("--from-sequence", min=1, help="First sequence.")] = 1,
+    last: Annotated[int | None, typer.Option("--to-sequence", min=1, help="Last sequence, included.")] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Step through one aggregate: the state before and after.")
+    ] = False,
+    state: Annotated[str | None, typer.Option(help="Rebuild the aggregate of this stream and print its state.")] = None,
+    at_sequence: Annotated[int | None, typer.Option(min=0, help="With --state: as it was at this sequence.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="With --state: as it was at this ISO time.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is recorded from now on.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+) -> None:
+    """Show what happened: events, each step of an aggregate, or its state at any point."""
+    from infra.logs import configure
+    from infra.replay.request import Wish
+    from infra.settings import load, override
+
+    settings = load()
+    configure(override(settings, log_level="error"))
+    wish = Wish.of(
+        streams=(stream, account and f"account-{account}", user and f"user-{user}", state),
+        trade_id=trade,
+        order_id=order,
+        names=tuple(name or ()),
+        times=(since, until, as_of),
+        sequences=(first, last, at_sequence),
+        mode="state" if state else "step" if step else "follow" if follow else "list",
+    )
+    try:
+        asyncio.run(_run(wish, as_json=as_json))
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.stderr.close()  # Whoever read along has left, in the usual way.
+
+
+async def _run(wish: "Wish", *, as_json: bool) -> None:
+    from adapters.postgres.history import PostgresHistory
+    from adapters.postgres.log_feed import PostgresFeed
+    from adapters.postgres.reading import LogHole
+    from commands.ports import StoreUnavailable
+    from infra.at_rest import reach_database
+    from infra.replay.printing import JsonPrinter, TablePrinter
+    from infra.replay.run import run_replay
+    from infra.settings import load
+
+    printer = JsonPrinter(sys.stdout) if as_json else TablePrinter()
+    try:
+        async with reach_database(load()) as urls, PostgresHistory(urls.query) as history:
+            await run_replay(wish, history, PostgresFeed(urls.query), printer)
+    except StoreUnavailable as fault:
+        raise OperatorProblem(f"The log cannot be read: {fault}.", remedy="`khata doctor` says more.") from fault
+    except LogHole as fault:
+        raise OperatorProblem(f"The log is damaged: {fault}.", remedy="`khata verify` says more.") from fault

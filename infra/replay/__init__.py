@@ -1,0 +1,1 @@
+"""`khata replay`: what was asked for, and how it is shown."""

@@ -1,0 +1,165 @@
+"""How a replay is shown: tables and differences for people, JSON lines for machines."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import IO, Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.replay.request import time_text
+from projections.replay.aggregates import Rebuilt, Step
+from projections.replay.selection import ReadEvent
+from projections.replay.trees import Change, leaves
+
+ROWS = 200
+_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+_ASK = "Enter: next · a: all the rest · q: end "
+
+
+class TablePrinter:
+    """Prints for a person. *erased* are the users whose personal fields can never be opened again."""
+
+    def __init__(self, console: Console | None = None, *, erased: frozenset[str] = frozenset()) -> None:
+        self._console = console or Console()
+        self._erased = erased
+        self._kept: list[ReadEvent] = []
+        self._has_header = False
+        self._asks = self._console.is_terminal and self._console.is_interactive
+
+    def event(self, read: ReadEvent) -> None:
+        """Show one event, with others of its page."""
+        self._kept.append(read)
+        if len(self._kept) >= ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show the events kept back."""
+        kept, self._kept = self._kept, []
+        if not kept:
+            return
+        table = Table(box=None, show_header=not self._has_header, padding=(0, 1), expand=True)
+        table.add_column("sequence", justify="right", width=10, no_wrap=True)
+        table.add_column("recorded (exchange)", width=26, no_wrap=True)
+        table.add_column("stream", width=34, no_wrap=True, overflow="ellipsis")
+        table.add_column("v", justify="right", width=5, no_wrap=True)
+        table.add_column("event", width=26, no_wrap=True, overflow="ellipsis")
+        table.add_column("content", ratio=1, overflow="fold")
+        for read in kept:
+            recorded = read.recorded
+            table.add_row(
+                str(recorded.sequence),
+                time_text(recorded.recorded_at_us),
+                recorded.stream_id,
+                str(recorded.version),
+                Text(recorded.name, style="dim" if read.event is None else "bold"),
+                Text(self._content(read)),
+            )
+        self._has_header = True
+        self._console.print(table)
+
+    async def step(self, step: Step) -> bool:
+        """Show one event and what it changed; on a terminal ask whether to go on."""
+        recorded = step.read.recorded
+        self._console.rule(
+            f"{recorded.sequence} · {recorded.name} · {time_text(recorded.recorded_at_us)}", align="left"
+        )
+        self._console.print(Text(self._content(step.read)), highlight=False)
+        self._print_changes(step.changes)
+        if not self._asks:
+            return True
+        with suppress(EOFError):
+            said = await asyncio.to_thread(self._console.input, _ASK)
+            self._asks = said.strip().lower() != "a"
+            return said.strip().lower() != "q"
+        return False
+
+    def state(self, rebuilt: Rebuilt) -> None:
+        """Show a state leaf by leaf."""
+        self._console.rule(
+            f"{rebuilt.stream_id} · version {rebuilt.version} · sequence {rebuilt.sequence}", align="left"
+        )
+        if rebuilt.opaque:
+            self._console.print(f"[yellow]{rebuilt.opaque} events are opaque to this release and not in it.[/]")
+        for path, text in leaves(rebuilt.state):
+            self._console.print(Text(f"{path}: {text}"), highlight=False)
+
+    def _print_changes(self, found: Iterable[Change]) -> None:
+        shown = False
+        for change in found:
+            line, shown = str(change), True
+            self._console.print(Text(f"  {line}", style=_STYLES[line[0]]), highlight=False)
+        if not shown:
+            self._console.print("  [dim]the state stays as it was[/]")
+
+    def _content(self, read: ReadEvent) -> str:
+        if read.obstacle is not None:
+            return f"({read.obstacle})"
+        return "  ".join(f"{path}={text}" for path, text in leaves(read.tree(erased=self._erased)))
+
+
+class JsonPrinter:
+    """Prints one document a line to *out*."""
+
+    def __init__(self, out: IO[str], *, erased: frozenset[str] = frozenset()) -> None:
+        self._out = out
+        self._erased = erased
+
+    def event(self, read: ReadEvent) -> None:
+        """Write an event."""
+        self._write(self._document(read))
+
+    def flush(self) -> None:
+        """Have it read."""
+        self._out.flush()
+
+    async def step(self, step: Step) -> bool:
+        """Write an event with the state before and after it."""
+        changed = [_change(each) for each in step.changes]
+        self._write({**self._document(step.read), "before": step.before, "after": step.after, "changes": changed})
+        return True
+
+    def state(self, rebuilt: Rebuilt) -> None:
+        """Write a state."""
+        self._write(
+            {
+                "stream_id": rebuilt.stream_id,
+                "version": rebuilt.version,
+                "sequence": rebuilt.sequence,
+                "recorded_at": time_text(rebuilt.recorded_at_us) if rebuilt.version else None,
+                "opaque": rebuilt.opaque,
+                "state": rebuilt.state,
+            }
+        )
+
+    def _document(self, read: ReadEvent) -> dict[str, Any]:
+        recorded = read.recorded
+        return {
+            "sequence": recorded.sequence,
+            "recorded_at": time_text(recorded.recorded_at_us),
+            "stream_id": recorded.stream_id,
+            "version": recorded.version,
+            "name": recorded.name,
+            "command_id": recorded.command_id,
+            "metadata": _metadata(recorded.metadata),
+            "hash": recorded.hash.hex(),
+            "event": None if read.event is None else read.tree(erased=self._erased),
+            "obstacle": read.obstacle,
+        }
+
+    def _write(self, document: dict[str, Any]) -> None:
+        self._out.write(msgspec.json.encode(document).decode() + "\n")
+
+
+def _change(change: Change) -> dict[str, str | None]:
+    return {"path": change.path, "before": change.before, "after": change.after}
+
+
+def _metadata(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return None  # Written by an application that is not ours.
