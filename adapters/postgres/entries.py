@@ -1,7 +1,8 @@
 """What goes into a batch: entries, checked and hashed before they wait, and the batch as the statement's parameters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from adapters.postgres.arrays import BinaryArray, BytesArray, Int4Array, Int8Array, TextArray
 from commands.ports import Append, Claim, EventTooLarge, NewEvent, VersionConflict
@@ -15,8 +16,7 @@ ENTRY_BYTES_MAX = 16 * 1024 * 1024
 _CONTINUES = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Events for one stream. The first gets `first_version`, which must follow the stream's last one (new: 0 or 1).
 
     `leaf`, where given, is the leaf hash that the stream's last event must have. A stream that the entry names again,
@@ -29,8 +29,7 @@ class Part:
     leaf: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One command, ready to be appended: `leaves` has the hash of each event, in order; `size` is in bytes."""
 
     command_id: str

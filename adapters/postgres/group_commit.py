@@ -19,8 +19,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+import msgspec
 import psycopg
 
 from adapters.postgres.arrays import BytesArray, TextArray
@@ -62,8 +62,7 @@ _PASSING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of an entry: `appended`, `repeated`, `key_reused`, `claim_taken` or `conflict`, and where it lies."""
 
     status: str
@@ -71,8 +70,7 @@ class Outcome:
     last_sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct, frozen=True, eq=False):
     entry: Entry
     outcome: asyncio.Future[Outcome]
     deadline_s: float
