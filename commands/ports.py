@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
@@ -14,16 +16,14 @@ from domain.order import OrderInstruction, OrderStatus, Product, Purpose
 # --- The log ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event about to be appended: its stored name and its bytes."""
 
     name: str
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamAppend:
+class StreamAppend(msgspec.Struct, frozen=True, kw_only=True):
     """Events for one stream. `expected_version` is the version of its last event so far, 0 for a new stream.
 
     Without events it only demands that the stream still is at that version. `expected_leaf`, where given, is the leaf
@@ -46,8 +46,7 @@ class Claim:
     owner: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, kw_only=True):
     """One command's events: all of them are appended, or none.
 
     `command_id` names the command in each of its events. `scope` and `key` make it idempotent (None: not): the same
@@ -63,8 +62,7 @@ class Append:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
     """Where a command's events lie: sequences `first_sequence` … `last_sequence`; both the head where there are none.
 
     `repeated` tells that the command had been carried out before and this is its first outcome.

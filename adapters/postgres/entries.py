@@ -1,7 +1,8 @@
 """What goes into a batch: entries, checked and hashed before they wait, and the batch as the statement's parameters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from adapters.postgres.arrays import BinaryArray, BytesArray, Int4Array, Int8Array, TextArray
 from commands.ports import Append, Claim, EventTooLarge, NewEvent, VersionConflict
@@ -24,8 +25,7 @@ APPEND = """
 """Takes what `parameters_of` returns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Events for one stream. The first gets `first_version`, which must follow the stream's last one (new: 0 or 1).
 
     `leaf`, where given, is the leaf hash that the stream's last event must have. A stream that the entry names again,
@@ -38,8 +38,7 @@ class Part:
     leaf: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tracked:
+class Tracked(msgspec.Struct, frozen=True, kw_only=True):
     """How far an application of the `eventsourcing` library has come with one that it follows.
 
     Kept in the transaction of the events that came of it. It only grows: an entry whose *notification_id* is not beyond
@@ -55,8 +54,7 @@ class TrackingStale(Exception):
     """The tracker has come as far before, or further. Nothing was stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One command, ready to be appended: `leaves` has the hash of each event, in order; `size` is in bytes."""
 
     command_id: str

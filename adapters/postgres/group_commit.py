@@ -19,8 +19,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+import msgspec
 import psycopg
 
 from adapters.postgres.arrays import BytesArray, TextArray
@@ -64,8 +64,7 @@ _PASSING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of an entry, and where it lies.
 
     `status` is `appended`, `repeated`, `key_reused`, `claim_taken`, `tracking_stale` or `conflict`.
@@ -76,8 +75,7 @@ class Outcome:
     last_sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct, frozen=True, eq=False):
     entry: Entry
     outcome: asyncio.Future[Outcome]
     deadline_s: float

@@ -10,4 +10,8 @@ class Entry(NamedTuple):
     module: str
 
 
-BENCHES: dict[str, Entry] = {}
+BENCHES: dict[str, Entry] = {
+    "store": Entry(
+        "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
+    ),
+}

@@ -32,13 +32,16 @@ def bench(
         return
 
     import msgspec
+    import uvloop
 
     from infra.bench.run import run_bench
     from infra.logs import configure
     from infra.settings import Settings
 
     configure(Settings(log_level="error"))
-    report = asyncio.run(run_bench(name, is_quick=quick, runs=runs, seed=seed, clean=clean))
+    # The loop that the roles run on.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(run_bench(name, is_quick=quick, runs=runs, seed=seed, clean=clean))
     if as_json:
         sys.stdout.write(msgspec.json.encode(report.as_document()).decode() + "\n")
     else:

@@ -1,0 +1,456 @@
+"""What benches write: whole lives of trades over many accounts, as they could have happened, repeatable by a seed.
+
+Users register and their accounts open; then the accounts take turns, each living through one trade after another. The
+events of a trade come in the order of its life and with exact amounts, so every fold of ours takes them. A payload has
+about 350 bytes in the mean (`mean_payload_bytes`), because that is what such lives weigh.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+from typing import NamedTuple
+
+from commands.accounts import stream_of
+from commands.ports import Append, NewEvent, StreamAppend
+from domain.account.events import (
+    AccountEvent,
+    AccountMode,
+    AccountOpened,
+    Evidence,
+    ExitCause,
+    KillSwitchEngaged,
+    KillSwitchReleased,
+    OrderAcknowledged,
+    OrderCanceled,
+    OrderCancelRequested,
+    OrderDenied,
+    OrderFilled,
+    OrderIntended,
+    OrderLapsed,
+    OrderNotSent,
+    OrderOutcomeUnknown,
+    OrderRejected,
+    OrderSubmitting,
+    RiskParametersChanged,
+    TradeClosed,
+    TradeExitTriggered,
+    TradeOpened,
+)
+from domain.account.holding import Holding, after_fill, effect_of_fill
+from domain.envelope import GENESIS_HASH, RecordedEvent, chain_hash, leaf_hash
+from domain.events import Event, encode, name_of
+from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.instrument import Instrument, InstrumentKey, Segment
+from domain.market import NS_PER_S, Mark, MarketSnapshot, trading_day
+from domain.money import value_paise
+from domain.order import OrderInstruction, OrderType, Product, Purpose, Side
+from domain.risk import DenialCode, RiskParameters
+from domain.user.events import Sealed, UserRegistered
+
+ACCOUNTS = 200
+INSTRUMENTS = 20
+METADATA = b'{"actor":"bench","source":"bench"}'
+EVENTS_A_DAY = 20_000
+"""At this pace 25 million events are five years of trading days."""
+
+_BEGAN_NS = 1_606_708_800 * NS_PER_S
+"""2020-11-30 09:30 in India."""
+_DAY_NS = 24 * 3600 * NS_PER_S
+_SESSION_NS = 6 * 3600 * NS_PER_S
+_STEP_NS = _SESSION_NS // EVENTS_A_DAY
+_TICK_E4 = 500
+_LOOSE = RiskParameters(open_trades_max=1_000, trades_per_day_max=100_000, day_loss_paise_max=10**12)
+_DENIED, _LAPSED, _REJECTED, _CANCELED, _NOT_SENT, _UNKNOWN = 0.05, 0.07, 0.10, 0.15, 0.17, 0.25
+"""Shares of the ways a trade may go, summed up; the rest goes well."""
+_TRADES_BETWEEN_CHANGES = 40
+
+# Of one command, events of its stream follow each other; a life yields them command by command.
+_Decided = tuple[AccountEvent, ...]
+
+
+class LifeCommand(NamedTuple):
+    """The events of one command, all of one stream. `key` makes it idempotent; None: it came from inside the engine."""
+
+    command_id: str
+    stream_id: str
+    first_version: int
+    at_ns: int
+    key: str | None
+    events: tuple[Event, ...]
+
+
+def lives(*, seed: int, accounts: int = ACCOUNTS, instruments: int = INSTRUMENTS) -> Iterator[LifeCommand]:
+    """Yield commands without end, first those that register users and open accounts, oldest first.
+
+    The same arguments yield the same commands.
+    """
+    random = Random(seed)  # noqa: S311 - it is to be repeatable
+    listed = [_instrument(number) for number in range(instruments)]
+    clock = _Clock()
+    running = [_Life(number, random, listed, clock) for number in range(accounts)]
+    count = 0
+    for life in running:
+        for stream_id, events in life.openings():
+            count += 1
+            yield _command(count, stream_id, 1, clock.now_ns, events)
+            clock.tick(len(events))
+    choose = random.choices
+    while True:
+        for life in choose(running, k=1_024):
+            count += 1
+            first_version = life.version + 1
+            events = life.go_on()
+            life.version += len(events)
+            yield _command(count, life.stream_id, first_version, clock.now_ns, events)
+            clock.tick(len(events))
+
+
+def at_least(events: int, commands: Iterable[LifeCommand]) -> list[LifeCommand]:
+    """Return the first commands of *commands* that have *events* events together, or a few more."""
+    taken = []
+    for command in commands:
+        if events <= 0:
+            break
+        taken.append(command)
+        events -= len(command.events)
+    return taken
+
+
+def append_of(command: LifeCommand) -> Append:
+    """Return *command* as the event store takes it."""
+    part = StreamAppend(
+        stream_id=command.stream_id,
+        expected_version=command.first_version - 1,
+        events=tuple(NewEvent(name=name_of(event), payload=encode(event)) for event in command.events),
+    )
+    return Append(
+        command_id=command.command_id,
+        streams=(part,),
+        metadata=METADATA,
+        scope=command.stream_id,
+        key=command.key,
+        request_hash=b"bench",
+    )
+
+
+def recorded(
+    commands: Iterable[LifeCommand], *, after_sequence: int = 0, after_hash: bytes = GENESIS_HASH
+) -> Iterator[RecordedEvent]:
+    """Yield the events of *commands* as the log would keep them: numbered, timed and chained."""
+    sequence, previous = after_sequence, after_hash
+    for command in commands:
+        recorded_at_us = command.at_ns // 1_000
+        for version, event in enumerate(command.events, command.first_version):
+            sequence += 1
+            name, payload = name_of(event), encode(event)
+            leaf = leaf_hash(
+                stream_id=command.stream_id,
+                version=version,
+                name=name,
+                command_id=command.command_id,
+                metadata=METADATA,
+                payload=payload,
+            )
+            own = chain_hash(previous=previous, sequence=sequence, recorded_at_us=recorded_at_us, leaf=leaf)
+            yield RecordedEvent(
+                sequence=sequence,
+                stream_id=command.stream_id,
+                version=version,
+                name=name,
+                command_id=command.command_id,
+                metadata=METADATA,
+                payload=payload,
+                recorded_at_us=recorded_at_us,
+                previous_hash=previous,
+                hash=own,
+            )
+            previous = own
+
+
+def mean_payload_bytes(*, seed: int, commands: int = 10_000) -> float:
+    """Return what a payload weighs in the mean, by a sample."""
+    sizes = [len(encode(event)) for command in islice(lives(seed=seed), commands) for event in command.events]
+    return sum(sizes) / len(sizes)
+
+
+def _command(number: int, stream_id: str, first_version: int, at_ns: int, events: tuple[Event, ...]) -> LifeCommand:
+    # What a person asked for carries a key; what the executor or the protection recorded does not.
+    key = f"key-{number:020d}" if isinstance(events[0], TradeOpened | OrderDenied) else None
+    return LifeCommand(f"cmd_{number:026d}", stream_id, first_version, at_ns, key, events)
+
+
+class _Clock:
+    """The log's time: sessions of six hours, one a day, an event every second or so."""
+
+    def __init__(self) -> None:
+        self.now_ns = _BEGAN_NS
+        self.day = trading_day(_BEGAN_NS).isoformat()
+        self._session_ends_ns = _BEGAN_NS + _SESSION_NS
+
+    def tick(self, events: int) -> None:
+        self.now_ns += events * _STEP_NS
+        if self.now_ns >= self._session_ends_ns:
+            self.now_ns += _DAY_NS - _SESSION_NS
+            self._session_ends_ns += _DAY_NS
+            self.day = trading_day(self.now_ns).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    instrument: Instrument
+    price_e4: int
+
+
+def _instrument(number: int) -> _Listed:
+    key = InstrumentKey(Segment.NSE_EQ, str(2_000 + 37 * number))
+    instrument = Instrument(
+        key=key, symbol=f"SHARE{number:02d}", name=f"Shares of Company {number:02d}", tradable=True, tick_e4=500, lot=1
+    )
+    return _Listed(instrument, 1_000_000 + 1_700_000 * number)
+
+
+class _Life:
+    """One account's life. `version` is that of its stream's last event."""
+
+    def __init__(self, number: int, random: Random, listed: list[_Listed], clock: _Clock) -> None:
+        self._account_id = AccountId(f"acc_{number:026d}")
+        self._user_id = UserId(f"usr_{number:026d}")
+        self._number = number
+        self._random = random
+        self._listed = listed
+        self._clock = clock
+        self._trades = self._marks = 0
+        self._steps: Iterator[_Decided] = iter(())
+        self.stream_id = stream_of(self._account_id)
+        self.version = 1
+
+    def openings(self) -> tuple[tuple[str, tuple[Event, ...]], ...]:
+        """Return what the account begins with, by stream."""
+        registered = UserRegistered(
+            user_id=self._user_id,
+            account_id=self._account_id,
+            email=Sealed(nonce=b"%012d" % self._number, ciphertext=b"sealed address of %06d" % self._number),
+            name=Sealed(nonce=b"%012d" % self._number, ciphertext=b"sealed name of %06d" % self._number),
+        )
+        opened = AccountOpened(
+            account_id=self._account_id,
+            owner_id=self._user_id,
+            mode=AccountMode.PAPER,
+            currency="INR",
+            parameters=_LOOSE,
+        )
+        return ((f"user-{self._user_id}", (registered,)), (self.stream_id, (opened,)))
+
+    def go_on(self) -> _Decided:
+        """Return the events of the account's next command."""
+        events = next(self._steps, None)
+        if events is None:
+            self._trades += 1
+            self._steps = self._change() if self._trades % _TRADES_BETWEEN_CHANGES == 0 else self._trade()
+            events = next(self._steps)
+        return events
+
+    def _change(self) -> Iterator[_Decided]:
+        yield (RiskParametersChanged(parameters=_LOOSE),)
+        yield (KillSwitchEngaged(reason="a pause for lunch"),)
+        yield (KillSwitchReleased(),)
+
+    def _mark(self, listed: _Listed) -> Mark:
+        self._marks += 1
+        now_ns = self._clock.now_ns
+        return Mark(
+            instrument=listed.instrument.key,
+            last_price_e4=listed.price_e4 + _TICK_E4 * self._random.randrange(-200, 200),
+            exchange_time_ns=now_ns - 3_000_000,
+            received_at_ns=now_ns - 1_000_000,
+            number=self._marks,
+        )
+
+    def _trade(self) -> Iterator[_Decided]:
+        random = self._random
+        # The instruments of an account take turns, so that each of them is traded.
+        listed = self._listed[(self._number + self._trades) % len(self._listed)]
+        way = random.random()
+        side = Side.BUY if random.random() < 0.5 else Side.SELL  # noqa: PLR2004 - a fair coin
+        trade_id = TradeId(f"trd_{self._number:06d}{self._trades:020d}")
+        mark = self._mark(listed)
+        market = MarketSnapshot(market_time_ns=self._clock.now_ns, instrument=listed.instrument, marks=(mark,))
+        entry = OrderInstruction(
+            instrument=listed.instrument.key,
+            side=side,
+            quantity=random.randrange(2, 200),
+            order_type=OrderType.MARKET,
+            limit_price_e4=None,
+            product=Product.INTRADAY,
+        )
+        away_e4 = side.sign * 200 * _TICK_E4
+        stop_loss_e4, target_e4 = mark.last_price_e4 - away_e4, mark.last_price_e4 + away_e4
+        if way < _DENIED:
+            denied = OrderDenied(
+                trade_id=trade_id,
+                user_id=self._user_id,
+                symbol=listed.instrument.symbol,
+                entry=entry,
+                stop_loss_e4=stop_loss_e4,
+                target_e4=target_e4,
+                code=DenialCode.ORDER_VALUE_ABOVE_LIMIT,
+                limit="1000000.00",
+                value="1250000.50",
+                market=market,
+            )
+            yield (denied,)
+            return
+        opened = TradeOpened(
+            trade_id=trade_id,
+            user_id=self._user_id,
+            symbol=listed.instrument.symbol,
+            multiplier=1,
+            entry=entry,
+            stop_loss_e4=stop_loss_e4,
+            target_e4=target_e4,
+            market=market,
+        )
+        order_id = OrderId(f"{trade_id}.1")
+        intended = OrderIntended(
+            order_id=order_id,
+            trade_id=trade_id,
+            purpose=Purpose.ENTRY,
+            instruction=entry,
+            not_after_ns=self._clock.now_ns + 5 * NS_PER_S,
+        )
+        yield (opened, intended)
+        if way < _LAPSED:
+            yield (OrderLapsed(order_id=order_id, trade_id=trade_id), _closed(trade_id))
+            return
+        yield from self._send(order_id, trade_id, way)
+        if way < _REJECTED:
+            rejected = OrderRejected(
+                order_id=order_id,
+                trade_id=trade_id,
+                venue_order_id=None,
+                reason="DH-906",
+                message="The market does not take this order at present.",
+            )
+            yield (rejected, _closed(trade_id))
+            return
+        yield (self._acknowledged(order_id, trade_id, is_found=_NOT_SENT <= way < _UNKNOWN),)
+        if way < _CANCELED:
+            yield (
+                TradeExitTriggered(trade_id=trade_id, cause=ExitCause.MANUAL, mark=None),
+                OrderCancelRequested(order_id=order_id, trade_id=trade_id),
+            )
+            yield (
+                OrderCanceled(order_id=order_id, trade_id=trade_id),
+                _closed(trade_id, cause=ExitCause.MANUAL),
+            )
+            return
+        yield from self._hold(trade_id, entry, listed)
+
+    def _hold(self, trade_id: TradeId, entry: OrderInstruction, listed: _Listed) -> Iterator[_Decided]:
+        """Yield a trade's life from its first fill to its end."""
+        holding = Holding()
+        for events, after in self._fills(
+            OrderId(f"{trade_id}.1"), trade_id, entry, purpose=Purpose.ENTRY, listed=listed, holding=holding
+        ):
+            holding = after
+            yield events
+        mark = self._mark(listed)
+        cause = ExitCause.STOP_LOSS if self._random.random() < 0.5 else ExitCause.TARGET  # noqa: PLR2004 - a fair coin
+        instruction = OrderInstruction(
+            instrument=entry.instrument,
+            side=entry.side.opposite,
+            quantity=entry.quantity,
+            order_type=OrderType.MARKET,
+            limit_price_e4=None,
+            product=entry.product,
+        )
+        exit_id = OrderId(f"{trade_id}.2")
+        intended = OrderIntended(
+            order_id=exit_id, trade_id=trade_id, purpose=Purpose.EXIT, instruction=instruction, not_after_ns=None
+        )
+        yield (TradeExitTriggered(trade_id=trade_id, cause=cause, mark=mark), intended)
+        yield (self._submitting(exit_id, trade_id),)
+        yield (self._acknowledged(exit_id, trade_id),)
+        for events, after in self._fills(
+            exit_id, trade_id, instruction, purpose=Purpose.EXIT, listed=listed, holding=holding
+        ):
+            if after.net_quantity:
+                yield events
+            else:
+                closed = _closed(
+                    trade_id, cause=cause, entry_quantity=entry.quantity, realised_paise=after.realised_paise
+                )
+                yield (*events, closed)
+
+    def _send(self, order_id: OrderId, trade_id: TradeId, way: float) -> Iterator[_Decided]:
+        yield (self._submitting(order_id, trade_id),)
+        if _CANCELED <= way < _NOT_SENT:
+            yield (OrderNotSent(order_id=order_id, trade_id=trade_id, cause="connection refused"),)
+            yield (self._submitting(order_id, trade_id),)
+        elif _NOT_SENT <= way < _UNKNOWN:
+            unknown = OrderOutcomeUnknown(
+                order_id=order_id, trade_id=trade_id, cause="no answer within 2 s", sent_at_ns=self._clock.now_ns
+            )
+            yield (unknown,)
+
+    def _submitting(self, order_id: OrderId, trade_id: TradeId) -> OrderSubmitting:
+        name = CorrelationId(f"BEN{self._number:06d}{self._trades:014d}{order_id[-1]:0>2}")
+        return OrderSubmitting(order_id=order_id, trade_id=trade_id, correlation_id=name, sender_epoch=1)
+
+    def _acknowledged(self, order_id: OrderId, trade_id: TradeId, *, is_found: bool = False) -> OrderAcknowledged:
+        return OrderAcknowledged(
+            order_id=order_id,
+            trade_id=trade_id,
+            venue_order_id=VenueOrderId(f"{self._number:05d}{self._trades:07d}{order_id[-1]}"),
+            evidence=Evidence.CORRELATION_LOOKUP if is_found else Evidence.ANSWER,
+            sent_at_ns=None if is_found else self._clock.now_ns,
+        )
+
+    def _fills(
+        self,
+        order_id: OrderId,
+        trade_id: TradeId,
+        told: OrderInstruction,
+        *,
+        purpose: Purpose,
+        listed: _Listed,
+        holding: Holding,
+    ) -> Iterator[tuple[_Decided, Holding]]:
+        """Yield the fills of an order, each with the holding after it."""
+        quantity = told.quantity
+        parts = [quantity] if self._random.random() < 0.6 else [quantity // 2, quantity - quantity // 2]  # noqa: PLR2004
+        cumulative = 0
+        for number, part in enumerate(parts, 1):
+            cumulative += part
+            price_e4 = listed.price_e4 + _TICK_E4 * self._random.randrange(-200, 200)
+            worth = value_paise(price_e4=price_e4, quantity=part)
+            effect = effect_of_fill(holding, side=told.side, quantity=part, value_paise=worth)
+            holding = after_fill(holding, effect, side=told.side, quantity=part)
+            filled = OrderFilled(
+                order_id=order_id,
+                trade_id=trade_id,
+                venue_fill_id=VenueFillId(f"{self._number:05d}{self._trades:07d}{order_id[-1]}{number}"),
+                instrument=told.instrument,
+                product=told.product,
+                side=told.side,
+                purpose=purpose,
+                last_quantity=part,
+                last_price_e4=price_e4,
+                value_paise=worth,
+                cumulative_quantity=cumulative,
+                leaves_quantity=quantity - cumulative,
+                opened_cost_paise=effect.opened_cost_paise,
+                closed_quantity=effect.closed_quantity,
+                closed_cost_paise=effect.closed_cost_paise,
+                realised_paise=effect.realised_paise,
+                filled_at_ns=self._clock.now_ns,
+                trading_day=self._clock.day,
+            )
+            yield (filled,), holding
+
+
+def _closed(
+    trade_id: TradeId, *, cause: ExitCause | None = None, entry_quantity: int = 0, realised_paise: int = 0
+) -> TradeClosed:
+    return TradeClosed(trade_id=trade_id, cause=cause, entry_quantity=entry_quantity, realised_paise=realised_paise)
