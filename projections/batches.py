@@ -1,25 +1,34 @@
-"""One batch of the log on its way into the read models: read, folded, and cut where a read model cannot go on."""
+"""One batch of the log on its way into the read models: read, shared out, folded; what cannot be taken in set aside."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import NamedTuple
 
 import msgspec
 
 from domain.envelope import RecordedEvent
-from domain.events import Event, EventUnknown, decode
-from projections.ports import Checkpoint
-from projections.read_model import AnyReadModel, Key, Row
+from domain.events import EVENT_TYPES, Event, EventUnknown, decode
+from projections.ports import Checkpoint, ParkedEvent, Part
+from projections.read_model import AnyReadModel, Key, OnPoison, Row
+from projections.shards import shard_of
 
 _NAME_OF_OURS = re.compile(r"[a-z_]+(\.[a-z_]+)*\.v[0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """An event of the log that this release can read. `event` is None for one that read models may ignore."""
 
     recorded: RecordedEvent
     event: Event | None
+
+
+class Concerned(NamedTuple):
+    """An event that concerns a read model."""
+
+    recorded: RecordedEvent
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,16 @@ def is_ignorable(recorded: RecordedEvent) -> bool:
     return _NAME_OF_OURS.fullmatch(recorded.name) is None
 
 
-def read_batch(batch: Sequence[RecordedEvent]) -> Reading:
-    """Return the events of *batch*, up to the first that this release cannot read."""
+def read_batch(batch: Sequence[RecordedEvent], *, only: frozenset[str] | None = None) -> Reading:
+    """Return the events of *batch*, up to the first that this release cannot read.
+
+    Of events whose stored name is not among *only* (None: all are wanted) nothing but the name is looked at.
+    """
     decoded = []
     for recorded in batch:
+        if only is not None and recorded.name not in only and recorded.name in EVENT_TYPES:
+            decoded.append(Decoded(recorded, None))
+            continue
         try:
             decoded.append(Decoded(recorded, decode(recorded.name, recorded.payload)))
         except EventUnknown as error:
@@ -53,59 +68,134 @@ def read_batch(batch: Sequence[RecordedEvent]) -> Reading:
     return Reading(decoded, None)
 
 
+class _NoKey(NamedTuple):
+    """Stands for the key of an event whose row could not be named."""
+
+    error: Exception
+
+
 @dataclass(slots=True)
 class Projection:
-    """What a batch does to one read model: rows before and after, and where the model stands then."""
+    """What a batch does to one part: rows before and after, where it stands then, and what had to be put aside.
 
-    model: AnyReadModel
+    `concerned` are the events for it, each with its key; `parked_before` the streams that wait already.
+    """
+
+    part: Part
     before: Checkpoint
-    events: list[Decoded]
-    keys: set[Key] = field(default_factory=set)
+    batch: Sequence[Decoded]
+    concerned: Sequence[Concerned]
+    parked_before: frozenset[str]
+    may_park: bool = True
     changes: dict[Key, Row | None] = field(default_factory=dict)
+    parked: list[ParkedEvent] = field(default_factory=list)
     after: Checkpoint = field(init=False)
-    _obstacle: str | None = None
+    _keys: list[Key | _NoKey | None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.after = self.before
-        for number, decoded in enumerate(self.events):
-            if decoded.event is None:
-                continue
+        key_of = self.part.model.key_of
+        keys: list[Key | _NoKey | None] = []
+        for recorded, event in self.concerned:
             try:
-                key = self.model.key_of(decoded.event, decoded.recorded)
+                keys.append(key_of(event, recorded))
             except Exception as error:  # noqa: BLE001 - a fold is pure: whatever it raises it will always raise
-                self._stop_before(number, decoded, error)
-                return
-            if key is not None:
-                self.keys.add(key)
+                keys.append(_NoKey(error))
+        self._keys = keys
 
-    def fold(self, rows: Mapping[Key, Row]) -> None:
-        """Fold the events into *rows*, the rows that exist under `keys`."""
-        kept: dict[Key, Row | None] = dict(rows)
-        for number, decoded in enumerate(self.events):
-            if decoded.event is None:
+    def wanted(self) -> Iterable[Key]:
+        """Return the keys of the rows that `fold` needs, each once."""
+        model = self.part.model
+        if model.only_grows:
+            return ()
+        makes = model.makes
+        first: dict[Key, bool] = {}
+        for (_, event), key in zip(self.concerned, self._keys, strict=True):
+            if key is not None and not isinstance(key, _NoKey) and key not in first:
+                first[key] = type(event) in makes
+        return [key for key, is_made in first.items() if not is_made]
+
+    def fold(self, rows: dict[Key, Row | None]) -> None:
+        """Fold the events into *rows*, which has what exists under `wanted`, and has the rows after the batch then."""
+        apply, changes = self.part.model.apply, self.changes
+        parked = set(self.parked_before)
+        obstacle = None
+        for (recorded, event), key in zip(self.concerned, self._keys, strict=True):
+            if parked and recorded.stream_id in parked:
+                self.parked.append(_parked(recorded))
+                continue
+            if key is None:
                 continue
             try:
-                key = self.model.key_of(decoded.event, decoded.recorded)
-                if key is None:
-                    continue
-                row = self.model.apply(decoded.event, decoded.recorded, kept.get(key))
+                if isinstance(key, _NoKey):
+                    raise key.error  # noqa: TRY301 - told as what the fold raises
+                rows[key] = changes[key] = apply(event, recorded, rows.get(key))
             except Exception as error:  # noqa: BLE001 - as above
-                self._stop_before(number, decoded, error)
-                break
-            kept[key] = self.changes[key] = row
-        last = self.events[-1].recorded if self.events else None
-        if last is not None:
-            self.after = Checkpoint(sequence=last.sequence, hash=last.hash)
-        self.after = replace(self.after, halted=self._obstacle)
+                told = f"{type(error).__name__}: {error}"
+                if not self.may_park or self.part.model.on_poison is OnPoison.HALT:
+                    obstacle = recorded, f"POISON_EVENT: sequence {recorded.sequence}: {told}"
+                    break
+                parked.add(recorded.stream_id)
+                self.parked.append(_parked(recorded, told))
+        self._move(obstacle)
 
-    def _stop_before(self, number: int, decoded: Decoded, error: Exception) -> None:
-        self._obstacle = f"POISON_EVENT: sequence {decoded.recorded.sequence}: {type(error).__name__}: {error}"
-        self.events = self.events[:number]
+    def _move(self, obstacle: tuple[RecordedEvent, str] | None) -> None:
+        reached: RecordedEvent | None = self.batch[-1].recorded
+        halted = None
+        if obstacle is not None:
+            poison, halted = obstacle
+            place = poison.sequence - self.batch[0].recorded.sequence
+            reached = self.batch[place - 1].recorded if place else None
+        if reached is None or reached.sequence <= self.before.sequence:
+            self.after = replace(self.before, halted=halted)
+        else:
+            self.after = Checkpoint(sequence=reached.sequence, hash=reached.hash, halted=halted)
 
 
-def project(checkpoints: Mapping[AnyReadModel, Checkpoint], decoded: Sequence[Decoded]) -> list[Projection]:
-    """Return what *decoded* does to each read model: only what lies after its own checkpoint."""
-    return [
-        Projection(model, before, [each for each in decoded if each.recorded.sequence > before.sequence])
-        for model, before in checkpoints.items()
-    ]
+def _parked(recorded: RecordedEvent, error: str | None = None) -> ParkedEvent:
+    return ParkedEvent(sequence=recorded.sequence, stream_id=recorded.stream_id, event_name=recorded.name, error=error)
+
+
+@cache
+def _concerned(models: tuple[AnyReadModel, ...]) -> dict[type[Event], tuple[int, ...]]:
+    """Return which of *models* each type of event concerns, by their places."""
+    concerns = [frozenset(model.concerns) for model in models]
+    return {
+        event_type: tuple(place for place, types in enumerate(concerns) if event_type in types)
+        for event_type in EVENT_TYPES.values()
+    }
+
+
+def project(
+    checkpoints: Mapping[Part, Checkpoint],
+    decoded: Sequence[Decoded],
+    *,
+    shards: int = 1,
+    parked: Mapping[AnyReadModel, frozenset[str]] | None = None,
+    may_park: bool = True,
+) -> list[Projection]:
+    """Return what *decoded*, which is not empty and has no hole, does to each part: what lies after its checkpoint.
+
+    *parked* names the streams that wait, by read model. Unless it *may_park*, every read model halts at poison.
+    """
+    models = tuple(dict.fromkeys(part.model for part in checkpoints))
+    concerned = _concerned(models)
+    boxes: dict[int, list[list[Concerned]]] = {part.shard: [[] for _ in models] for part in checkpoints}
+    only_box = boxes.get(0) if shards == 1 else None
+    for recorded, event in decoded:
+        if event is None or not (places := concerned[type(event)]):
+            continue
+        box = only_box if shards == 1 else boxes.get(shard_of(recorded.stream_id, shards))
+        if box is not None:
+            each = Concerned(recorded, event)
+            for place in places:
+                box[place].append(each)
+    first = decoded[0].recorded.sequence
+    projections = []
+    for part, before in checkpoints.items():
+        events = boxes[part.shard][models.index(part.model)]
+        if before.sequence >= first:
+            events = [each for each in events if each.recorded.sequence > before.sequence]
+        waiting = frozenset() if parked is None else parked.get(part.model, frozenset())
+        projections.append(Projection(part, before, decoded, events, waiting, may_park))
+    return projections

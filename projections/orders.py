@@ -1,6 +1,6 @@
 """Read model `orders`, which answers where each order is in its life and when it got there."""
 
-from typing import assert_never
+from typing import assert_never, get_args
 
 import msgspec
 
@@ -168,5 +168,7 @@ ORDERS = ReadModel(
     key=("order_id",),
     key_of=_key_of,
     apply=_apply,
+    concerns=(OrderIntended, *get_args(OrderEvent)),
+    makes=(OrderIntended,),
     indexes=(("trade_id",), ("account_id", "intended_sequence")),
 )

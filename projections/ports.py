@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from domain.envelope import RecordedEvent
 from domain.ids import UserId
@@ -94,6 +94,45 @@ class Checkpoint:
     halted: str | None = None
 
 
+class Part(NamedTuple):
+    """The share of one shard in an edition of a read model: the smallest thing that is claimed and has a checkpoint."""
+
+    model: AnyReadModel
+    shard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedEvent:
+    """An event that a read model could not take in (`error` says why), or one of its stream that waits behind it."""
+
+    sequence: int
+    stream_id: str
+    event_name: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What a projector works on. The log is shared out to `shards`, of which these are some.
+
+    `parked` names the streams that wait, by read model. `is_resharding`: the number of shards is to change as soon as
+    all of them have the same checkpoint, and all of them are ours for that.
+    """
+
+    checkpoints: Mapping[Part, Checkpoint]
+    shards: int
+    parked: Mapping[AnyReadModel, frozenset[str]]
+    is_resharding: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """The world at a renewal: `head` of the log; `is_due` where another claim would take other shards or editions."""
+
+    head: int
+    is_due: bool
+
+
 class ViewsUnavailable(Exception):
     """The views' database cannot be reached or asked to try again. Nothing was changed, or it is not known whether."""
 
@@ -120,9 +159,10 @@ class ViewTransaction(Protocol):
     async def save(
         self,
         changes: Mapping[AnyReadModel, Mapping[Key, Row | None]],
-        advances: Mapping[AnyReadModel, tuple[Checkpoint, Checkpoint]],
+        advances: Mapping[Part, tuple[Checkpoint, Checkpoint]],
+        parked: Mapping[AnyReadModel, Sequence[ParkedEvent]],
     ) -> None:
-        """Write rows (None: there is none any more) and move checkpoints from their old place to the new one.
+        """Write rows (None: there is none any more), put events aside, and move checkpoints from old place to new.
 
         Raises:
             ClaimLost: a checkpoint is not where it was left, or not ours.
@@ -133,20 +173,22 @@ class ViewTransaction(Protocol):
 class ViewStore(Protocol):
     """Where read models are kept. Every method raises ViewsUnavailable where the database is away."""
 
-    async def prepare(self, models: Sequence[AnyReadModel]) -> None:
-        """Make the tables of *models* where they are missing."""
+    async def prepare(self, models: Sequence[AnyReadModel], *, shards: int) -> None:
+        """Make the editions of *models* that are missing: live ones in fresh views, else ones to be filled beside."""
         ...
 
-    async def claim(self, models: Sequence[AnyReadModel], *, lease_ms: int) -> dict[AnyReadModel, Checkpoint]:
-        """Take over all of *models*, or none, until the lease runs out; return where each of them stands.
+    async def claim(self, models: Sequence[AnyReadModel], *, shards: int, lease_ms: int) -> Claimed:
+        """Take over a fair share of the shards of every live edition of *models*, until the lease runs out.
+
+        *shards* is how many there shall be; there may be others as long as a change is not possible.
 
         Raises:
-            ClaimHeld
+            ClaimHeld: others have them all, or a later release has taken the place of these read models.
         """
         ...
 
-    async def renew(self, models: Sequence[AnyReadModel], *, lease_ms: int) -> int:
-        """Keep the claim for another lease and return the log's head.
+    async def renew(self, models: Sequence[AnyReadModel], parts: Sequence[Part], *, lease_ms: int) -> Renewed:
+        """Keep the claim on *parts* for another lease.
 
         Raises:
             ClaimLost
@@ -155,6 +197,10 @@ class ViewStore(Protocol):
 
     async def release(self, models: Sequence[AnyReadModel]) -> None:
         """Give the claim back at once, for the next projector not to wait for the lease."""
+        ...
+
+    async def drop_due(self, models: Sequence[AnyReadModel]) -> None:
+        """Drop the editions of *models*, and of their earlier versions, whose time is over."""
         ...
 
     async def hash_at(self, sequence: int) -> bytes | None:

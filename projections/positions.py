@@ -9,7 +9,7 @@ from domain.ids import AccountId
 from domain.instrument import InstrumentKey, Segment
 from domain.market import trading_day
 from domain.order import Product, Side
-from projections.read_model import Key, ReadModel, RowMissing, account_of
+from projections.read_model import Key, OnPoison, ReadModel, RowMissing, account_of
 
 
 class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,4 +120,6 @@ POSITIONS = ReadModel(
     key=("account_id", "segment", "security_id", "product"),
     key_of=_key_of,
     apply=_apply,
+    concerns=(TradeOpened, OrderFilled),
+    on_poison=OnPoison.HALT,
 )

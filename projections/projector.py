@@ -2,17 +2,19 @@
 
     claim ─► follow from the lowest checkpoint ─► batch ─► one transaction: rows, checkpoints, notification ─► batch …
       ▲                                             │
-      └───────── fault that passes, claim lost ◄────┘
+      └─── fault that passes, claim lost, due ◄─────┘
 
-One projector works on all read models of its release, each with a checkpoint of its own; they move together unless one
-of them halted. What it knows between two batches is only a copy of the checkpoints: when anything goes wrong it forgets
-all, claims anew and goes on from what the database says, so it does not matter whether a commit whose answer was lost
-had happened.
+A projector works on some shards of all read models of its release. Each shard of each edition of a read model (a
+*part*) has a checkpoint of its own; they move together unless one of them halted. What the projector knows between two
+batches is only a copy: of checkpoints, of parked streams, of the rows it touched last. When anything goes wrong it
+forgets all, claims anew and goes on from what the database says, so it does not matter whether a commit whose answer
+was lost had happened. Whoever changes the views behind its back takes its claim away, with the same effect.
 
 - An event at or before a checkpoint is a repeat and is dropped; a gap is a broken feed, which is asked again.
 - An event that this release does not know stops all read models (`UPGRADE_NEEDED`), for a later release to go on.
-- An event that a fold or the database refuses stops that read model at the event before it (`POISON_EVENT`) and no
-  other. It shows in the status; the next start tries again, once.
+- An event that a fold or the database refuses stops that part at the event before it (`POISON_EVENT`) where the read
+  model is to halt: it shows in the status, and the next start tries again, once. Elsewhere the event's stream is parked
+  in that read model: the event and all that follow it in its stream wait, and everybody else goes on.
 - A checkpoint that is not in the log, or not with this hash, stops all (`EPOCH_CHANGED`): it is another history.
 """
 
@@ -26,7 +28,7 @@ from typing import Any
 import structlog
 
 from domain.envelope import GENESIS_HASH, RecordedEvent
-from projections.batches import Decoded, project, read_batch
+from projections.batches import Decoded, Projection, project, read_batch
 from projections.latency import Latencies
 from projections.ports import (
     Checkpoint,
@@ -34,12 +36,16 @@ from projections.ports import (
     ClaimLost,
     Clock,
     EventFeed,
+    ParkedEvent,
+    Part,
     ViewsRefused,
     ViewStore,
     ViewsUnavailable,
 )
-from projections.projector_status import ModelStatus, ProjectorStatus
-from projections.read_model import AnyReadModel
+from projections.prefetch import prefetched
+from projections.projector_status import ModelStatus, ProjectorStatus, ShardStatus
+from projections.read_model import AnyReadModel, Key, OnPoison, Row
+from projections.row_cache import RowCache
 from projections.tasks import end
 
 log = structlog.get_logger(__name__)
@@ -50,12 +56,18 @@ _PAUSE_MIN_S = 0.05
 _PAUSE_MAX_S = 2.0
 _RELEASE_S = 1.0
 _HEADS_KEPT = 1_000
+BATCH_MAX = 5_000
+"""Events of one transaction where the projector is behind."""
 NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
 
 
 class FeedBroken(Exception):
     """The feed left events out. It is asked again from the checkpoint."""
+
+
+class ClaimDue(Exception):
+    """Another claim would bring other shards or editions than ours: make it."""
 
 
 class Projector:
@@ -68,15 +80,21 @@ class Projector:
         feed: EventFeed,
         views: ViewStore,
         clock: Clock,
+        shards: int = 1,
         lease_ms: int = LEASE_MS,
     ) -> None:
         self._views = views
         self._feed = feed
         self._clock = clock
         self._models = tuple(models)
+        self._shards_wanted = shards
         self._lease_ms = lease_ms
         self._state = "starting"
-        self._checkpoints: dict[AnyReadModel, Checkpoint] = {}
+        self._shards = shards
+        self._is_resharding = False
+        self._checkpoints: dict[Part, Checkpoint] = {}
+        self._parked: dict[AnyReadModel, frozenset[str]] = {}
+        self._caches: dict[AnyReadModel, RowCache] = {}
         self._moved = asyncio.Event()
         self._heads: deque[tuple[int, int]] = deque(maxlen=_HEADS_KEPT)
         self._heartbeat_ns = 0
@@ -103,7 +121,7 @@ class Projector:
     async def _until_prepared(self) -> None:
         while True:
             try:
-                await self._views.prepare(self._models)
+                await self._views.prepare(self._models, shards=self._shards_wanted)
             except ViewsUnavailable as fault:
                 self._note_fault(fault)
                 await asyncio.sleep(self._pause_s)
@@ -113,16 +131,32 @@ class Projector:
     async def _work_once(self) -> None:
         """Claim, and work until something goes wrong."""
         try:
-            self._checkpoints = await self._views.claim(self._models, lease_ms=self._lease_ms)
-            self._claims += 1
+            await self._claim()
             await self._check_history()
             self._signal()  # What was reached before this claim is reached: nobody has to wait for another event.
             await self._keep_and_follow()
         except ClaimHeld:
             self._state = "waiting for the claim"
+            self._checkpoints = {}
             self._pause_s = self._lease_ms / 1_000 / _RENEWALS_PER_LEASE
-        except (ClaimLost, ViewsUnavailable, FeedBroken) as fault:
+        except ClaimDue:
+            self._pause_s = 0.0
+        except ClaimLost as fault:
+            # Somebody took it away on purpose, or we were late: either way it is known what to do.
             self._note_fault(fault)
+            self._pause_s = _PAUSE_MIN_S
+        except (ViewsUnavailable, FeedBroken) as fault:
+            self._note_fault(fault)
+
+    async def _claim(self) -> None:
+        self._caches = {}
+        await self._views.drop_due(self._models)
+        claimed = await self._views.claim(self._models, shards=self._shards_wanted, lease_ms=self._lease_ms)
+        self._checkpoints = dict(claimed.checkpoints)
+        self._parked = dict(claimed.parked)
+        self._shards = claimed.shards
+        self._is_resharding = claimed.is_resharding
+        self._claims += 1
 
     def _note_fault(self, fault: Exception) -> None:
         self._state = f"retrying: {type(fault).__name__}"
@@ -133,14 +167,14 @@ class Projector:
     async def _check_history(self) -> None:
         """Halt every read model whose checkpoint belongs to another history than the log's; let the others try."""
         known: dict[int, bytes | None] = {0: GENESIS_HASH}
-        for model, checkpoint in self._checkpoints.items():
+        for part, checkpoint in self._checkpoints.items():
             if checkpoint.sequence not in known:
                 known[checkpoint.sequence] = await self._views.hash_at(checkpoint.sequence)
             reason = None
             if known[checkpoint.sequence] != checkpoint.hash:
                 reason = f"EPOCH_CHANGED: the log has another event at sequence {checkpoint.sequence}, or none"
-                log.error("read model halted", model=model.name, reason=reason)
-            self._checkpoints[model] = replace(checkpoint, halted=reason)
+                log.error("read model halted", model=part.model.name, shard=part.shard, reason=reason)
+            self._checkpoints[part] = replace(checkpoint, halted=reason)
 
     async def _keep_and_follow(self) -> None:
         """Follow the log and renew the claim, until either fails."""
@@ -154,38 +188,38 @@ class Projector:
                 raise fault
 
     async def _renew(self) -> None:
+        parts = tuple(self._checkpoints)
         while True:
-            head = await self._views.renew(self._models, lease_ms=self._lease_ms)
+            renewed = await self._views.renew(self._models, parts, lease_ms=self._lease_ms)
             self._heartbeat_ns = self._clock.wall_ns()
-            self._heads.append((head, self._clock.monotonic_ns()))
+            self._heads.append((renewed.head, self._clock.monotonic_ns()))
+            if renewed.is_due:
+                raise ClaimDue
             await asyncio.sleep(self._lease_ms / 1_000 / _RENEWALS_PER_LEASE)
 
     async def _follow(self) -> None:
         self._state = "working"
         if self._live():
-            batches = self._feed.follow(after_sequence=self._lowest())
-            try:
+            feed = self._feed.follow(after_sequence=self._lowest())
+            async with prefetched(feed, events_max=BATCH_MAX) as batches:
                 async for batch in batches:
                     await self._take(batch)
                     self._pause_s = _PAUSE_MIN_S
                     if not self._live():
                         break
-            finally:
-                if (close := getattr(batches, "aclose", None)) is not None:
-                    await close()
         self._state = "halted"
         await asyncio.Event().wait()  # Nothing to do but to keep the claim and to show why.
 
     # --- Work ---------------------------------------------------------------------------------------------------------
 
-    def _live(self) -> dict[AnyReadModel, Checkpoint]:
-        return {model: checkpoint for model, checkpoint in self._checkpoints.items() if checkpoint.halted is None}
+    def _live(self) -> dict[Part, Checkpoint]:
+        return {part: checkpoint for part, checkpoint in self._checkpoints.items() if checkpoint.halted is None}
 
     def _lowest(self) -> int:
         return min((checkpoint.sequence for checkpoint in self._live().values()), default=0)
 
     async def _take(self, batch: Sequence[RecordedEvent]) -> None:
-        """Bring a batch into every live read model."""
+        """Bring a batch into every live part."""
         lowest = self._lowest()
         fresh = [recorded for recorded in batch if recorded.sequence > lowest]
         self._duplicates += len(batch) - len(fresh)
@@ -196,53 +230,111 @@ class Projector:
         await self._apply(reading.decoded, self._live())
         if reading.obstacle is not None:
             await self._halt(self._live(), reading.obstacle)
+        if self._is_resharding and len({checkpoint.sequence for checkpoint in self._checkpoints.values()}) == 1:
+            raise ClaimDue
 
-    async def _apply(self, decoded: Sequence[Decoded], live: Mapping[AnyReadModel, Checkpoint]) -> None:
-        """Apply events; where the database refuses them, find the one event and the one read model that it refuses."""
+    async def _apply(self, decoded: Sequence[Decoded], live: Mapping[Part, Checkpoint]) -> None:
+        """Apply events; where the database refuses them, find the one event and the one part that it refuses."""
         if not decoded or not live:
             return
         try:
             await self._commit(decoded, live)
         except ViewsRefused as refusal:
+            self._caches = {}
             if len(decoded) > 1:
                 middle = len(decoded) // 2
                 await self._apply(decoded[:middle], live)
-                rest = {model: at for model, at in self._live().items() if model in live}
+                rest = {part: at for part, at in self._live().items() if part in live}
                 await self._apply(decoded[middle:], rest)
             elif len(live) > 1:
-                for model, checkpoint in live.items():
-                    await self._apply(decoded, {model: checkpoint})
+                for part, checkpoint in live.items():
+                    await self._apply(decoded, {part: checkpoint})
             else:
-                await self._halt(live, f"POISON_EVENT: sequence {decoded[0].recorded.sequence}: {refusal}")
+                await self._refuse(decoded[0].recorded, live, str(refusal))
 
-    async def _commit(self, decoded: Sequence[Decoded], live: Mapping[AnyReadModel, Checkpoint]) -> None:
-        projections = project(live, decoded)
+    async def _commit(self, decoded: Sequence[Decoded], live: Mapping[Part, Checkpoint]) -> None:
+        projections = project(live, decoded, shards=self._shards, parked=self._parked)
+        rows: dict[AnyReadModel, dict[Key, Row | None]] = {each.part.model: {} for each in projections}
+        missing: dict[AnyReadModel, list[Key]] = {}
+        for each in projections:
+            model = each.part.model
+            if asked := self._cache(model).take(each.wanted(), rows[model]):
+                missing.setdefault(model, []).extend(asked)
         async with self._views.transaction() as transaction:
-            rows = await transaction.load({each.model: each.keys for each in projections if each.keys})
+            if missing:
+                for model, loaded in (await transaction.load(missing)).items():
+                    rows[model].update(loaded)
+            changes: dict[AnyReadModel, dict[Key, Row | None]] = {}
             for each in projections:
-                each.fold(rows.get(each.model, {}))
+                each.fold(rows[each.part.model])
+                if each.changes:
+                    changes.setdefault(each.part.model, {}).update(each.changes)
             moved = [each for each in projections if each.after != each.before]
-            await transaction.save(
-                {each.model: each.changes for each in moved if each.changes},
-                {each.model: (each.before, each.after) for each in moved},
-            )
+            parked = _by_model(moved)
+            await transaction.save(changes, {each.part: (each.before, each.after) for each in moved}, parked)
+        for model, kept in rows.items():
+            if not model.only_grows:
+                self._cache(model).put(kept)
+        self._note_parked(parked)
+        self._note_batch(decoded)
+        self._move_to({each.part: each.after for each in moved})
+
+    async def _refuse(self, recorded: RecordedEvent, live: Mapping[Part, Checkpoint], refusal: str) -> None:
+        """Halt the one part that cannot take an event in, or put the event's stream aside in it."""
+        [(part, before)] = live.items()
+        if part.model.on_poison is OnPoison.HALT:
+            await self._halt(live, f"POISON_EVENT: sequence {recorded.sequence}: {refusal}")
+            return
+        event = ParkedEvent(
+            sequence=recorded.sequence, stream_id=recorded.stream_id, event_name=recorded.name, error=refusal
+        )
+        after = Checkpoint(sequence=recorded.sequence, hash=recorded.hash)
+        parked = {part.model: [event]}
+        async with self._views.transaction() as transaction:
+            await transaction.save({}, {part: (before, after)}, parked)
+        self._note_parked(parked)
+        self._move_to({part: after})
+
+    async def _halt(self, live: Mapping[Part, Checkpoint], reason: str) -> None:
+        advances = {part: (before, replace(before, halted=reason)) for part, before in live.items()}
+        async with self._views.transaction() as transaction:
+            await transaction.save({}, advances, {})
+        self._move_to({part: after for part, (_, after) in advances.items()})
+
+    def _cache(self, model: AnyReadModel) -> RowCache:
+        return self._caches.setdefault(model, RowCache())
+
+    def _note_batch(self, decoded: Sequence[Decoded]) -> None:
         committed_ns = self._clock.wall_ns()
         self._batches += 1
         self._events += len(decoded)
-        for each_decoded in decoded:
-            self._latencies.add(committed_ns - each_decoded.recorded.recorded_at_us * NS_PER_US)
-        self._move_to({each.model: each.after for each in moved})
+        for recorded, _ in decoded:
+            self._latencies.add(committed_ns - recorded.recorded_at_us * NS_PER_US)
 
-    async def _halt(self, live: Mapping[AnyReadModel, Checkpoint], reason: str) -> None:
-        advances = {model: (before, replace(before, halted=reason)) for model, before in live.items()}
-        async with self._views.transaction() as transaction:
-            await transaction.save({}, advances)
-        self._move_to({model: after for model, (_, after) in advances.items()})
+    def _note_parked(self, parked: Mapping[AnyReadModel, Sequence[ParkedEvent]]) -> None:
+        for model, events in parked.items():
+            known = self._parked.get(model, frozenset())
+            for event in events:
+                if event.error is not None:
+                    log.error(
+                        "stream parked",
+                        model=model.name,
+                        stream_id=event.stream_id,
+                        sequence=event.sequence,
+                        error=event.error,
+                    )
+            self._parked[model] = known | {event.stream_id for event in events}
 
-    def _move_to(self, checkpoints: Mapping[AnyReadModel, Checkpoint]) -> None:
-        for model, checkpoint in checkpoints.items():
+    def _move_to(self, checkpoints: Mapping[Part, Checkpoint]) -> None:
+        for part, checkpoint in checkpoints.items():
             if checkpoint.halted is not None:
-                log.error("read model halted", model=model.name, sequence=checkpoint.sequence, reason=checkpoint.halted)
+                log.error(
+                    "read model halted",
+                    model=part.model.name,
+                    shard=part.shard,
+                    sequence=checkpoint.sequence,
+                    reason=checkpoint.halted,
+                )
         self._checkpoints.update(checkpoints)
         self._signal()
 
@@ -264,10 +356,9 @@ class Projector:
         head = max(self._heads[-1][0] if self._heads else 0, sequence)
         return ProjectorStatus(
             state=self._state,
-            models=[
-                ModelStatus(name=model.name, version=model.version, sequence=at.sequence, halted=at.halted)
-                for model, at in self._checkpoints.items()
-            ],
+            models=self._model_statuses(),
+            shards=self._shard_statuses(head),
+            shard_count=self._shards,
             sequence=sequence,
             head=head,
             lag_events=head - sequence,
@@ -281,6 +372,36 @@ class Projector:
             heartbeat_ns=self._heartbeat_ns,
         )
 
+    def _model_statuses(self) -> list[ModelStatus]:
+        """Return each edition at its lowest shard of ours; one halted shard shows as the edition's."""
+        statuses: dict[AnyReadModel, ModelStatus] = {}
+        for (model, _), at in self._checkpoints.items():
+            known = statuses.get(model)
+            statuses[model] = ModelStatus(
+                name=model.name,
+                version=model.version,
+                generation=model.generation,
+                sequence=at.sequence if known is None else min(known.sequence, at.sequence),
+                halted=at.halted if known is None or known.halted is None else known.halted,
+                parked_streams=len(self._parked.get(model, ())),
+            )
+        return list(statuses.values())
+
+    def _shard_statuses(self, head: int) -> list[ShardStatus]:
+        lowest: dict[int, int] = {}
+        for (_, shard), at in self._checkpoints.items():
+            lowest[shard] = min(lowest.get(shard, at.sequence), at.sequence)
+        return [
+            ShardStatus(
+                shard=shard,
+                sequence=sequence,
+                lag_events=max(0, head - sequence),
+                lag_s=self._lag_s(sequence),
+                heartbeat_ns=self._heartbeat_ns,
+            )
+            for shard, sequence in sorted(lowest.items())
+        ]
+
     def _lag_s(self, sequence: int) -> float:
         """Return how long ago the log first was seen beyond *sequence*."""
         seen_ns = next((at_ns for head, at_ns in self._heads if head > sequence), None)
@@ -289,3 +410,11 @@ class Projector:
     def status(self) -> dict[str, Any]:
         """Return how far it is as plain values, for people and probes."""
         return self.progress().as_dict()
+
+
+def _by_model(projections: Sequence[Projection]) -> dict[AnyReadModel, list[ParkedEvent]]:
+    parked: dict[AnyReadModel, list[ParkedEvent]] = {}
+    for each in projections:
+        if each.parked:
+            parked.setdefault(each.part.model, []).extend(each.parked)
+    return parked

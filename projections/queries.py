@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, select
 
 from domain.ids import AccountId, TradeId, UserId
 from projections.orders import ORDERS, OrderRow
@@ -117,38 +117,43 @@ class Queries(Protocol):
 
 # --- Statements -------------------------------------------------------------------------------------------------------
 
-_trades = TRADES.table.c
-_orders = ORDERS.table.c
-_positions = POSITIONS.table.c
+# The last parameter of each is the table to read: that of the generation which readers use.
 
 
 def select_trades(
-    accounts: Sequence[AccountId], *, status: TradeStatus | None, symbol: str | None, before: int | None, limit: int
+    accounts: Sequence[AccountId],
+    table: Table = TRADES.table,
+    *,
+    status: TradeStatus | None,
+    symbol: str | None,
+    before: int | None,
+    limit: int,
 ) -> Select[Any]:
     """Return the statement for a page of trades and one more row, which tells whether there is another page."""
-    statement = select(TRADES.table).where(_trades.account_id.in_(accounts))
+    statement = select(table).where(table.c.account_id.in_(accounts))
     if status is not None:
-        statement = statement.where(_trades.status == status.value)
+        statement = statement.where(table.c.status == status.value)
     if symbol is not None:
-        statement = statement.where(_trades.symbol == symbol)
+        statement = statement.where(table.c.symbol == symbol)
     if before is not None:
-        statement = statement.where(_trades.opened_sequence < before)
-    return statement.order_by(_trades.opened_sequence.desc()).limit(limit + 1)
+        statement = statement.where(table.c.opened_sequence < before)
+    return statement.order_by(table.c.opened_sequence.desc()).limit(limit + 1)
 
 
-def select_trade(accounts: Sequence[AccountId], trade_id: TradeId) -> Select[Any]:
+def select_trade(accounts: Sequence[AccountId], trade_id: TradeId, table: Table = TRADES.table) -> Select[Any]:
     """Return the statement for one trade."""
-    return select(TRADES.table).where(_trades.trade_id == trade_id, _trades.account_id.in_(accounts))
+    return select(table).where(table.c.trade_id == trade_id, table.c.account_id.in_(accounts))
 
 
-def select_orders(accounts: Sequence[AccountId], trade_id: TradeId) -> Select[Any]:
+def select_orders(accounts: Sequence[AccountId], trade_id: TradeId, table: Table = ORDERS.table) -> Select[Any]:
     """Return the statement for the orders of a trade."""
-    wanted = (_orders.trade_id == trade_id, _orders.account_id.in_(accounts))
-    return select(ORDERS.table).where(*wanted).order_by(_orders.intended_sequence)
+    wanted = (table.c.trade_id == trade_id, table.c.account_id.in_(accounts))
+    return select(table).where(*wanted).order_by(table.c.intended_sequence)
 
 
-def select_positions(accounts: Sequence[AccountId], *, open_only: bool) -> Select[Any]:
+def select_positions(accounts: Sequence[AccountId], table: Table = POSITIONS.table, *, open_only: bool) -> Select[Any]:
     """Return the statement for positions; one in which nothing ever filled is none."""
-    wanted = _positions.net_quantity != 0 if open_only else _positions.last_filled_at_ns.is_not(None)
-    order = (_positions.symbol, _positions.product, _positions.account_id, _positions.segment, _positions.security_id)
-    return select(POSITIONS.table).where(_positions.account_id.in_(accounts), wanted).order_by(*order)
+    held = table.c
+    wanted = held.net_quantity != 0 if open_only else held.last_filled_at_ns.is_not(None)
+    order = (held.symbol, held.product, held.account_id, held.segment, held.security_id)
+    return select(table).where(held.account_id.in_(accounts), wanted).order_by(*order)

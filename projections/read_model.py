@@ -5,9 +5,9 @@ row or another meaning is a new version, with a table of its own beside the old 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from domain.envelope import RecordedEvent
-from domain.events import Event
+from domain.events import EVENT_TYPES, Event
 
 SCHEMA = "views"
 
@@ -35,7 +35,7 @@ class RowMissing(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowSecurity:
-    """By which column the database decides whether a reader may see a row.
+    """By which column the database decides whether a reader may see a row; one of several is enough.
 
     `setting` holds what the reader may see, comma-separated: the readers' transactions set it.
     """
@@ -48,13 +48,32 @@ BY_ACCOUNT = RowSecurity(column="account_id", setting="khata.accounts")
 BY_USER = RowSecurity(column="user_id", setting="khata.users")
 
 
+def table_name_of(name: str, version: int, generation: int) -> str:
+    """Return the name of an edition's table: `positions_v1`, or `positions_v1_g2` where it was filled a second time."""
+    return f"{name}_v{version}" if generation == 1 else f"{name}_v{version}_g{generation}"
+
+
+class OnPoison(Enum):
+    """What becomes of a read model that cannot take an event in."""
+
+    HALT = "halt"
+    """It stops before the event: better no news than wrong ones, where money is decided on it."""
+    PARK = "park"
+    """The event's stream is put aside, with all that follows in it, and the others go on."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadModel(Generic[RowT]):
     """A question's answer, kept up to date.
 
     `key_of` names the row that an event concerns (None: none), `apply` returns that row after it: from None where the
-    row does not exist yet, to None where it shall not exist any more. Both are pure. `key` names the row's columns that
-    make up the key, in the order of `key_of`.
+    row does not exist yet, to None where it shall not exist any more. Both are pure, and a row is made of the events of
+    one stream, so that streams can be shared out and put aside. `key` names the row's columns that make up the key, in
+    the order of `key_of`.
+
+    `concerns` are the types of event that `key_of` may name a row for; `makes` those of them that make their row
+    whatever was there before. A model that `only_grows` has one new row for each event that concerns it.
+    `generation` counts how often this version's table was filled anew.
     """
 
     name: str
@@ -63,13 +82,18 @@ class ReadModel(Generic[RowT]):
     key: tuple[str, ...]
     key_of: Callable[[Event, RecordedEvent], Key | None]
     apply: Callable[[Event, RecordedEvent, RowT | None], RowT | None]
-    security: RowSecurity = BY_ACCOUNT
+    concerns: tuple[type[Event], ...]
+    makes: tuple[type[Event], ...] = ()
+    only_grows: bool = False
+    on_poison: OnPoison = OnPoison.PARK
+    security: tuple[RowSecurity, ...] = (BY_ACCOUNT,)
     indexes: tuple[tuple[str, ...], ...] = ()
+    generation: int = 1
 
     @property
     def table_name(self) -> str:
         """The table's name within the schema `views`."""
-        return f"{self.name}_v{self.version}"
+        return table_name_of(self.name, self.version, self.generation)
 
     @cached_property
     def table(self) -> Table:
@@ -81,6 +105,10 @@ class ReadModel(Generic[RowT]):
             Index(f"{self.table_name}_{number}", *(table.c[name] for name in names))
         return table
 
+    def in_generation(self, generation: int) -> "ReadModel[RowT]":
+        """Return the same read model with the table of another generation; the same object for the same generation."""
+        return self if generation == self.generation else _in_generation(self, generation)
+
     def key_of_row(self, row: RowT) -> Key:
         """Return the key of *row*."""
         return tuple(str(getattr(row, name)) for name in self.key)
@@ -90,6 +118,17 @@ class ReadModel(Generic[RowT]):
 
 
 AnyReadModel = ReadModel[Any]
+
+
+@cache
+def _in_generation(model: AnyReadModel, generation: int) -> AnyReadModel:
+    return replace(model, generation=generation)
+
+
+def events_with(field: str) -> tuple[type[Event], ...]:
+    """Return the types of event that have *field*."""
+    return tuple(each for each in EVENT_TYPES.values() if field in each.__struct_fields__)
+
 
 _TYPES: tuple[tuple[type, type[TypeEngine[Any]]], ...] = (
     (bool, Boolean),
@@ -117,7 +156,10 @@ def _sql_type(annotation: Any) -> TypeEngine[Any]:
 
 def fold(model: ReadModel[RowT], events: Iterable[tuple[Event, RecordedEvent]], rows: dict[Key, RowT | None]) -> None:
     """Apply *events*, oldest first, to *rows*, which holds every row they concern (None: it does not exist)."""
+    concerns = frozenset(model.concerns)
     for event, recorded in events:
+        if type(event) not in concerns:
+            continue
         key = model.key_of(event, recorded)
         if key is not None:
             rows[key] = model.apply(event, recorded, rows.get(key))

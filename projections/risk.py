@@ -18,7 +18,7 @@ from domain.events import Event
 from domain.ids import AccountId, TradeId, UserId
 from domain.market import trading_day
 from domain.risk import DenialCode, RiskParameters
-from projections.read_model import Key, ReadModel, RowMissing, account_of
+from projections.read_model import Key, OnPoison, ReadModel, RowMissing, account_of
 
 _CONCERNED = (
     AccountOpened,
@@ -152,4 +152,7 @@ RISK = ReadModel(
     key=("account_id",),
     key_of=_key_of,
     apply=_apply,
+    concerns=_CONCERNED,
+    makes=(AccountOpened,),
+    on_poison=OnPoison.HALT,
 )

@@ -21,7 +21,7 @@ from domain.market import trading_day
 from domain.order import OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
 from domain.risk import DenialCode
 from projections.order_status import OrderEvent, remark_of, status_after
-from projections.read_model import Key, ReadModel, RowMissing, account_of
+from projections.read_model import Key, ReadModel, RowMissing, account_of, events_with
 
 
 class TradeStatus(StrEnum):
@@ -202,5 +202,7 @@ TRADES = ReadModel(
     key=("trade_id",),
     key_of=_key_of,
     apply=_apply,
+    concerns=events_with("trade_id"),
+    makes=(TradeOpened, OrderDenied),
     indexes=(("account_id", "opened_sequence"),),
 )

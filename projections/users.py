@@ -48,5 +48,7 @@ USERS = ReadModel(
     key=("user_id",),
     key_of=_key_of,
     apply=_apply,
-    security=BY_USER,
+    concerns=(UserRegistered,),
+    makes=(UserRegistered,),
+    security=(BY_USER,),
 )

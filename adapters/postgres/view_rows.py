@@ -10,26 +10,54 @@ from psycopg import sql
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from adapters.postgres.arrays import (
+    BinaryArray,
+    BoolArray,
+    BytesArray,
+    Int8Array,
+    TextArray,
+    bool_elements,
+    bytes_elements,
+    int8_elements,
+    text_elements,
+)
 from projections.read_model import SCHEMA, AnyReadModel, Key, Row
 
-_ARRAYS: dict[type[Any], sql.SQL] = {
-    BigInteger: sql.SQL("bigint[]"),
-    Boolean: sql.SQL("boolean[]"),
-    LargeBinary: sql.SQL("bytea[]"),
-    Text: sql.SQL("text[]"),
-    JSONB: sql.SQL("text[]"),  # A list of JSON texts; cast one by one where they are read.
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_COPY_TRAILER = b"\xff\xff"
+_JSONB_VERSION = b"\x01"
+
+
+def _json(values: Sequence[Any]) -> list[bytes | None]:
+    return [None if value is None else msgspec.json.encode(value) for value in values]
+
+
+def _json_array(values: Sequence[Any]) -> BinaryArray:
+    # A list of JSON texts; cast one by one where they are read.
+    return TextArray.of([None if text is None else text.decode() for text in _json(values)])
+
+
+def _jsonb_elements(values: Sequence[Any]) -> list[bytes]:
+    return bytes_elements([None if text is None else _JSONB_VERSION + text for text in _json(values)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the values of a column travel: as an array of type `sql`, and one by one."""
+
+    sql: sql.SQL
+    array: Callable[[Sequence[Any]], BinaryArray]
+    elements: Callable[[Sequence[Any]], list[bytes]]
+
+
+# An enum of ours is a string, and travels as one.
+_FORMS: dict[type[Any], _Form] = {
+    BigInteger: _Form(sql.SQL("bigint[]"), Int8Array.of, int8_elements),
+    Boolean: _Form(sql.SQL("boolean[]"), BoolArray.of, bool_elements),
+    LargeBinary: _Form(sql.SQL("bytea[]"), BytesArray.of, bytes_elements),
+    Text: _Form(sql.SQL("text[]"), TextArray.of, text_elements),
+    JSONB: _Form(sql.SQL("text[]"), _json_array, _jsonb_elements),
 }
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)  # An enum becomes its plain value.
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
-
-
-_CONVERSIONS: dict[type[Any], Callable[[Any], Any]] = {Text: _text, JSONB: _json}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +65,7 @@ class Statements:
     """The statements of one read model. Parameters are arrays: of the key's columns, or of all columns."""
 
     select_all: sql.Composed
+    copy: sql.Composed
     select_by_keys: sql.Composed
     upsert: sql.Composed
     delete: sql.Composed
@@ -61,6 +90,7 @@ def statements_of(model: AnyReadModel) -> Statements:
             wanted=wanted,
             same_key=same_key,
         ),
+        copy=sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)").format(table=table, columns=columns),
         upsert=_upsert(model, table, columns),
         delete=sql.SQL("DELETE FROM {table} AS kept USING {wanted} WHERE {same_key}").format(
             table=table, wanted=wanted, same_key=same_key
@@ -72,7 +102,7 @@ def _upsert(model: AnyReadModel, table: sql.Identifier, columns: sql.Composed) -
     arrays, values, changes = [], [], []
     for column in model.table.columns:
         name = sql.Identifier(column.name)
-        arrays.append(sql.SQL("%s::{}").format(_ARRAYS[type(column.type)]))
+        arrays.append(sql.SQL("%s::{}").format(_FORMS[type(column.type)].sql))
         values.append(sql.SQL("{}::jsonb").format(name) if isinstance(column.type, JSONB) else name)
         if column.name not in model.key:
             changes.append(sql.SQL("{name} = EXCLUDED.{name}").format(name=name))
@@ -89,19 +119,32 @@ def _upsert(model: AnyReadModel, table: sql.Identifier, columns: sql.Composed) -
     )
 
 
-def key_arrays(keys: Iterable[Key]) -> list[list[str]]:
+def key_arrays(keys: Iterable[Key]) -> list[BinaryArray]:
     """Return *keys* as one array per column."""
-    return [list(column) for column in zip(*keys, strict=True)]
+    return [TextArray.of(column) for column in zip(*keys, strict=True)]
 
 
-def row_arrays(model: AnyReadModel, rows: Sequence[Row]) -> list[list[Any]]:
-    """Return *rows* as one array per column."""
-    arrays = []
-    transposed = zip(*(msgspec.structs.astuple(row) for row in rows), strict=True)
-    for column, values in zip(model.table.columns, transposed, strict=True):
-        convert = _CONVERSIONS.get(type(column.type))
-        arrays.append(list(values) if convert is None else [convert(value) for value in values])
-    return arrays
+def row_arrays(model: AnyReadModel, rows: Sequence[Row]) -> list[BinaryArray]:
+    """Return *rows*, at least one, as one array per column."""
+    return [form.array(values) for form, values in _columns(model, rows)]
+
+
+def copy_data(model: AnyReadModel, rows: Sequence[Row]) -> bytes:
+    """Return *rows*, at least one, in the binary form of COPY."""
+    columns = [form.elements(values) for form, values in _columns(model, rows)]
+    head = len(columns).to_bytes(2, "big")
+    lines = [head + b"".join(elements) for elements in zip(*columns, strict=True)]
+    return _COPY_HEADER + b"".join(lines) + _COPY_TRAILER
+
+
+def _columns(model: AnyReadModel, rows: Sequence[Row]) -> Iterable[tuple[_Form, Sequence[Any]]]:
+    transposed = zip(*map(msgspec.structs.astuple, rows), strict=True)
+    return zip(_forms_of(model), transposed, strict=True)
+
+
+@cache
+def _forms_of(model: AnyReadModel) -> tuple[_Form, ...]:
+    return tuple(_FORMS[type(column.type)] for column in model.table.columns)
 
 
 def rows_by_key(model: AnyReadModel, records: Iterable[Mapping[str, Any]]) -> dict[Key, Row]:

@@ -1,204 +1,106 @@
 """Where the projector keeps read models: rows, checkpoints and the claim on them, all in one database.
 
-A batch's rows and its checkpoint commit together, and the checkpoint moves only from the place where this projector
+A batch's rows and its checkpoints commit together, and a checkpoint moves only from the place where this projector
 left it and only while it is this projector's. So whatever is killed, and however many projectors believe that the work
 is theirs, each event takes effect once.
-
-Commits here do not wait for the disk (`synchronous_commit = off`): what a crash of the server can take back is the
-newest rows together with their checkpoint, and the projector derives them again from the log, which does wait.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-import psycopg
-from psycopg.rows import dict_row
 
+from adapters.postgres import view_claims, view_editions
+from adapters.postgres.arrays import Int8Array, TextArray
 from adapters.postgres.epochs import EpochWatch
-from adapters.postgres.view_rows import key_arrays, row_arrays, rows_by_key, statements_of
-from adapters.postgres.view_tables import CHANNEL, prepare_tables
-from projections.ports import Checkpoint, ClaimHeld, ClaimLost, ViewsRefused, ViewsUnavailable
+from adapters.postgres.view_claims import Claimant, part_arrays
+from adapters.postgres.view_rows import copy_data, key_arrays, row_arrays, rows_by_key, statements_of
+from adapters.postgres.view_session import Connection, ViewSession
+from adapters.postgres.view_tables import CHANNEL
+from projections.ports import Checkpoint, Claimed, ClaimLost, ParkedEvent, Part, Renewed
 from projections.read_model import AnyReadModel, Key, Row
 
-_CONNECT_TIMEOUT_S = 5
-_OPTIONS = (
-    "-c synchronous_commit=off -c statement_timeout=10s -c lock_timeout=2s -c transaction_timeout=10s"
-    " -c idle_in_transaction_session_timeout=5s -c timezone=UTC"
-)
-
-# Which checkpoints a statement is about. Parameters: names, versions.
-_MINE = "JOIN unnest(%(names)s::text[], %(versions)s::integer[]) AS mine (name, version) USING (name, version)"
-
-# Take the checkpoints that are free; the caller gives them back if these are not all.
-_CLAIM = f"""
-WITH free AS (
-    SELECT name, version FROM views.checkpoints {_MINE}
-    WHERE owner = %(owner)s OR lease_until <= clock_timestamp()
-    ORDER BY name, version
-    FOR UPDATE OF checkpoints
-)
-UPDATE views.checkpoints AS kept
-SET owner = %(owner)s,
-    lease_until = clock_timestamp() + %(lease_ms)s * interval '1 millisecond',
-    epoch = log.current_epoch()
-FROM free
-WHERE kept.name = free.name AND kept.version = free.version
-    AND (kept.owner = %(owner)s OR kept.lease_until <= clock_timestamp())
-RETURNING kept.name, kept.version, kept.sequence, kept.hash, kept.halted
-"""  # noqa: S608 - put together from constants
-
-# Keep the claim.
-_RENEW = f"""
-WITH held AS (SELECT name, version FROM views.checkpoints {_MINE} ORDER BY name, version FOR UPDATE OF checkpoints)
-UPDATE views.checkpoints AS kept
-SET lease_until = clock_timestamp() + %(lease_ms)s * interval '1 millisecond'
-FROM held
-WHERE kept.name = held.name AND kept.version = held.version AND kept.owner = %(owner)s
-"""  # noqa: S608 - likewise
-
-# Let the next projector in at once.
-_RELEASE = f"""
-WITH held AS (SELECT name, version FROM views.checkpoints {_MINE} ORDER BY name, version FOR UPDATE OF checkpoints)
-UPDATE views.checkpoints AS kept
-SET owner = '', lease_until = '-infinity'
-FROM held
-WHERE kept.name = held.name AND kept.version = held.version AND kept.owner = %(owner)s
-"""  # noqa: S608 - likewise
+COPY_ROWS_MIN = 100
+"""So many new rows are worth a round trip of their own."""
+_NOTIFY_BYTES_MAX = 7_900
 
 # Move checkpoints, each from where it was left and only while it is ours.
 _ADVANCE = """
 UPDATE views.checkpoints AS kept
 SET sequence = moved.sequence, hash = moved.hash, halted = moved.halted
 FROM unnest(
-    %(names)s::text[], %(versions)s::integer[], %(olds)s::bigint[],
-    %(news)s::bigint[], %(hashes)s::bytea[], %(halts)s::text[]
-) AS moved (name, version, old, sequence, hash, halted)
-WHERE kept.name = moved.name AND kept.version = moved.version
+    %(names)s::text[], %(versions)s::integer[], %(generations)s::integer[], %(shards)s::integer[],
+    %(olds)s::bigint[], %(news)s::bigint[], %(hashes)s::bytea[], %(halts)s::text[]
+) AS moved (name, version, generation, shard, old, sequence, hash, halted)
+WHERE (kept.name, kept.version, kept.generation, kept.shard)
+        = (moved.name, moved.version, moved.generation, moved.shard)
     AND kept.sequence = moved.old AND kept.owner = %(owner)s
 """
 
+# Put events aside.
+_PARK = """
+INSERT INTO views.parked_events (name, version, generation, sequence, stream_id, event_name, error)
+SELECT %s, %s, %s, parked.sequence, parked.stream_id, parked.event_name, parked.error
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[]) AS parked (sequence, stream_id, event_name, error)
+"""
+
 _NOTIFY = "SELECT pg_notify(%s, %s)"
-_HEAD = "SELECT sequence FROM log.head"
 _HASH_AT = "SELECT hash FROM log.events WHERE sequence = %s"
-
-Connection = psycopg.AsyncConnection[dict[str, Any]]
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Raise what a fault of the database means to a projector."""
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError) as error:
-        raise ViewsUnavailable(str(error)) from error
-    except psycopg.Error as error:
-        raise ViewsRefused(str(error)) from error
 
 
 class PostgresViewStore:
     """Implements `projections.ports.ViewStore` as *owner*, a name that no other projector ever has."""
 
     def __init__(self, conninfo: str, *, owner: str, watch: EpochWatch | None = None) -> None:
-        self._conninfo = conninfo
-        self._watch = watch
         self._owner = owner
-        self._connection: Connection | None = None
-        self._lock = asyncio.Lock()
+        self._session = ViewSession(conninfo, watch=watch)
 
-    async def prepare(self, models: Sequence[AnyReadModel]) -> None:
-        """Make the tables of *models* where they are missing."""
-        async with self._session() as connection:
-            await prepare_tables(connection, tuple(models))
+    async def prepare(self, models: Sequence[AnyReadModel], *, shards: int) -> None:
+        """Make the editions of *models* that are missing."""
+        async with self._session.transaction() as connection:
+            await view_editions.prepare(connection, models, shards=shards)
 
-    async def claim(self, models: Sequence[AnyReadModel], *, lease_ms: int) -> dict[AnyReadModel, Checkpoint]:
-        """Take over all of *models*, or none, until the lease runs out; return where each of them stands."""
-        async with self._session() as connection:
-            cursor = await connection.execute(_CLAIM, self._mine(models) | {"lease_ms": lease_ms})
-            found = {(record["name"], record["version"]): record for record in await cursor.fetchall()}
-            if len(found) < len(models):
-                raise ClaimHeld("another projector works on the read models")
-        return {
-            model: Checkpoint(sequence=record["sequence"], hash=record["hash"], halted=record["halted"])
-            for model in models
-            for record in [found[model.name, model.version]]
-        }
+    async def claim(self, models: Sequence[AnyReadModel], *, shards: int, lease_ms: int) -> Claimed:
+        """Take over a fair share of the shards of every live edition of *models*, until the lease runs out."""
+        async with self._session.transaction() as connection:
+            claimed = await view_claims.claim(connection, self._claimant(models), shards=shards, lease_ms=lease_ms)
+        view_claims.held_elsewhere(claimed)
+        return claimed
 
-    async def renew(self, models: Sequence[AnyReadModel], *, lease_ms: int) -> int:
-        """Keep the claim for another lease and return the log's head."""
-        async with self._session() as connection:
-            cursor = await connection.execute(_RENEW, self._mine(models) | {"lease_ms": lease_ms})
-            if cursor.rowcount < len(models):
-                raise ClaimLost("another projector took the read models over")
-            head = await (await connection.execute(_HEAD)).fetchone()
-        return int(head["sequence"]) if head else 0
+    async def renew(self, models: Sequence[AnyReadModel], parts: Sequence[Part], *, lease_ms: int) -> Renewed:
+        """Keep the claim on *parts* for another lease."""
+        async with self._session.transaction() as connection:
+            return await view_claims.renew(connection, self._claimant(models), parts, lease_ms=lease_ms)
 
-    async def release(self, models: Sequence[AnyReadModel]) -> None:
+    async def release(self, models: Sequence[AnyReadModel]) -> None:  # noqa: ARG002 - an owner's name says it all
         """Give the claim back at once."""
-        async with self._session() as connection:
-            await connection.execute(_RELEASE, self._mine(models))
+        async with self._session.transaction() as connection:
+            await view_claims.release(connection, self._owner)
+
+    async def drop_due(self, models: Sequence[AnyReadModel]) -> None:
+        """Drop the editions of *models*, and of their earlier versions, whose time is over."""
+        async with self._session.transaction() as connection:
+            await view_editions.drop_due(connection, models)
 
     async def hash_at(self, sequence: int) -> bytes | None:
         """Return the hash that the log has at *sequence*, None where the log does not reach so far."""
-        async with self._session() as connection:
+        async with self._session.transaction() as connection:
             record = await (await connection.execute(_HASH_AT, [sequence])).fetchone()
         return bytes(record["hash"]) if record else None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["PostgresViewTransaction"]:
         """Open a transaction; it commits where the block ends well."""
-        async with self._session() as connection:
+        async with self._session.transaction() as connection:
             yield PostgresViewTransaction(connection, self._owner)
 
     async def close(self) -> None:
         """Close the connection. The claim is not given back by this."""
-        async with self._lock:
-            await self._drop()
+        await self._session.close()
 
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[Connection]:
-        """One transaction on the one connection. Whatever goes wrong in it, the connection is not used again."""
-        async with self._lock:
-            with _translated():
-                try:
-                    connection = await self._connected()
-                    async with connection.transaction():
-                        yield connection
-                except (ClaimHeld, ClaimLost):
-                    raise
-                except BaseException:
-                    # Canceled between two statements, or broken: closing it rolls back whatever was under way.
-                    await self._drop()
-                    raise
-
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._conninfo,
-                autocommit=True,
-                row_factory=dict_row,
-                connect_timeout=_CONNECT_TIMEOUT_S,
-                options=_OPTIONS,
-                application_name="khata projector",
-                prepare_threshold=2,
-            )
-            if self._watch is not None:
-                await self._watch.check(self._connection)
-        return self._connection
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
-    def _mine(self, models: Sequence[AnyReadModel]) -> dict[str, Any]:
-        return {
-            "names": [model.name for model in models],
-            "versions": [model.version for model in models],
-            "owner": self._owner,
-        }
+    def _claimant(self, models: Sequence[AnyReadModel]) -> Claimant:
+        return Claimant(owner=self._owner, models=tuple(models))
 
 
 class PostgresViewTransaction:
@@ -221,18 +123,29 @@ class PostgresViewTransaction:
     async def save(
         self,
         changes: Mapping[AnyReadModel, Mapping[Key, Row | None]],
-        advances: Mapping[AnyReadModel, tuple[Checkpoint, Checkpoint]],
+        advances: Mapping[Part, tuple[Checkpoint, Checkpoint]],
+        parked: Mapping[AnyReadModel, Sequence[ParkedEvent]],
     ) -> None:
-        """Write rows and move checkpoints, in one round trip."""
+        """Write rows, put events aside and move checkpoints, in one round trip; many new rows by COPY before it."""
+        copied = {model for model, rows in changes.items() if model.only_grows and len(rows) >= COPY_ROWS_MIN}
+        for model in copied:
+            await self._copy(model, changes[model])
         async with self._connection.pipeline():
             for model, rows in changes.items():
-                await self._write(model, rows)
+                if model not in copied:
+                    await self._write(model, rows)
+            for model, events in parked.items():
+                await self._park(model, events)
             cursor = self._connection.cursor()
             await cursor.execute(_ADVANCE, self._advance(advances))
-            moved = {model.table_name: new.sequence for model, (_, new) in advances.items()}
-            await self._connection.execute(_NOTIFY, [CHANNEL, msgspec.json.encode(moved).decode()])
+            await self._connection.execute(_NOTIFY, [CHANNEL, _told(advances)])
         if cursor.rowcount < len(advances):
-            raise ClaimLost("another projector took the read models over")
+            raise ClaimLost("the claim on the read models was taken over")
+
+    async def _copy(self, model: AnyReadModel, rows: Mapping[Key, Row | None]) -> None:
+        data = copy_data(model, [row for row in rows.values() if row is not None])
+        async with self._connection.cursor().copy(statements_of(model).copy) as copy:
+            await copy.write(data)
 
     async def _write(self, model: AnyReadModel, rows: Mapping[Key, Row | None]) -> None:
         # In the order of keys, so that two writers never wait for each other crosswise.
@@ -243,13 +156,30 @@ class PostgresViewTransaction:
         if gone:
             await self._connection.execute(statements_of(model).delete, key_arrays(gone))
 
-    def _advance(self, advances: Mapping[AnyReadModel, tuple[Checkpoint, Checkpoint]]) -> dict[str, Any]:
-        return {
-            "names": [model.name for model in advances],
-            "versions": [model.version for model in advances],
+    async def _park(self, model: AnyReadModel, events: Sequence[ParkedEvent]) -> None:
+        parameters: list[Any] = [
+            model.name,
+            model.version,
+            model.generation,
+            Int8Array.of([event.sequence for event in events]),
+            TextArray.of([event.stream_id for event in events]),
+            TextArray.of([event.event_name for event in events]),
+            TextArray.of([event.error for event in events]),
+        ]
+        await self._connection.execute(_PARK, parameters)
+
+    def _advance(self, advances: Mapping[Part, tuple[Checkpoint, Checkpoint]]) -> dict[str, Any]:
+        return part_arrays(list(advances)) | {
             "olds": [old.sequence for old, _ in advances.values()],
             "news": [new.sequence for _, new in advances.values()],
             "hashes": [new.hash for _, new in advances.values()],
             "halts": [new.halted for _, new in advances.values()],
             "owner": self._owner,
         }
+
+
+def _told(advances: Mapping[Part, tuple[Checkpoint, Checkpoint]]) -> str:
+    moved = {f"{model.table_name}:{shard}": new.sequence for (model, shard), (_, new) in advances.items()}
+    told = msgspec.json.encode(moved)
+    # A notification has a limit; readers then ask.
+    return told.decode() if len(told) <= _NOTIFY_BYTES_MAX else "{}"

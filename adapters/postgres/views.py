@@ -4,8 +4,9 @@ Each question is one transaction on one snapshot, in one round trip: name the ac
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self
 
 import msgspec
@@ -13,7 +14,7 @@ import psycopg
 import structlog
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, select
 
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.view_rows import row_of, rows_by_key, statements_of
@@ -36,7 +37,7 @@ from projections.queries import (
     select_trade,
     select_trades,
 )
-from projections.read_model import BY_ACCOUNT, BY_USER, AnyReadModel
+from projections.read_model import BY_ACCOUNT, BY_USER, AnyReadModel, table_name_of
 from projections.risk import RISK
 from projections.tasks import end
 from projections.trades import TRADES, TradeRow, TradeStatus
@@ -52,16 +53,29 @@ _OPTIONS = "-c statement_timeout=5s -c transaction_timeout=5s -c timezone=UTC"
 # Say what this transaction may see, for row security.
 _MAY_SEE = "SELECT set_config(%s, %s, true)"
 
-# Read how far the versions that readers use have come.
-_CHECKPOINTS = """
-SELECT pointers.name, checkpoints.version, checkpoints.sequence
+# Read which generation the readers of each version use, and how far each shard of it has come.
+_POINTERS = """
+SELECT pointers.name, pointers.version, pointers.generation, checkpoints.shard, checkpoints.sequence
 FROM views.pointers
-JOIN views.checkpoints USING (name, version)
+JOIN views.checkpoints USING (name, version, generation)
 """
 
-_CHECKPOINT_OF = "SELECT sequence FROM views.checkpoints WHERE name = %s AND version = %s"
+# Read how far editions have come: their lowest shards. Parameters: names, versions, generations.
+_CHECKPOINTS = """
+SELECT name, version, generation, min(sequence) AS sequence
+FROM views.checkpoints
+JOIN unnest(%s::text[], %s::integer[], %s::integer[]) AS used (name, version, generation)
+    USING (name, version, generation)
+GROUP BY name, version, generation
+"""
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
+Question = tuple[AnyReadModel, Callable[[Table], Select[Any]]]
+"""What is asked of a read model: a statement on whichever of its tables readers use."""
+
+
+class _EditionGone(Exception):
+    """The table that was to be read is no longer there, or not yet."""
 
 
 class PostgresViews:
@@ -88,7 +102,8 @@ class PostgresViews:
             configure=self._configure,
             timeout=_POOL_WAIT_S,
         )
-        self._reached: dict[str, int] = {}
+        self._reached: dict[str, dict[int, int]] = {}
+        self._generations: dict[tuple[str, int], int] = {}
         self._moved = asyncio.Event()
         self._waiting = 0
         self._listener: asyncio.Task[None] | None = None
@@ -130,10 +145,21 @@ class PostgresViews:
             self._waiting -= 1
 
     def _sequence(self) -> int:
-        return min(self._reached.get(model.table_name, 0) for model in READ_MODELS)
+        reached = 0
+        for number, model in enumerate(READ_MODELS):
+            shards = self._reached.get(self._in_use(model).table_name)
+            lowest = min(shards.values()) if shards else 0
+            reached = lowest if number == 0 else min(reached, lowest)
+        return reached
 
-    def _note(self, reached: Mapping[str, int]) -> None:
-        self._reached.update(reached)
+    def _note(self, moved: Mapping[str, int]) -> None:
+        for part, sequence in moved.items():
+            table, _, shard = part.rpartition(":")
+            if table in self._reached:  # Of others nobody reads, or a look at all of them is under way.
+                self._reached[table][int(shard)] = sequence
+        self._signal()
+
+    def _signal(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -148,23 +174,40 @@ class PostgresViews:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     await self._ask(connection)
                     while True:
+                        is_told, is_changed = False, False
                         async for notification in connection.notifies(timeout=_POLL_S, stop_after=1):
-                            self._note(msgspec.json.decode(notification.payload, type=dict[str, int]))
-                        if self._waiting:
+                            moved = msgspec.json.decode(notification.payload, type=dict[str, int])
+                            is_told, is_changed = True, not moved
+                            self._note(moved)
+                        if is_changed or (self._waiting and not is_told):
                             await self._ask(connection)
             except psycopg.Error as error:
                 log.debug("views listener lost", error=str(error))
             await asyncio.sleep(_RECONNECT_S)
 
     async def _ask(self, connection: Connection) -> None:
-        cursor = await connection.execute(_CHECKPOINTS)
-        self._note({f"{row['name']}_v{row['version']}": row["sequence"] for row in await cursor.fetchall()})
+        """Look up which tables to read, and how far each of their shards is."""
+        generations: dict[tuple[str, int], int] = {}
+        reached: dict[str, dict[int, int]] = {}
+        for row in await (await connection.execute(_POINTERS)).fetchall():
+            generations[row["name"], row["version"]] = row["generation"]
+            table = table_name_of(row["name"], row["version"], row["generation"])
+            reached.setdefault(table, {})[row["shard"]] = row["sequence"]
+        self._generations, self._reached = generations, reached
+        self._signal()
+
+    def _in_use(self, model: AnyReadModel) -> AnyReadModel:
+        """Return *model* with the table that its readers use, as far as is known here."""
+        return model.in_generation(self._generations.get((model.name, model.version), model.generation))
 
     # --- Questions ----------------------------------------------------------------------------------------------------
 
     async def user(self, user_id: UserId) -> Answer[UserRow | None]:
         """Return a user."""
-        statement = select(USERS.table).where(USERS.table.c.user_id == user_id)
+
+        def statement(users: Table) -> Select[Any]:
+            return select(users).where(users.c.user_id == user_id)
+
         sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, (USERS, statement))
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
@@ -179,7 +222,7 @@ class PostgresViews:
     ) -> TradePage:
         """Return at most *limit* trades of *accounts*, newest first."""
         limit = max(1, min(limit, PAGE_MAX))
-        statement = select_trades(accounts, status=status, symbol=symbol, before=before, limit=limit)
+        statement = partial(select_trades, accounts, status=status, symbol=symbol, before=before, limit=limit)
         sequence, [found] = await self._read_accounts(accounts, (TRADES, statement))
         rows: list[TradeRow] = found
         has_more = len(rows) > limit
@@ -189,61 +232,86 @@ class PostgresViews:
 
     async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
         """Return one trade, None where it is none of *accounts*."""
-        sequence, [rows] = await self._read_accounts(accounts, (TRADES, select_trade(accounts, trade_id)))
+        sequence, [rows] = await self._read_accounts(accounts, (TRADES, partial(select_trade, accounts, trade_id)))
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
     async def orders_of(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[list[OrderRow]]:
         """Return the orders of a trade, oldest first."""
-        sequence, [rows] = await self._read_accounts(accounts, (ORDERS, select_orders(accounts, trade_id)))
+        sequence, [rows] = await self._read_accounts(accounts, (ORDERS, partial(select_orders, accounts, trade_id)))
         return Answer(value=rows, sequence=sequence)
 
     async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
         """Return positions by symbol and product."""
-        statement = select_positions(accounts, open_only=open_only)
+        statement = partial(select_positions, accounts, open_only=open_only)
         sequence, [rows] = await self._read_accounts(accounts, (POSITIONS, statement))
         return Answer(value=rows, sequence=sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row and the positions it ever traded in."""
-        risk = select(RISK.table).where(RISK.table.c.account_id == account_id)
-        positions = select_positions([account_id], open_only=False)
+
+        def risk(table: Table) -> Select[Any]:
+            return select(table).where(table.c.account_id == account_id)
+
+        positions = partial(select_positions, [account_id], open_only=False)
         sequence, [risks, held] = await self._read_accounts([account_id], (RISK, risk), (POSITIONS, positions))
         rows = PortfolioRows(risk=risks[0], positions=held) if risks else None
         return Answer(value=rows, sequence=sequence)
 
     async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
         """Return every row of *model* that this user sees, and its checkpoint, as of one moment."""
+        await self._look_up()
+        used = self._in_use(model)
         async with self._snapshot() as connection:
-            checkpoint = await connection.execute(_CHECKPOINT_OF, [model.name, model.version])
-            rows = await connection.execute(statements_of(model).select_all)
-            [reached] = await checkpoint.fetchall()
-            return ViewSnapshot(checkpoint=reached["sequence"], rows=rows_by_key(model, await rows.fetchall()))
+            checkpoint = await connection.execute(_CHECKPOINTS, _editions([used]))
+            rows = await connection.execute(statements_of(used).select_all)
+            reached = await checkpoint.fetchall()
+            if not reached:
+                raise QueriesUnavailable(f"{model.name} of version {model.version} is not there, or being filled")
+            return ViewSnapshot(checkpoint=reached[0]["sequence"], rows=rows_by_key(used, await rows.fetchall()))
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
-    async def _read_accounts(
-        self, accounts: Sequence[AccountId], *wanted: tuple[AnyReadModel, Select[Any]]
-    ) -> tuple[int, list[list[Any]]]:
+    async def _read_accounts(self, accounts: Sequence[AccountId], *wanted: Question) -> tuple[int, list[list[Any]]]:
         return await self._read({BY_ACCOUNT.setting: accounts}, *wanted)
 
-    async def _read(
-        self, may_see: Mapping[str, Sequence[str]], *wanted: tuple[AnyReadModel, Select[Any]]
-    ) -> tuple[int, list[list[Any]]]:
-        """Return the lowest checkpoint of the read models asked, and the rows of each statement."""
+    async def _read(self, may_see: Mapping[str, Sequence[str]], *wanted: Question) -> tuple[int, list[list[Any]]]:
+        """Return the lowest checkpoint of the read models asked, and the rows of each statement.
+
+        Where a table is gone, readers have been pointed to another for ten minutes: it is looked up, and asked.
+        """
+        if any((model.name, model.version) not in self._generations for model, _ in wanted):
+            await self._look_up()
+        try:
+            return await self._read_once(may_see, *wanted)
+        except _EditionGone:
+            await self._look_up()
+        try:
+            return await self._read_once(may_see, *wanted)
+        except _EditionGone as gone:
+            raise QueriesUnavailable(f"the views cannot be read: {gone}") from gone
+
+    async def _read_once(self, may_see: Mapping[str, Sequence[str]], *wanted: Question) -> tuple[int, list[list[Any]]]:
+        used = [self._in_use(model) for model, _ in wanted]
         async with self._snapshot() as connection:
             for setting, ids in may_see.items():
                 await connection.execute(_MAY_SEE, [setting, _comma_separated(ids)])
-            checkpoints = await connection.execute(_CHECKPOINTS)
-            cursors = [await _execute(connection, statement) for _, statement in wanted]
-            reached = {(row["name"], row["version"]): int(row["sequence"]) for row in await checkpoints.fetchall()}
+            checkpoints = await connection.execute(_CHECKPOINTS, _editions(used))
+            cursors = [
+                await _execute(connection, question(model.table))
+                for model, (_, question) in zip(used, wanted, strict=True)
+            ]
+            reached = [int(row["sequence"]) for row in await checkpoints.fetchall()]
+            if len(reached) < len(used):
+                raise _EditionGone("a read model is not there, or being filled")
             answers = [
                 [row_of(model, record) for record in await cursor.fetchall()]
-                for (model, _), cursor in zip(wanted, cursors, strict=True)
+                for model, cursor in zip(used, cursors, strict=True)
             ]
-        for model, _ in wanted:
-            if (model.name, model.version) not in reached:
-                raise QueriesUnavailable(f"readers of {model.name} are to use another version than {model.version}")
-        return min(reached[model.name, model.version] for model, _ in wanted), answers
+        return min(reached), answers
+
+    async def _look_up(self) -> None:
+        async with self._snapshot() as connection:
+            await self._ask(connection)
 
     async def _configure(self, connection: Connection) -> None:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
@@ -261,7 +329,9 @@ class PostgresViews:
                 yield connection
         except PoolTimeout as error:
             raise QueriesUnavailable("no connection to the views came free in time") from error
-        except (psycopg.OperationalError, psycopg.errors.UndefinedTable) as error:
+        except psycopg.errors.UndefinedTable as error:
+            raise _EditionGone(str(error)) from error
+        except psycopg.OperationalError as error:
             raise QueriesUnavailable(f"the views cannot be read: {type(error).__name__}") from error
 
 
@@ -276,3 +346,7 @@ def _comma_separated(ids: Sequence[str]) -> str:
         if "," in name:
             raise ValueError(f"received id {name!r}, expected one without a comma")
     return ",".join(ids)
+
+
+def _editions(models: Sequence[AnyReadModel]) -> list[list[Any]]:
+    return [[m.name for m in models], [m.version for m in models], [m.generation for m in models]]

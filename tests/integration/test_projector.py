@@ -173,7 +173,7 @@ async def test_of_two_projectors_one_works_and_the_other_takes_over(
             await reach(first, last)
             assert second.progress().claims == 0
             # The first one hangs: its lease runs out and the second takes the work, however much the first wants it.
-            async with first._views._lock:  # type: ignore[attr-defined]
+            async with first._views._session._lock:  # type: ignore[attr-defined]
                 await eventually(lambda: second.progress().claims == 1)
                 await eventually(lambda: second.progress().state == "working")
             await eventually(lambda: first.progress().state == "waiting for the claim")
