@@ -8,6 +8,7 @@ from fastapi import Request
 from commands.accounts import Accounts
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.users import Users
+from projections.as_of import History, Moment, PastQueries
 from projections.ports import PersonalDataReader
 from projections.queries import Queries
 
@@ -29,11 +30,16 @@ class Services:
     accounts: Accounts
     tokens: AccessTokens
     queries: Queries
+    history: History
     marks: Marks
     personal_data: PersonalDataReader
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
     auth_requests_per_minute: int = 60
     cors_origins: tuple[str, ...] = ()
+
+    def past(self, moment: Moment | None) -> PastQueries | None:
+        """Return the queries as of *moment*, None where that is now."""
+        return None if moment is None else self.history.at(moment)
 
 
 def services_of(request: Request) -> Services:

@@ -173,10 +173,13 @@ class PostgresViews:
         symbol: str | None = None,
         before: int | None = None,
         limit: int = 50,
+        changed_after: int | None = None,
     ) -> TradePage:
         """Return at most *limit* trades of *accounts*, newest first."""
         limit = max(1, min(limit, PAGE_MAX))
-        statement = select_trades(accounts, status=status, symbol=symbol, before=before, limit=limit)
+        statement = select_trades(
+            accounts, status=status, symbol=symbol, before=before, limit=limit, changed_after=changed_after
+        )
         sequence, [found] = await self._read_accounts(accounts, (TRADES, statement))
         rows: list[TradeRow] = found
         has_more = len(rows) > limit
@@ -217,6 +220,17 @@ class PostgresViews:
             return ViewSnapshot(checkpoint=reached["sequence"], rows=rows_by_key(model, await rows.fetchall()))
 
     # --- Reading ------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def reading(self, accounts: Sequence[AccountId]) -> AsyncIterator[Connection]:
+        """Open a transaction on one snapshot, in pipeline mode, that sees what *accounts* may see.
+
+        Raises:
+            QueriesUnavailable
+        """
+        async with self._snapshot() as connection:
+            await connection.execute(_MAY_SEE, [BY_ACCOUNT.setting, _comma_separated(accounts)])
+            yield connection
 
     async def _read_accounts(
         self, accounts: Sequence[AccountId], *wanted: tuple[AnyReadModel, Select[Any]]

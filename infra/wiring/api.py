@@ -1,6 +1,7 @@
 """What the API role is made of."""
 
 from adapters.postgres.passwords import PostgresPasswords
+from adapters.postgres.stored_states import PostgresStates
 from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.views import PostgresViews
 from adapters.security.passwords import Argon2Hasher
@@ -9,6 +10,9 @@ from adapters.security.tokens import Ed25519Tokens
 from api.services import Services
 from commands.users import Users
 from infra.wiring.process import Wiring
+from projections.as_of import History
+from projections.historical_marks import EventMarks
+from projections.past import PastAccounts
 
 
 async def make_services(wiring: Wiring) -> Services:
@@ -31,6 +35,16 @@ async def make_services(wiring: Wiring) -> Services:
     )
     queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query))
 
+    then = PastAccounts(states=PostgresStates(queries), log=store)
+    history = History(
+        queries=queries,
+        accounts=then,
+        log=store,
+        marks=EventMarks(then),
+        clock=wiring.clock,
+        is_tape=wiring.settings.market_clock == "tape",
+    )
+
     async def log_answers() -> bool:
         return bool((await store.head()).epoch)
 
@@ -44,6 +58,7 @@ async def make_services(wiring: Wiring) -> Services:
         accounts=await wiring.accounts(),
         tokens=Ed25519Tokens(wiring.runtime.keys.signing_pem, clock=wiring.clock),
         queries=queries,
+        history=history,
         marks=await wiring.marks(),
         personal_data=personal_data,
         readiness={"log": log_answers, "transport": transport_answers},
