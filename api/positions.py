@@ -5,9 +5,10 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.callers import Authenticated, context_of
-from api.fields import PositionId, Sequence, parse_position_id
+from api.fields import PositionId, Sequence, Time, parse_position_id
 from api.freshness import Fresh
 from api.idempotency import mandatory_key, request_hash
+from api.moments import Then, as_of_text
 from api.openapi import answers, key_header
 from api.services import services_of
 from api.views import PositionView
@@ -31,22 +32,33 @@ class ClosingAccepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Positions by symbol and product."""
+    """Positions by symbol and product. `as_of` is the time of the past that they stand for, null: now."""
 
     positions: list[PositionView]
     sequence: Sequence
+    as_of: Time | None
 
 
 @router.get("", responses=answers(PositionsAnswer, "The account's positions", 401, 409, 422, 503))
-async def list_positions(request: Request, caller: Authenticated, _: Fresh, *, open_only: bool = False) -> Response:
+async def list_positions(
+    request: Request, caller: Authenticated, _: Fresh, moment: Then, *, open_only: bool = False
+) -> Response:
     """List what the account holds, and (unless `open_only`) what it held: there the result stays, the quantity is 0."""
     services = services_of(request)
-    found = await services.queries.positions([caller.account_id], open_only=open_only)
-    # The market's day; that of the newest fill where no price has told the time yet.
-    day = max([trading_day(services.marks.market_time_ns()).isoformat(), *(row.day for row in found.value)])
+    past = services.past(moment)
+    found = await (past or services.queries).positions([caller.account_id], open_only=open_only)
+    days = [row.day for row in found.value]
+    if past is None:
+        # The market's day; that of the newest fill where no price has told the time yet.
+        day = max([trading_day(services.marks.market_time_ns()).isoformat(), *days])
+        valued = [value_position(row, services.marks) for row in found.value]
+    else:
+        day = past.day(*days)
+        valued = await past.valued(caller.account_id, found.value, day=day)
     shown = PositionsAnswer(
-        positions=[PositionView.of(value_position(row, services.marks), day=day) for row in found.value],
+        positions=[PositionView.of(each, day=day) for each in valued],
         sequence=found.sequence,
+        as_of=as_of_text(moment),
     )
     return answer(shown)
 

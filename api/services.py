@@ -9,6 +9,7 @@ from commands.accounts import Accounts
 from commands.audit import AuditBook
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.users import Users
+from projections.as_of import History, Moment, PastQueries
 from projections.ports import PersonalDataReader
 from projections.queries import Queries
 
@@ -31,6 +32,7 @@ class Services:
     accounts: Accounts
     tokens: AccessTokens
     queries: Queries
+    history: History
     marks: Marks
     personal_data: PersonalDataReader
     audit: AuditBook
@@ -38,6 +40,10 @@ class Services:
     epoch: Callable[[], str] = str
     auth_requests_per_minute: int = 60
     cors_origins: tuple[str, ...] = ()
+
+    def past(self, moment: Moment | None) -> PastQueries | None:
+        """Return the queries as of *moment*, None where that is now."""
+        return None if moment is None else self.history.at(moment)
 
 
 def services_of(request: Request) -> Services:

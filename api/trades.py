@@ -10,9 +10,10 @@ from api.answers import answer, command_headers
 from api.bodies import read_body
 from api.callers import Authenticated, context_of
 from api.errors import problem_response
-from api.fields import Sequence
+from api.fields import Sequence, Time
 from api.freshness import SEQUENCE_MAX, Fresh
 from api.idempotency import mandatory_key, request_hash
+from api.moments import Then, as_of_text
 from api.openapi import answers, request_body
 from api.requests import TradeRequest
 from api.services import services_of
@@ -36,19 +37,24 @@ class TradeAccepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Trades, newest first. `next_before` asks, as `before`, for the page after this one; null: there is none."""
+    """Trades, newest first. `next_before` asks, as `before`, for the page after this one; null: there is none.
+
+    `as_of` is the time of the past that the answer stands for, null: now.
+    """
 
     trades: list[TradeView]
     next_before: int | None
     sequence: Sequence
+    as_of: Time | None
 
 
 class TradeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade and its orders, oldest first."""
+    """One trade and its orders, oldest first. `as_of` is the time of the past that they stand for, null: now."""
 
     trade: TradeView
     orders: list[OrderView]
     sequence: Sequence
+    as_of: Time | None
 
 
 class TradeNotFound(NotFound):
@@ -105,6 +111,7 @@ async def list_trades(
     request: Request,
     caller: Authenticated,
     _: Fresh,
+    moment: Then,
     *,
     status: TradeStatus | None = None,
     symbol: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[ -~]+$")] = None,
@@ -114,19 +121,23 @@ async def list_trades(
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
 ) -> Response:
     """List the account's trades, denied ones among them, newest first."""
-    page = await services_of(request).queries.trades(
-        [caller.account_id], status=status, symbol=symbol, before=before, limit=limit
-    )
+    services = services_of(request)
+    queries = services.past(moment) or services.queries
+    page = await queries.trades([caller.account_id], status=status, symbol=symbol, before=before, limit=limit)
     shown = TradesAnswer(
-        trades=[TradeView.of(row) for row in page.trades], next_before=page.next_before, sequence=page.sequence
+        trades=[TradeView.of(row) for row in page.trades],
+        next_before=page.next_before,
+        sequence=page.sequence,
+        as_of=as_of_text(moment),
     )
     return answer(shown)
 
 
 @router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 409, 422, 503))
-async def show_trade(request: Request, caller: Authenticated, _: Fresh, trade_id: str) -> Response:
+async def show_trade(request: Request, caller: Authenticated, _: Fresh, moment: Then, trade_id: str) -> Response:
     """Show one trade with its orders."""
-    queries, accounts = services_of(request).queries, [caller.account_id]
+    services, accounts = services_of(request), [caller.account_id]
+    queries = services.past(moment) or services.queries
     if not _TRADE_ID.fullmatch(trade_id):
         raise TradeNotFound(f"received trade {trade_id[:80]!r}, expected one of yours")
     # The orders first: what the trade says of them may be newer, never older.
@@ -139,5 +150,6 @@ async def show_trade(request: Request, caller: Authenticated, _: Fresh, trade_id
         trade=TradeView.of(found.value),
         orders=[OrderView.of(row, multiplier=multiplier) for row in orders.value],
         sequence=min(found.sequence, orders.sequence),
+        as_of=as_of_text(moment),
     )
     return answer(shown)

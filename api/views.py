@@ -21,6 +21,7 @@ from domain.instrument import InstrumentKey
 from domain.money import average_price_e4
 from projections.orders import OrderRow
 from projections.portfolio import Portfolio, ValuedPosition
+from projections.ports import MarkSource
 from projections.risk import RiskRow
 from projections.trades import TradeRow
 
@@ -185,7 +186,11 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
-    """The net holding in an instrument and product, at the last price known now (null where none is).
+    """The net holding in an instrument and product, at the last price that is known for the moment it is shown at.
+
+    `mark_time` is the exchange's time of that price and `mark_source` says where it comes from: `market` is the market
+    now, `event` a price that an event of the account recorded on that day. Without a price `mark_missing` is true, and
+    the price and what follows from it are null.
 
     `net_quantity`, `cost` and `value` are negative for a short; what was bought and sold is totals since ever.
     """
@@ -205,7 +210,9 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     realised: SignedAmount
     realised_today: SignedAmount
     mark: Price | None
-    mark_at: Time | None
+    mark_time: Time | None
+    mark_source: MarkSource | None
+    mark_missing: bool
     value: SignedAmount | None
     open_result: SignedAmount | None
     last_filled_at: Time | None
@@ -231,7 +238,9 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
             realised=amount_text(row.realised_paise),
             realised_today=amount_text(row.realised_on(day)),
             mark=optional_price_text(valued.mark_price_e4),
-            mark_at=time_text_ns(valued.mark_time_ns),
+            mark_time=time_text_ns(valued.mark_time_ns),
+            mark_source=valued.mark_source,
+            mark_missing=valued.mark_price_e4 is None,
             value=optional_amount_text(valued.value_paise),
             open_result=optional_amount_text(valued.open_result_paise),
             last_filled_at=time_text_ns(row.last_filled_at_ns),
@@ -247,10 +256,12 @@ class KillSwitchView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account is allowed, what it used of that on `day`, and what it holds at the last prices known now.
+    """What an account is allowed, what it used of that on `day`, and what it holds at the last prices.
 
-    `day_result` is what was realised today plus the open result; symbols without a price are in `mark_missing`, left
-    out of the open result and counted at cost in the exposures. Counts and results of today are zero on a new day.
+    `day_result` is what was realised today plus the open result. Symbols without a price are in `mark_missing`: of now
+    they are left out of the open result and counted at cost in the exposures; of the past what needs their price is
+    null. Counts and results of today are zero on a new day. `as_of` is the time of the past that the answer stands for,
+    null: now.
     """
 
     account_id: str
@@ -267,18 +278,25 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     denials: dict[str, int]
     realised_today: SignedAmount
     realised: SignedAmount
-    open_result: SignedAmount
-    day_result: SignedAmount
-    total_result: SignedAmount
-    gross_exposure: Amount
-    net_exposure: SignedAmount
+    open_result: SignedAmount | None
+    day_result: SignedAmount | None
+    total_result: SignedAmount | None
+    gross_exposure: Amount | None
+    net_exposure: SignedAmount | None
     mark_missing: list[str]
     positions: list[PositionView]
     sequence: Sequence
+    as_of: Time | None
 
     @classmethod
-    def of(cls, risk: RiskRow, portfolio: Portfolio, *, sequence: int) -> "PortfolioAnswer":
+    def of(cls, risk: RiskRow, portfolio: Portfolio, *, sequence: int, as_of: str | None = None) -> "PortfolioAnswer":
         """Return what is shown of an account; *risk* and *portfolio* are of one day."""
+        # Of now a part is better than nothing, and it is told which; of the past nobody could mend it by waiting.
+        is_known = as_of is None or not portfolio.mark_missing
+
+        def at_mark(paise: int) -> str | None:
+            return amount_text(paise) if is_known else None
+
         return cls(
             account_id=risk.account_id,
             mode=risk.mode.value,
@@ -298,12 +316,13 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
             denials=risk.denials,
             realised_today=amount_text(portfolio.realised_today_paise),
             realised=amount_text(portfolio.realised_paise),
-            open_result=amount_text(portfolio.open_result_paise),
-            day_result=amount_text(portfolio.realised_today_paise + portfolio.open_result_paise),
-            total_result=amount_text(portfolio.total_paise),
-            gross_exposure=amount_text(portfolio.gross_exposure_paise),
-            net_exposure=amount_text(portfolio.net_exposure_paise),
+            open_result=at_mark(portfolio.open_result_paise),
+            day_result=at_mark(portfolio.realised_today_paise + portfolio.open_result_paise),
+            total_result=at_mark(portfolio.total_paise),
+            gross_exposure=at_mark(portfolio.gross_exposure_paise),
+            net_exposure=at_mark(portfolio.net_exposure_paise),
             mark_missing=portfolio.mark_missing,
             positions=[PositionView.of(position, day=risk.day) for position in portfolio.positions],
             sequence=sequence,
+            as_of=as_of,
         )

@@ -1,11 +1,12 @@
-"""What positions are worth at the market's last prices."""
+"""What positions are worth at the market's prices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.account.holding import Holding, open_result_paise
+from domain.market import Mark
 from domain.money import value_paise
-from projections.ports import Marks
+from projections.ports import Marks, MarkSource
 from projections.positions import PositionRow
 
 
@@ -13,12 +14,13 @@ from projections.positions import PositionRow
 class ValuedPosition:
     """A position with the mark it was valued at. Amounts in paise; all of the mark's fields None where there is none.
 
-    `value_paise` is what the holding is worth, negative for a short.
+    `value_paise` is what the holding is worth, negative for a short. `mark_source` says whose price it is.
     """
 
     row: PositionRow
     mark_price_e4: int | None
     mark_time_ns: int | None
+    mark_source: MarkSource | None
     value_paise: int | None
     open_result_paise: int | None
 
@@ -43,10 +45,13 @@ class Portfolio:
 
 def value_portfolio(rows: Sequence[PositionRow], marks: Marks, *, day: str) -> Portfolio:
     """Return the value of *rows* on the exchange's *day* (ISO), at the marks known now."""
-    positions = [value_position(row, marks) for row in rows]
-    exposures = [
-        row.cost_paise if p.value_paise is None else p.value_paise for row, p in zip(rows, positions, strict=True)
-    ]
+    return sum_portfolio([value_position(row, marks) for row in rows], day=day)
+
+
+def sum_portfolio(positions: list[ValuedPosition], *, day: str) -> Portfolio:
+    """Return *positions* in sum on the exchange's *day* (ISO)."""
+    rows = [position.row for position in positions]
+    exposures = [p.row.cost_paise if p.value_paise is None else p.value_paise for p in positions]
     realised = sum(row.realised_paise for row in rows)
     open_result = sum(position.open_result_paise or 0 for position in positions)
     return Portfolio(
@@ -63,15 +68,22 @@ def value_portfolio(rows: Sequence[PositionRow], marks: Marks, *, day: str) -> P
 
 def value_position(row: PositionRow, marks: Marks) -> ValuedPosition:
     """Return *row* with its value at the last mark of its instrument."""
-    mark = marks.mark_of(row.instrument)
+    return value_at(row, marks.mark_of(row.instrument), source=MarkSource.MARKET)
+
+
+def value_at(row: PositionRow, mark: Mark | None, *, source: MarkSource | None) -> ValuedPosition:
+    """Return *row* with its value at *mark*, which comes from *source*; None: there is no price to tell."""
     if mark is None:
-        return ValuedPosition(row=row, mark_price_e4=None, mark_time_ns=None, value_paise=None, open_result_paise=None)
+        return ValuedPosition(
+            row=row, mark_price_e4=None, mark_time_ns=None, mark_source=None, value_paise=None, open_result_paise=None
+        )
     worth = value_paise(price_e4=mark.last_price_e4, quantity=abs(row.net_quantity), multiplier=row.multiplier)
     holding = Holding(net_quantity=row.net_quantity, cost_paise=row.cost_paise)
     return ValuedPosition(
         row=row,
         mark_price_e4=mark.last_price_e4,
         mark_time_ns=mark.exchange_time_ns,
+        mark_source=source,
         value_paise=worth if row.net_quantity >= 0 else -worth,
         open_result_paise=open_result_paise(holding, mark_value_paise=worth),
     )

@@ -1,12 +1,13 @@
 """What the query side needs of the world: each port is implemented in `adapters/`."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from domain.envelope import RecordedEvent
-from domain.ids import UserId
+from domain.ids import AccountId, UserId
 from domain.instrument import InstrumentKey
 from domain.market import Mark
 from projections.read_model import AnyReadModel, Key, Row
@@ -45,6 +46,24 @@ class LogReader(Protocol):
 
     async def head(self) -> LogHead:
         """Return the end of the log."""
+        ...
+
+
+class LogOfThePast(LogReader, Protocol):
+    """The log as questions about the past look into it, whether a part of it is archived or not."""
+
+    async def sequence_at(self, time_us: int) -> int:
+        """Return the last sequence recorded at or before *time_us* (UTC microseconds), 0 where there is none."""
+        ...
+
+    async def read_span(
+        self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None = None
+    ) -> list[RecordedEvent]:
+        """Return a stream's events after *after_version* up to *last_sequence*, oldest first, at most *limit*.
+
+        *after_sequence* is the sequence of the event at *after_version*, or any lower one: nothing before it is read.
+        What is read grows with what is returned, not with what the stream holds after it.
+        """
         ...
 
 
@@ -229,4 +248,96 @@ class ViewsReader(Protocol):
 
     async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
         """Return every row of *model* and its checkpoint, as of one moment."""
+        ...
+
+
+# --- The past ---------------------------------------------------------------------------------------------------------
+
+
+class MarkSource(StrEnum):
+    """Where a price that is shown comes from."""
+
+    MARKET = "market"
+    """The market now, as it was last published."""
+    EVENT = "event"
+    """An event of the account, which recorded it."""
+    BAR = "bar"
+    """A stored bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoricalMark:
+    """A price of the past and where it comes from."""
+
+    mark: Mark
+    source: MarkSource
+
+
+class HistoricalMarks(Protocol):
+    """The market as it was."""
+
+    async def marks_at(
+        self, instruments: Collection[InstrumentKey], *, account_id: AccountId, sequence: int
+    ) -> Mapping[InstrumentKey, HistoricalMark]:
+        """Return the marks that stood at *sequence*, as far as *account_id* may see them; none for who has none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredState:
+    """The rows of one read model and one account that could still change, after an event of the account.
+
+    That event has `sequence` and, in the account's stream, `version`. `rows` is how `projections.past` encodes them. It
+    is a cache: what it says can always be folded anew.
+    """
+
+    account_id: AccountId
+    sequence: int
+    version: int
+    rows: bytes
+
+
+class StatesReader(Protocol):
+    """Reads stored states."""
+
+    async def newest(
+        self, account_id: AccountId, models: Sequence[AnyReadModel], *, sequence: int
+    ) -> dict[AnyReadModel, StoredState]:
+        """Return of each of *models* the newest state at or before *sequence*, where there is one."""
+        ...
+
+
+class StatesStore(StatesReader, Protocol):
+    """Keeps stored states. Every method raises ViewsUnavailable where the database is away."""
+
+    async def prepare(self) -> None:
+        """Make the tables where they are missing."""
+        ...
+
+    async def claim(self) -> bool:
+        """Tell whether the keeping is ours alone; once it is, it stays ours as long as the connection lives."""
+        ...
+
+    async def reached(self, models: Sequence[AnyReadModel]) -> int:
+        """Return the sequence that the tables of all *models* have reached."""
+        ...
+
+    async def progress(self) -> int:
+        """Return up to which sequence everything that was due is stored."""
+        ...
+
+    async def versions(self, accounts: Sequence[AccountId], models: Sequence[AnyReadModel]) -> dict[AccountId, int]:
+        """Return for each account the version up to which all *models* have a state, 0 where one has none."""
+        ...
+
+    async def rows_now(self, model: AnyReadModel, keys: Iterable[Key]) -> dict[Key, Row]:
+        """Return the rows of the table of *model* that exist under *keys* now."""
+        ...
+
+    async def save(self, states: Sequence[tuple[AnyReadModel, StoredState]]) -> None:
+        """Store states; those that are there already stay."""
+        ...
+
+    async def move_to(self, sequence: int) -> None:
+        """Note that everything due up to *sequence* is stored."""
         ...

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, Table, or_, select
 
 from domain.ids import AccountId, TradeId, UserId
 from projections.orders import ORDERS, OrderRow
@@ -91,10 +91,12 @@ class Queries(Protocol):
         symbol: str | None = None,
         before: int | None = None,
         limit: int = 50,
+        changed_after: int | None = None,
     ) -> TradePage:
         """Return at most *limit* (1 … 200) trades of *accounts*, newest first.
 
         *before* is the `next_before` of the page before: trades come and go without a page repeating or missing one.
+        What changed after sequence *changed_after* comes whatever its status is now: it may have been another one then.
         """
         ...
 
@@ -128,11 +130,15 @@ def select_trades(
     symbol: str | None,
     before: int | None,
     limit: int,
+    changed_after: int | None = None,
 ) -> Select[Any]:
     """Return the statement for a page of trades and one more row, which tells whether there is another page."""
     statement = select(table).where(table.c.account_id.in_(accounts))
     if status is not None:
-        statement = statement.where(table.c.status == status.value)
+        is_wanted = table.c.status == status.value
+        if changed_after is not None:
+            is_wanted = or_(is_wanted, table.c.sequence > changed_after)
+        statement = statement.where(is_wanted)
     if symbol is not None:
         statement = statement.where(table.c.symbol == symbol)
     if before is not None:

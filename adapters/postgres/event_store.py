@@ -133,6 +133,32 @@ class PostgresEventStore:
         first, last = rows[0]
         return None if first is None else Appended(first_sequence=first, last_sequence=last, repeated=True)
 
+    async def read_span(
+        self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None = None
+    ) -> list[RecordedEvent]:
+        """Return a stream's events after *after_version* up to *last_sequence*, oldest first, at most *limit*.
+
+        *after_sequence* is the sequence of the event at *after_version*, or any lower one.
+
+        Raises:
+            StoreUnavailable
+        """
+        return await self._reads.read_span(
+            stream_id,
+            after_version=after_version,
+            after_sequence=after_sequence,
+            last_sequence=last_sequence,
+            limit=limit,
+        )
+
+    async def sequence_at(self, time_us: int) -> int:
+        """Return the last sequence recorded at or before *time_us* (UTC microseconds), 0 where there is none.
+
+        Raises:
+            StoreUnavailable
+        """
+        return await self._reads.sequence_at(time_us)
+
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""
         return await self._reads.head()

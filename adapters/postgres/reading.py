@@ -23,6 +23,19 @@ _READ_STREAM = f"""
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
+SPAN_WINDOW = 128
+_READ_SPAN = f"""
+    -- Read a window of a stream, as far as a sequence. Both ends are bound by the key, so that what the stream holds
+    -- behind the window is not walked over; the sequences prune partitions.
+    SELECT {EVENT_COLUMNS}
+    FROM log.events
+    WHERE stream_id = %s AND version > %s AND version <= %s AND sequence > %s AND sequence <= %s
+    ORDER BY version
+"""  # noqa: S608 - columns of ours
+_SEQUENCE_AT = """
+    -- Find the last event at or before a time.
+    SELECT log.sequence_at(timestamptz 'epoch' + %s * interval '1 microsecond')
+"""
 _READ_HEAD = """
     -- Read the end of the log and the epoch that its sequence belongs to.
     SELECT sequence, hash, log.current_epoch() FROM log.head
@@ -99,6 +112,35 @@ class LogReads:
             if len(rows) < STREAM_PAGE:
                 return events
             after_version = events[-1].version
+
+    async def read_span(
+        self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None = None
+    ) -> list[RecordedEvent]:
+        """Return a stream's events after *after_version* up to *last_sequence*, oldest first, at most *limit*.
+
+        *after_sequence* is the sequence of the event at *after_version*, or any lower one.
+
+        Raises:
+            StoreUnavailable
+        """
+        events: list[RecordedEvent] = []
+        while True:
+            wanted = SPAN_WINDOW if limit is None else min(SPAN_WINDOW, limit - len(events))
+            window = (stream_id, after_version, after_version + wanted, after_sequence, last_sequence)
+            rows = await self._database.fetch(_READ_SPAN, window)
+            events += [recorded_event(row) for row in rows]
+            if len(rows) < wanted or len(events) == limit:
+                return events
+            after_version, after_sequence = events[-1].version, events[-1].sequence
+
+    async def sequence_at(self, time_us: int) -> int:
+        """Return the last sequence recorded at or before *time_us* (UTC microseconds), 0 where there is none.
+
+        Raises:
+            StoreUnavailable
+        """
+        rows = await self._database.fetch(_SEQUENCE_AT, (time_us,))
+        return int(rows[0][0])
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""

@@ -219,10 +219,19 @@ class PostgresViews:
         symbol: str | None = None,
         before: int | None = None,
         limit: int = 50,
+        changed_after: int | None = None,
     ) -> TradePage:
         """Return at most *limit* trades of *accounts*, newest first."""
         limit = max(1, min(limit, PAGE_MAX))
-        statement = partial(select_trades, accounts, status=status, symbol=symbol, before=before, limit=limit)
+        statement = partial(
+            select_trades,
+            accounts,
+            status=status,
+            symbol=symbol,
+            before=before,
+            limit=limit,
+            changed_after=changed_after,
+        )
         sequence, [found] = await self._read_accounts(accounts, (TRADES, statement))
         rows: list[TradeRow] = found
         has_more = len(rows) > limit
@@ -270,6 +279,17 @@ class PostgresViews:
             return ViewSnapshot(checkpoint=reached[0]["sequence"], rows=rows_by_key(used, await rows.fetchall()))
 
     # --- Reading ------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def reading(self, accounts: Sequence[AccountId]) -> AsyncIterator[Connection]:
+        """Open a transaction on one snapshot, in pipeline mode, that sees what *accounts* may see.
+
+        Raises:
+            QueriesUnavailable
+        """
+        async with self._snapshot() as connection:
+            await connection.execute(_MAY_SEE, [BY_ACCOUNT.setting, _comma_separated(accounts)])
+            yield connection
 
     async def _read_accounts(self, accounts: Sequence[AccountId], *wanted: Question) -> tuple[int, list[list[Any]]]:
         return await self._read({BY_ACCOUNT.setting: accounts}, *wanted)

@@ -1,4 +1,4 @@
-"""The projector role: keeps the read models up to date."""
+"""The projector role: keeps the read models up to date, and the stored states that time travel starts from."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.nats.control import serve as answer_on
 from infra.wiring.process import Wiring
-from infra.wiring.projecting import make_projector
+from infra.wiring.projecting import make_projector, make_state_keeper
 from projections.tasks import end
 
 STARTING_POLL_S = 0.02
@@ -15,6 +15,7 @@ STARTING_POLL_S = 0.02
 async def run_projector(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Project until canceled."""
     projector = await make_projector(wiring)
+    keeper = await make_state_keeper(wiring)
 
     async def status(_: dict[str, Any]) -> dict[str, Any]:
         return projector.status()
@@ -28,12 +29,17 @@ async def run_projector(wiring: Wiring, ready: Callable[[], None]) -> None:
         answer_on(nats, "khata.settle.projector", settle),
         answer_on(nats, "khata.status.projector", status),
     ):
-        running = asyncio.create_task(projector.run())
+        tasks = [asyncio.create_task(projector.run())]
         try:
             # Ready means that the tables are there: whoever asks the API from then on finds read models.
-            while projector.status()["state"] == "starting" and not running.done():  # noqa: ASYNC110 - it is soon
+            while projector.status()["state"] == "starting" and not tasks[0].done():  # noqa: ASYNC110 - it is soon
+                await asyncio.sleep(STARTING_POLL_S)
+            tasks.append(asyncio.create_task(keeper.run()))
+            while not keeper.is_prepared and not any(task.done() for task in tasks):  # noqa: ASYNC110 - so is this
                 await asyncio.sleep(STARTING_POLL_S)
             ready()
-            await running
+            # They run until they are canceled: the first to end, however it ends, ends the role.
+            for ended in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
+                await ended
         finally:
-            await end(running)
+            await end(*tasks)

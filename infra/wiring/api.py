@@ -2,6 +2,7 @@
 
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.passwords import PostgresPasswords
+from adapters.postgres.stored_states import PostgresStates
 from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.views import PostgresViews
 from adapters.security.passwords import Argon2Hasher
@@ -11,6 +12,9 @@ from api.services import Services
 from commands.audit import AuditBook
 from commands.users import Users
 from infra.wiring.process import Wiring
+from projections.as_of import History
+from projections.historical_marks import EventMarks
+from projections.past import PastAccounts
 
 _PSEUDONYM_DIGITS = 16
 
@@ -40,6 +44,16 @@ async def make_services(wiring: Wiring) -> Services:
     )
     queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query, watch=wiring.epochs))
 
+    then = PastAccounts(states=PostgresStates(queries), log=store)
+    history = History(
+        queries=queries,
+        accounts=then,
+        log=store,
+        marks=EventMarks(then),
+        clock=wiring.clock,
+        is_tape=wiring.settings.market_clock == "tape",
+    )
+
     async def log_answers() -> bool:
         return bool((await store.head()).epoch)
 
@@ -53,6 +67,7 @@ async def make_services(wiring: Wiring) -> Services:
         accounts=await wiring.accounts(),
         tokens=Ed25519Tokens(wiring.runtime.keys.signing_pem, clock=wiring.clock),
         queries=queries,
+        history=history,
         marks=await wiring.marks(),
         personal_data=personal_data,
         audit=audit,

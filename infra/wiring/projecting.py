@@ -2,10 +2,13 @@
 
 from adapters.nats.relay import Relay
 from adapters.postgres.log_feed import PostgresFeed
+from adapters.postgres.stored_states import PostgresStatesStore
 from adapters.postgres.view_store import PostgresViewStore
+from adapters.postgres.waiting_log import WaitingLog
 from infra.wiring.process import Wiring
 from projections.catalogue import READ_MODELS
 from projections.projector import Projector
+from projections.state_keeper import StateKeeper
 
 MS_PER_S = 1000
 
@@ -23,3 +26,10 @@ async def make_projector(wiring: Wiring) -> Projector:
     views = PostgresViewStore(wiring.runtime.database.projector, owner=wiring.ids.new("projector"), watch=wiring.epochs)
     wiring.stack.push_async_callback(views.close)
     return Projector(READ_MODELS, feed=await wiring.feed(), views=views, clock=wiring.clock)
+
+
+async def make_state_keeper(wiring: Wiring) -> StateKeeper:
+    """The keeper of stored states, which time travel starts from."""
+    states = PostgresStatesStore(wiring.runtime.database.projector, watch=wiring.epochs)
+    wiring.stack.push_async_callback(states.close)
+    return StateKeeper(log=WaitingLog(await wiring.store()), states=states, clock=wiring.clock)

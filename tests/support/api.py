@@ -1,7 +1,7 @@
 """The API over fakes of the ports, asked over HTTP without a socket."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,7 +19,12 @@ from commands.ports import EventStore
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
+from projections.as_of import History
+from projections.historical_marks import EventMarks
+from projections.past import PastAccounts
+from projections.ports import LogOfThePast
 from tests.support.memory_queries import MemoryQueries
+from tests.support.memory_states import MemoryStates
 from tests.support.memory_store import MemoryEventStore
 from tests.support.security import ManualClock, MemoryAudit, MemoryPasswords, MemoryUserKeys, PlainHasher
 
@@ -78,17 +83,23 @@ def signing_pem(key: Ed25519PrivateKey = SIGNING_KEY) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+class WholeLog(EventStore, LogOfThePast, Protocol):
+    """The log as commands and queries need it."""
+
+
 class ApiWorld:
     """An API over a log of its own in memory, or over *log*.
 
     Tokens are checked by the machine's clock, so theirs is that one.
     """
 
-    def __init__(self, *, log: EventStore | None = None, **options: Any) -> None:
+    def __init__(self, *, log: WholeLog | None = None, **options: Any) -> None:
         self.clock = ManualClock()
         self.store = MemoryEventStore()
-        self.log: EventStore = self.store if log is None else log
+        self.log: WholeLog = self.store if log is None else log
         self.queries = MemoryQueries(self.log)
+        self.states = MemoryStates()
+        then = PastAccounts(states=self.states, log=self.log)
         self.hasher = PlainHasher()
         self.market = QuietMarket(self.clock)
         self.tokens = Ed25519Tokens(signing_pem(), clock=SystemClock())
@@ -117,6 +128,15 @@ class ApiWorld:
             ),
             tokens=self.tokens,
             queries=self.queries,
+            # Times of the market come from the manual clock, those of the log do not: as on a tape.
+            history=History(
+                queries=self.queries,
+                accounts=then,
+                log=self.log,
+                marks=EventMarks(then),
+                clock=self.clock,
+                is_tape=True,
+            ),
             marks=self.market,
             personal_data=self.personal_data,
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),

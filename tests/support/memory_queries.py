@@ -49,10 +49,12 @@ class MemoryQueries:
         symbol: str | None = None,
         before: int | None = None,
         limit: int = 50,
+        changed_after: int | None = None,
     ) -> TradePage:
         def wanted() -> Iterator[TradeRow]:
             for row in rows.values():
-                is_wanted = status in {None, row.status} and symbol in {None, row.symbol}
+                has_changed = changed_after is not None and row.sequence > changed_after
+                is_wanted = (status in {None, row.status} or has_changed) and symbol in {None, row.symbol}
                 if row.account_id in accounts and is_wanted and (before is None or row.opened_sequence < before):
                     yield row
 

@@ -71,6 +71,15 @@ class MemoryEventStore:
     async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
         return self.events[after_sequence : after_sequence + limit]
 
+    async def read_span(
+        self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None = None
+    ) -> list[RecordedEvent]:
+        events = await self.read_stream(stream_id, after_version=after_version)
+        return [event for event in events if after_sequence < event.sequence <= last_sequence][:limit]
+
+    async def sequence_at(self, time_us: int) -> int:
+        return sum(event.recorded_at_us <= time_us for event in self.events)
+
     async def head(self) -> Head:
         last_hash = self.events[-1].hash if self.events else GENESIS_HASH
         return Head(sequence=len(self.events), hash=last_hash, epoch="memory")

@@ -3,7 +3,7 @@
 from infra.migrations.statements import run_files
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0005"
 
 
 def upgrade() -> None:

@@ -10,7 +10,7 @@ CREATE TABLE audit.head (
     recorded_at timestamptz NOT NULL
 ) WITH (fillfactor = 10);
 
-INSERT INTO audit.head (number, hash, recorded_at) VALUES (0, decode(repeat('00', 32), 'hex'), '-infinity');
+INSERT INTO audit.head (number, hash, recorded_at) VALUES (0, decode(repeat('00', 32), 'hex'), 'epoch');
 
 -- The entries. Rows are inserted by audit.append and never changed.
 CREATE TABLE audit.entries (

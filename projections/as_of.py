@@ -1,0 +1,265 @@
+"""The portfolio queries as of a moment of the past: what was shown then, in every column that derives from the log.
+
+A row of a table whose own `sequence` is not after the moment is as it was then, for nothing has changed it since. Every
+other row that there was is taken from stored states and a fold (`past`). Prices come from `HistoricalMarks`.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.ids import AccountId, TradeId
+from domain.market import Mark, trading_day
+from projections.orders import OrderRow
+from projections.past import (
+    PAST_ORDERS,
+    PAST_POSITIONS,
+    PAST_RISK,
+    PAST_TRADES,
+    Past,
+    PastAccounts,
+    PastNotReadable,
+)
+from projections.portfolio import ValuedPosition, value_at
+from projections.ports import Clock, HistoricalMarks, LogOfThePast
+from projections.positions import PositionRow
+from projections.queries import (
+    PAGE_MAX,
+    Answer,
+    PortfolioRows,
+    Queries,
+    QueriesUnavailable,
+    ReadModelBehind,
+    TradePage,
+)
+from projections.read_model import Key, RowT
+from projections.trades import TradeRow, TradeStatus
+
+NS_PER_US = 1_000
+
+
+class MomentRefused(Exception):
+    """No state belongs to the moment that was asked for. The caller sees 422 with `code`."""
+
+    code = "MOMENT_REFUSED"
+
+
+class BeforeTheLog(MomentRefused):
+    """Nothing had happened yet."""
+
+    code = "AS_OF_BEFORE_LOG"
+
+
+class InTheFuture(MomentRefused):
+    """The time has not come: another answer may be right when it has."""
+
+    code = "AS_OF_IN_FUTURE"
+
+
+class BeyondTheLog(MomentRefused):
+    """The log has no such sequence yet."""
+
+    code = "AT_SEQUENCE_BEYOND_LOG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A place in the log that stands for a time: everything up to `sequence` had happened at `time_us` (UTC)."""
+
+    sequence: int
+    time_us: int
+
+
+class History:
+    """Answers what was.
+
+    *is_tape*: the market's clock is that of a tape and has nothing to do with the times at which events were recorded.
+    """
+
+    def __init__(
+        self,
+        *,
+        queries: Queries,
+        accounts: PastAccounts,
+        log: LogOfThePast,
+        marks: HistoricalMarks,
+        clock: Clock,
+        is_tape: bool = False,
+    ) -> None:
+        self._queries = queries
+        self._accounts = accounts
+        self._log = log
+        self._marks = marks
+        self._clock = clock
+        self._is_tape = is_tape
+
+    async def moment_at(self, time_us: int) -> Moment:
+        """Return the moment of a time: the last event recorded at or before *time_us* (UTC microseconds) stands for it.
+
+        Raises:
+            BeforeTheLog, InTheFuture
+        """
+        sequence = await self._log.sequence_at(time_us)
+        if sequence == 0:
+            raise BeforeTheLog("at the time asked for the log had no event yet")
+        if time_us > self._clock.wall_ns() // NS_PER_US and time_us > await self._recorded_at_us(sequence):
+            raise InTheFuture("the time asked for has not come yet")
+        return Moment(sequence=sequence, time_us=time_us)
+
+    async def moment_of(self, sequence: int) -> Moment:
+        """Return the moment of a sequence (1 or more).
+
+        Raises:
+            BeyondTheLog
+        """
+        head = await self._log.head()
+        if sequence > head.sequence:
+            raise BeyondTheLog(f"received sequence {sequence}, the log has reached {head.sequence}")
+        return Moment(sequence=sequence, time_us=await self._recorded_at_us(sequence))
+
+    def at(self, moment: Moment) -> "PastQueries":
+        """Return the queries as of *moment*."""
+        return PastQueries(
+            moment, queries=self._queries, accounts=self._accounts, marks=self._marks, is_tape=self._is_tape
+        )
+
+    async def _recorded_at_us(self, sequence: int) -> int:
+        [event] = await self._log.read_all(after_sequence=sequence - 1, limit=1)
+        return event.recorded_at_us
+
+
+class PastQueries:
+    """The portfolio's questions of `projections.queries.Queries`, as of `moment`. Every answer has its sequence.
+
+    Every method raises QueriesUnavailable where the views cannot be read, and ReadModelBehind where they have not come
+    as far as the moment.
+    """
+
+    def __init__(
+        self, moment: Moment, *, queries: Queries, accounts: PastAccounts, marks: HistoricalMarks, is_tape: bool
+    ) -> None:
+        self.moment = moment
+        self._queries = queries
+        self._accounts = accounts
+        self._marks = marks
+        self._is_tape = is_tape
+
+    async def trades(
+        self,
+        accounts: Sequence[AccountId],
+        *,
+        status: TradeStatus | None = None,
+        symbol: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> TradePage:
+        """Return at most *limit* (1 … 200) trades of *accounts*, newest first, filtered by what they were then."""
+        sequence, limit = self.moment.sequence, max(1, min(limit, PAGE_MAX))
+        found: list[TradeRow] = []
+        start: int | None = sequence + 1 if before is None else min(before, sequence + 1)
+        # A row that has changed since comes whatever its status is now, so a page may turn out to hold too few.
+        while start is not None and len(found) <= limit:
+            page = await self._queries.trades(
+                accounts, status=status, symbol=symbol, before=start, limit=limit, changed_after=sequence
+            )
+            self._demand(page.sequence)
+            rows = await self._as_then(PAST_TRADES, page.trades)
+            found += [row for row in rows if status in {None, row.status}]
+            start = page.next_before
+        has_more = len(found) > limit
+        return TradePage(
+            trades=found[:limit],
+            next_before=found[limit - 1].opened_sequence if has_more else None,
+            sequence=sequence,
+        )
+
+    async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
+        """Return one trade, None where there was none of that name among those of *accounts*."""
+        now = await self._queries.trade(accounts, trade_id)
+        self._demand(now.sequence)
+        rows = await self._as_then(PAST_TRADES, [] if now.value is None else [now.value])
+        return Answer(value=rows[0] if rows else None, sequence=self.moment.sequence)
+
+    async def orders_of(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[list[OrderRow]]:
+        """Return the orders that a trade had, oldest first."""
+        now = await self._queries.orders_of(accounts, trade_id)
+        self._demand(now.sequence)
+        return Answer(value=await self._as_then(PAST_ORDERS, now.value), sequence=self.moment.sequence)
+
+    async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
+        """Return positions by symbol and product: those held then, or all that had been traded."""
+        now = await self._queries.positions(accounts)
+        self._demand(now.sequence)
+        rows = await self._positions(now.value)
+        wanted = [row for row in rows if row.net_quantity or not open_only]
+        return Answer(value=wanted, sequence=self.moment.sequence)
+
+    async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
+        """Return an account's risk row and the positions it had traded in so far, None where there was no account."""
+        now = await self._queries.portfolio(account_id)
+        self._demand(now.sequence)
+        risks = [] if now.value is None else await self._as_then(PAST_RISK, [now.value.risk])
+        if now.value is None or not risks:
+            return Answer(value=None, sequence=self.moment.sequence)
+        positions = await self._positions(now.value.positions)
+        return Answer(value=PortfolioRows(risk=risks[0], positions=positions), sequence=self.moment.sequence)
+
+    def day(self, *known: str) -> str:
+        """Return the exchange's day (ISO) then: that of the market's clock, or the newest of *known* days."""
+        # On a tape only events tell the market's day.
+        clock = [] if self._is_tape else [trading_day(self.moment.time_us * NS_PER_US).isoformat()]
+        return max([*clock, *known], default="")
+
+    async def valued(self, account_id: AccountId, rows: Sequence[PositionRow], *, day: str) -> list[ValuedPosition]:
+        """Return *rows* with the marks that can be told for the exchange's *day*."""
+        instruments = {row.instrument for row in rows if row.net_quantity}
+        marks = {}
+        if instruments:
+            found = await self._marks.marks_at(instruments, account_id=account_id, sequence=self.moment.sequence)
+            marks = {instrument: each for instrument, each in found.items() if _day_of(each.mark) == day}
+        valued = []
+        for row in rows:
+            known = marks.get(row.instrument)
+            valued.append(
+                value_at(row, None if known is None else known.mark, source=None if known is None else known.source)
+            )
+        return valued
+
+    # --- Rows ---------------------------------------------------------------------------------------------------------
+
+    def _demand(self, reached: int) -> None:
+        if reached < self.moment.sequence:
+            raise ReadModelBehind(wanted=self.moment.sequence, sequence=reached)
+
+    async def _positions(self, now: Sequence[PositionRow]) -> list[PositionRow]:
+        rows = await self._as_then(PAST_POSITIONS, now)
+        return sorted((row for row in rows if row.last_filled_at_ns is not None), key=_place)
+
+    async def _as_then(self, past: Past[RowT], now: Sequence[RowT]) -> list[RowT]:
+        """Return what rows of a table were at the moment, in their order; a row that came later is left out."""
+        sequence = self.moment.sequence
+        changed: defaultdict[AccountId, dict[Key, int | None]] = defaultdict(dict)
+        for row in now:
+            born = None if past.born is None else past.born(row)
+            if row.sequence > sequence and (born is None or born <= sequence):  # type: ignore[attr-defined]
+                changed[row.account_id][past.model.key_of_row(row)] = born  # type: ignore[attr-defined]
+        then: dict[Key, RowT] = {}
+        for account_id, wanted in changed.items():
+            try:
+                then |= await self._accounts.then(account_id, sequence).rows(past, wanted)
+            except PastNotReadable as error:
+                raise QueriesUnavailable(f"the state at sequence {sequence} cannot be folded: {error}") from error
+        rows = []
+        for row in now:
+            kept = row if row.sequence <= sequence else then.get(past.model.key_of_row(row))  # type: ignore[attr-defined]
+            if kept is not None:
+                rows.append(kept)
+        return rows
+
+
+def _day_of(mark: Mark) -> str:
+    return trading_day(mark.exchange_time_ns).isoformat()
+
+
+def _place(row: PositionRow) -> tuple[str, ...]:
+    return (row.symbol, row.product.value, row.account_id, row.segment.value, row.security_id)

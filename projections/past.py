@@ -1,0 +1,222 @@
+"""How the rows of an account as of a sequence are found: a stored state before it, and a fold of what happened between.
+
+A stored state holds the rows that could still change. A row that is over (a closed trade, a filled order) is in none:
+where it never changed again, its table still has it as it was, and who asks looks there first. Where it did change once
+more (a late fill), it is folded from its birth: from the newest state that is older than the row itself, which is the
+beginning of the account where there is none. So what is stored decides how much is read, and never what comes out.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic
+
+import msgspec
+
+from domain.envelope import RecordedEvent
+from domain.events import Event
+from domain.ids import AccountId
+from domain.order import CLOSED
+from projections.batches import read_batch
+from projections.orders import ORDERS
+from projections.ports import LogOfThePast, StatesReader, StoredState
+from projections.positions import POSITIONS
+from projections.read_model import AnyReadModel, Key, ReadModel, Row, RowMissing, RowT
+from projections.recorded_marks import RECORDED_MARKS
+from projections.risk import RISK
+from projections.trades import TRADES, TradeStatus
+
+Pair = tuple[Event, RecordedEvent]
+_KEPT = 32
+_ENCODER = msgspec.json.Encoder()
+
+
+class PastNotReadable(Exception):
+    """An event between a stored state and the wanted sequence cannot be read by this release."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Past(Generic[RowT]):
+    """What the past needs to know of a read model.
+
+    `is_open`: the row may change without any doubt, so a stored state has it. `born` returns the sequence of the event
+    that made a row; None where every row is open for ever.
+    """
+
+    model: ReadModel[RowT]
+    is_open: Callable[[RowT], bool]
+    born: Callable[[RowT], int] | None = None
+
+
+def _always(_: object) -> bool:
+    return True
+
+
+PAST_TRADES = Past(
+    model=TRADES,
+    is_open=lambda row: row.status not in {TradeStatus.CLOSED, TradeStatus.DENIED},
+    born=lambda row: row.opened_sequence,
+)
+PAST_ORDERS = Past(model=ORDERS, is_open=lambda row: row.status not in CLOSED, born=lambda row: row.intended_sequence)
+# A flat position may be traded again any day, so it is never over.
+PAST_POSITIONS = Past(model=POSITIONS, is_open=_always)
+PAST_RISK = Past(model=RISK, is_open=_always)
+PAST_MARKS = Past(model=RECORDED_MARKS, is_open=_always)
+
+PORTFOLIO: tuple[Past[Any], ...] = (PAST_TRADES, PAST_ORDERS, PAST_POSITIONS, PAST_RISK, PAST_MARKS)
+"""Every fold whose open rows are stored."""
+
+
+def stream_of(account_id: AccountId) -> str:
+    """Return the stream in which an account's events lie."""
+    return f"account-{account_id}"
+
+
+# --- Rows and their bytes ---------------------------------------------------------------------------------------------
+
+
+def encode_rows(rows: Iterable[Row]) -> bytes:
+    """Return *rows* as a stored state keeps them."""
+    return _ENCODER.encode(list(rows))
+
+
+def decode_rows(model: ReadModel[RowT], state: StoredState | None) -> dict[Key, RowT | None]:
+    """Return the rows of a stored state by their keys; none where there is no state."""
+    if state is None:
+        return {}
+    rows: list[RowT] = _decoder(model).decode(state.rows)
+    return {model.key_of_row(row): row for row in rows}
+
+
+@cache
+def _decoder(model: AnyReadModel) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(list[model.row])  # type: ignore[name-defined]
+
+
+# --- Folding ----------------------------------------------------------------------------------------------------------
+
+
+def read_pairs(events: Sequence[RecordedEvent]) -> list[Pair]:
+    """Return *events* with what they say; those that read models may ignore are left out.
+
+    Raises:
+        PastNotReadable
+    """
+    reading = read_batch(events)
+    if reading.obstacle is not None:
+        raise PastNotReadable(reading.obstacle)
+    return [(each.event, each.recorded) for each in reading.decoded if each.event is not None]
+
+
+def fold_open(
+    model: ReadModel[RowT], pairs: Iterable[Pair], rows: dict[Key, RowT | None], *, only: Collection[Key] | None = None
+) -> set[Key]:
+    """Fold *pairs* into the *rows* of a stored state; return the keys of rows that changed and were not in it.
+
+    *only*: what else the events say is passed over.
+    """
+    concerns = frozenset(model.concerns)
+    lost: set[Key] = set()
+    for event, recorded in pairs:
+        if type(event) not in concerns:
+            continue
+        key = model.key_of(event, recorded)
+        if key is None or key in lost or (only is not None and key not in only):
+            continue
+        try:
+            rows[key] = model.apply(event, recorded, rows.get(key))
+        except RowMissing:
+            lost.add(key)
+    return lost
+
+
+class AccountThen:
+    """One account as of *sequence*. What is read is kept, so that several questions about one moment read it once."""
+
+    def __init__(self, account_id: AccountId, sequence: int, *, states: StatesReader, log: LogOfThePast) -> None:
+        self.account_id = account_id
+        self.sequence = sequence
+        self._states = states
+        self._log = log
+        self._known: dict[AnyReadModel, StoredState | None] = {}
+        self._pairs: list[Pair] = []
+        self._after_version: int | None = None
+
+    async def rows(self, past: Past[RowT], wanted: Mapping[Key, int | None] | None = None) -> dict[Key, RowT]:
+        """Return the rows of a read model that there were; of *wanted* only, where it is given.
+
+        *wanted* says for each key when the row was born, None where `past` does not know births. Without *wanted* the
+        rows that are over may be missing.
+
+        Raises:
+            PastNotReadable
+        """
+        state = await self._state(past.model)
+        rows = decode_rows(past.model, state)
+        if wanted is not None:
+            rows = {key: row for key, row in rows.items() if key in wanted}
+        pairs = await self._pairs_after(state)
+        lost = fold_open(past.model, pairs, rows, only=None if wanted is None else wanted.keys())
+        if wanted is not None:
+            births = {key: born for key, born in wanted.items() if born is not None and born <= self.sequence}
+            again = {key: born for key, born in births.items() if key in lost or key not in rows}
+            if again:
+                rows |= await self.from_birth(past, again)
+            lost -= again.keys()
+            if lost:
+                raise PastNotReadable(f"{past.model.name} {sorted(lost)} changed before anything made them")
+        return {key: row for key, row in rows.items() if row is not None}
+
+    async def from_birth(self, past: Past[RowT], births: Mapping[Key, int]) -> dict[Key, RowT | None]:
+        """Return rows that are in no state near enough, folded from before the first of them was born."""
+        found = await self._states.newest(self.account_id, [past.model], sequence=min(births.values()) - 1)
+        state = found.get(past.model)
+        rows: dict[Key, RowT | None] = {}
+        lost = fold_open(past.model, await self._read_after(state), rows, only=births.keys())
+        if lost:
+            raise PastNotReadable(f"{past.model.name} {sorted(lost)} changed before anything made them")
+        return rows
+
+    async def _state(self, model: AnyReadModel) -> StoredState | None:
+        if not self._known:
+            models = [past.model for past in PORTFOLIO]
+            found = await self._states.newest(self.account_id, models, sequence=self.sequence)
+            self._known = {each: found.get(each) for each in models}
+        return self._known[model]
+
+    async def _pairs_after(self, state: StoredState | None) -> list[Pair]:
+        version = 0 if state is None else state.version
+        if self._after_version is None or version < self._after_version:
+            self._pairs = await self._read_after(state)
+            self._after_version = version
+        return [pair for pair in self._pairs if pair[1].version > version]
+
+    async def _read_after(self, state: StoredState | None) -> list[Pair]:
+        events = await self._log.read_span(
+            stream_of(self.account_id),
+            after_version=0 if state is None else state.version,
+            after_sequence=0 if state is None else state.sequence,
+            last_sequence=self.sequence,
+        )
+        return read_pairs(events)
+
+
+class PastAccounts:
+    """Accounts as they were; the last few that were asked for are kept, for who asks about a moment asks again."""
+
+    def __init__(self, *, states: StatesReader, log: LogOfThePast) -> None:
+        self._states = states
+        self._log = log
+        self._kept: OrderedDict[tuple[AccountId, int], AccountThen] = OrderedDict()
+
+    def then(self, account_id: AccountId, sequence: int) -> AccountThen:
+        """Return an account as of *sequence*."""
+        key = (account_id, sequence)
+        found = self._kept.pop(key, None)
+        if found is None:
+            found = AccountThen(account_id, sequence, states=self._states, log=self._log)
+        self._kept[key] = found
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return found

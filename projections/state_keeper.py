@@ -1,0 +1,215 @@
+"""Stores states of accounts, so that a question about the past folds few events however long the account has lived.
+
+It walks the log behind the projector and stores an account's open rows in two places: after every `events_max` events
+of the account, and at the end of every trading day on which something happened to it. What it stores is folded from
+the last stored state and the log alone, so it belongs to exactly one event whatever the tables show meanwhile; a log
+that was there before it, or a new version of a read model, is walked from its beginning in the same way.
+
+Only its progress is kept, once a day: after a restart it walks the day again and finds what is stored already.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from domain.envelope import RecordedEvent
+from domain.ids import AccountId
+from domain.market import trading_day
+from projections.past import (
+    PORTFOLIO,
+    AccountThen,
+    Pair,
+    Past,
+    PastNotReadable,
+    decode_rows,
+    encode_rows,
+    fold_open,
+    read_pairs,
+    stream_of,
+)
+from projections.ports import Clock, LogOfThePast, StatesStore, StoredState, ViewsUnavailable
+from projections.read_model import AnyReadModel, Key
+from projections.recorded_marks import RECORDED_MARKS
+
+log = structlog.get_logger(__name__)
+
+EVENTS_MAX = 64
+"""A question about the past folds about so many events at most. Each is a page of the log to be read from the disk."""
+PAGE = 1_000
+_POLL_S = 1.0
+_PAUSE_S = 2.0
+_STOPPED_S = 60.0
+_NS_PER_US = 1_000
+_PREFIX = stream_of(AccountId(""))
+MODELS: tuple[AnyReadModel, ...] = tuple(past.model for past in PORTFOLIO)
+TABLES: tuple[AnyReadModel, ...] = tuple(model for model in MODELS if model is not RECORDED_MARKS)
+"""Those of them that have a table."""
+
+
+class StateKeeper:
+    """Keeps *states* of the accounts in *log*."""
+
+    def __init__(self, *, log: LogOfThePast, states: StatesStore, clock: Clock, events_max: int = EVENTS_MAX) -> None:
+        self._log = log
+        self._states = states
+        self._clock = clock
+        self._events_max = events_max
+        self.is_prepared = False
+        self._sequence = -1
+        self._day = ""
+        self._stored: dict[AccountId, int] = {}
+        self._pending: dict[AccountId, RecordedEvent] = {}
+        """Accounts of this day with the last event of each that no state covers."""
+
+    async def run(self) -> None:
+        """Work until canceled."""
+        while True:
+            try:
+                await self._states.prepare()
+                self.is_prepared = True
+                while not await self._states.claim():  # noqa: ASYNC110 - the other keeper is another process
+                    await asyncio.sleep(_PAUSE_S)
+                self._begin_at(await self._states.progress())
+                while True:
+                    if not await self.step():
+                        await asyncio.sleep(_POLL_S)
+            except ViewsUnavailable as fault:
+                log.warning("keeper of states retries", detail=str(fault))
+                await asyncio.sleep(_PAUSE_S)
+            except PastNotReadable as fault:
+                # Only a cache is missing; the log is for verification to judge.
+                log.exception("keeper of states stopped", detail=str(fault))
+                await asyncio.sleep(_STOPPED_S)
+
+    async def catch_up(self) -> None:
+        """Store what is due up to where the tables are, and return."""
+        await self._states.prepare()
+        if self._sequence < 0:
+            self._begin_at(await self._states.progress())
+        while await self.step():
+            pass
+
+    async def step(self) -> bool:
+        """Take in a page of the log; return False where there is nothing to take in."""
+        reached = await self._states.reached(TABLES)
+        limit = min(PAGE, reached - self._sequence)
+        page = [] if limit <= 0 else await self._log.read_all(after_sequence=self._sequence, limit=limit)
+        if not page:
+            await self._end_day_by_clock()
+            return False
+        for recorded in page:
+            day = trading_day(recorded.recorded_at_us * _NS_PER_US).isoformat()
+            if day != self._day:
+                await self._end_day(recorded.sequence - 1)
+                self._day = day
+            if recorded.stream_id.startswith(_PREFIX):
+                self._pending[AccountId(recorded.stream_id.removeprefix(_PREFIX))] = recorded
+            self._sequence = recorded.sequence
+        await self._learn()
+        for account_id, recorded in list(self._pending.items()):
+            if recorded.version - self._stored[account_id] >= self._events_max:
+                await self._store(account_id, recorded, is_day_over=False)
+        return True
+
+    def _begin_at(self, sequence: int) -> None:
+        self._sequence = sequence
+        self._day = ""
+        self._stored.clear()
+        self._pending.clear()
+
+    async def _learn(self) -> None:
+        """Find out what is stored of accounts that are met for the first time."""
+        if fresh := sorted(self._pending.keys() - self._stored.keys()):
+            self._stored.update(await self._states.versions(fresh, MODELS))
+
+    async def _end_day_by_clock(self) -> None:
+        """End the day that is over by the clock, though nothing has happened since."""
+        today = trading_day(self._clock.wall_ns()).isoformat()
+        if self._day and self._day < today:
+            await self._end_day(self._sequence)
+            self._day = ""
+
+    async def _end_day(self, sequence: int) -> None:
+        """Store the open rows of every account to which something happened; *sequence* ends the day."""
+        if not self._day:
+            return
+        for account_id, recorded in list(self._pending.items()):
+            await self._store(account_id, recorded, is_day_over=True)
+        await self._states.move_to(sequence)
+        # Accounts that stay quiet are not kept in mind.
+        self._stored.clear()
+        log.info("states of the day are stored", day=self._day, sequence=sequence)
+
+    async def _store(self, account_id: AccountId, last: RecordedEvent, *, is_day_over: bool) -> None:
+        """Store what is due of an account up to its event *last*."""
+        walk = _Walk(account_id, last.sequence, log=self._log, states=self._states)
+        self._stored[account_id] = await walk.go(self._events_max, is_day_over=is_day_over)
+        if self._stored[account_id] >= last.version:
+            self._pending.pop(account_id)
+
+
+class _Walk:
+    """From the stored states of an account to a sequence, with a stop wherever a state is due."""
+
+    def __init__(self, account_id: AccountId, sequence: int, *, log: LogOfThePast, states: StatesStore) -> None:
+        self._account_id = account_id
+        self._sequence = sequence
+        self._log = log
+        self._states = states
+        self._found: dict[AnyReadModel, StoredState] = {}
+        self._rows: dict[AnyReadModel, dict[Key, Any]] = {}
+
+    async def go(self, events_max: int, *, is_day_over: bool) -> int:
+        """Store states and return the version of the last one."""
+        self._found = await self._states.newest(self._account_id, MODELS, sequence=self._sequence)
+        self._rows = {model: decode_rows(model, self._found.get(model)) for model in MODELS}
+        version, sequence = self._start()
+        while True:
+            events = await self._log.read_span(
+                stream_of(self._account_id),
+                after_version=version,
+                after_sequence=sequence,
+                last_sequence=self._sequence,
+                limit=events_max,
+            )
+            if not events or (len(events) < events_max and not is_day_over):
+                return version
+            await self._take(events)
+            version, sequence = events[-1].version, events[-1].sequence
+
+    def _start(self) -> tuple[int, int]:
+        """Return version and sequence up to which every read model has a state."""
+        if len(self._found) < len(MODELS):
+            return 0, 0
+        return min((state.version, state.sequence) for state in self._found.values())
+
+    async def _take(self, events: Sequence[RecordedEvent]) -> None:
+        """Fold *events* and store what is open after the last of them."""
+        pairs, end = read_pairs(events), events[-1]
+        states = []
+        for past in PORTFOLIO:
+            known = self._found.get(past.model)
+            # One read model may have states where another, of a newer version, has none.
+            if known is None or known.version < end.version:
+                fresh = [pair for pair in pairs if known is None or pair[1].version > known.version]
+                await self._fold(past, fresh, end)
+                states.append((past.model, self._state(past, end)))
+        await self._states.save(states)
+
+    async def _fold(self, past: Past[Any], pairs: Sequence[Pair], end: RecordedEvent) -> None:
+        rows = self._rows[past.model]
+        lost = fold_open(past.model, pairs, rows)
+        if lost:
+            # They were over, and changed all the same. The tables, which are ahead, know when they were born.
+            now = await self._states.rows_now(past.model, lost)
+            if past.born is None or now.keys() != lost:
+                raise PastNotReadable(f"{past.model.name} {sorted(lost)} changed before anything made them")
+            then = AccountThen(self._account_id, end.sequence, states=self._states, log=self._log)
+            rows |= await then.from_birth(past, {key: past.born(row) for key, row in now.items()})
+        self._rows[past.model] = {key: row for key, row in rows.items() if row is not None and past.is_open(row)}
+
+    def _state(self, past: Past[Any], end: RecordedEvent) -> StoredState:
+        rows = encode_rows(row for _, row in sorted(self._rows[past.model].items()))
+        return StoredState(account_id=self._account_id, sequence=end.sequence, version=end.version, rows=rows)
