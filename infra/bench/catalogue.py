@@ -10,4 +10,6 @@ class Entry(NamedTuple):
     module: str
 
 
-BENCHES: dict[str, Entry] = {}
+BENCHES: dict[str, Entry] = {
+    "append": Entry("bulk appends by the log's rules, against raw COPY", "infra.bench.append"),
+}
