@@ -14,14 +14,14 @@ would still refuse, and whether the same key had an outcome before, because then
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from commands.ports import Append, Appended, EventStore, NewEvent, StreamAppend, VersionConflict
 from domain.decider import Decider
 from domain.envelope import RecordedEvent, leaf_hash
-from domain.events import decode, encode, name_of
+from domain.events import decode_known, encode, name_of
 from domain.refusals import Refusal
 
 ATTEMPTS_MAX = 6
@@ -201,7 +201,7 @@ class Lane(Generic[Command, State, Event]):
     async def _events_between(self, appended: Appended) -> tuple[Event, ...]:
         count = appended.last_sequence - appended.first_sequence + 1
         recorded = await self._store.read_all(after_sequence=appended.first_sequence - 1, limit=count)
-        return tuple(self._decoded(event) for event in recorded)
+        return tuple(self._decoded(recorded))
 
     def _forget(self, generation: int) -> None:
         if generation == self._generation:
@@ -219,7 +219,7 @@ class Lane(Generic[Command, State, Event]):
                 if generation != self._generation:
                     continue
                 if recorded:
-                    state = self._decider.fold(map(self._decoded, recorded), confirmed.state)
+                    state = self._decider.fold(self._decoded(recorded), confirmed.state)
                     confirmed = _Place(state, recorded[-1].version, _leaf_of(recorded[-1]))
                     if confirmed.version > self._confirmed.version:
                         self._confirmed = confirmed
@@ -233,12 +233,16 @@ class Lane(Generic[Command, State, Event]):
         """
         known = self._confirmed
         if self._is_loaded and self._pending is known and recorded.version == known.version + 1:
-            state = self._decider.evolve(known.state, self._decoded(recorded))
+            state = self._decider.fold(self._decoded([recorded]), known.state)
             self._confirmed = self._pending = _Place(state, recorded.version, _leaf_of(recorded))
 
     @staticmethod
-    def _decoded(recorded: RecordedEvent) -> Event:
-        return decode(recorded.name, recorded.payload)  # type: ignore[return-value]
+    def _decoded(recorded: Iterable[RecordedEvent]) -> Iterator[Event]:
+        """Yield what happened; what a later release remarked, and said may be passed over, is not among it."""
+        for each in recorded:
+            event = decode_known(each.name, each.payload)
+            if event is not None:
+                yield event  # type: ignore[misc]
 
 
 def _leaf_of(recorded: RecordedEvent) -> bytes:

@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark
-from domain.order import OrderInstruction, OrderStatus, Product, Purpose
+from domain.order import NotSentReason, OrderInstruction, OrderStatus, Product, Purpose, RefusalReason
 
 # --- The log ----------------------------------------------------------------------------------------------------------
 
@@ -284,18 +283,6 @@ class PersonalData(Protocol):
 # --- The broker -------------------------------------------------------------------------------------------------------
 
 
-class RefusalReason(StrEnum):
-    """What a venue's well-formed refusal is about, in our words."""
-
-    INPUT = "input"
-    FUNDS = "funds"
-    MARKET_CLOSED = "market_closed"
-    RATE_LIMIT = "rate_limit"
-    TOKEN = "token"  # noqa: S105 - a word, no secret
-    IP = "ip"
-    OTHER = "other"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """The venue took the order and named it. `sent_at_ns`: UTC when the request's head had been written."""
@@ -315,10 +302,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Proven by the transport: no byte of the request left. `breaker_open`: our own breaker held it back."""
+    """Proven by the transport, or by never having come to it: no byte of the request left. `cause` is for people."""
 
     cause: str
-    breaker_open: bool = False
+    reason: NotSentReason = NotSentReason.TRANSPORT
+
+    @property
+    def breaker_open(self) -> bool:
+        """Tell whether our own breaker held it back."""
+        return self.reason is NotSentReason.BREAKER_OPEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

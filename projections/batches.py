@@ -1,17 +1,14 @@
 """One batch of the log on its way into the read models: read, folded, and cut where a read model cannot go on."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from domain.envelope import RecordedEvent
-from domain.events import Event, EventUnknown, decode
+from domain.events import Event, EventUnknown, decode_known
 from projections.ports import Checkpoint
 from projections.read_model import AnyReadModel, Key, Row
-
-_NAME_OF_OURS = re.compile(r"[a-z_]+(\.[a-z_]+)*\.v[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +27,14 @@ class Reading:
     obstacle: str | None
 
 
-def is_ignorable(recorded: RecordedEvent) -> bool:
-    """Tell whether an unknown event may be passed over: its name is none that we ever give.
-
-    Applications of the `eventsourcing` library share the log and name their events by the class's place in the code.
-    """
-    return _NAME_OF_OURS.fullmatch(recorded.name) is None
-
-
 def read_batch(batch: Sequence[RecordedEvent]) -> Reading:
     """Return the events of *batch*, up to the first that this release cannot read."""
     decoded = []
     for recorded in batch:
         try:
-            decoded.append(Decoded(recorded, decode(recorded.name, recorded.payload)))
+            decoded.append(Decoded(recorded, decode_known(recorded.name, recorded.payload)))
         except EventUnknown as error:
-            if not is_ignorable(recorded):
-                return Reading(decoded, f"UPGRADE_NEEDED: sequence {recorded.sequence}: {error}")
-            decoded.append(Decoded(recorded, None))
+            return Reading(decoded, f"UPGRADE_NEEDED: sequence {recorded.sequence}: {error}")
         except msgspec.DecodeError as error:
             return Reading(decoded, f"POISON_EVENT: sequence {recorded.sequence} cannot be read: {error}")
     return Reading(decoded, None)
