@@ -143,6 +143,33 @@ class EventFeed(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state that the first `version` events of a stream lead to, as bytes that `schema` names the meaning of.
+
+    `sequence` and `leaf` (`domain.envelope.leaf_hash`) are those of the last of these events.
+    """
+
+    stream_id: str
+    version: int
+    sequence: int
+    leaf: bytes
+    schema: str
+    state: bytes
+
+
+class Snapshots(Protocol):
+    """A cache of states. What is in it may vanish at any time, and is held against the log before it is believed."""
+
+    async def find(self, stream_id: str) -> Snapshot | None:
+        """Return the newest snapshot that is kept of a stream. Raises StoreUnavailable."""
+        ...
+
+    async def keep(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot, unless a newer one is kept already. Raises StoreUnavailable."""
+        ...
+
+
 # --- Time and names ---------------------------------------------------------------------------------------------------
 
 
