@@ -8,7 +8,8 @@ import msgspec
 
 from commands.lane import Lane, Request
 from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks
-from domain.account import Account, decider
+from commands.snapshots import SnapshotCache, StateCodec
+from domain.account import Account, decider, snapshot
 from domain.account.commands import (
     AccountCommand,
     ClosePosition,
@@ -27,6 +28,9 @@ from domain.risk import RiskParameters
 
 LANES_MAX = 10_000
 NS_PER_MS = 1_000_000
+
+ACCOUNT_STATES: StateCodec[Account] = StateCodec(snapshot.SCHEMA, snapshot.encode, snapshot.decode)
+"""How states of accounts lie in snapshots."""
 
 AccountLane = Lane[AccountCommand, Account, AccountEvent]
 
@@ -92,12 +96,14 @@ class Accounts:
         marks: Marks,
         instruments: Instruments,
         entry_life_ms: int,
+        snapshots: SnapshotCache[Account] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._marks = marks
         self._instruments = instruments
+        self._snapshots = snapshots
         self._entry_life_ns = entry_life_ms * NS_PER_MS
         self._lanes: OrderedDict[AccountId, AccountLane] = OrderedDict()
 
@@ -213,7 +219,7 @@ class Accounts:
         lane = self._lanes.get(account_id)
         if lane is None:
             self._forget_resting_lanes()
-            lane = self._lanes[account_id] = Lane(stream_of(account_id), decider, self._store)
+            lane = self._lanes[account_id] = Lane(stream_of(account_id), decider, self._store, self._snapshots)
         self._lanes.move_to_end(account_id)
         return lane
 

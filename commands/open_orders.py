@@ -19,7 +19,7 @@ from domain.account.events import (
     OrderSubmitting,
 )
 from domain.envelope import RecordedEvent
-from domain.events import Event, decode
+from domain.events import Event, decode_known
 from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrderId
 from domain.order import CLOSED, OrderInstruction, OrderStatus, Purpose, status_after_fill
 
@@ -72,7 +72,9 @@ class OpenOrders:
         account_id = account_of(recorded.stream_id)
         if account_id is None or not recorded.name.startswith("order."):
             return
-        self._apply(account_id, decode(recorded.name, recorded.payload), recorded.sequence)
+        event = decode_known(recorded.name, recorded.payload)
+        if event is not None:
+            self._apply(account_id, event, recorded.sequence)
 
     def _apply(self, account_id: AccountId, event: Event, sequence: int) -> None:
         if isinstance(event, OrderIntended):

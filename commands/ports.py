@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -11,7 +10,7 @@ from domain.envelope import RecordedEvent
 from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark
-from domain.order import OrderInstruction, OrderStatus, Product, Purpose
+from domain.order import NotSentReason, OrderInstruction, OrderStatus, Product, Purpose, RefusalReason
 
 # --- The log ----------------------------------------------------------------------------------------------------------
 
@@ -139,6 +138,33 @@ class EventFeed(Protocol):
 
     def follow(self, *, after_sequence: int) -> AsyncIterator[list[RecordedEvent]]:
         """Yield events in batches as they are recorded, starting after *after_sequence*."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state that the first `version` events of a stream lead to, as bytes that `schema` names the meaning of.
+
+    `sequence` and `leaf` (`domain.envelope.leaf_hash`) are those of the last of these events.
+    """
+
+    stream_id: str
+    version: int
+    sequence: int
+    leaf: bytes
+    schema: str
+    state: bytes
+
+
+class Snapshots(Protocol):
+    """A cache of states. What is in it may vanish at any time, and is held against the log before it is believed."""
+
+    async def find(self, stream_id: str) -> Snapshot | None:
+        """Return the newest snapshot that is kept of a stream. Raises StoreUnavailable."""
+        ...
+
+    async def keep(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot, unless a newer one is kept already. Raises StoreUnavailable."""
         ...
 
 
@@ -282,18 +308,6 @@ class PersonalData(Protocol):
 # --- The broker -------------------------------------------------------------------------------------------------------
 
 
-class RefusalReason(StrEnum):
-    """What a venue's well-formed refusal is about, in our words."""
-
-    INPUT = "input"
-    FUNDS = "funds"
-    MARKET_CLOSED = "market_closed"
-    RATE_LIMIT = "rate_limit"
-    TOKEN = "token"  # noqa: S105 - a word, no secret
-    IP = "ip"
-    OTHER = "other"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """The venue took the order and named it. `sent_at_ns`: UTC when the request's head had been written."""
@@ -313,10 +327,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Proven by the transport: no byte of the request left. `breaker_open`: our own breaker held it back."""
+    """Proven by the transport, or by never having come to it: no byte of the request left. `cause` is for people."""
 
     cause: str
-    breaker_open: bool = False
+    reason: NotSentReason = NotSentReason.TRANSPORT
+
+    @property
+    def breaker_open(self) -> bool:
+        """Tell whether our own breaker held it back."""
+        return self.reason is NotSentReason.BREAKER_OPEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

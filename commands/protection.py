@@ -32,7 +32,7 @@ from domain.account.events import (
 )
 from domain.account.trades import cause_of_exit
 from domain.envelope import RecordedEvent
-from domain.events import Event, decode
+from domain.events import Event, decode_known
 from domain.ids import AccountId, OrderId, TradeId
 from domain.instrument import InstrumentKey
 from domain.market import Mark
@@ -77,7 +77,9 @@ class WatchedTrades:
         self.sequence = recorded.sequence
         account_id = account_of(recorded.stream_id)
         if account_id is not None and recorded.name.startswith(("trade.", "order.")):
-            self._apply(account_id, decode(recorded.name, recorded.payload), recorded.sequence)
+            event = decode_known(recorded.name, recorded.payload)
+            if event is not None:
+                self._apply(account_id, event, recorded.sequence)
 
     def _apply(self, account_id: AccountId, event: Event, sequence: int) -> None:
         if isinstance(event, TradeOpened):

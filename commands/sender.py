@@ -12,7 +12,7 @@ from domain.account.commands import (
     RecordUnknown,
 )
 from domain.account.events import OrderSubmitting
-from domain.order import correlation_id_of
+from domain.order import NotSentReason, correlation_id_of
 
 SOURCE = "executor"
 
@@ -63,7 +63,7 @@ class Sender:
         if self._lease.is_held():
             placement = await self._broker.place(order.account_id, order.instruction, correlation_id, order.purpose)
         else:
-            placement = NotSent(cause="the sender's lease ran out")
+            placement = NotSent(cause="the sender's lease ran out", reason=NotSentReason.LEASE_LOST)
         await self._accounts.carry_out(order.account_id, _record_of(order, placement), context)
         return True
 
@@ -73,8 +73,8 @@ def _record_of(order: OpenOrder, placement: Accepted | Refused | NotSent | Outco
         case Accepted(venue_order_id=venue_order_id, sent_at_ns=sent_at_ns):
             return RecordAccepted(order_id=order.order_id, venue_order_id=venue_order_id, sent_at_ns=sent_at_ns)
         case Refused(reason=reason, message=message):
-            return RecordRefused(order_id=order.order_id, reason=reason.value, message=message)
-        case NotSent(cause=cause):
-            return RecordNotSent(order_id=order.order_id, cause=cause)
+            return RecordRefused(order_id=order.order_id, reason=reason, message=message)
+        case NotSent(cause=cause, reason=why):
+            return RecordNotSent(order_id=order.order_id, reason=why, detail=cause)
         case OutcomeUnknown(cause=cause, sent_at_ns=sent_at_ns):
             return RecordUnknown(order_id=order.order_id, cause=cause, sent_at_ns=sent_at_ns)

@@ -29,7 +29,7 @@ from domain.account import decider as account_decider
 from domain.account.commands import OpenAccount
 from domain.account.events import AccountMode
 from domain.envelope import Metadata
-from domain.events import Event, decode, encode, name_of
+from domain.events import Event, decode_known, encode, name_of
 from domain.ids import AccountId, UserId
 from domain.refusals import NotFound
 from domain.risk import RiskParameters
@@ -167,7 +167,8 @@ class Users:
         if known is not None:
             self._accounts.move_to_end(user_id)
             return known
-        events = [decode(event.name, event.payload) for event in await self._store.read_stream(f"user-{user_id}")]
+        recorded = await self._store.read_stream(f"user-{user_id}")
+        events = [decode_known(event.name, event.payload) for event in recorded]
         user = user_decider.fold(event for event in events if isinstance(event, UserRegistered))
         if user.default_account is None:
             raise UserUnknown(f"received user {user_id}, expected one who is registered")

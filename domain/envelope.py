@@ -5,18 +5,18 @@ place and to everything before it. The same two functions stand in SQL in the ap
 against each other.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from struct import Struct
 
 import msgspec
 
+# As the log's SQL writes a bigint, so that whatever a row holds can be hashed.
+_number = Struct(">q").pack
+_EIGHT = _number(8)
 GENESIS_HASH = bytes(32)
 """The hash before the first event."""
 
-_VERSION_BYTES = 8
-_LENGTH = Struct(">Q").pack
-# As the log's SQL writes a bigint, so that whatever a row holds can be hashed.
-_VERSION = Struct(">Qq").pack
 _PLACE = Struct(">qq").pack
 
 
@@ -51,22 +51,27 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 def leaf_hash(*, stream_id: str, version: int, name: str, command_id: str, metadata: bytes, payload: bytes) -> bytes:
     """Return the hash of one event's content: every part prefixed by its length, so that no two contents collide."""
-    # One call on one piece of bytes: a dozen updates cost several times what hashing does.
-    stream, event_name, command = stream_id.encode(), name.encode(), command_id.encode()
-    parts = (
-        _LENGTH(len(stream)),
-        stream,
-        _VERSION(_VERSION_BYTES, version),
-        _LENGTH(len(event_name)),
-        event_name,
-        _LENGTH(len(command)),
-        command,
-        _LENGTH(len(metadata)),
-        metadata,
-        _LENGTH(len(payload)),
-        payload,
-    )
-    return sha256(b"".join(parts)).digest()
+    before, after = _prefixed(stream_id.encode()), _prefixed(command_id.encode()) + _prefixed(metadata)
+    return sha256(
+        b"".join((before, _EIGHT, _number(version), _prefixed(name.encode()), after, _prefixed(payload)))
+    ).digest()
+
+
+def leaf_hashes(
+    *, stream_id: str, first_version: int, events: Sequence[tuple[str, bytes]], command_id: str, metadata: bytes
+) -> list[bytes]:
+    """Return the leaf hashes of *events* (names and payloads) of one command that follow each other in a stream."""
+    before = _prefixed(stream_id.encode()) + _EIGHT
+    after = _prefixed(command_id.encode()) + _prefixed(metadata)
+    names = {name: _prefixed(name.encode()) + after for name, _ in events}
+    return [
+        sha256(b"".join((before, _number(version), names[name], _number(len(payload)), payload))).digest()
+        for version, (name, payload) in enumerate(events, first_version)
+    ]
+
+
+def _prefixed(part: bytes) -> bytes:
+    return _number(len(part)) + part
 
 
 def chain_hash(*, previous: bytes, sequence: int, recorded_at_us: int, leaf: bytes) -> bytes:

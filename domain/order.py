@@ -74,6 +74,31 @@ class Purpose(StrEnum):
     EXIT = "exit"
 
 
+class RefusalReason(StrEnum):
+    """What a venue's well-formed refusal is about, in our words."""
+
+    INPUT = "input"
+    FUNDS = "funds"
+    MARKET_CLOSED = "market_closed"
+    RATE_LIMIT = "rate_limit"
+    TOKEN = "token"  # noqa: S105 - a word, no secret
+    IP = "ip"
+    OTHER = "other"
+
+
+class NotSentReason(StrEnum):
+    """Why an order was proven not to have been sent."""
+
+    BREAKER_OPEN = "breaker_open"
+    """Our own breaker held it back."""
+    HELD_BACK = "held_back"
+    """There was no token for it, or no place in the rate budget."""
+    LEASE_LOST = "lease_lost"
+    """The sender was no longer the only one when it would have sent."""
+    TRANSPORT = "transport"
+    """The connection failed before the request's head was written."""
+
+
 class OrderStatus(StrEnum):
     """Where an order is in its life."""
 

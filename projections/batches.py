@@ -1,6 +1,5 @@
 """One batch of the log on its way into the read models: read, shared out, folded; what cannot be taken in set aside."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -9,12 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 from domain.envelope import RecordedEvent
-from domain.events import EVENT_TYPES, Event, EventUnknown, decode
+from domain.events import EVENT_TYPES, Event, EventUnknown, decode_known
 from projections.ports import Checkpoint, ParkedEvent, Part
 from projections.read_model import AnyReadModel, Key, OnPoison, Row
 from projections.shards import shard_of
-
-_NAME_OF_OURS = re.compile(r"[a-z_]+(\.[a-z_]+)*\.v[0-9]+")
 
 
 class Decoded(NamedTuple):
@@ -39,14 +36,6 @@ class Reading:
     obstacle: str | None
 
 
-def is_ignorable(recorded: RecordedEvent) -> bool:
-    """Tell whether an unknown event may be passed over: its name is none that we ever give.
-
-    Applications of the `eventsourcing` library share the log and name their events by the class's place in the code.
-    """
-    return _NAME_OF_OURS.fullmatch(recorded.name) is None
-
-
 def read_batch(batch: Sequence[RecordedEvent], *, only: frozenset[str] | None = None) -> Reading:
     """Return the events of *batch*, up to the first that this release cannot read.
 
@@ -58,11 +47,9 @@ def read_batch(batch: Sequence[RecordedEvent], *, only: frozenset[str] | None = 
             decoded.append(Decoded(recorded, None))
             continue
         try:
-            decoded.append(Decoded(recorded, decode(recorded.name, recorded.payload)))
+            decoded.append(Decoded(recorded, decode_known(recorded.name, recorded.payload)))
         except EventUnknown as error:
-            if not is_ignorable(recorded):
-                return Reading(decoded, f"UPGRADE_NEEDED: sequence {recorded.sequence}: {error}")
-            decoded.append(Decoded(recorded, None))
+            return Reading(decoded, f"UPGRADE_NEEDED: sequence {recorded.sequence}: {error}")
         except msgspec.DecodeError as error:
             return Reading(decoded, f"POISON_EVENT: sequence {recorded.sequence} cannot be read: {error}")
     return Reading(decoded, None)

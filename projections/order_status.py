@@ -75,8 +75,10 @@ def remark_of(event: OrderEvent) -> str | None:
     """Return what the venue or the transport said where it did not simply take the order, None elsewhere."""
     match event:
         case OrderRejected():
-            return event.message or event.reason
-        case OrderNotSent() | OrderOutcomeUnknown():
+            return event.message or event.reason.value
+        case OrderNotSent():
+            return event.detail
+        case OrderOutcomeUnknown():
             return event.cause
         case _:
             return None

@@ -28,14 +28,13 @@ from commands.ports import (
     NotSent,
     OutcomeUnknown,
     Placement,
-    RefusalReason,
     Refused,
     VenueFill,
     VenueOrder,
     VenuePosition,
 )
 from domain.ids import AccountId, CorrelationId, VenueOrderId
-from domain.order import OrderInstruction, Purpose
+from domain.order import NotSentReason, OrderInstruction, Purpose, RefusalReason
 
 T = TypeVar("T")
 _NOT_FOUND = 404
@@ -76,7 +75,7 @@ class DhanBroker:
         try:
             outcome = await self._gateway.call(account_id, call)
         except HeldBack as held_back:
-            return NotSent(cause=held_back.cause, breaker_open=held_back.breaker_open)
+            return NotSent(cause=held_back.cause, reason=_reason_of(held_back))
         match outcome:
             case Answered(value=venue_order_id, sent_at_ns=sent_at_ns):
                 return Accepted(venue_order_id=venue_order_id, sent_at_ns=sent_at_ns)
@@ -226,3 +225,7 @@ def _fills(document: Any) -> list[VenueFill]:
 
 def _positions(document: Any) -> list[VenuePosition]:
     return list(supported(rows_of(document), position_of))
+
+
+def _reason_of(held_back: HeldBack) -> NotSentReason:
+    return NotSentReason.BREAKER_OPEN if held_back.breaker_open else NotSentReason.HELD_BACK

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from adapters.dhan.codec import AnswerMalformed, parse_document
-from commands.ports import RefusalReason
+from domain.order import RefusalReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,9 +22,10 @@ from adapters.dhan.gauges import Gauge
 from adapters.dhan.prober import Prober
 from adapters.dhan.settings import DhanSettings
 from adapters.dhan.tokens import LoginRefused, Logins, LoginUnavailable, Session, Tokens
-from commands.ports import Clock, RefusalReason
+from commands.ports import Clock
 from domain.ids import AccountId
 from domain.market import NS_PER_S
+from domain.order import RefusalReason
 
 T = TypeVar("T")
 _TIMER_SLACK_S = 0.001

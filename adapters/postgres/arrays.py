@@ -6,7 +6,7 @@ The driver's own way adapts element by element, which for a batch of a thousand 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct, pack
-from typing import ClassVar, cast
+from typing import ClassVar, Self, cast
 
 from psycopg import AsyncConnection
 from psycopg.adapt import Dumper
@@ -20,6 +20,21 @@ _INT8_ELEMENT = Struct(">iq").pack
 _BOOLEANS = {None: _NULL, False: _LENGTH(1) + b"\x00", True: _LENGTH(1) + b"\x01"}
 
 
+class Elements:
+    """Elements of an array in their wire form, of which many repeat."""
+
+    __slots__ = ("count", "pieces")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.pieces: list[bytes] = []
+
+    def add(self, element: bytes, *, times: int = 1) -> None:
+        """Add an element, as often as it follows itself."""
+        self.count += times
+        self.pieces.append((_LENGTH(len(element)) + element) * times)
+
+
 @dataclass(frozen=True, slots=True)
 class BinaryArray:
     """An array's wire form."""
@@ -27,6 +42,11 @@ class BinaryArray:
     data: bytes
     element_oid: ClassVar[int]
     oid: ClassVar[int]
+
+    @classmethod
+    def of_elements(cls, elements: Elements) -> Self:
+        """Return the array of *elements*, none of which is null."""
+        return cls(_header(cls.element_oid, elements.count, has_null=False) + b"".join(elements.pieces))
 
 
 class TextArray(BinaryArray):

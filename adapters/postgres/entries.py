@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapters.postgres.arrays import BinaryArray, BytesArray, Int4Array, Int8Array, TextArray
+from adapters.postgres.arrays import BinaryArray, BytesArray, Elements, Int4Array, Int8Array, TextArray
 from commands.ports import Append, Claim, EventTooLarge, NewEvent, VersionConflict
-from domain.envelope import leaf_hash
+from domain.envelope import leaf_hashes
 
 EVENT_BYTES_MAX = 256 * 1024
 """Of one event's metadata and payload together."""
@@ -109,27 +109,25 @@ def new_entry(
         VersionConflict: a stream that is named again does not continue what the entry has of it before.
         ValueError: there are more than `ENTRY_EVENTS_MAX` events.
     """
-    leaves = []
+    leaves: list[bytes] = []
     size = len(metadata)
     next_versions: dict[str, int] = {}
     for part in parts:
         if next_versions.get(part.stream_id, part.first_version) != part.first_version:
             raise VersionConflict(f"command {command_id} has two events for one version of {part.stream_id}, or a gap")
         next_versions[part.stream_id] = part.first_version + len(part.events)
-        for version, event in enumerate(part.events, part.first_version):
+        for event in part.events:
             event_size = len(metadata) + len(event.payload)
             if event_size > EVENT_BYTES_MAX:
                 raise EventTooLarge(f"event {event.name} has {event_size} bytes, expected {EVENT_BYTES_MAX} at most")
             size += event_size
-            leaf = leaf_hash(
-                stream_id=part.stream_id,
-                version=version,
-                name=event.name,
-                command_id=command_id,
-                metadata=metadata,
-                payload=event.payload,
-            )
-            leaves.append(leaf)
+        leaves += leaf_hashes(
+            stream_id=part.stream_id,
+            first_version=part.first_version,
+            events=[(event.name, event.payload) for event in part.events],
+            command_id=command_id,
+            metadata=metadata,
+        )
     if len(leaves) > ENTRY_EVENTS_MAX:
         raise ValueError(f"command {command_id} has {len(leaves)} events, expected {ENTRY_EVENTS_MAX} at most")
     if size > ENTRY_BYTES_MAX:
@@ -155,11 +153,8 @@ def parameters_of(entries: Sequence[Entry]) -> list[BinaryArray]:
     part_versions: list[int] = []
     part_leaves: list[bytes | None] = []
     part_events: list[int] = []
-    stream_ids: list[str] = []
+    stream_ids, names, command_ids, metadata = Elements(), Elements(), Elements(), Elements()
     versions: list[int] = []
-    names: list[str] = []
-    command_ids: list[str] = []
-    metadata: list[bytes] = []
     payloads: list[bytes] = []
     leaves: list[bytes] = []
     for entry in entries:
@@ -171,12 +166,13 @@ def parameters_of(entries: Sequence[Entry]) -> list[BinaryArray]:
             named.add(part.stream_id)
             part_leaves.append(part.leaf)
             part_events.append(count)
-            stream_ids += [part.stream_id] * count
+            stream_ids.add(part.stream_id.encode(), times=count)
             versions += range(part.first_version, part.first_version + count)
-            names += [event.name for event in part.events]
-            payloads += [event.payload for event in part.events]
-        command_ids += [entry.command_id] * len(entry.leaves)
-        metadata += [entry.metadata] * len(entry.leaves)
+            for event in part.events:
+                names.add(event.name.encode())
+                payloads.append(event.payload)
+        command_ids.add(entry.command_id.encode(), times=len(entry.leaves))
+        metadata.add(entry.metadata, times=len(entry.leaves))
         leaves += entry.leaves
     keyed = entries if any(entry.key is not None for entry in entries) else ()
     tracked = [entry.tracked for entry in entries] if any(entry.tracked is not None for entry in entries) else []
@@ -194,11 +190,11 @@ def parameters_of(entries: Sequence[Entry]) -> list[BinaryArray]:
         Int8Array.of(part_versions),
         BytesArray.of(part_leaves),
         Int4Array.of(part_events),
-        TextArray.of(stream_ids),
+        TextArray.of_elements(stream_ids),
         Int8Array.of(versions),
-        TextArray.of(names),
-        TextArray.of(command_ids),
-        BytesArray.of(metadata),
+        TextArray.of_elements(names),
+        TextArray.of_elements(command_ids),
+        BytesArray.of_elements(metadata),
         BytesArray.of(payloads),
         BytesArray.of(leaves),
         TextArray.of([None if each is None else each.tracker for each in tracked]),

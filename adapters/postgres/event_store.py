@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from adapters.postgres.batches import COMMANDS_MAX
+from adapters.postgres.bulk import Loaded, load
 from adapters.postgres.database import Database
 from adapters.postgres.entries import Entry, TrackingStale, entry_of
 from adapters.postgres.epochs import EpochWatch
-from adapters.postgres.group_commit import GroupCommit, Outcome
+from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.reading import LogReads
+from adapters.postgres.waiting import Outcome
 from commands.ports import (
     Append,
     Appended,
@@ -107,6 +110,10 @@ class PostgresEventStore:
             adapters.postgres.entries.TrackingStale
         """
         return _answer(entry, await self._writer.submit(entry))
+
+    async def append_bulk(self, appends: Iterable[Append], *, tell: Callable[[Loaded], None] | None = None) -> Loaded:
+        """Append many commands, in their order, by the rules of `append`; see `adapters.postgres.bulk.load`."""
+        return await load(self._writer, appends, tell=tell)
 
     async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
         """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable."""

@@ -20,13 +20,13 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-import msgspec
 import psycopg
 
-from adapters.postgres.arrays import BytesArray, TextArray
+from adapters.postgres.arrays import BinaryArray, BytesArray, TextArray
 from adapters.postgres.batches import COMMANDS_MAX, Room
 from adapters.postgres.entries import APPEND, Entry, parameters_of
 from adapters.postgres.epochs import EpochWatch
+from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone, WaitingTogether
 from adapters.postgres.writer_connection import Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, StoreUnavailable
 
@@ -64,32 +64,6 @@ _PASSING = (
 )
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of an entry, and where it lies.
-
-    `status` is `appended`, `repeated`, `key_reused`, `claim_taken`, `tracking_stale` or `conflict`.
-    """
-
-    status: str
-    first_sequence: int
-    last_sequence: int
-
-
-class _Waiting(msgspec.Struct, frozen=True, eq=False):
-    entry: Entry
-    outcome: asyncio.Future[Outcome]
-    deadline_s: float
-
-    def tell(self, outcome: Outcome) -> None:
-        if not self.outcome.done():  # Else its caller has gone.
-            self.outcome.set_result(outcome)
-
-    def fail(self, fault: Exception, cause: BaseException | None = None) -> None:
-        if not self.outcome.done():
-            fault.__cause__ = cause
-            self.outcome.set_exception(fault)
-
-
 class GroupCommit:
     """The one writer of this process. An entry is answered within *deadline_s* seconds, more or less."""
 
@@ -105,7 +79,7 @@ class GroupCommit:
         self._watch = watch
         self._deadline_s = deadline_s
         self._commands_max = commands_max
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._connection: WriterConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -142,12 +116,26 @@ class GroupCommit:
             StoreUnavailable, AppendOutcomeUnknown
             ValueError: the log cannot hold it (a text with a zero character, say).
         """
-        if self._is_closing or self._task is None or self._task.done():
-            raise StoreUnavailable("the log's writer is closed")
-        waiting = _Waiting(entry, asyncio.get_running_loop().create_future(), time.monotonic() + self._deadline_s)
+        self._demand_open()
+        waiting = WaitingAlone(entry, time.monotonic() + self._deadline_s)
         self._queue.append(waiting)
         self._wake.set()
         return await waiting.outcome
+
+    def submit_ready(self, batch: ReadyBatch) -> asyncio.Future[list[Outcome]]:
+        """Return the future of what became of the entries of *batch*, each as `submit` tells it.
+
+        Raises:
+            StoreUnavailable
+        """
+        self._demand_open()
+        self._queue.extend(batch.hand_in(time.monotonic() + self._deadline_s))
+        self._wake.set()
+        return batch.outcomes
+
+    def _demand_open(self) -> None:
+        if self._is_closing or self._task is None or self._task.done():
+            raise StoreUnavailable("the log's writer is closed")
 
     async def _write(self) -> None:
         try:
@@ -174,7 +162,7 @@ class GroupCommit:
         try:
             rows = await connection.run(
                 APPEND,
-                parameters_of([waiting.entry for waiting in batch]),
+                _parameters_of(batch),
                 within_s=deadline_s - time.monotonic(),
             )
         except psycopg.Error as error:
@@ -191,29 +179,34 @@ class GroupCommit:
         for waiting, status, first, last in zip(batch, statuses, first_sequences, last_sequences, strict=True):
             waiting.tell(Outcome(status, first, last))
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[Waiting]:
         commands_max = self._commands_max
         if self._to_try_alone:
             self._to_try_alone -= 1
             commands_max = 1
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         room = Room(commands_max)
         now_s = time.monotonic()
+        ready: ReadyBatch | None = None
         while self._queue:
             waiting = self._queue[0]
-            if waiting.outcome.done():  # Its caller has gone, and nothing of it was sent.
+            if waiting.is_settled:  # Its caller has gone, or its fellows failed, and nothing of it was sent.
                 self._queue.popleft()
                 continue
             if waiting.deadline_s <= now_s:
                 waiting.fail(StoreUnavailable("the log took too long; the command was not sent to it"))
                 self._queue.popleft()
                 continue
+            belongs_to = waiting.batch if isinstance(waiting, WaitingTogether) else None
+            if batch and belongs_to is not ready:
+                break  # A ready batch goes as it is.
             if not room.take(waiting.entry):
                 break
+            ready = belongs_to
             batch.append(self._queue.popleft())
         return batch
 
-    async def _try_again(self, batch: list[_Waiting], connection: WriterConnection, error: psycopg.Error) -> None:
+    async def _try_again(self, batch: list[Waiting], connection: WriterConnection, error: psycopg.Error) -> None:
         """Put back a batch that the server rolled back; of one that it cannot take, find the entry to blame."""
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             # A standby, or a primary that was demoted under us.
@@ -234,10 +227,10 @@ class GroupCommit:
             self._put_back(batch)
             self._to_try_alone = len(batch)
 
-    def _put_back(self, batch: Sequence[_Waiting]) -> None:
+    def _put_back(self, batch: Sequence[Waiting]) -> None:
         self._queue.extendleft(reversed(batch))
 
-    async def _recover(self, batch: list[_Waiting], session: Session, error: psycopg.Error) -> None:
+    async def _recover(self, batch: list[Waiting], session: Session, error: psycopg.Error) -> None:
         """Find out what became of a batch whose connection was lost."""
         head_before = self.head_sequence
         pause_s = _PAUSE_MIN_S
@@ -254,7 +247,7 @@ class GroupCommit:
             pause_s = min(pause_s * 2, _PAUSE_MAX_S)
 
     async def _answer(
-        self, batch: list[_Waiting], connection: WriterConnection, head_before: int, within_s: float
+        self, batch: list[Waiting], connection: WriterConnection, head_before: int, within_s: float
     ) -> None:
         """Tell what is found in the log; put back what is not there."""
         keyed = [waiting for waiting in batch if waiting.entry.key is not None]
@@ -308,7 +301,14 @@ class GroupCommit:
             self._queue.popleft().fail(StoreUnavailable(*fault.args), cause)
 
 
-def _within_deadline(batch: list[_Waiting], error: psycopg.Error) -> list[_Waiting]:
+def _parameters_of(batch: list[Waiting]) -> list[BinaryArray]:
+    first = batch[0]
+    if isinstance(first, WaitingTogether) and len(batch) == len(first.batch.entries):
+        return first.batch.parameters
+    return parameters_of([waiting.entry for waiting in batch])
+
+
+def _within_deadline(batch: list[Waiting], error: psycopg.Error) -> list[Waiting]:
     now_s = time.monotonic()
     remaining = []
     for waiting in batch:

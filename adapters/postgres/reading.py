@@ -15,11 +15,13 @@ READ_ALL = f"""
     LIMIT %s
 """  # noqa: S608 - columns of ours
 _READ_STREAM = f"""
-    -- Read a page of a stream; what a snapshot covers is not looked for in old partitions.
+    -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that.
     SELECT {EVENT_COLUMNS}
     FROM log.events
     WHERE stream_id = %s AND version > %s
-        AND sequence > coalesce((SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s), 0)
+        AND sequence > coalesce(
+            (SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s AND snapshot_version <= %s), 0
+        )
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
@@ -107,7 +109,9 @@ class LogReads:
         """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable."""
         events: list[RecordedEvent] = []
         while True:
-            rows = await self._database.fetch(_READ_STREAM, (stream_id, after_version, stream_id, STREAM_PAGE))
+            rows = await self._database.fetch(
+                _READ_STREAM, (stream_id, after_version, stream_id, after_version, STREAM_PAGE)
+            )
             events += [recorded_event(row) for row in rows]
             if len(rows) < STREAM_PAGE:
                 return events

@@ -6,7 +6,7 @@ from domain.account.events import AccountMode, Evidence
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
-from domain.order import OrderStatus, OrderType, Product, Side, TimeInForce
+from domain.order import NotSentReason, OrderStatus, OrderType, Product, RefusalReason, Side, TimeInForce
 from domain.risk import RiskParameters
 
 
@@ -82,10 +82,11 @@ class BeginSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordNotSent(msgspec.Struct, frozen=True, kw_only=True):
-    """The transport proved that no byte left."""
+    """The transport proved that no byte left. `detail` is for people."""
 
     order_id: OrderId
-    cause: str
+    reason: NotSentReason
+    detail: str
 
 
 class RecordAccepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +101,7 @@ class RecordRefused(msgspec.Struct, frozen=True, kw_only=True):
     """The venue answered with a well-formed refusal."""
 
     order_id: OrderId
-    reason: str
+    reason: RefusalReason
     message: str
 
 

@@ -4,10 +4,19 @@ from enum import StrEnum
 
 import msgspec
 
-from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.ids import (
+    AccountId,
+    CorrelationId,
+    OrderId,
+    TradeId,
+    UserId,
+    VenueFillId,
+    VenueOrderId,
+    joined_fill_id,
+)
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
-from domain.order import OrderInstruction, Product, Purpose, Side
+from domain.order import NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
 from domain.risk import DenialCode, RiskParameters
 
 
@@ -107,12 +116,13 @@ class OrderSubmitting(msgspec.Struct, frozen=True, kw_only=True, tag="order.subm
     sender_epoch: int
 
 
-class OrderNotSent(msgspec.Struct, frozen=True, kw_only=True, tag="order.not_sent.v1"):
-    """The transport proved that no byte of the request left: the order is intended again."""
+class OrderNotSent(msgspec.Struct, frozen=True, kw_only=True, tag="order.not_sent.v2"):
+    """It is proven that no byte of the request left: the order is intended again. `detail` is for people."""
 
     order_id: OrderId
     trade_id: TradeId
-    cause: str
+    reason: NotSentReason
+    detail: str
 
 
 class OrderAcknowledged(msgspec.Struct, frozen=True, kw_only=True, tag="order.acknowledged.v1"):
@@ -125,14 +135,15 @@ class OrderAcknowledged(msgspec.Struct, frozen=True, kw_only=True, tag="order.ac
     sent_at_ns: int | None
 
 
-class OrderRejected(msgspec.Struct, frozen=True, kw_only=True, tag="order.rejected.v1"):
-    """The venue refused, in a well-formed answer or later in its order book."""
+class OrderRejected(msgspec.Struct, frozen=True, kw_only=True, tag="order.rejected.v2"):
+    """The venue refused: in a well-formed answer, or later in its books, which give no reason of their own."""
 
     order_id: OrderId
     trade_id: TradeId
     venue_order_id: VenueOrderId | None
-    reason: str
+    reason: RefusalReason
     message: str
+    evidence: Evidence
 
 
 class OrderOutcomeUnknown(msgspec.Struct, frozen=True, kw_only=True, tag="order.outcome_unknown.v1"):
@@ -187,8 +198,11 @@ class OrderExpired(msgspec.Struct, frozen=True, kw_only=True, tag="order.expired
     trade_id: TradeId
 
 
-class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v1"):
+class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v2"):
     """One execution of an order, and what it did to the trade.
+
+    `venue_trade_number` is the venue's number of it, which is unique only together with the segment and the venue's
+    order id; both are None where the venue has ids of another form.
 
     `last_quantity` units at `last_price_e4`, worth `value_paise`; `cumulative_quantity` and `leaves_quantity` after it.
     Of the units, `closed_quantity` closed what the trade held, at a cost of `closed_cost_paise`, and realised
@@ -199,7 +213,9 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
 
     order_id: OrderId
     trade_id: TradeId
-    venue_fill_id: VenueFillId
+    venue_segment: str | None = None
+    venue_trade_number: str
+    venue_order_id: VenueOrderId | None = None
     instrument: InstrumentKey
     product: Product
     side: Side
@@ -215,6 +231,11 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
     realised_paise: int
     filled_at_ns: int
     trading_day: str
+
+    @property
+    def venue_fill_id(self) -> VenueFillId:
+        """What tells this execution from every other one."""
+        return joined_fill_id(self.venue_segment, self.venue_trade_number, self.venue_order_id)
 
 
 class TradeExitTriggered(msgspec.Struct, frozen=True, kw_only=True, tag="trade.exit_triggered.v1"):

@@ -31,10 +31,10 @@ from domain.account.holding import effect_of_fill
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.account.state import Account, Order, evolve
 from domain.account.trades import further_exit, with_closings, withdraw_surplus_exits
-from domain.ids import OrderId
+from domain.ids import OrderId, split_fill_id
 from domain.market import trading_day
 from domain.money import value_paise
-from domain.order import CLOSED, OrderStatus, Purpose, may_follow
+from domain.order import CLOSED, OrderStatus, Purpose, RefusalReason, may_follow
 
 
 def _order(state: Account, order_id: OrderId) -> Order:
@@ -71,7 +71,7 @@ def record_not_sent(command: RecordNotSent, state: Account) -> tuple[AccountEven
     if order.status is not OrderStatus.SUBMITTING:
         return ()
     events: list[AccountEvent] = [
-        OrderNotSent(order_id=order.order_id, trade_id=order.trade_id, cause=command.cause),
+        OrderNotSent(order_id=order.order_id, trade_id=order.trade_id, reason=command.reason, detail=command.detail),
     ]
     if order.cancel_requested:
         events.append(OrderBlocked(order_id=order.order_id, trade_id=order.trade_id))
@@ -117,6 +117,7 @@ def record_refused(command: RecordRefused, state: Account) -> tuple[AccountEvent
         venue_order_id=None,
         reason=command.reason,
         message=command.message,
+        evidence=Evidence.ANSWER,
     )
     return with_closings(state, (rejected,), (order.trade_id,))
 
@@ -167,8 +168,9 @@ def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
                 order_id=order.order_id,
                 trade_id=order.trade_id,
                 venue_order_id=command.venue_order_id,
-                reason="venue",
+                reason=RefusalReason.OTHER,
                 message=command.message,
+                evidence=command.evidence,
             )
             return [rejected]
         case _:
@@ -188,10 +190,13 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
     effect = effect_of_fill(trade.holding, side=instruction.side, quantity=command.quantity, value_paise=worth)
     cumulative = order.cumulative_quantity + command.quantity
     leaves = 0 if order.status in CLOSED else max(0, instruction.quantity - cumulative)
+    venue_segment, venue_trade_number, venue_order_id = split_fill_id(command.venue_fill_id)
     filled = OrderFilled(
         order_id=order.order_id,
         trade_id=order.trade_id,
-        venue_fill_id=command.venue_fill_id,
+        venue_segment=venue_segment,
+        venue_trade_number=venue_trade_number,
+        venue_order_id=venue_order_id,
         instrument=instruction.instrument,
         product=instruction.product,
         side=instruction.side,

@@ -11,6 +11,7 @@ class Entry(NamedTuple):
 
 
 BENCHES: dict[str, Entry] = {
+    "append": Entry("bulk appends by the log's rules, against raw COPY", "infra.bench.append"),
     "store": Entry(
         "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
     ),

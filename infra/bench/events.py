@@ -40,11 +40,11 @@ from domain.account.events import (
 from domain.account.holding import Holding, after_fill, effect_of_fill
 from domain.envelope import GENESIS_HASH, RecordedEvent, chain_hash, leaf_hash
 from domain.events import Event, encode, name_of
-from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import NS_PER_S, Mark, MarketSnapshot, trading_day
 from domain.money import value_paise
-from domain.order import OrderInstruction, OrderType, Product, Purpose, Side
+from domain.order import NotSentReason, OrderInstruction, OrderType, Product, Purpose, RefusalReason, Side
 from domain.risk import DenialCode, RiskParameters
 from domain.user.events import Sealed, UserRegistered
 
@@ -329,8 +329,9 @@ class _Life:
                 order_id=order_id,
                 trade_id=trade_id,
                 venue_order_id=None,
-                reason="DH-906",
+                reason=RefusalReason.OTHER,
                 message="The market does not take this order at present.",
+                evidence=Evidence.ANSWER,
             )
             yield (rejected, _closed(trade_id))
             return
@@ -386,7 +387,14 @@ class _Life:
     def _send(self, order_id: OrderId, trade_id: TradeId, way: float) -> Iterator[_Decided]:
         yield (self._submitting(order_id, trade_id),)
         if _CANCELED <= way < _NOT_SENT:
-            yield (OrderNotSent(order_id=order_id, trade_id=trade_id, cause="connection refused"),)
+            yield (
+                OrderNotSent(
+                    order_id=order_id,
+                    trade_id=trade_id,
+                    reason=NotSentReason.TRANSPORT,
+                    detail="connection refused",
+                ),
+            )
             yield (self._submitting(order_id, trade_id),)
         elif _NOT_SENT <= way < _UNKNOWN:
             unknown = OrderOutcomeUnknown(
@@ -402,10 +410,13 @@ class _Life:
         return OrderAcknowledged(
             order_id=order_id,
             trade_id=trade_id,
-            venue_order_id=VenueOrderId(f"{self._number:05d}{self._trades:07d}{order_id[-1]}"),
+            venue_order_id=self._venue_order_id(order_id),
             evidence=Evidence.CORRELATION_LOOKUP if is_found else Evidence.ANSWER,
             sent_at_ns=None if is_found else self._clock.now_ns,
         )
+
+    def _venue_order_id(self, order_id: OrderId) -> VenueOrderId:
+        return VenueOrderId(f"{self._number:05d}{self._trades:07d}{order_id[-1]}")
 
     def _fills(
         self,
@@ -430,7 +441,9 @@ class _Life:
             filled = OrderFilled(
                 order_id=order_id,
                 trade_id=trade_id,
-                venue_fill_id=VenueFillId(f"{self._number:05d}{self._trades:07d}{order_id[-1]}{number}"),
+                venue_segment=told.instrument.segment.value,
+                venue_trade_number=f"{self._number:05d}{self._trades:07d}{order_id[-1]}{number}",
+                venue_order_id=self._venue_order_id(order_id),
                 instrument=told.instrument,
                 product=told.product,
                 side=told.side,

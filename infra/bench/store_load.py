@@ -15,9 +15,10 @@ import numpy as np
 import psycopg
 
 from commands.ports import Append, Appended, EventStore, NewEvent, StreamAppend
-from domain.account.events import OrderRejected
+from domain.account.events import Evidence, OrderRejected
 from domain.events import encode, name_of
 from domain.ids import OrderId, TradeId
+from domain.order import RefusalReason
 from infra.bench.events import METADATA
 from infra.bench.report import Report
 
@@ -31,7 +32,12 @@ def _event_of(size: int) -> NewEvent:
     def rejected(message: str) -> OrderRejected:
         trade_id = TradeId("trd_01J00000000000000000000001")
         return OrderRejected(
-            order_id=OrderId(f"{trade_id}.1"), trade_id=trade_id, venue_order_id=None, reason="DH-906", message=message
+            order_id=OrderId(f"{trade_id}.1"),
+            trade_id=trade_id,
+            venue_order_id=None,
+            reason=RefusalReason.OTHER,
+            message=message,
+            evidence=Evidence.ANSWER,
         )
 
     filling = size - len(encode(rejected("")))

@@ -33,8 +33,19 @@ a key of the user.
 Beside its payload the log keeps of each event: `sequence`, `stream_id`, `version`, `name`, `command_id`, `metadata`
 (who asked, by which door, when it was received), `recorded_at`, `previous_hash` and `hash`.
 
+What an earlier release wrote is read as what it means today; the last sections have those versions. A reader that
+meets an event it does not know stops and asks for an upgrade, unless the name ends in `.ignorable`: then it may pass
+the event over. Names of another form belong to applications of the `eventsourcing` library, and are passed over too.
+
 This page is generated from `domain/` and the stored specimens in `tests/contract/events` by `make docs`.
 
+"""
+
+
+_PAST_HEAD = """\
+# Past versions
+
+Read for ever, written no more.
 """
 
 
@@ -64,11 +75,16 @@ def events_page(specimens: Path) -> str:
     import inspect
     import json
 
-    from domain.events import EVENT_TYPES
+    from domain.account.past_events import UPCASTERS
+    from domain.events import EVENT_TYPES, PAST_TYPES
 
-    sections = []
-    for name, event_type in sorted(EVENT_TYPES.items()):
-        text = inspect.cleandoc(event_type.__doc__ or "")
+    def section(name: str, event_type: type, more: str = "") -> str:
+        text = inspect.cleandoc(event_type.__doc__ or "") + more
         example = json.dumps(json.loads((specimens / f"{name}.json").read_bytes()), indent=2)
-        sections.append(f"## `{name}`\n\n{text}\n\n```json\n{example}\n```\n")
+        return f"## `{name}`\n\n{text}\n\n```json\n{example}\n```\n"
+
+    sections = [section(name, event_type) for name, event_type in sorted(EVENT_TYPES.items())]
+    sections.append(_PAST_HEAD)
+    for name, past_type in sorted(PAST_TYPES.items()):
+        sections.append(section(name, past_type, f" To the next version: {inspect.getdoc(UPCASTERS[past_type])}"))
     return _EVENTS_HEAD + "\n".join(sections)

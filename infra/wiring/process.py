@@ -14,7 +14,10 @@ from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.marks import NatsMarks
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
-from commands.accounts import Accounts
+from adapters.postgres.snapshots import PostgresSnapshots
+from commands.accounts import ACCOUNT_STATES, Accounts
+from commands.snapshots import SnapshotCache
+from domain.account import Account
 from infra.home import Home
 from infra.runtime import Runtime
 from infra.settings import Settings
@@ -86,9 +89,15 @@ class Wiring:
                 marks=await self.marks(),
                 instruments=self.instruments,
                 entry_life_ms=self.settings.entry_not_after_ms,
+                snapshots=await self._account_snapshots(),
             )
 
         return await self._once("accounts", make)
+
+    async def _account_snapshots(self) -> SnapshotCache[Account]:
+        cache = SnapshotCache(PostgresSnapshots((await self.store()).database), ACCOUNT_STATES)
+        self.stack.push_async_callback(cache.close)
+        return cache
 
     async def _once(self, name: str, make: Callable[[], Awaitable[Part]]) -> Part:
         made = self._parts.get(name)

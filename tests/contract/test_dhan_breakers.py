@@ -6,7 +6,7 @@ import pytest
 
 from adapters.dhan.broker import DhanBroker
 from commands.ports import Accepted, BrokerUnavailable, NotSent, OutcomeUnknown, Refused
-from domain.order import Purpose
+from domain.order import NotSentReason, Purpose
 from tests.support.dhan import (
     ACCEPTED,
     ACCOUNT,
@@ -131,7 +131,7 @@ async def test_a_bare_429_opens_no_breaker_and_pauses() -> None:
     async with venue_and_broker(rate_limit_pause_s=NEVER_S) as (venue, broker):
         venue.on("POST", ORDERS_PATH, answer(429))
         assert isinstance(await place_entry(broker), OutcomeUnknown)
-        assert await place_entry(broker) == NotSent(cause="budget")
+        assert await place_entry(broker) == NotSent(cause="budget", reason=NotSentReason.HELD_BACK)
         assert state_of(broker, "entries") == "closed"
 
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from commands.ports import Accepted, NotSent, OutcomeUnknown, RefusalReason, Refused
-from domain.order import Purpose
+from commands.ports import Accepted, NotSent, OutcomeUnknown, Refused
+from domain.order import NotSentReason, Purpose, RefusalReason
 from tests.support.dhan import (
     ACCEPTED,
     ACCOUNT,
@@ -192,7 +192,7 @@ async def test_an_entry_above_our_own_budget_is_not_sent_and_an_exit_still_is() 
         venue.on("POST", ORDERS_PATH, answer(200, ACCEPTED))
         placements = [await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY) for _ in range(3)]
         assert [isinstance(placement, Accepted) for placement in placements] == [True, True, False]
-        assert placements[2] == NotSent(cause="budget")
+        assert placements[2] == NotSent(cause="budget", reason=NotSentReason.HELD_BACK)
         assert isinstance(await broker.place(ACCOUNT, MARKET_SELL, CORRELATION, Purpose.EXIT), Accepted)
 
 
@@ -200,7 +200,9 @@ async def test_after_a_rate_refusal_orders_pause() -> None:
     async with venue_and_broker(rate_limit_pause_s=60.0) as (venue, broker):
         venue.on("POST", ORDERS_PATH, answer(429, {"errorCode": "DH-904", "errorMessage": "Too many requests"}))
         assert isinstance(await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY), Refused)
-        assert await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY) == NotSent(cause="budget")
+        assert await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY) == NotSent(
+            cause="budget", reason=NotSentReason.HELD_BACK
+        )
         assert len(venue.requests("POST", ORDERS_PATH)) == 1
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from adapters.dhan.codec import fill_of, order_of, parse_document, position_of, rows_of, supported, venue_order_id_of
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
-from commands.ports import RefusalReason
-from domain.order import OrderStatus
+from domain.order import OrderStatus, RefusalReason
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dhan_api"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded answers at {FOLDER}")

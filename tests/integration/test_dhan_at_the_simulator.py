@@ -13,9 +13,9 @@ from adapters.dhan.client import HttpClient
 from adapters.dhan.feed import DhanFeed
 from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.simulator.synthetic import DEMO_START_NS
-from commands.ports import Accepted, NotSent, OutcomeUnknown, RefusalReason, Refused
+from commands.ports import Accepted, NotSent, OutcomeUnknown, Refused
 from domain.ids import CorrelationId
-from domain.order import OrderStatus, Product, Purpose
+from domain.order import OrderStatus, Product, Purpose, RefusalReason
 from tests.support import tape
 from tests.support.dhan import ACCOUNT, LIMIT_BUY, MARKET_SELL, RELIANCE, settings_for
 from tests.support.eventually import eventually

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
+from adapters.postgres.entries import Part, Tracked, TrackingStale, new_entry
 from adapters.postgres.event_store import PostgresEventStore
 from commands.ports import Append, Appended, AppendOutcomeUnknown, NewEvent, StoreUnavailable, StreamAppend
 from infra.database import DatabaseUrls
-from tests.support.appends import command, on
+from tests.support.appends import command, new_event, on
 from tests.support.eventually import eventually
 from tests.support.proxy import Answers, Proxy
 
@@ -62,6 +63,24 @@ async def test_what_a_killed_backend_had_not_committed_is_sent_again(
         assert await keyed == Appended(first_sequence=1, last_sequence=1)
         assert await plain == Appended(first_sequence=2, last_sequence=3)
     assert await stored(database) == [("account-1", 1), ("account-2", 1), ("account-2", 2)]
+
+
+@pytest.mark.parametrize("events", [0, 2])
+async def test_tracking_whose_answer_was_lost_is_found_and_not_taken_for_stale(
+    database: DatabaseUrls, proxy: Proxy, events: int
+) -> None:
+    tracked = Tracked(tracker="followers", application_name="upstream", notification_id=7)
+    parts = (Part(stream_id="account-1", first_version=1, events=(new_event(),) * events),) if events else ()
+    async with PostgresEventStore(proxy.conninfo) as store:
+        await store.append(command(on("account-0")))
+        proxy.answers, proxy.about = Answers.LOSE, b"upstream"
+        entry = new_entry(command_id="lib_1", metadata=b"{}", parts=parts, tracked=tracked)
+        appended = await store.append_entry(entry)
+        assert proxy.answers is Answers.PASS
+        assert (appended.last_sequence, appended.repeated) == (1 + events, False)
+        with pytest.raises(TrackingStale):
+            await store.append_entry(new_entry(command_id="lib_2", metadata=b"{}", parts=(), tracked=tracked))
+    assert len(await stored(database)) == 1 + events
 
 
 @pytest.mark.parametrize("key", [None, "k"])

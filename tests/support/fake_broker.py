@@ -12,7 +12,6 @@ from commands.ports import (
     NotSent,
     OutcomeUnknown,
     Placement,
-    RefusalReason,
     Refused,
     VenueFill,
     VenueOrder,
@@ -20,7 +19,7 @@ from commands.ports import (
 )
 from domain.ids import AccountId, CorrelationId, VenueFillId, VenueOrderId
 from domain.instrument import InstrumentKey
-from domain.order import OrderInstruction, OrderStatus, Product, Purpose
+from domain.order import OrderInstruction, OrderStatus, Product, Purpose, RefusalReason
 
 SENT_AT_NS = 1_795_149_000_500_000_000
 FILLED_AT_NS = 1_795_149_001_000_000_000

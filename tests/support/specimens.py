@@ -52,11 +52,13 @@ from domain.ids import AccountId, OrderId, TradeId, UserId, VenueFillId, VenueOr
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import Mark, MarketSnapshot
 from domain.order import (
+    NotSentReason,
     OrderInstruction,
     OrderStatus,
     OrderType,
     Product,
     Purpose,
+    RefusalReason,
     Side,
     TimeInForce,
     correlation_id_of,
@@ -149,10 +151,10 @@ begin = BeginSubmission(
     order_id=ENTRY, correlation_id=correlation_id_of(ENTRY, code=CODE), sender_epoch=7, market_time_ns=NOW_NS
 )
 begin_exit = replace(begin, order_id=EXIT, correlation_id=correlation_id_of(EXIT, code=CODE))
-not_sent = RecordNotSent(order_id=ENTRY, cause="connection refused")
+not_sent = RecordNotSent(order_id=ENTRY, reason=NotSentReason.TRANSPORT, detail="connection refused")
 accepted = RecordAccepted(order_id=ENTRY, venue_order_id=VENUE_ENTRY, sent_at_ns=NOW_NS)
 exit_accepted = replace(accepted, order_id=EXIT, venue_order_id=VENUE_EXIT)
-refused = RecordRefused(order_id=ENTRY, reason="funds", message="Insufficient funds")
+refused = RecordRefused(order_id=ENTRY, reason=RefusalReason.FUNDS, message="Insufficient funds")
 unknown = RecordUnknown(order_id=ENTRY, cause="no answer within 5 s", sent_at_ns=NOW_NS)
 found = RecordVenueOrder(
     order_id=ENTRY,
@@ -227,13 +229,20 @@ exit_intended = OrderIntended(
 order_submitting = OrderSubmitting(
     order_id=ENTRY, trade_id=TRADE, correlation_id=begin.correlation_id, sender_epoch=begin.sender_epoch
 )
-order_not_sent = OrderNotSent(order_id=ENTRY, trade_id=TRADE, cause="connection refused")
+order_not_sent = OrderNotSent(
+    order_id=ENTRY, trade_id=TRADE, reason=NotSentReason.TRANSPORT, detail="connection refused"
+)
 order_acknowledged = OrderAcknowledged(
     order_id=ENTRY, trade_id=TRADE, venue_order_id=VENUE_ENTRY, evidence=Evidence.ANSWER, sent_at_ns=NOW_NS
 )
 order_found = replace(order_acknowledged, evidence=Evidence.CORRELATION_LOOKUP, sent_at_ns=None)
 order_rejected = OrderRejected(
-    order_id=ENTRY, trade_id=TRADE, venue_order_id=None, reason="funds", message="Insufficient funds"
+    order_id=ENTRY,
+    trade_id=TRADE,
+    venue_order_id=None,
+    reason=RefusalReason.FUNDS,
+    message="Insufficient funds",
+    evidence=Evidence.ANSWER,
 )
 order_outcome_unknown = OrderOutcomeUnknown(
     order_id=ENTRY, trade_id=TRADE, cause="no answer within 5 s", sent_at_ns=NOW_NS
@@ -247,7 +256,7 @@ order_expired = OrderExpired(order_id=ENTRY, trade_id=TRADE)
 order_filled = OrderFilled(
     order_id=ENTRY,
     trade_id=TRADE,
-    venue_fill_id=VenueFillId("f-1"),
+    venue_trade_number="f-1",
     instrument=RELIANCE,
     product=Product.INTRADAY,
     side=Side.BUY,
@@ -267,7 +276,7 @@ order_filled = OrderFilled(
 exit_filled = replace(
     order_filled,
     order_id=EXIT,
-    venue_fill_id=VenueFillId("f-2"),
+    venue_trade_number="f-2",
     side=Side.SELL,
     purpose=Purpose.EXIT,
     last_price_e4=2_800_0000,

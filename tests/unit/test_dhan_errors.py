@@ -5,7 +5,7 @@ import json
 import pytest
 
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
-from commands.ports import RefusalReason
+from domain.order import RefusalReason
 
 
 def error(code: str, message: str) -> bytes:

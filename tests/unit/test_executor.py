@@ -27,7 +27,7 @@ from domain.account.events import (
     TradeClosed,
 )
 from domain.ids import AccountId, OrderId
-from domain.order import OrderStatus, OrderType, Purpose, Side, correlation_id_of
+from domain.order import NotSentReason, OrderStatus, OrderType, Purpose, Side, correlation_id_of
 from tests.support.desk import SETTINGS, Desk, buy, kill, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import SENT_AT_NS, Answer
@@ -225,7 +225,7 @@ async def test_a_lease_that_ran_out_before_the_first_byte_sends_nothing(desk: De
     async with running(executor):
         await desk.open_trade()
         (not_sent,) = await eventually(lambda: desk.events_of(OrderNotSent))
-    assert not_sent.cause == "the sender's lease ran out"
+    assert (not_sent.reason, not_sent.detail) == (NotSentReason.LEASE_LOST, "the sender's lease ran out")
     assert not desk.broker.placed
 
 

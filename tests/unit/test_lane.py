@@ -30,7 +30,7 @@ from domain.account.events import (
 )
 from domain.account.refusals import AccountNotFound
 from domain.envelope import is_intact
-from domain.events import decode, encode, name_of
+from domain.events import EventUnknown, decode, encode, name_of
 from domain.ids import TradeId
 from tests.support.eventually import eventually
 from tests.support.memory_store import MemoryEventStore
@@ -118,8 +118,11 @@ def kinds(decided: Decided[AccountEvent]) -> list[type[AccountEvent]]:
 
 async def appended_elsewhere(store: MemoryEventStore, *events: AccountEvent) -> None:
     """Append what another process decided."""
+    await appended_raw(store, *(NewEvent(name=name_of(event), payload=encode(event)) for event in events))
+
+
+async def appended_raw(store: MemoryEventStore, *new: NewEvent) -> None:
     version = sum(event.stream_id == STREAM for event in store.events)
-    new = tuple(NewEvent(name=name_of(event), payload=encode(event)) for event in events)
     part = StreamAppend(stream_id=STREAM, expected_version=version, events=new)
     await MemoryEventStore.append(store, Append(command_id=f"cmd_{next(numbers)}", streams=(part,), metadata=b"{}"))
 
@@ -215,6 +218,23 @@ async def test_a_version_alone_does_not_tell_whose_event_is_there(store: SlowSto
     decided = await b
     assert kinds(decided) == [OrderDenied]
     assert KillSwitchReleased not in [type(event) for event in stored(store)]
+
+
+async def test_a_remark_of_a_later_release_is_passed_over_and_counts_as_a_version(store: SlowStore) -> None:
+    lane = await opened(store)
+    await appended_raw(store, NewEvent(name="account.annotated.v1.ignorable", payload=b"a remark"))
+    assert kinds(await ask(lane, engage)) == [KillSwitchEngaged]
+    await appended_raw(store, NewEvent(name="account.annotated.v1.ignorable", payload=b"another"))
+    lane.observe(store.events[-1])
+    assert kinds(await ask(lane_on(store), release)) == [KillSwitchReleased]
+    assert [event.version for event in store.events] == list(range(1, len(store.events) + 1))
+
+
+async def test_an_event_of_a_later_release_stops_the_lane(store: SlowStore) -> None:
+    lane = await opened(store)
+    await appended_raw(store, NewEvent(name="account.frozen.v1", payload=b"{}"))
+    with pytest.raises(EventUnknown, match=r"account\.frozen\.v1"):
+        await ask(lane, engage)
 
 
 async def test_an_append_that_failed_takes_with_it_what_was_decided_upon_it(store: SlowStore) -> None:

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from domain.account.events import AccountEvent, ExitCause
 from domain.envelope import RecordedEvent
 from domain.events import Event, decode
-from domain.ids import VenueFillId
 from domain.order import OrderStatus, Purpose, Side
 from domain.risk import DenialCode
 from projections.catalogue import READ_MODELS
@@ -74,7 +73,7 @@ half = replace(
     leaves_quantity=60,
 )  # fmt: skip
 other_half = replace(
-    order_filled, venue_fill_id=VenueFillId("f-3"), last_quantity=60, value_paise=171_060_00,
+    order_filled, venue_trade_number="f-3", last_quantity=60, value_paise=171_060_00,
     opened_cost_paise=171_060_00, cumulative_quantity=100,
 )  # fmt: skip
 

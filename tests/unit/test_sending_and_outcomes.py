@@ -23,7 +23,7 @@ from domain.account.refusals import (
     OrderNotFound,
 )
 from domain.ids import OrderId, VenueFillId
-from domain.order import OrderStatus
+from domain.order import OrderStatus, RefusalReason
 from tests.support.scenario import scenario
 from tests.support.specimens import (
     DAY_NS,
@@ -89,6 +89,13 @@ part_filled = replace(
     opened_cost_paise=114_000_00,
 )
 rest = replace(fill, venue_fill_id=VenueFillId("f-9"), quantity=60)
+by_the_books = replace(
+    order_rejected,
+    venue_order_id=VENUE_ENTRY,
+    reason=RefusalReason.OTHER,
+    message="RMS",
+    evidence=Evidence.ORDER_BOOK,
+)
 lost = (*submitting, order_outcome_unknown)
 missing = (*lost, order_presumed_absent)
 cancel_asked = (*resting, kill_switch_engaged, order_cancel_requested)
@@ -252,8 +259,7 @@ def test_an_unknown_order_may_turn_out_to_be_over() -> None:
     account.given(*lost).when(expired_at_venue).then(
         replace(order_found, evidence=Evidence.ORDER_BOOK), order_expired, never_held
     )
-    rejected = replace(order_rejected, venue_order_id=VENUE_ENTRY, reason="venue", message="RMS")
-    account.given(*lost).when(rejected_by_venue).then(rejected, never_held)
+    account.given(*lost).when(rejected_by_venue).then(by_the_books, never_held)
 
 
 def test_an_unknown_order_is_presumed_absent_once_and_stays_open() -> None:
@@ -284,7 +290,7 @@ def test_a_fill_of_an_order_presumed_absent_is_believed() -> None:
     [
         (canceled_by_venue, order_canceled),
         (expired_at_venue, order_expired),
-        (rejected_by_venue, replace(order_rejected, venue_order_id=VENUE_ENTRY, reason="venue", message="RMS")),
+        (rejected_by_venue, by_the_books),
     ],
     ids=["canceled", "expired", "rejected"],
 )
@@ -327,12 +333,21 @@ def test_a_fill_in_parts_counts_up() -> None:
     account.given(*resting, part_filled).when(rest).then(
         replace(
             order_filled,
-            venue_fill_id=VenueFillId("f-9"),
+            venue_trade_number="f-9",
             last_quantity=60,
             value_paise=171_000_00,
             opened_cost_paise=171_000_00,
         )
     )
+
+
+def test_the_parts_of_the_venues_fill_id_are_kept_apart() -> None:
+    from_the_venue = replace(fill, venue_fill_id=VenueFillId("NSE_EQ:200764585:112111182198"))
+    filled = replace(
+        order_filled, venue_segment="NSE_EQ", venue_trade_number="200764585", venue_order_id="112111182198"
+    )
+    account.given(*resting).when(from_the_venue).then(filled)
+    account.given(*resting, filled).when(from_the_venue).then_nothing()
 
 
 def test_a_fill_twice_changes_nothing() -> None:
