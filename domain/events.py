@@ -5,9 +5,11 @@ from typing import get_args
 import msgspec
 
 from domain.account.events import AccountEvent
+from domain.backtest.events import BacktestEvent
+from domain.strategy.events import StrategyEvent
 from domain.user.events import UserEvent
 
-Event = AccountEvent | UserEvent
+Event = AccountEvent | UserEvent | StrategyEvent | BacktestEvent
 
 
 class EventUnknown(Exception):

@@ -11,3 +11,5 @@ CorrelationId = NewType("CorrelationId", str)
 """The name under which the venue knows an order of ours: 25 characters, `[A-Za-z0-9]`."""
 VenueOrderId = NewType("VenueOrderId", str)
 VenueFillId = NewType("VenueFillId", str)
+StrategyId = NewType("StrategyId", str)
+BacktestId = NewType("BacktestId", str)

@@ -25,7 +25,16 @@ from projections.verification import differences
 from tests.support.eventually import eventually
 from tests.support.lives import Life
 from tests.support.log_writing import Scribe
-from tests.support.specimens import user_registered
+from tests.support.specimens import (
+    BACKTEST,
+    STRATEGY,
+    backtest_completed,
+    backtest_requested,
+    strategy_backtested,
+    strategy_drafted,
+    strategy_on_paper,
+    user_registered,
+)
 
 
 @pytest.fixture
@@ -87,6 +96,8 @@ async def write_lives(store: PostgresEventStore, *, accounts: int = 3, commands:
     scribe = Scribe(store)
     lives = [Life(Random(number), number).go_on(commands) for number in range(1, accounts + 1)]  # noqa: S311 - no secret
     await scribe.write(f"user-{user_registered.user_id}", [user_registered])
+    await scribe.write(f"strategy-{STRATEGY}", [strategy_drafted, strategy_backtested, strategy_on_paper])
+    await scribe.write(f"backtest-{BACKTEST}", [backtest_requested, backtest_completed])
     last = 0
     for life in lives:
         last = await scribe.write(f"account-{life.account_id}", life.events)
