@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, run, up, version
+from infra.cli import bench, demo, docs, doctor, keys, migrate, parked, run, up, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -30,6 +30,7 @@ COMMANDS = (
     run.run,
     migrate.migrate,
     bench.bench,
+    parked.parked,
     doctor.doctor,
     keys.keys,
     docs.docs,

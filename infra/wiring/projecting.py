@@ -20,4 +20,6 @@ async def make_projector(wiring: Wiring) -> Projector:
     """The writer of the read models."""
     views = PostgresViewStore(wiring.runtime.database.projector, owner=wiring.ids.new("projector"))
     wiring.stack.push_async_callback(views.close)
-    return Projector(READ_MODELS, feed=await wiring.feed(), views=views, clock=wiring.clock)
+    return Projector(
+        READ_MODELS, feed=await wiring.feed(), views=views, clock=wiring.clock, shards=wiring.settings.projection_shards
+    )
