@@ -103,10 +103,11 @@ WHERE (kept.name, kept.version, kept.generation, kept.shard)
 """
 _GONE = "DELETE FROM views.projectors WHERE owner = %s"
 
-# Take a claim from whoever has it, and hold the checkpoints until this transaction ends. Parameters: name, version.
+# Take a claim from whoever has it (but one), and hold the checkpoints until this transaction ends. Parameters: name,
+# version, the owner who keeps his.
 _REVOKE = """
 WITH held AS (
-    SELECT name, version, generation, shard FROM views.checkpoints WHERE name = %s AND version = %s
+    SELECT name, version, generation, shard FROM views.checkpoints WHERE name = %s AND version = %s AND owner <> %s
     ORDER BY name, version, generation, shard
     FOR UPDATE
 )
@@ -151,7 +152,7 @@ SELECT
 
 # Put checkpoints of another number of shards in place of those that stand.
 _RESHARD_OFF = "DELETE FROM views.checkpoints WHERE name = %s AND version = %s AND generation = %s"
-_RESHARD_ON = """
+PLACE = """
 INSERT INTO views.checkpoints (name, version, generation, shard, sequence, hash)
 SELECT %s, %s, %s, shard, %s, %s FROM generate_series(0, %s - 1) AS shard
 """
@@ -271,9 +272,9 @@ async def release(connection: Connection, owner: str) -> None:
     await connection.execute(_GONE, [owner])
 
 
-async def revoke(connection: Connection, model: AnyReadModel) -> None:
+async def revoke(connection: Connection, model: AnyReadModel, *, except_owner: str = "") -> None:
     """Take the claims on all editions of *model*'s version away and hold its checkpoints to the transaction's end."""
-    await connection.execute(_REVOKE, [model.name, model.version])
+    await connection.execute(_REVOKE, [model.name, model.version, except_owner])
 
 
 async def tell_changed(connection: Connection) -> None:
@@ -316,7 +317,7 @@ async def _reshard(
         edition = [model.name, model.version, model.generation]
         stands = found[Part(model, 0)]
         await connection.execute(_RESHARD_OFF, edition)
-        await connection.execute(_RESHARD_ON, [*edition, stands["sequence"], stands["hash"], shards])
+        await connection.execute(PLACE, [*edition, stands["sequence"], stands["hash"], shards])
         await connection.execute(_RESHARDED, [shards, *edition])
 
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, parked, run, up, version
+from infra.cli import bench, demo, docs, doctor, keys, migrate, parked, rebuild, run, up, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -31,6 +31,7 @@ COMMANDS = (
     migrate.migrate,
     bench.bench,
     parked.parked,
+    rebuild.rebuild,
     doctor.doctor,
     keys.keys,
     docs.docs,

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.nats.control import serve as answer_on
 from infra.wiring.process import Wiring
-from infra.wiring.projecting import make_projector
+from infra.wiring.projecting import fill_read_models, make_projector
 from projections.tasks import end
 
 STARTING_POLL_S = 0.02
@@ -29,11 +29,13 @@ async def run_projector(wiring: Wiring, ready: Callable[[], None]) -> None:
         answer_on(nats, "khata.status.projector", status),
     ):
         running = asyncio.create_task(projector.run())
+        filling: asyncio.Task[None] | None = None
         try:
             # Ready means that the tables are there: whoever asks the API from then on finds read models.
             while projector.status()["state"] == "starting" and not running.done():  # noqa: ASYNC110 - it is soon
                 await asyncio.sleep(STARTING_POLL_S)
             ready()
+            filling = asyncio.create_task(fill_read_models(wiring))
             await running
         finally:
-            await end(running)
+            await end(running, *([] if filling is None else [filling]))

@@ -2,10 +2,12 @@
 
 from adapters.nats.relay import Relay
 from adapters.postgres.log_feed import PostgresFeed
+from adapters.postgres.rebuilding import PostgresEditions
 from adapters.postgres.view_store import PostgresViewStore
 from infra.wiring.process import Wiring
 from projections.catalogue import READ_MODELS
 from projections.projector import Projector
+from projections.rebuild import fill_missing
 
 MS_PER_S = 1000
 
@@ -14,6 +16,13 @@ async def make_relay(wiring: Wiring) -> Relay:
     """The mirror of the log in JetStream."""
     feed = PostgresFeed(wiring.runtime.database.writer, poll_s=wiring.settings.relay_poll_ms / MS_PER_S)
     return Relay(await wiring.nats(), log=await wiring.store(), feed=feed)
+
+
+async def fill_read_models(wiring: Wiring) -> None:
+    """Fill the read models that are new in this release, beside those that are in use."""
+    owner = wiring.ids.new("filler")
+    async with PostgresEditions(wiring.runtime.database.projector, owner=owner) as editions:
+        await fill_missing(READ_MODELS, log_reader=await wiring.store(), editions=editions, clock=wiring.clock)
 
 
 async def make_projector(wiring: Wiring) -> Projector:
