@@ -235,6 +235,10 @@ async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
             last = await write_new_lives(store, first=11, accounts=1)
             await reach(old, last)
             assert (await queries.trades(accounts, limit=200)).trades == before
+            # The projector of the later release keeps what is new, the old one what they have in common.
+            await reach(new, last)
+            assert [model.version for model in new.progress().models] == [2]
+            assert {model.name for model in old.progress().models} == {model.name for model in READ_MODELS}
         finally:
             await end(task)
             await kept.close()
