@@ -12,6 +12,8 @@ CorrelationId = NewType("CorrelationId", str)
 VenueOrderId = NewType("VenueOrderId", str)
 VenueFillId = NewType("VenueFillId", str)
 """What tells one execution from another, for ever: segment, the venue's number and its order id, joined by colons."""
+StrategyId = NewType("StrategyId", str)
+BacktestId = NewType("BacktestId", str)
 
 
 def split_fill_id(fill_id: VenueFillId) -> tuple[str | None, str, VenueOrderId | None]:

@@ -114,6 +114,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=1, description="Longest time between two looks at the log where no notification came, in milliseconds."
         ),
     ] = 500
+    projection_shards: Annotated[
+        int,
+        Meta(ge=1, le=16, description="Number of shards that projectors share; one projector alone has them all."),
+    ] = 1
     drain_deadline_ms: Annotated[
         int,
         Meta(ge=100, description="Time a process gets to finish its work before it is ended, in milliseconds."),

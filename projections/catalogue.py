@@ -1,10 +1,13 @@
 """Every read model of this release."""
 
+from projections.audit import AUDIT
+from projections.backtests import BACKTESTS
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
 from projections.read_model import AnyReadModel
 from projections.risk import RISK
+from projections.strategies import STRATEGIES
 from projections.trades import TRADES
 from projections.users import USERS
 
-READ_MODELS: tuple[AnyReadModel, ...] = (USERS, TRADES, ORDERS, POSITIONS, RISK)
+READ_MODELS: tuple[AnyReadModel, ...] = (USERS, TRADES, ORDERS, POSITIONS, RISK, STRATEGIES, BACKTESTS, AUDIT)

@@ -103,10 +103,11 @@ WHERE (kept.name, kept.version, kept.generation, kept.shard)
 """
 _GONE = "DELETE FROM views.projectors WHERE owner = %s"
 
-# Take a claim from whoever has it, and hold the checkpoints until this transaction ends. Parameters: name, version.
+# Take a claim from whoever has it (but one), and hold the checkpoints until this transaction ends. Parameters: name,
+# version, the owner who keeps his.
 _REVOKE = """
 WITH held AS (
-    SELECT name, version, generation, shard FROM views.checkpoints WHERE name = %s AND version = %s
+    SELECT name, version, generation, shard FROM views.checkpoints WHERE name = %s AND version = %s AND owner <> %s
     ORDER BY name, version, generation, shard
     FOR UPDATE
 )
@@ -117,24 +118,13 @@ WHERE (kept.name, kept.version, kept.generation, kept.shard)
     = (held.name, held.version, held.generation, held.shard)
 """
 
-# What another claim would find: how many shards are free, which editions there are, whose time is over.
+# What another claim would find: how many shards have something free, and ours among them; whose time is over.
 _OUTLOOK = """
 SELECT
     (SELECT sequence FROM log.head) AS head,
     (SELECT count(*) FROM views.projectors WHERE kind = %(kind)s AND seen_until > clock_timestamp()) AS living,
-    (
-        SELECT count(DISTINCT shard)
-        FROM views.checkpoints
-        JOIN views.editions USING (name, version, generation)
-        JOIN unnest(%(names)s::text[], %(versions)s::integer[]) AS mine (name, version) USING (name, version)
-        WHERE state = 'live' AND owner <> %(owner)s AND lease_until <= clock_timestamp()
-    ) AS free,
-    (
-        SELECT count(*)
-        FROM views.editions
-        JOIN unnest(%(names)s::text[], %(versions)s::integer[]) AS mine (name, version) USING (name, version)
-        WHERE state = 'live'
-    ) AS editions,
+    count(DISTINCT shard) AS free,
+    count(*) FILTER (WHERE shard = ANY (%(held)s::integer[])) AS free_here,
     (
         SELECT max(shards)
         FROM views.editions
@@ -147,11 +137,15 @@ SELECT
         JOIN unnest(%(names)s::text[], %(versions)s::integer[]) AS mine (name, latest) USING (name)
         WHERE version <= latest AND drop_at <= clock_timestamp()
     ) AS outlived
+FROM views.checkpoints
+JOIN views.editions USING (name, version, generation)
+JOIN unnest(%(names)s::text[], %(versions)s::integer[]) AS mine (name, version) USING (name, version)
+WHERE state = 'live' AND owner <> %(owner)s AND lease_until <= clock_timestamp()
 """
 
 # Put checkpoints of another number of shards in place of those that stand.
 _RESHARD_OFF = "DELETE FROM views.checkpoints WHERE name = %s AND version = %s AND generation = %s"
-_RESHARD_ON = """
+PLACE = """
 INSERT INTO views.checkpoints (name, version, generation, shard, sequence, hash)
 SELECT %s, %s, %s, shard, %s, %s FROM generate_series(0, %s - 1) AS shard
 """
@@ -213,9 +207,9 @@ async def claim(connection: Connection, claimant: Claimant, *, shards: int, leas
         return Claimed(checkpoints={}, shards=shards, parked={})
     present = editions[0][1]
     found = await _checkpoints(connection, claimant, [model for model, _ in editions])
-    free = {shard for shard in range(present) if all(r["is_free"] for part, r in found.items() if part.shard == shard)}
+    free = {part.shard for part, record in found.items() if record["is_free"]}
     mine = {part.shard for part, record in found.items() if record["is_mine"]}
-    if present != shards and len(free) == present:
+    if present != shards and all(record["is_free"] for record in found.values()):
         if _are_level(found):
             await _reshard(connection, editions, found, shards)
             await connection.execute(_NOTIFY_CHANGED)
@@ -229,7 +223,8 @@ async def claim(connection: Connection, claimant: Claimant, *, shards: int, leas
     if not taken:
         # The note that we are alive has to stay, so that those who have more than their share give some up.
         return Claimed(checkpoints={}, shards=present, parked={})
-    parts = [part for part in found if part.shard in taken]
+    # Beside a projector of another release, what both have in common is one's, and the rest the other's.
+    parts = [part for part, record in found.items() if part.shard in taken and record["is_free"]]
     await connection.execute(_RELEASE, [claimant.owner])
     await connection.execute(_TAKE, part_arrays(parts) | {"owner": claimant.owner, "lease_ms": lease_ms})
     return Claimed(
@@ -247,19 +242,18 @@ async def claim(connection: Connection, claimant: Claimant, *, shards: int, leas
 
 async def renew(connection: Connection, claimant: Claimant, parts: Sequence[Part], *, lease_ms: int) -> Renewed:
     """Keep the claim on *parts*, and look what another claim would bring. Raises ClaimLost."""
-    who = {"owner": claimant.owner, "kind": claimant.kind, "lease_ms": lease_ms}
+    held = sorted({part.shard for part in parts})
+    who = {"owner": claimant.owner, "kind": claimant.kind, "lease_ms": lease_ms, "held": held}
     cursor = await connection.execute(_RENEW, part_arrays(parts) | who)
     if cursor.rowcount < len(parts):
         raise ClaimLost("the claim on the read models was taken over")
     await connection.execute(_SEEN, who)
     [outlook] = await (await connection.execute(_OUTLOOK, claimant.versions() | who)).fetchall()
-    editions = {part.model for part in parts}
-    held = {part.shard for part in parts}
     share = fair_share(outlook["shards"], outlook["living"])
     return Renewed(
         head=int(outlook["head"]),
         is_due=outlook["outlived"] > 0
-        or outlook["editions"] != len(editions)
+        or outlook["free_here"] > 0
         or len(held) > share
         or (outlook["free"] > 0 and len(held) < share),
     )
@@ -271,9 +265,9 @@ async def release(connection: Connection, owner: str) -> None:
     await connection.execute(_GONE, [owner])
 
 
-async def revoke(connection: Connection, model: AnyReadModel) -> None:
+async def revoke(connection: Connection, model: AnyReadModel, *, except_owner: str = "") -> None:
     """Take the claims on all editions of *model*'s version away and hold its checkpoints to the transaction's end."""
-    await connection.execute(_REVOKE, [model.name, model.version])
+    await connection.execute(_REVOKE, [model.name, model.version, except_owner])
 
 
 async def tell_changed(connection: Connection) -> None:
@@ -316,7 +310,7 @@ async def _reshard(
         edition = [model.name, model.version, model.generation]
         stands = found[Part(model, 0)]
         await connection.execute(_RESHARD_OFF, edition)
-        await connection.execute(_RESHARD_ON, [*edition, stands["sequence"], stands["hash"], shards])
+        await connection.execute(PLACE, [*edition, stands["sequence"], stands["hash"], shards])
         await connection.execute(_RESHARDED, [shards, *edition])
 
 

@@ -8,7 +8,7 @@ function is called in an open transaction.
 
 from collections.abc import Sequence
 
-from adapters.postgres.view_claims import LOCK, tell_changed
+from adapters.postgres.view_claims import LOCK, PLACE, tell_changed
 from adapters.postgres.view_session import Connection
 from adapters.postgres.view_tables import drop_table, make_table
 from projections.read_model import AnyReadModel, table_name_of
@@ -76,6 +76,11 @@ async def make_edition(connection: Connection, model: AnyReadModel, *, state: st
     await make_table(connection, model)
     await connection.execute(_MAKE, [*edition, shards, state])
     await connection.execute(_BEGIN, [*edition, shards])
+
+
+async def place(connection: Connection, model: AnyReadModel, sequence: int, hash_: bytes, shards: int) -> None:
+    """Put the checkpoints of an edition, which has none, to one place."""
+    await connection.execute(PLACE, [model.name, model.version, model.generation, sequence, hash_, shards])
 
 
 async def drop_due(connection: Connection, models: Sequence[AnyReadModel]) -> None:

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, replay, run, up, version
+from infra.cli import bench, demo, docs, doctor, keys, migrate, parked, rebuild, replay, run, up, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -30,6 +30,8 @@ COMMANDS = (
     run.run,
     migrate.migrate,
     bench.bench,
+    parked.parked,
+    rebuild.rebuild,
     doctor.doctor,
     keys.keys,
     replay.replay,

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.nats.control import serve as answer_on
 from infra.wiring.process import Wiring
-from infra.wiring.projecting import make_projector, make_state_keeper
+from infra.wiring.projecting import fill_read_models, make_projector, make_state_keeper
 from projections.tasks import end
 
 STARTING_POLL_S = 0.02
@@ -38,8 +38,14 @@ async def run_projector(wiring: Wiring, ready: Callable[[], None]) -> None:
             while not keeper.is_prepared and not any(task.done() for task in tasks):  # noqa: ASYNC110 - so is this
                 await asyncio.sleep(STARTING_POLL_S)
             ready()
-            # They run until they are canceled: the first to end, however it ends, ends the role.
-            for ended in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
-                await ended
+            filling = asyncio.create_task(fill_read_models(wiring))
+            tasks.append(filling)
+            # The filling ends once it is done. The others run until they are canceled: the first of them to end,
+            # however it ends, ends the role, and so does whatever fails.
+            waiting = set(tasks)
+            while waiting >= set(tasks[:2]):
+                ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    await task
         finally:
             await end(*tasks)

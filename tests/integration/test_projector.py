@@ -2,29 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from random import Random
 
 import psycopg
 import pytest
 
-from adapters.clock import SystemClock
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.log_feed import PostgresFeed
-from adapters.postgres.view_store import PostgresViewStore
 from adapters.postgres.views import PostgresViews
 from commands.ports import NewEvent
-from domain.envelope import RecordedEvent
 from infra.database import DatabaseUrls
 from projections.catalogue import READ_MODELS
-from projections.projector import Projector
 from projections.queries import QueriesUnavailable, ReadModelBehind
-from projections.read_model import AnyReadModel
 from projections.tasks import end
 from projections.verification import differences
 from tests.support.eventually import eventually
 from tests.support.lives import Life
 from tests.support.log_writing import Scribe
+from tests.support.projecting import projector_of, reach, running, write_lives
 from tests.support.specimens import user_registered
 
 
@@ -39,58 +33,6 @@ async def views(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
     """Reads as the projector, from whom nothing is hidden."""
     async with PostgresViews(database.projector) as opened:
         yield opened
-
-
-class SmallBatches:
-    """A feed that hands on few events at a time, so that there are many places to stop at."""
-
-    def __init__(self, feed: PostgresFeed, size: int) -> None:
-        self._feed = feed
-        self._size = size
-
-    async def follow(self, *, after_sequence: int) -> AsyncIterator[list[RecordedEvent]]:
-        async for batch in self._feed.follow(after_sequence=after_sequence):
-            for start in range(0, len(batch), self._size):
-                yield batch[start : start + self._size]
-
-
-def projector_of(
-    database: DatabaseUrls,
-    owner: str,
-    *,
-    batch: int = 1_000,
-    lease_ms: int = 3_000,
-    models: tuple[AnyReadModel, ...] = READ_MODELS,
-) -> tuple[Projector, PostgresViewStore]:
-    kept = PostgresViewStore(database.projector, owner=owner)
-    feed = SmallBatches(PostgresFeed(database.projector), batch)
-    return Projector(models, feed=feed, views=kept, clock=SystemClock(), lease_ms=lease_ms), kept
-
-
-@asynccontextmanager
-async def running(database: DatabaseUrls, owner: str = "p-1", **options: int) -> AsyncIterator[Projector]:
-    projector, kept = projector_of(database, owner, **options)  # type: ignore[arg-type]
-    task = asyncio.create_task(projector.run())
-    try:
-        yield projector
-    finally:
-        await end(task)
-        await kept.close()
-
-
-async def reach(projector: Projector, sequence: int) -> None:
-    async with asyncio.timeout(10):
-        await projector.reach(sequence)
-
-
-async def write_lives(store: PostgresEventStore, *, accounts: int = 3, commands: int = 60) -> tuple[int, list[Life]]:
-    scribe = Scribe(store)
-    lives = [Life(Random(number), number).go_on(commands) for number in range(1, accounts + 1)]  # noqa: S311 - no secret
-    await scribe.write(f"user-{user_registered.user_id}", [user_registered])
-    last = 0
-    for life in lives:
-        last = await scribe.write(f"account-{life.account_id}", life.events)
-    return last, lives
 
 
 async def test_read_models_equal_a_fold_of_the_log(

@@ -1,23 +1,41 @@
 """Whatever an account lives through, its read models agree with each other and with its own state."""
 
 from collections import defaultdict
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.account import decider
 from domain.events import decode
 from domain.order import CLOSED
+from domain.refusals import Refusal
+from domain.strategy.decide import StrategyCommand
+from domain.strategy.decide import decider as strategy_decider
+from domain.strategy.events import StrategyEvent
+from projections.audit import AUDIT
 from projections.catalogue import READ_MODELS
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
 from projections.read_model import AnyReadModel, Key, fold
 from projections.risk import RISK
+from projections.strategies import STRATEGIES
 from projections.trades import TRADES, TradeStatus
 from tests.support.lives import Life
 from tests.support.log_writing import recorded_log
+from tests.support.specimens import (
+    archive_strategy,
+    deploy_live,
+    deploy_on_paper,
+    pause_strategy,
+    record_backtest,
+    resume_strategy,
+    revise_strategy,
+    strategy_drafted,
+)
 
 lives = st.builds(
     lambda random, commands: Life(random).go_on(commands),
@@ -93,6 +111,43 @@ def test_read_models_show_what_the_account_decides_on(life: Life) -> None:
     assert (risk.trades_today, risk.realised_today_paise) == (state.trades_today, state.realised_today_paise)
     assert (risk.kill_switch_engaged, risk.day_loss_latched) == (state.kill_switch_engaged, state.day_loss_latched)
     assert set(risk.open_trades) == {trade.trade_id for trade in state.trades.values() if not trade.is_closed}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    commands=st.lists(
+        st.sampled_from(
+            [
+                record_backtest,
+                replace(record_backtest, source_hash=revise_strategy.source_hash),
+                revise_strategy,
+                replace(revise_strategy, source_hash=record_backtest.source_hash),
+                deploy_on_paper,
+                deploy_live,
+                pause_strategy,
+                resume_strategy,
+                archive_strategy,
+            ]
+        ),
+        max_size=25,
+    )
+)
+def test_a_strategy_shows_what_it_decides_on(commands: list[StrategyCommand]) -> None:
+    events: list[StrategyEvent] = [strategy_drafted]
+    for command in commands:
+        with suppress(Refusal):
+            events += strategy_decider.decide(command, strategy_decider.fold(events))
+    state = strategy_decider.fold(events)
+    rows: dict[Key, Any] = {}
+    log = recorded_log((f"strategy-{strategy_drafted.strategy_id}", event) for event in events)
+    fold(STRATEGIES, ((decode(each.name, each.payload), each) for each in log), rows)
+    [row] = rows.values()
+    assert (row.status, row.revision, row.resumes_as) == (state.status, state.revision, state.resumes_as)
+    assert (row.source_hash, row.parameters) == (state.source_hash, state.parameters)
+    assert (row.account_id, row.sequence) == (state.account_id, len(events))
+    rows = {}
+    fold(AUDIT, ((decode(each.name, each.payload), each) for each in log), rows)
+    assert [row.name for row in rows.values()] == [each.name for each in log]
 
 
 @settings(max_examples=20, deadline=None)

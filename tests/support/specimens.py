@@ -48,7 +48,9 @@ from domain.account.events import (
     TradeExitTriggered,
     TradeOpened,
 )
-from domain.ids import AccountId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBacktest
+from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
+from domain.ids import AccountId, BacktestId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import Mark, MarketSnapshot
 from domain.order import (
@@ -65,6 +67,24 @@ from domain.order import (
     installation_code,
 )
 from domain.risk import DenialCode, RiskParameters
+from domain.strategy.decide import (
+    ArchiveStrategy,
+    DeployStrategy,
+    DraftStrategy,
+    PauseStrategy,
+    RecordBacktest,
+    ResumeStrategy,
+    ReviseStrategy,
+)
+from domain.strategy.events import (
+    StrategyArchived,
+    StrategyBacktested,
+    StrategyDeployed,
+    StrategyDrafted,
+    StrategyPaused,
+    StrategyResumed,
+    StrategyRevised,
+)
 from domain.user.events import Sealed, UserRegistered
 
 # --- Values -----------------------------------------------------------------------------------------------------------
@@ -296,6 +316,100 @@ user_registered = UserRegistered(
     name=Sealed(nonce=b"twelve more.", ciphertext=b"sealed name"),
 )
 
+# --- Strategies and backtests -----------------------------------------------------------------------------------------
+
+STRATEGY = StrategyId("str_01J000000000000000000000A1")
+BACKTEST = BacktestId("btt_01J000000000000000000000A1")
+SOURCE_HASH = "a1" * 32
+OTHER_SOURCE_HASH = "b2" * 32
+draft_strategy = DraftStrategy(
+    strategy_id=STRATEGY,
+    user_id=OWNER,
+    name="Opening range",
+    source_hash=SOURCE_HASH,
+    source_bytes=2_048,
+    parameters={"minutes": 15, "risk_share": "0.01", "short": False},
+)
+revise_strategy = ReviseStrategy(
+    user_id=OWNER, source_hash=OTHER_SOURCE_HASH, source_bytes=2_100, parameters=draft_strategy.parameters
+)
+record_backtest = RecordBacktest(
+    user_id=OWNER, backtest_id=BACKTEST, source_hash=SOURCE_HASH, parameters=draft_strategy.parameters
+)
+deploy_on_paper = DeployStrategy(user_id=OWNER, account_id=ACCOUNT, mode=AccountMode.PAPER)
+deploy_live = replace(deploy_on_paper, mode=AccountMode.LIVE)
+pause_strategy = PauseStrategy(user_id=OWNER, reason="results next week")
+resume_strategy = ResumeStrategy(user_id=OWNER)
+archive_strategy = ArchiveStrategy(user_id=OWNER)
+strategy_drafted = StrategyDrafted(
+    strategy_id=STRATEGY,
+    user_id=OWNER,
+    name=draft_strategy.name,
+    source_hash=SOURCE_HASH,
+    source_bytes=2_048,
+    parameters=draft_strategy.parameters,
+)
+strategy_revised = StrategyRevised(
+    strategy_id=STRATEGY,
+    user_id=OWNER,
+    revision=2,
+    source_hash=OTHER_SOURCE_HASH,
+    source_bytes=2_100,
+    parameters=draft_strategy.parameters,
+)
+strategy_backtested = StrategyBacktested(strategy_id=STRATEGY, user_id=OWNER, revision=1, backtest_id=BACKTEST)
+strategy_on_paper = StrategyDeployed(
+    strategy_id=STRATEGY, user_id=OWNER, revision=1, account_id=ACCOUNT, mode=AccountMode.PAPER
+)
+strategy_live = replace(strategy_on_paper, mode=AccountMode.LIVE)
+strategy_paused = StrategyPaused(strategy_id=STRATEGY, user_id=OWNER, reason=pause_strategy.reason)
+strategy_resumed = StrategyResumed(strategy_id=STRATEGY, user_id=OWNER)
+strategy_archived = StrategyArchived(strategy_id=STRATEGY, user_id=OWNER)
+request_backtest = RequestBacktest(
+    backtest_id=BACKTEST,
+    user_id=OWNER,
+    strategy_id=STRATEGY,
+    source_hash=SOURCE_HASH,
+    parameters=draft_strategy.parameters,
+    data_hash="c3" * 32,
+    first_day="2026-01-01",
+    last_day=TODAY,
+    capital_paise=10_00_000_00,
+    seed=7,
+)
+figures = BacktestFigures(
+    trades=40,
+    trades_won=23,
+    result_paise=52_310_00,
+    won_paise=1_20_400_00,
+    lost_paise=-61_090_00,
+    charges_paise=7_000_00,
+    equity_paise=10_52_310_00,
+    drawdown_paise_max=18_250_00,
+    sharpe_e4=13_700,
+    exposure_e4=2_150,
+)
+complete_backtest = CompleteBacktest(events=321, final_hash="d4" * 32, figures=figures)
+fail_backtest = FailBacktest(reason="STRATEGY_RAISED", message="line 12: ZeroDivisionError")
+backtest_requested = BacktestRequested(
+    backtest_id=BACKTEST,
+    user_id=OWNER,
+    strategy_id=STRATEGY,
+    source_hash=SOURCE_HASH,
+    parameters=draft_strategy.parameters,
+    data_hash=request_backtest.data_hash,
+    first_day=request_backtest.first_day,
+    last_day=TODAY,
+    capital_paise=10_00_000_00,
+    seed=7,
+)
+backtest_completed = BacktestCompleted(
+    backtest_id=BACKTEST, user_id=OWNER, events=321, final_hash=complete_backtest.final_hash, figures=figures
+)
+backtest_failed = BacktestFailed(
+    backtest_id=BACKTEST, user_id=OWNER, reason=fail_backtest.reason, message=fail_backtest.message
+)
+
 # --- Histories --------------------------------------------------------------------------------------------------------
 
 intended = (account_opened, trade_opened, order_intended)
@@ -331,5 +445,15 @@ EVERY_EVENT = (
     exit_triggered,
     trade_closed,
     user_registered,
+    strategy_drafted,
+    strategy_revised,
+    strategy_backtested,
+    strategy_on_paper,
+    strategy_paused,
+    strategy_resumed,
+    strategy_archived,
+    backtest_requested,
+    backtest_completed,
+    backtest_failed,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""

@@ -8,20 +8,26 @@ import pytest
 from msgspec.structs import replace
 
 from domain.account.events import AccountEvent, ExitCause
-from domain.envelope import RecordedEvent
+from domain.backtest.decide import BacktestStatus
+from domain.envelope import Metadata, RecordedEvent
 from domain.events import Event, decode
 from domain.order import OrderStatus, Purpose, Side
 from domain.risk import DenialCode
+from domain.strategy.life import StrategyStatus
+from projections.audit import AUDIT, AuditRow
+from projections.backtests import BACKTESTS
 from projections.catalogue import READ_MODELS
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
 from projections.read_model import AnyReadModel, Key, ReadModel, RowMissing, fold
 from projections.risk import RISK
+from projections.strategies import STRATEGIES
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import USERS
 from tests.support.log_writing import recorded_log
 from tests.support.specimens import (
     ACCOUNT,
+    BACKTEST,
     DAY_NS,
     ENTRY,
     EVERY_EVENT,
@@ -33,9 +39,13 @@ from tests.support.specimens import (
     TRADE,
     VENUE_ENTRY,
     account_opened,
+    backtest_completed,
+    backtest_failed,
+    backtest_requested,
     exit_filled,
     exit_intended,
     exiting,
+    figures,
     held,
     intended,
     kill_switch_engaged,
@@ -59,6 +69,13 @@ from tests.support.specimens import (
     order_rejected,
     order_submitting,
     resting,
+    strategy_backtested,
+    strategy_drafted,
+    strategy_live,
+    strategy_on_paper,
+    strategy_paused,
+    strategy_resumed,
+    strategy_revised,
     submitting,
     trade_closed,
     trade_opened,
@@ -314,6 +331,70 @@ def test_a_user_is_found_with_sealed_fields_and_their_account() -> None:
 def test_an_event_without_what_came_before_is_refused_by_the_fold(model: AnyReadModel, event: Event) -> None:
     with pytest.raises(RowMissing):
         rows_of(model, (event,))
+
+
+# --- Strategies, backtests, audit ---
+
+
+def test_a_strategy_shows_its_revision_and_where_it_trades() -> None:
+    row = the_row(STRATEGIES, strategy_drafted, strategy_backtested, strategy_on_paper, strategy_live)
+    assert (row.status, row.revision, row.backtest_id) == (StrategyStatus.LIVE, 1, BACKTEST)
+    assert (row.account_id, row.mode) == (ACCOUNT, strategy_live.mode)
+    assert (row.source_hash, row.parameters) == (strategy_drafted.source_hash, strategy_drafted.parameters)
+
+
+def test_a_paused_strategy_shows_why_until_it_is_resumed() -> None:
+    paused = (strategy_drafted, strategy_backtested, strategy_on_paper, strategy_paused)
+    row = the_row(STRATEGIES, *paused)
+    assert (row.status, row.resumes_as) == (StrategyStatus.PAUSED, StrategyStatus.PAPER)
+    assert row.paused_reason == strategy_paused.reason
+    row = the_row(STRATEGIES, *paused, strategy_resumed)
+    assert (row.status, row.paused_reason) == (StrategyStatus.PAPER, None)
+
+
+def test_a_revision_forgets_what_was_proven_of_the_one_before() -> None:
+    row = the_row(
+        STRATEGIES, strategy_drafted, strategy_backtested, strategy_on_paper, strategy_paused, strategy_revised
+    )
+    assert (row.status, row.revision) == (StrategyStatus.DRAFT, 2)
+    assert (row.backtest_id, row.account_id, row.mode, row.paused_reason) == (None, None, None, None)
+
+
+def test_a_backtest_shows_its_figures_or_its_failure() -> None:
+    row = the_row(BACKTESTS, backtest_requested, backtest_completed)
+    assert (row.status, row.figures) == (BacktestStatus.COMPLETED, backtest_completed.figures)
+    assert (row.result_paise, row.final_hash) == (figures.result_paise, backtest_completed.final_hash)
+    row = the_row(BACKTESTS, backtest_requested, backtest_failed)
+    assert (row.status, row.figures, row.failure) == (BacktestStatus.FAILED, None, backtest_failed.reason)
+
+
+def test_the_audit_trail_says_who_asked_from_where_and_why() -> None:
+    said = Metadata(actor=OWNER, source="api", correlation_id="req_1", causation_id="cmd_0", received_at_ns=NOW_NS)
+    [recorded] = log_of([order_intended])
+    recorded = replace(recorded, metadata=msgspec.json.encode(said))
+    rows: dict[Key, AuditRow | None] = {}
+    fold(AUDIT, [(order_intended, recorded)], rows)
+    [row] = rows.values()
+    assert row is not None
+    assert (row.name, row.account_id, row.user_id) == ("order.intended.v1", ACCOUNT, None)
+    assert (row.trade_id, row.order_id) == (TRADE, ENTRY)
+    assert (row.actor, row.source, row.correlation_id, row.causation_id) == (OWNER, "api", "req_1", "cmd_0")
+    assert (row.command_id, row.received_at_ns) == (recorded.command_id, NOW_NS)
+
+
+def test_what_is_no_accounts_is_shown_to_its_user() -> None:
+    [recorded] = recorded_log([(f"strategy-{strategy_drafted.strategy_id}", strategy_drafted)])
+    row = AUDIT.apply(strategy_drafted, recorded, None)
+    assert row is not None
+    assert (row.account_id, row.user_id, row.actor) == (None, OWNER, None)
+
+
+def test_the_audit_trail_has_a_row_for_every_event_and_no_personal_data() -> None:
+    rows = rows_of(AUDIT, EVERY_EVENT)
+    assert [int(key) for (key,) in rows] == list(range(1, len(EVERY_EVENT) + 1))
+    shown = b"".join(msgspec.json.encode(row) for row in rows.values())
+    for secret in (b"sealed", b"dog ate the router", b"Opening range", b"results next week"):
+        assert secret not in shown
 
 
 @pytest.mark.parametrize("model", READ_MODELS, ids=lambda model: model.name)
