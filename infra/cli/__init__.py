@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, replay, run, up, version
+from infra.cli import bench, demo, docs, doctor, erase, keys, migrate, replay, run, up, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -33,6 +33,7 @@ COMMANDS = (
     doctor.doctor,
     keys.keys,
     replay.replay,
+    erase.erase,
     docs.docs,
     version.version,
 )

@@ -63,7 +63,7 @@ from domain.order import (
     installation_code,
 )
 from domain.risk import DenialCode, RiskParameters
-from domain.user.events import Sealed, UserRegistered
+from domain.user.events import Sealed, UserErased, UserRegistered
 
 # --- Values -----------------------------------------------------------------------------------------------------------
 
@@ -286,6 +286,7 @@ user_registered = UserRegistered(
     email=Sealed(nonce=b"twelve bytes", ciphertext=b"sealed e-mail"),
     name=Sealed(nonce=b"twelve more.", ciphertext=b"sealed name"),
 )
+user_erased = UserErased(user_id=OWNER)
 
 # --- Histories --------------------------------------------------------------------------------------------------------
 
@@ -322,5 +323,6 @@ EVERY_EVENT = (
     exit_triggered,
     trade_closed,
     user_registered,
+    user_erased,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""
