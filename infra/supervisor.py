@@ -24,7 +24,7 @@ from typing import IO, Any, Self
 import structlog
 
 from infra.addresses import choose_addresses, refuse_unreachable
-from infra.continuity import check_continuity, mirror_witness, refuse_unfinished_restore
+from infra.continuity import check_continuity, refuse_unfinished_restore, witnesses
 from infra.database import DatabaseUrls, prepare_roles
 from infra.embedded.nats import EmbeddedNats
 from infra.embedded.postgres import EmbeddedPostgres
@@ -184,7 +184,7 @@ class Supervisor:
             await loading
             await asyncio.to_thread(self._migrate, database.owner)
             await move_user_keys(self.settings, database)
-            await check_continuity(self._home, database.writer, [mirror_witness(nats_url)])
+            await check_continuity(self._home, database.writer, witnesses(nats_url))
             self._started = RuntimeFile(
                 settings=self.settings,
                 database=database,

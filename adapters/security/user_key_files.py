@@ -69,12 +69,12 @@ class FileUserKeys:
             file.rename(file.with_name(f"{_DOOMED}{secrets.token_hex(8)}"))
             sync_folder(self._folder)
         for unfinished in self._folder.glob(f".new-{file.name}-*"):
-            _destroy(unfinished)
+            destroy_file(unfinished)
         self._finish()
 
     def _finish(self) -> None:
         for doomed in self._folder.glob(f"{_DOOMED}*"):
-            _destroy(doomed)
+            destroy_file(doomed)
         sync_folder(self._folder)
 
     def _names(self) -> list[tuple[UserId, str]]:
@@ -95,7 +95,7 @@ class FileUserKeys:
             raise StoreUnavailable(f"the key store cannot be used: {error.strerror}") from error
 
 
-def _destroy(file: Path) -> None:
+def destroy_file(file: Path) -> None:
     """Overwrite and remove *file*, which another process may be destroying as well."""
     with suppress(FileNotFoundError):
         descriptor = os.open(file, os.O_WRONLY)

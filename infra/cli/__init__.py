@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, erase, keys, migrate, replay, run, up, version
+from infra.cli import backup, bench, demo, docs, doctor, erase, keys, migrate, replay, restore, run, up, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -34,6 +34,8 @@ COMMANDS = (
     keys.keys,
     replay.replay,
     erase.erase,
+    backup.backup,
+    restore.restore,
     docs.docs,
     version.version,
 )
