@@ -305,6 +305,30 @@ class PersonalData(Protocol):
         ...
 
 
+class Erasures(Protocol):
+    """The list of erased users, outside the database."""
+
+    async def record(self, user_id: UserId, *, erased_at_ns: int) -> None:
+        """Put a user on the list, durable when this returns. Raises StoreUnavailable."""
+        ...
+
+
+class Claims(Protocol):
+    """Values that only one owner may have."""
+
+    async def release(self, owner: str) -> None:
+        """Give back what *owner* had claimed."""
+        ...
+
+
+class ParkedViews(Protocol):
+    """Versions of the read models that nobody keeps up to date."""
+
+    async def erase(self, user_id: UserId) -> None:
+        """Empty the sealed fields of a user in them."""
+        ...
+
+
 # --- The broker -------------------------------------------------------------------------------------------------------
 
 

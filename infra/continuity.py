@@ -116,6 +116,11 @@ def mirror_witness(nats_url: str) -> Witness:
     return ask
 
 
+def witnesses(nats_url: str) -> list[Witness]:
+    """Return everybody outside the database who knows how far the log had come, the epoch file apart."""
+    return [mirror_witness(nats_url)]
+
+
 def _is_epoch(text: str) -> bool:
     try:
         Epoch.parse(text)
@@ -137,7 +142,7 @@ def refuse_unfinished_restore(home: Home) -> None:
         )
 
 
-async def check_continuity(home: Home, conninfo: str, witnesses: Sequence[Witness]) -> None:
+async def check_continuity(home: Home, conninfo: str, asked: Sequence[Witness]) -> None:
     """Refuse a log that is not the one known outside the database; remember its epoch where none was known.
 
     Raises:
@@ -155,7 +160,7 @@ async def check_continuity(home: Home, conninfo: str, witnesses: Sequence[Witnes
             remedy="Put it back from a copy; or, where the database is the right one: `khata restore --accept`.",
         ) from None
     demand_known_epoch(found, seen)
-    known = [each for witness in witnesses for each in await witness()]
+    known = [each for witness in asked for each in await witness()]
     said = contradiction(found, known)
     if said is not None:
         raise HistoryChanged(said)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from infra.continuity import check_continuity, mirror_witness
+from infra.continuity import check_continuity, witnesses
 from infra.database import DatabaseUrls, prepare_roles
 from infra.home import Home
 from infra.keys import Keys, ensure_keys, load_keys
@@ -141,7 +141,7 @@ async def _standalone(settings: Settings) -> Runtime:
             remedy="Set KHATA_SIMULATOR_PORT (the same for every role), or KHATA_DHAN_URL.",
         )
     database = await prepare_roles(settings.database_url, keys.database)
-    await check_continuity(home, database.writer, [mirror_witness(settings.nats_url)])
+    await check_continuity(home, database.writer, witnesses(settings.nats_url))
     return Runtime(
         settings=settings,
         keys=keys,

@@ -56,6 +56,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema=_SECRET,
         ),
     ] = None
+    user_keys_url: Annotated[
+        str | None,
+        Meta(
+            description="PostgreSQL server for users' data keys, as postgresql://user:password@host/database; never the"
+            " log's own, whose backups would hold the keys. Unset: files under the home folder, on one machine.",
+            extra_json_schema=_SECRET,
+        ),
+    ] = None
     server_user: Annotated[
         str,
         Meta(description="As root only: the existing unprivileged user that the embedded PostgreSQL runs as."),

@@ -24,7 +24,7 @@ from typing import IO, Any, Self
 import structlog
 
 from infra.addresses import choose_addresses, refuse_unreachable
-from infra.continuity import check_continuity, mirror_witness, refuse_unfinished_restore
+from infra.continuity import check_continuity, refuse_unfinished_restore, witnesses
 from infra.database import DatabaseUrls, prepare_roles
 from infra.embedded.nats import EmbeddedNats
 from infra.embedded.postgres import EmbeddedPostgres
@@ -35,6 +35,7 @@ from infra.lock import HomeLock
 from infra.problems import OperatorProblem
 from infra.runtime import RuntimeFile
 from infra.settings import PREFIX, READY_FD_VARIABLE, RUNTIME_FILE_VARIABLE, Settings
+from infra.user_keys import move_user_keys
 
 PROCESSES: tuple[tuple[str, ...], ...] = (
     ("api",),
@@ -182,7 +183,8 @@ class Supervisor:
             database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
             await loading
             await asyncio.to_thread(self._migrate, database.owner)
-            await check_continuity(self._home, database.writer, [mirror_witness(nats_url)])
+            await move_user_keys(self.settings, database)
+            await check_continuity(self._home, database.writer, witnesses(nats_url))
             self._started = RuntimeFile(
                 settings=self.settings,
                 database=database,

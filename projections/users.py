@@ -5,12 +5,15 @@ import msgspec
 from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, UserId
-from domain.user.events import UserRegistered
-from projections.read_model import BY_USER, Key, ReadModel
+from domain.user.events import ERASED, UserErased, UserRegistered
+from projections.read_model import BY_USER, Key, ReadModel, RowMissing
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One user. `account_id` is the default account; the sealed fields open with the user's own key only."""
+    """One user. `account_id` is the default account; the sealed fields open with the user's own key only.
+
+    Of an erased user they are empty.
+    """
 
     user_id: UserId
     account_id: AccountId
@@ -23,10 +26,12 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _key_of(event: Event, _: RecordedEvent) -> Key | None:
-    return (event.user_id,) if isinstance(event, UserRegistered) else None
+    return (event.user_id,) if isinstance(event, UserRegistered | UserErased) else None
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: UserRow | None) -> UserRow | None:
+    if isinstance(event, UserErased):
+        return _erased(event, recorded, row)
     if not isinstance(event, UserRegistered):
         return row
     return UserRow(
@@ -37,6 +42,19 @@ def _apply(event: Event, recorded: RecordedEvent, row: UserRow | None) -> UserRo
         name_nonce=event.name.nonce,
         name_ciphertext=event.name.ciphertext,
         registered_at_us=recorded.recorded_at_us,
+        sequence=recorded.sequence,
+    )
+
+
+def _erased(event: UserErased, recorded: RecordedEvent, row: UserRow | None) -> UserRow:
+    if row is None:
+        raise RowMissing(event)
+    return msgspec.structs.replace(
+        row,
+        email_nonce=ERASED.nonce,
+        email_ciphertext=ERASED.ciphertext,
+        name_nonce=ERASED.nonce,
+        name_ciphertext=ERASED.ciphertext,
         sequence=recorded.sequence,
     )
 

@@ -1,4 +1,4 @@
-"""Users' wrapped data keys, beside the log: deleting a row erases what its key sealed."""
+"""Users' wrapped data keys in a PostgreSQL of their own: deleting a row erases what its key sealed."""
 
 from adapters.postgres.database import Database
 from domain.ids import UserId
@@ -12,11 +12,40 @@ _GET = "SELECT wrapped FROM keys.user_keys WHERE user_id = %s AND purpose = %s"
 _DELETE = "DELETE FROM keys.user_keys WHERE user_id = %s AND purpose = %s"
 
 
+# Make the store in a database of its own. The lock: several processes may begin at once.
+_PREPARE = """
+DO $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('khata.keys.prepare', 0));
+    CREATE SCHEMA IF NOT EXISTS keys;
+    CREATE TABLE IF NOT EXISTS keys.user_keys (
+        user_id text NOT NULL,
+        purpose text NOT NULL,
+        wrapped bytea NOT NULL,
+        PRIMARY KEY (user_id, purpose)
+    );
+END
+$$
+"""
+_NAMES = "SELECT user_id, purpose FROM keys.user_keys ORDER BY user_id, purpose"
+
+
 class PostgresUserKeys:
-    """Implements `adapters.security.personal_data.UserKeys` as `khata_writer`. Everything raises StoreUnavailable."""
+    """Implements `adapters.security.personal_data.UserKeys` on a server that is not the log's.
+
+    Its *database* connects as whoever owns the schema `keys` there. Everything raises StoreUnavailable.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def prepare(self) -> None:
+        """Make the table where it is missing."""
+        await self._database.execute(_PREPARE)
+
+    async def names(self) -> list[tuple[UserId, str]]:
+        """Return whose keys there are, and their purposes."""
+        return [(UserId(user_id), purpose) for user_id, purpose in await self._database.fetch(_NAMES)]
 
     async def put(self, user_id: UserId, purpose: str, wrapped: bytes) -> None:
         """Keep a user's key."""

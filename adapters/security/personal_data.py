@@ -83,11 +83,13 @@ class SealedPersonalData:
         return nonce, key.encrypt(nonce, text.encode(), _bound_to(user_id, f"field:{field}"))
 
     async def unseal(self, user_id: UserId, field: str, nonce: bytes, ciphertext: bytes) -> str | None:
-        """Return the text, None where the key was destroyed: the field is erased.
+        """Return the text, None where the key was destroyed or nothing is left to open: the field is erased.
 
         Raises:
             SealBroken: it was not sealed for this user and field.
         """
+        if not ciphertext:
+            return None
         key = await self._key_of(user_id)
         if key is None:
             return None

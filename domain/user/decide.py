@@ -7,7 +7,7 @@ import msgspec
 from domain.decider import Decider
 from domain.ids import AccountId, UserId
 from domain.refusals import Conflict
-from domain.user.events import Sealed, UserEvent, UserRegistered
+from domain.user.events import Sealed, UserErased, UserEvent, UserRegistered
 
 # --- Refusals ---------------------------------------------------------------------------------------------------------
 
@@ -33,7 +33,13 @@ class RegisterUser(msgspec.Struct, frozen=True, kw_only=True):
     name: Sealed
 
 
-UserCommand = RegisterUser
+class EraseUser(msgspec.Struct, frozen=True, kw_only=True):
+    """Say in the log that a user's personal data can never be opened again."""
+
+    user_id: UserId
+
+
+UserCommand = RegisterUser | EraseUser
 
 # --- State ------------------------------------------------------------------------------------------------------------
 
@@ -42,6 +48,7 @@ class User(msgspec.Struct, frozen=True):
     """What a user's later commands need. `default_account` is None before the registration."""
 
     default_account: AccountId | None = None
+    is_erased: bool = False
 
 
 def evolve(state: User, event: UserEvent) -> User:
@@ -49,6 +56,8 @@ def evolve(state: User, event: UserEvent) -> User:
     match event:
         case UserRegistered():
             return msgspec.structs.replace(state, default_account=event.account_id)
+        case UserErased():
+            return msgspec.structs.replace(state, is_erased=True)
         case _:
             assert_never(event)
 
@@ -61,6 +70,8 @@ def decide(command: UserCommand, state: User) -> tuple[UserEvent, ...]:
     match command:
         case RegisterUser():
             return _register(command, state)
+        case EraseUser():
+            return _erase(command, state)
         case _:
             assert_never(command)
 
@@ -71,6 +82,12 @@ def _register(command: RegisterUser, state: User) -> tuple[UserEvent, ...]:
     return (
         UserRegistered(user_id=command.user_id, account_id=command.account_id, email=command.email, name=command.name),
     )
+
+
+def _erase(command: EraseUser, state: User) -> tuple[UserEvent, ...]:
+    if state.default_account is None or state.is_erased:
+        return ()  # There is nobody, or nothing left of them.
+    return (UserErased(user_id=command.user_id),)
 
 
 decider: Decider[UserCommand, User, UserEvent] = Decider(initial=User(), decide=decide, evolve=evolve)

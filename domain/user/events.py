@@ -12,6 +12,10 @@ class Sealed(msgspec.Struct, frozen=True):
     ciphertext: bytes
 
 
+ERASED = Sealed(nonce=b"", ciphertext=b"")
+"""What every sealed field of an erased user folds to: nothing is left to be opened."""
+
+
 class UserRegistered(msgspec.Struct, frozen=True, kw_only=True, tag="user.registered.v1"):
     """A person can log in. `account_id` is the paper account that came with it and their default account."""
 
@@ -21,4 +25,10 @@ class UserRegistered(msgspec.Struct, frozen=True, kw_only=True, tag="user.regist
     name: Sealed
 
 
-UserEvent = UserRegistered
+class UserErased(msgspec.Struct, frozen=True, kw_only=True, tag="user.erased.v1"):
+    """The key of the user's personal data was destroyed: what it sealed reads as erased, here and in every copy."""
+
+    user_id: UserId
+
+
+UserEvent = UserRegistered | UserErased

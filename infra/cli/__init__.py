@@ -9,7 +9,23 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, parked, rebuild, replay, run, up, version
+from infra.cli import (
+    backup,
+    bench,
+    demo,
+    docs,
+    doctor,
+    erase,
+    keys,
+    migrate,
+    parked,
+    rebuild,
+    replay,
+    restore,
+    run,
+    up,
+    version,
+)
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -35,6 +51,9 @@ COMMANDS = (
     doctor.doctor,
     keys.keys,
     replay.replay,
+    erase.erase,
+    backup.backup,
+    restore.restore,
     docs.docs,
     version.version,
 )

@@ -59,15 +59,19 @@ async def _run(wish: "Wish", *, as_json: bool) -> None:
     from adapters.postgres.history import PostgresHistory
     from adapters.postgres.log_feed import PostgresFeed
     from adapters.postgres.reading import LogHole
+    from adapters.security.erasures import ErasureList
     from commands.ports import StoreUnavailable
     from infra.at_rest import reach_database
+    from infra.home import Home
     from infra.replay.printing import JsonPrinter, TablePrinter
     from infra.replay.run import run_replay
     from infra.settings import load
 
-    printer = JsonPrinter(sys.stdout) if as_json else TablePrinter()
+    settings = load()
+    erased = ErasureList(Home(settings.home).erasures).users()
+    printer = JsonPrinter(sys.stdout, erased=erased) if as_json else TablePrinter(erased=erased)
     try:
-        async with reach_database(load()) as urls, PostgresHistory(urls.query) as history:
+        async with reach_database(settings) as urls, PostgresHistory(urls.query) as history:
             await run_replay(wish, history, PostgresFeed(urls.query), printer)
     except StoreUnavailable as fault:
         raise OperatorProblem(f"The log cannot be read: {fault}.", remedy="`khata doctor` says more.") from fault

@@ -25,7 +25,7 @@ from psycopg import sql
 from psycopg.rows import scalar_row
 
 from infra.database import ADMIN, DATABASE, DatabaseUrls, prepare_roles, socket_url
-from infra.embedded.place import SHARED, choose_place
+from infra.embedded.place import SHARED, Place, choose_place
 from infra.embedded.process import ChildProcess, LogFile, end_orphans, processes_in
 from infra.home import PRIVATE, Home
 from infra.keys import Keys
@@ -79,6 +79,11 @@ class EmbeddedPostgres:
         return self._process
 
     @property
+    def place(self) -> Place:
+        """Programs, folders and the user that it runs as."""
+        return self._place
+
+    @property
     def data(self) -> Path:
         """The folder of its data."""
         return self._place.data
@@ -96,7 +101,7 @@ class EmbeddedPostgres:
         """
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
-        await self._end_what_was_left()
+        await self.end_what_was_left()
         options = [word for name, value in self._options().items() for word in ("-c", f"{name}={value}")]
         with self._log as log:
             self._process = ChildProcess(
@@ -165,7 +170,8 @@ class EmbeddedPostgres:
                 remedy="Is there room on the disk, and are the folders those of this user?",
             )
 
-    async def _end_what_was_left(self) -> None:
+    async def end_what_was_left(self) -> None:
+        """End a server that an earlier life left running on the same data, and remove what it left lying about."""
         data = self.data.resolve()
         orphans = processes_in(data, named="postgres")
         if orphans:

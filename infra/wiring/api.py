@@ -3,7 +3,6 @@
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.passwords import PostgresPasswords
 from adapters.postgres.stored_states import PostgresStates
-from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.views import PostgresViews
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.personal_data import SealedPersonalData
@@ -11,6 +10,7 @@ from adapters.security.tokens import Ed25519Tokens
 from api.services import Services
 from commands.audit import AuditBook
 from commands.users import Users
+from infra.user_keys import open_user_keys
 from infra.wiring.process import Wiring
 from projections.as_of import History
 from projections.historical_marks import EventMarks
@@ -25,7 +25,7 @@ async def make_services(wiring: Wiring) -> Services:
     personal_data = SealedPersonalData(
         master_key=wiring.runtime.keys.master,
         lookup_key=wiring.runtime.keys.lookup,
-        keys=PostgresUserKeys(store.database),
+        keys=await wiring.stack.enter_async_context(open_user_keys(wiring.settings)),
         clock=wiring.clock,
     )
     hasher = Argon2Hasher()

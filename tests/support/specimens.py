@@ -85,7 +85,7 @@ from domain.strategy.events import (
     StrategyResumed,
     StrategyRevised,
 )
-from domain.user.events import Sealed, UserRegistered
+from domain.user.events import Sealed, UserErased, UserRegistered
 
 # --- Values -----------------------------------------------------------------------------------------------------------
 
@@ -315,6 +315,7 @@ user_registered = UserRegistered(
     email=Sealed(nonce=b"twelve bytes", ciphertext=b"sealed e-mail"),
     name=Sealed(nonce=b"twelve more.", ciphertext=b"sealed name"),
 )
+user_erased = UserErased(user_id=OWNER)
 
 # --- Strategies and backtests -----------------------------------------------------------------------------------------
 
@@ -455,5 +456,6 @@ EVERY_EVENT = (
     backtest_requested,
     backtest_completed,
     backtest_failed,
+    user_erased,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""

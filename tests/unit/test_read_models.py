@@ -79,6 +79,7 @@ from tests.support.specimens import (
     submitting,
     trade_closed,
     trade_opened,
+    user_erased,
     user_registered,
 )
 
@@ -322,6 +323,13 @@ def test_a_user_is_found_with_sealed_fields_and_their_account() -> None:
     row = the_row(USERS, user_registered)
     assert (row.user_id, row.account_id) == (OWNER, ACCOUNT)
     assert (row.email_nonce, row.email_ciphertext) == (user_registered.email.nonce, user_registered.email.ciphertext)
+
+
+def test_of_an_erased_user_the_account_stays_and_the_sealed_fields_are_empty() -> None:
+    row = the_row(USERS, user_registered, user_erased)
+    assert (row.user_id, row.account_id) == (OWNER, ACCOUNT)
+    assert (row.email_nonce, row.email_ciphertext, row.name_nonce, row.name_ciphertext) == (b"", b"", b"", b"")
+    assert row.sequence == 2
 
 
 @pytest.mark.parametrize(
