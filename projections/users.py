@@ -66,7 +66,7 @@ USERS = ReadModel(
     key=("user_id",),
     key_of=_key_of,
     apply=_apply,
-    concerns=(UserRegistered,),
+    concerns=(UserRegistered, UserErased),
     makes=(UserRegistered,),
     security=(BY_USER,),
 )

@@ -8,15 +8,18 @@ from commands.ports import StoreUnavailable
 from domain.ids import UserId
 
 _RELEASE = "SELECT log.release_claims(%s)"
-# Versions of the users view that no reader uses now: kept for going back, or being filled. What holds bytes in them is
-# sealed. The version in use learns of the erasure from the log.
+# Editions of the users view that readers do not use now: of an earlier version, kept for going back, or being filled.
+# What holds bytes in them is sealed. The edition in use learns of the erasure from the log.
 _PARKED = """
     SELECT columns.table_name, array_agg(columns.column_name::text ORDER BY columns.ordinal_position)
     FROM information_schema.columns AS columns
-    WHERE columns.table_schema = 'views' AND columns.table_name ~ '^users_v[0-9]+$' AND columns.data_type = 'bytea'
-        AND NOT EXISTS (
-            SELECT FROM views.pointers
-            WHERE pointers.name = 'users' AND columns.table_name = 'users_v' || pointers.version
+    WHERE columns.table_schema = 'views' AND columns.table_name ~ '^users_v[0-9]+(_g[0-9]+)?$'
+        AND columns.data_type = 'bytea' AND columns.table_name <> (
+            SELECT 'users_v' || version || CASE WHEN generation = 1 THEN '' ELSE '_g' || generation END
+            FROM views.pointers
+            WHERE name = 'users'
+            ORDER BY version DESC
+            LIMIT 1
         )
     GROUP BY columns.table_name
 """
