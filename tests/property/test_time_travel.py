@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -62,8 +62,8 @@ class World:
             moved.append(replace(event, recorded_at_us=event.recorded_at_us + late_us))
         return moved
 
-    def keeper(self, events_max: int) -> StateKeeper:
-        return StateKeeper(log=self.log, states=self.states, clock=ManualClock(), events_max=events_max)
+    def keeper(self, events_max: int, clock: ManualClock | None = None) -> StateKeeper:
+        return StateKeeper(log=self.log, states=self.states, clock=clock or ManualClock(), events_max=events_max)
 
     def history(self) -> History:
         # Nothing is remembered from question to question: what is stored may change between them.
@@ -103,7 +103,8 @@ class World:
             assert found == folded
 
 
-@settings(max_examples=6, deadline=None)
+# A seed says nothing by being small.
+@settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(min_value=0, max_value=10**6), events_max=st.integers(min_value=1, max_value=40))
 def test_the_past_is_what_the_log_says_whatever_is_stored(seed: int, events_max: int) -> None:
     async def live() -> None:
@@ -116,6 +117,11 @@ def test_the_past_is_what_the_log_says_whatever_is_stored(seed: int, events_max:
         for sequence in places:
             await world.check(sequence)
         world.forget_some()
+        for sequence in places:
+            await world.check(sequence)
+        # Another keeper stores at other places, from whatever is left of each read model's states.
+        world.states.kept_progress = 0
+        await world.keeper(random.randint(1, 40)).catch_up()
         for sequence in places:
             await world.check(sequence)
 
@@ -166,5 +172,24 @@ def test_a_long_life_is_folded_from_near_and_every_day_ends_with_a_stored_state(
                 await past.portfolio(life.account_id)
                 assert world.log.span_events - before < 20
         assert len(last_of_day) > 3
+
+    asyncio.run(live())
+
+
+def test_a_day_ends_by_the_clock_though_nothing_happens_any_more() -> None:
+    async def live() -> None:
+        world = World(Random(1), accounts=1, commands=40)  # noqa: S311 - no secret
+        last = world.events[-1]
+        clock = ManualClock(last.recorded_at_us * 1_000)
+        keeper = world.keeper(1_000, clock)
+        await keeper.catch_up()
+        before = await world.states.versions([world.lives[0].account_id], MODELS)
+        assert before[world.lives[0].account_id] < last.version
+        clock.advance_s(86_400)
+        await keeper.catch_up()
+        assert await world.states.versions([world.lives[0].account_id], MODELS) == {
+            world.lives[0].account_id: last.version
+        }
+        assert await world.states.progress() == last.sequence
 
     asyncio.run(live())
