@@ -10,4 +10,6 @@ class Entry(NamedTuple):
     module: str
 
 
-BENCHES: dict[str, Entry] = {}
+BENCHES: dict[str, Entry] = {
+    "asof": Entry("a portfolio as of a random time of a long log, cold", "infra.bench.asof"),
+}

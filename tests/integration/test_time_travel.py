@@ -107,13 +107,10 @@ async def check(
         fold(kind.model, pairs, folded)
         found: dict[Key, Any] = {}
         for life in lives:
-            mine = {
-                key: None if kind.born is None else kind.born(row)
-                for key, row in folded.items()
-                if row.account_id == life.account_id
-            }
+            mine = {key: row for key, row in folded.items() if row.account_id == life.account_id}
+            births = None if kind.born is None else {key: kind.born(row) for key, row in mine.items()}
             then = PastAccounts(states=PostgresStates(queries), log=store).then(life.account_id, sequence)
-            found |= await then.rows(kind, mine)
+            found |= await then.rows(kind, births)
         assert found == folded
 
 

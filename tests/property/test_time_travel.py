@@ -94,12 +94,12 @@ class World:
         for kind in PORTFOLIO:
             folded: dict[Key, Any] = {}
             fold(kind.model, pairs, folded)
-            births = {key: None if kind.born is None else kind.born(row) for key, row in folded.items()}
             found: dict[Key, Any] = {}
             for life in self.lives:
-                mine = {key: born for key, born in births.items() if folded[key].account_id == life.account_id}
+                mine = {key: row for key, row in folded.items() if row.account_id == life.account_id}
+                births = None if kind.born is None else {key: kind.born(row) for key, row in mine.items()}
                 then = PastAccounts(states=self.states, log=self.log).then(life.account_id, sequence)
-                found |= await then.rows(kind, mine)
+                found |= await then.rows(kind, births)
             assert found == folded
 
 
