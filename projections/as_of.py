@@ -1,7 +1,8 @@
 """The portfolio queries as of a moment of the past: what was shown then, in every column that derives from the log.
 
-A row of a table whose own `sequence` is not after the moment is as it was then, for nothing has changed it since. Every
-other row that there was is taken from stored states and a fold (`past`). Prices come from `HistoricalMarks`.
+Trades and orders end, and most of the past is theirs: a row of their tables whose own `sequence` is not after the
+moment is as it was then, for nothing has changed it since. Every other row that there was, and every position and
+account, is taken from stored states and a fold (`past`). Prices come from `HistoricalMarks`.
 """
 
 from collections import defaultdict
@@ -188,21 +189,16 @@ class PastQueries:
 
     async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
         """Return positions by symbol and product: those held then, or all that had been traded."""
-        now = await self._queries.positions(accounts)
-        self._demand(now.sequence)
-        rows = await self._positions(now.value)
-        wanted = [row for row in rows if row.net_quantity or not open_only]
-        return Answer(value=wanted, sequence=self.moment.sequence)
+        rows = [row for account_id in accounts for row in await self._folded(PAST_POSITIONS, account_id)]
+        wanted = [row for row in rows if row.last_filled_at_ns is not None and (row.net_quantity or not open_only)]
+        return Answer(value=sorted(wanted, key=_place), sequence=self.moment.sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row and the positions it had traded in so far, None where there was no account."""
-        now = await self._queries.portfolio(account_id)
-        self._demand(now.sequence)
-        risks = [] if now.value is None else await self._as_then(PAST_RISK, [now.value.risk])
-        if now.value is None or not risks:
-            return Answer(value=None, sequence=self.moment.sequence)
-        positions = await self._positions(now.value.positions)
-        return Answer(value=PortfolioRows(risk=risks[0], positions=positions), sequence=self.moment.sequence)
+        risks = await self._folded(PAST_RISK, account_id)
+        positions = (await self.positions([account_id])).value
+        rows = PortfolioRows(risk=risks[0], positions=positions) if risks else None
+        return Answer(value=rows, sequence=self.moment.sequence)
 
     def day(self, *known: str) -> str:
         """Return the exchange's day (ISO) then: that of the market's clock, or the newest of *known* days."""
@@ -231,30 +227,37 @@ class PastQueries:
         if reached < self.moment.sequence:
             raise ReadModelBehind(wanted=self.moment.sequence, sequence=reached)
 
-    async def _positions(self, now: Sequence[PositionRow]) -> list[PositionRow]:
-        rows = await self._as_then(PAST_POSITIONS, now)
-        return sorted((row for row in rows if row.last_filled_at_ns is not None), key=_place)
+    async def _folded(self, past: Past[RowT], account_id: AccountId) -> list[RowT]:
+        """Return an account's rows of a read model whose rows are never over."""
+        try:
+            rows = await self._accounts.then(account_id, self.moment.sequence).rows(past)
+        except PastNotReadable as error:
+            raise _unavailable(self.moment, error) from error
+        return list(rows.values())
 
     async def _as_then(self, past: Past[RowT], now: Sequence[RowT]) -> list[RowT]:
         """Return what rows of a table were at the moment, in their order; a row that came later is left out."""
         sequence = self.moment.sequence
-        changed: defaultdict[AccountId, dict[Key, int | None]] = defaultdict(dict)
+        changed: defaultdict[AccountId, dict[Key, int]] = defaultdict(dict)
         for row in now:
-            born = None if past.born is None else past.born(row)
-            if row.sequence > sequence and (born is None or born <= sequence):  # type: ignore[attr-defined]
+            if row.sequence > sequence and (born := past.born_at(row)) <= sequence:  # type: ignore[attr-defined]
                 changed[row.account_id][past.model.key_of_row(row)] = born  # type: ignore[attr-defined]
         then: dict[Key, RowT] = {}
         for account_id, wanted in changed.items():
             try:
                 then |= await self._accounts.then(account_id, sequence).rows(past, wanted)
             except PastNotReadable as error:
-                raise QueriesUnavailable(f"the state at sequence {sequence} cannot be folded: {error}") from error
+                raise _unavailable(self.moment, error) from error
         rows = []
         for row in now:
             kept = row if row.sequence <= sequence else then.get(past.model.key_of_row(row))  # type: ignore[attr-defined]
             if kept is not None:
                 rows.append(kept)
         return rows
+
+
+def _unavailable(moment: Moment, error: PastNotReadable) -> QueriesUnavailable:
+    return QueriesUnavailable(f"the state at sequence {moment.sequence} cannot be folded: {error}")
 
 
 def _day_of(mark: Mark) -> str:

@@ -1,6 +1,7 @@
 """How the rows of an account as of a sequence are found: a stored state before it, and a fold of what happened between.
 
-A stored state holds the rows that could still change. A row that is over (a closed trade, a filled order) is in none:
+A stored state holds the rows that could still change: of positions, of risk and of recorded prices all there are, so
+these come from a state and a fold alone. A row that is over (a closed trade, a filled order) is in none:
 where it never changed again, its table still has it as it was, and who asks looks there first. Where it did change once
 more (a late fill), it is folded from its birth: from the newest state that is older than the row itself, which is the
 beginning of the account where there is none. So what is stored decides how much is read, and never what comes out.
@@ -48,6 +49,12 @@ class Past(Generic[RowT]):
     is_open: Callable[[RowT], bool]
     born: Callable[[RowT], int] | None = None
 
+    def born_at(self, row: RowT) -> int:
+        """Return the sequence of the event that made *row*, which is one that can be over."""
+        if self.born is None:
+            raise TypeError(f"rows of {self.model.name} are never over, so nobody knows when they were born")
+        return self.born(row)
+
 
 def _always(_: object) -> bool:
     return True
@@ -66,6 +73,9 @@ PAST_MARKS = Past(model=RECORDED_MARKS, is_open=_always)
 
 PORTFOLIO: tuple[Past[Any], ...] = (PAST_TRADES, PAST_ORDERS, PAST_POSITIONS, PAST_RISK, PAST_MARKS)
 """Every fold whose open rows are stored."""
+
+_READ_TOGETHER = ((TRADES, ORDERS), (POSITIONS, RISK, RECORDED_MARKS))
+"""Who asks for one of them asks for the others."""
 
 
 def stream_of(account_id: AccountId) -> str:
@@ -143,29 +153,25 @@ class AccountThen:
         self._pairs: list[Pair] = []
         self._after_version: int | None = None
 
-    async def rows(self, past: Past[RowT], wanted: Mapping[Key, int | None] | None = None) -> dict[Key, RowT]:
-        """Return the rows of a read model that there were; of *wanted* only, where it is given.
+    async def rows(self, past: Past[RowT], births: Mapping[Key, int] | None = None) -> dict[Key, RowT]:
+        """Return the rows that there were of a read model whose rows are never over; of another, those of *births*.
 
-        *wanted* says for each key when the row was born, None where `past` does not know births. Without *wanted* the
-        rows that are over may be missing.
+        *births* says for the key of every wanted row when it was born, which was before this moment.
 
         Raises:
             PastNotReadable
         """
+        if (births is None) != (past.born is None):
+            raise TypeError(f"expected births of {past.model.name} if its rows can be over, and only then")
         state = await self._state(past.model)
         rows = decode_rows(past.model, state)
-        if wanted is not None:
-            rows = {key: row for key, row in rows.items() if key in wanted}
-        pairs = await self._pairs_after(state)
-        lost = fold_open(past.model, pairs, rows, only=None if wanted is None else wanted.keys())
-        if wanted is not None:
-            births = {key: born for key, born in wanted.items() if born is not None and born <= self.sequence}
-            again = {key: born for key, born in births.items() if key in lost or key not in rows}
-            if again:
-                rows |= await self.from_birth(past, again)
-            lost -= again.keys()
-            if lost:
-                raise PastNotReadable(f"{past.model.name} {sorted(lost)} changed before anything made them")
+        if births is not None:
+            rows = {key: row for key, row in rows.items() if key in births}
+        lost = fold_open(past.model, await self._pairs_after(state), rows, only=births)
+        if births is None:
+            _demand_none(past, lost)
+        elif again := {key: born for key, born in births.items() if key in lost or key not in rows}:
+            rows |= await self.from_birth(past, again)
         return {key: row for key, row in rows.items() if row is not None}
 
     async def from_birth(self, past: Past[RowT], births: Mapping[Key, int]) -> dict[Key, RowT | None]:
@@ -173,16 +179,14 @@ class AccountThen:
         found = await self._states.newest(self.account_id, [past.model], sequence=min(births.values()) - 1)
         state = found.get(past.model)
         rows: dict[Key, RowT | None] = {}
-        lost = fold_open(past.model, await self._read_after(state), rows, only=births.keys())
-        if lost:
-            raise PastNotReadable(f"{past.model.name} {sorted(lost)} changed before anything made them")
+        _demand_none(past, fold_open(past.model, await self._read_after(state), rows, only=births))
         return rows
 
     async def _state(self, model: AnyReadModel) -> StoredState | None:
-        if not self._known:
-            models = [past.model for past in PORTFOLIO]
+        if model not in self._known:
+            [models] = [each for each in _READ_TOGETHER if model in each]
             found = await self._states.newest(self.account_id, models, sequence=self.sequence)
-            self._known = {each: found.get(each) for each in models}
+            self._known |= {each: found.get(each) for each in models}
         return self._known[model]
 
     async def _pairs_after(self, state: StoredState | None) -> list[Pair]:
@@ -200,6 +204,11 @@ class AccountThen:
             last_sequence=self.sequence,
         )
         return read_pairs(events)
+
+
+def _demand_none(past: Past[Any], lost: Collection[Key]) -> None:
+    if lost:
+        raise PastNotReadable(f"{past.model.name} {sorted(lost)} changed before anything made them")
 
 
 class PastAccounts:

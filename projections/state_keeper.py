@@ -63,6 +63,11 @@ class StateKeeper:
         self._pending: dict[AccountId, RecordedEvent] = {}
         """Accounts of this day with the last event of each that no state covers."""
 
+    @property
+    def sequence(self) -> int:
+        """How far the log was walked."""
+        return max(self._sequence, 0)
+
     async def run(self) -> None:
         """Work until canceled."""
         while True:

@@ -151,7 +151,8 @@ class PostgresStates:
     ) -> dict[AnyReadModel, StoredState]:
         """Return of each of *models* the newest state at or before *sequence*. Raises QueriesUnavailable."""
         async with self._views.reading([account_id]) as connection:
-            cursor = await connection.execute(_NEWEST, _named(models) | {"account": account_id, "sequence": sequence})
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(_NEWEST, _named(models) | {"account": account_id, "sequence": sequence})
             return _states_of(account_id, models, await cursor.fetchall())
 
 

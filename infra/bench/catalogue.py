@@ -15,4 +15,5 @@ BENCHES: dict[str, Entry] = {
     "store": Entry(
         "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
     ),
+    "asof": Entry("a portfolio as of a random time of a long log, cold", "infra.bench.asof"),
 }

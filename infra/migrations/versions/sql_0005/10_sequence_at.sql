@@ -11,6 +11,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
+    first bigint;
     known bigint;
     beyond bigint;
     middle bigint;
@@ -18,10 +19,11 @@ DECLARE
 BEGIN
     SELECT head.sequence + 1 INTO STRICT beyond FROM log.head AS head;
     -- The head was read in this statement's snapshot and the events are too: nothing can lie beyond it.
-    SELECT min(events.sequence) - 1 INTO known FROM log.events AS events;
-    IF known IS NULL THEN
+    SELECT events.sequence INTO first FROM log.events AS events ORDER BY events.sequence LIMIT 1;
+    IF first IS NULL THEN
         RETURN 0;
     END IF;
+    known := first - 1;
     -- known: at or before the time, or the place before the first event. beyond: after the time, or after the head.
     WHILE beyond - known > 1 LOOP
         middle := (known + beyond) / 2;
@@ -33,10 +35,7 @@ BEGIN
         END IF;
     END LOOP;
     -- Before the first event that this table has: what lies in archives is for their reader to find.
-    IF known < (SELECT min(events.sequence) FROM log.events AS events) THEN
-        RETURN 0;
-    END IF;
-    RETURN known;
+    RETURN CASE WHEN known < first THEN 0 ELSE known END;
 END
 $$;
 

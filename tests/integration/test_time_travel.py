@@ -1,0 +1,275 @@
+"""Time travel on the real PostgreSQL: tables, stored states and the log give one answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.clock import SystemClock
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.log_feed import PostgresFeed
+from adapters.postgres.stored_states import PostgresStates, PostgresStatesStore
+from adapters.postgres.view_store import PostgresViewStore
+from adapters.postgres.views import PostgresViews
+from adapters.postgres.waiting_log import WaitingLog
+from domain.envelope import RecordedEvent
+from domain.events import decode
+from infra.database import DatabaseUrls
+from projections.as_of import History
+from projections.catalogue import READ_MODELS
+from projections.historical_marks import EventMarks
+from projections.past import PORTFOLIO, PastAccounts
+from projections.projector import Projector
+from projections.read_model import Key, fold
+from projections.state_keeper import MODELS, TABLES, StateKeeper
+from projections.tasks import end
+from projections.trades import TradeStatus
+from tests.support.eventually import eventually
+from tests.support.lives import Life
+from tests.support.log_writing import Scribe
+from tests.support.past_answers import check_against_oracle
+
+
+@pytest.fixture
+async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
+    async with PostgresEventStore(database.writer) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def queries(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
+    async with PostgresViews(database.query) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def states(database: DatabaseUrls) -> AsyncIterator[PostgresStatesStore]:
+    opened = PostgresStatesStore(database.projector)
+    yield opened
+    await opened.close()
+
+
+@asynccontextmanager
+async def projecting(database: DatabaseUrls) -> AsyncIterator[Projector]:
+    kept = PostgresViewStore(database.projector, owner="p-1")
+    feed = PostgresFeed(database.projector)
+    projector = Projector(READ_MODELS, feed=feed, views=kept, clock=SystemClock())
+    task = asyncio.create_task(projector.run())
+    try:
+        yield projector
+    finally:
+        await end(task)
+        await kept.close()
+
+
+async def write_lives(
+    store: PostgresEventStore, random: Random, *, accounts: int = 2, commands: int = 90
+) -> list[Life]:
+    """Let accounts live side by side, a few commands each at a time."""
+    scribe = Scribe(store)
+    lives = [Life(random, number) for number in range(1, accounts + 1)]
+    written = [0] * accounts
+    for _ in range(commands * accounts // 10):
+        number = random.randrange(accounts)
+        life = lives[number].go_on(10)
+        await scribe.write(f"account-{life.account_id}", life.events[written[number] :])
+        written[number] = len(life.events)
+    return lives
+
+
+def keeper_of(store: PostgresEventStore, states: PostgresStatesStore, events_max: int = 20) -> StateKeeper:
+    return StateKeeper(log=WaitingLog(store), states=states, clock=SystemClock(), events_max=events_max)
+
+
+def history_of(store: PostgresEventStore, queries: PostgresViews) -> History:
+    """Return a history that remembers nothing of earlier questions."""
+    accounts = PastAccounts(states=PostgresStates(queries), log=store)
+    return History(
+        queries=queries, accounts=accounts, log=store, marks=EventMarks(accounts), clock=SystemClock(), is_tape=True
+    )
+
+
+async def check(
+    store: PostgresEventStore, queries: PostgresViews, lives: list[Life], events: list[RecordedEvent], sequence: int
+) -> None:
+    """Hold SQL and stored states against a fold of the whole log and against the oracle."""
+    history = history_of(store, queries)
+    past = history.at(await history.moment_of(sequence))
+    for life in lives:
+        await check_against_oracle(past, life.account_id, events)
+    pairs = [(decode(each.name, each.payload), each) for each in events[:sequence]]
+    for kind in PORTFOLIO:
+        folded: dict[Key, Any] = {}
+        fold(kind.model, pairs, folded)
+        found: dict[Key, Any] = {}
+        for life in lives:
+            mine = {key: row for key, row in folded.items() if row.account_id == life.account_id}
+            births = None if kind.born is None else {key: kind.born(row) for key, row in mine.items()}
+            then = PastAccounts(states=PostgresStates(queries), log=store).then(life.account_id, sequence)
+            found |= await then.rows(kind, births)
+        assert found == folded
+
+
+async def test_fold_and_sql_and_oracle_agree_whatever_is_stored(
+    database: DatabaseUrls, store: PostgresEventStore, queries: PostgresViews, states: PostgresStatesStore
+) -> None:
+    random = Random(11)  # noqa: S311 - no secret
+    lives = await write_lives(store, random)
+    events = await store.read_all(after_sequence=0, limit=10_000)
+    async with projecting(database) as projector:
+        await projector.reach(len(events))
+        await states.prepare()
+        places = [random.randint(1, len(events)) for _ in range(3)]
+        for sequence in places:
+            await check(store, queries, lives, events, sequence)
+        await keeper_of(store, states).catch_up()
+        assert await states.versions([lives[0].account_id], MODELS) != {lives[0].account_id: 0}
+        for sequence in places:
+            await check(store, queries, lives, events, sequence)
+        with psycopg.connect(database.projector, autocommit=True) as connection:
+            connection.execute("SELECT setseed(0.5)")
+            connection.execute("DELETE FROM views.stored_states WHERE random() < 0.4")
+        for sequence in places:
+            await check(store, queries, lives, events, sequence)
+
+
+async def test_pages_and_filters_work_in_the_past_as_they_did_then(
+    database: DatabaseUrls, store: PostgresEventStore, queries: PostgresViews, states: PostgresStatesStore
+) -> None:
+    lives = await write_lives(store, Random(5), accounts=2, commands=150)  # noqa: S311 - no secret
+    events = await store.read_all(after_sequence=0, limit=10_000)
+    accounts = [life.account_id for life in lives]
+    async with projecting(database) as projector:
+        await projector.reach(len(events))
+        await keeper_of(store, states).catch_up()
+        history = history_of(store, queries)
+        past = history.at(await history.moment_of(len(events) * 2 // 3))
+        whole = (await past.trades(accounts, limit=200)).trades
+        paged, before = [], None
+        while True:
+            page = await past.trades(accounts, before=before, limit=3)
+            paged += page.trades
+            before = page.next_before
+            if before is None:
+                break
+        assert paged == whole
+        assert len(whole) > 10
+        # Open then, over by now: found by what it was.
+        now = {row.trade_id: row.status for row in (await queries.trades(accounts, limit=200)).trades}
+        assert any(now[row.trade_id] is not row.status for row in whole)
+        for status in TradeStatus:
+            wanted = [row for row in whole if row.status is status]
+            assert (await past.trades(accounts, status=status, limit=200)).trades == wanted
+            few = await past.trades(accounts, status=status, limit=1)
+            assert (few.trades, few.next_before is None) == (wanted[:1], len(wanted) < 2)
+        symbol = whole[0].symbol
+        assert (await past.trades(accounts, symbol=symbol, limit=200)).trades == [
+            row for row in whole if row.symbol == symbol
+        ]
+
+
+async def test_a_time_means_the_last_event_at_or_before_it(store: PostgresEventStore) -> None:
+    assert await store.sequence_at(2**60) == 0, "an empty log has no event at any time"
+    await write_lives(store, Random(2), accounts=2, commands=60)  # noqa: S311 - no secret
+    events = await store.read_all(after_sequence=0, limit=10_000)
+    times = [each.recorded_at_us for each in events]
+    assert len(set(times)) < len(times), "events of one append have one time"
+    for wanted in {*times, *(at - 1 for at in times), *(at + 1 for at in times), 0, 2**52}:
+        assert await store.sequence_at(wanted) == sum(at <= wanted for at in times)
+
+
+async def test_a_span_of_a_stream_ends_where_it_is_told_to(store: PostgresEventStore) -> None:
+    [life] = await write_lives(store, Random(4), accounts=1, commands=300)  # noqa: S311 - no secret
+    stream_id = f"account-{life.account_id}"
+    events = await store.read_stream(stream_id)
+    assert len(events) > 260, "several windows"
+    for after, last in ((0, len(events)), (3, 200), (10, 11), (128, 256), (40, 39)):
+        found = await store.read_span(stream_id, after_version=after, after_sequence=after, last_sequence=last)
+        assert found == events[after:last]
+    some = await store.read_span(stream_id, after_version=7, after_sequence=0, last_sequence=10**9, limit=150)
+    assert some == events[7:157]
+
+
+async def test_stored_states_are_seen_by_whom_they_belong_to(
+    database: DatabaseUrls, store: PostgresEventStore, queries: PostgresViews, states: PostgresStatesStore
+) -> None:
+    lives = await write_lives(store, Random(6), accounts=2)  # noqa: S311 - no secret
+    head = await store.head()
+    async with projecting(database) as projector:
+        await projector.reach(head.sequence)
+        await keeper_of(store, states).catch_up()
+    async with queries.reading([lives[0].account_id]) as connection:
+        cursor = await connection.execute("SELECT DISTINCT account_id FROM views.stored_states")
+        assert await cursor.fetchall() == [{"account_id": lives[0].account_id}]
+    async with await psycopg.AsyncConnection.connect(database.query) as plain:
+        counted = await plain.execute("SELECT count(*) FROM views.stored_states")
+        assert await counted.fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await plain.execute("DELETE FROM views.stored_states")
+
+
+async def test_a_keeper_that_starts_anew_stores_what_the_one_before_it_left(
+    database: DatabaseUrls, store: PostgresEventStore, states: PostgresStatesStore
+) -> None:
+    async with projecting(database) as projector:
+        await write_lives(store, Random(8), accounts=2, commands=40)  # noqa: S311 - no secret
+        await projector.reach((await store.head()).sequence)
+        await keeper_of(store, states, events_max=7).catch_up()
+        [life] = await write_lives_more(store)
+        await projector.reach((await store.head()).sequence)
+        await keeper_of(store, states, events_max=7).catch_up()
+        stream = await store.read_stream(f"account-{life.account_id}")
+        assert len(stream) - (await states.versions([life.account_id], MODELS))[life.account_id] < 7
+        before = await count_states(database)
+        await keeper_of(store, states, events_max=7).catch_up()
+        assert await count_states(database) == before
+
+
+async def write_lives_more(store: PostgresEventStore) -> list[Life]:
+    life = Life(Random(9), 7).go_on(60)  # noqa: S311 - no secret
+    await Scribe(store).write(f"account-{life.account_id}", life.events)
+    return [life]
+
+
+async def count_states(database: DatabaseUrls) -> int:
+    async with await psycopg.AsyncConnection.connect(database.projector) as connection:
+        row = await (await connection.execute("SELECT count(*) FROM views.stored_states")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_a_running_keeper_outlives_its_connection(
+    database: DatabaseUrls, store: PostgresEventStore, states: PostgresStatesStore
+) -> None:
+    async with projecting(database) as projector:
+        [life] = await write_lives_more(store)
+        await projector.reach((await store.head()).sequence)
+        keeper = keeper_of(store, states, events_max=10)
+        running = asyncio.create_task(keeper.run())
+        try:
+
+            async def version() -> int:
+                other = PostgresStatesStore(database.projector)
+                found = await other.versions([life.account_id], TABLES)
+                await other.close()
+                return found[life.account_id]
+
+            await eventually(lambda: keeper.is_prepared)
+            await eventually(version)
+            with psycopg.connect(database.admin, autocommit=True) as admin:
+                killed = admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = 'khata stored states'"
+                ).fetchall()
+            assert killed
+            other = Life(Random(12), 9).go_on(60)  # noqa: S311 - no secret
+            last = await Scribe(store).write(f"account-{other.account_id}", other.events)
+            await projector.reach(last)
+            life = other
+            await eventually(version)
+        finally:
+            await end(running)

@@ -1,0 +1,57 @@
+"""Answers about the past beside the oracle's: only what both say is compared, and that they say the same things."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from domain.envelope import RecordedEvent
+from domain.ids import AccountId, TradeId
+from projections.as_of import PastQueries
+from projections.positions import PositionRow
+from tests.support.oracle import Oracle
+
+
+async def check_against_oracle(past: PastQueries, account_id: AccountId, log: Sequence[RecordedEvent]) -> None:
+    """Ask every portfolio query about an account and demand what the oracle says."""
+    oracle = Oracle(account_id, log, past.moment.sequence)
+    trades = await past.trades([account_id], limit=200)
+    assert trades.sequence == past.moment.sequence
+    _same(trades.trades, oracle.trades())
+    for trade in trades.trades[:4]:
+        found = (await past.trade([account_id], trade.trade_id)).value
+        assert found == trade
+        _same((await past.orders_of([account_id], TradeId(trade.trade_id))).value, oracle.orders(trade.trade_id))
+    positions = (await past.positions([account_id])).value
+    _same_positions(positions, oracle.positions())
+    held = (await past.positions([account_id], open_only=True)).value
+    assert held == [row for row in positions if row.net_quantity]
+    portfolio, risk = (await past.portfolio(account_id)).value, oracle.risk()
+    if risk is None:
+        assert portfolio is None
+        return
+    assert portfolio is not None
+    assert portfolio.positions == positions
+    _same([portfolio.risk], [risk])
+    valued = await past.valued(account_id, held, day=past.day())
+    marks = oracle.marks()
+    for each in valued:
+        assert each.mark_price_e4 in {None, marks.get(each.row.security_id)}
+
+
+def _same(rows: Sequence[msgspec.Struct], expected: Sequence[dict[str, Any]]) -> None:
+    assert len(rows) == len(expected)
+    for row, wanted in zip(rows, expected, strict=True):
+        shown = {name: getattr(row, name) for name in wanted}
+        if "open_trades" in wanted:
+            shown["open_trades"] = set(shown["open_trades"])
+        assert shown == wanted
+
+
+def _same_positions(rows: Sequence[PositionRow], expected: Sequence[dict[str, Any]]) -> None:
+    shown = [
+        {name: getattr(row, name) for name in wanted if name != "realised_day"}
+        | {"realised_day": (row.day, row.realised_day_paise)}
+        for row, wanted in zip(rows, expected, strict=True)
+    ]
+    assert shown == expected
