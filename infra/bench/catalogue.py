@@ -11,6 +11,7 @@ class Entry(NamedTuple):
 
 
 BENCHES: dict[str, Entry] = {
+    "read": Entry("catching up on the log: events read, checked and decoded", "infra.bench.read"),
     "store": Entry(
         "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
     ),
