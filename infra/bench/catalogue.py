@@ -12,6 +12,7 @@ class Entry(NamedTuple):
 
 BENCHES: dict[str, Entry] = {
     "read": Entry("catching up on the log: events read, checked and decoded", "infra.bench.read"),
+    "relay": Entry("the log's way from PostgreSQL into JetStream", "infra.bench.relay"),
     "store": Entry(
         "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
     ),
