@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Iterator, Sequence
 
 import msgspec
-from nats.aio.client import Client
 
+from adapters.nats.connection import NatsConnection
 from adapters.nats.stream import encode, subject_of
 from domain.envelope import RecordedEvent
 
@@ -20,6 +20,8 @@ SINGLES_MAX = 8
 """An atomic batch takes about 2.7 ms whatever its size, a plain publish 0.17 ms: up to here plain ones are quicker."""
 DEADLINE_S = 5.0
 _WRONG_LAST_SEQUENCE = 10071
+_EXPECTED = "Nats-Expected-Last-Sequence"
+_HEADERS = b"NATS/1.0\r\nNats-Batch-Id: %b\r\nNats-Batch-Sequence: %d\r\n\r\n"
 
 
 class OutOfStep(Exception):
@@ -52,7 +54,7 @@ class LogPublisher:
 
     def __init__(
         self,
-        nats: Client,
+        nats: NatsConnection,
         epoch: str,
         *,
         messages_max: int = MESSAGES_MAX,
@@ -89,11 +91,11 @@ class LogPublisher:
             OutOfStep: the stream does not end right before the first event.
             PublishRefused, TimeoutError, nats.errors.Error: whether it was stored is for the stream to tell.
         """
-        expected = {"Nats-Expected-Last-Sequence": str(batch[0][0].sequence - 1)}
+        follows = batch[0][0].sequence - 1
         if len(batch) == 1:
-            answer = await self._request(batch[0], expected)
+            answer = await self._request(batch[0], {_EXPECTED: str(follows)})
         else:
-            answer = await self._publish_atomically(batch, expected)
+            answer = await self._publish_atomically(batch, follows)
         if answer.error is not None:
             if answer.error.err_code == _WRONG_LAST_SEQUENCE:
                 raise OutOfStep(answer.error.description)
@@ -101,17 +103,21 @@ class LogPublisher:
         if answer.seq != batch[-1][0].sequence:
             raise OutOfStep(f"sequence {batch[-1][0].sequence} was stored as {answer.seq}")
 
-    async def _publish_atomically(self, batch: Batch, expected: dict[str, str]) -> _PublishAnswer:
+    async def _publish_atomically(self, batch: Batch, follows: int) -> _PublishAnswer:
         name = secrets.token_hex(8)
-        last = len(batch) - 1
-        for number, (event, body) in enumerate(batch):
-            headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(number + 1)}
-            if number == 0:
-                headers |= expected
-            if number == last:
-                return await self._request((event, body), headers | {"Nats-Batch-Commit": "1"})
-            await self._nats.publish(subject_of(self._epoch, event.stream_id), body, headers=headers)
-        raise AssertionError("a batch has a last event")
+        subjects: dict[str, bytes] = {}
+        messages = []
+        for number, (event, body) in enumerate(batch[:-1], 1):
+            category = event.stream_id.partition("-")[0]
+            subject = subjects.get(category)
+            if subject is None:
+                subject = subjects[category] = subject_of(self._epoch, event.stream_id).encode()
+            messages.append((subject, _HEADERS % (name.encode(), number), body))
+        subject, headers, body = messages[0]
+        messages[0] = (subject, headers[:-2] + f"{_EXPECTED}: {follows}\r\n\r\n".encode(), body)
+        await self._nats.publish_many(messages)
+        commit = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(len(batch)), "Nats-Batch-Commit": "1"}
+        return await self._request(batch[-1], commit)
 
     async def _request(self, message: tuple[RecordedEvent, bytes], headers: dict[str, str]) -> _PublishAnswer:
         event, body = message

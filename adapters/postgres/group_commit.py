@@ -1,6 +1,8 @@
 """Group commit: one task collects the commands that wait and appends them by one statement.
 
-There is no timer: while a batch commits, the next one gathers. What a caller is told, and when:
+There is no timer: while a batch commits, the next one gathers. A batch takes half of what is under way and leaves the
+other half, so that the callers of one half are answered and come back while the server works on the other; with all in
+one batch, server and callers would wait for each other in turn. What a caller is told, and when:
 
 1. An outcome is told after the commit only. An entry of a batch that is stale or repeated fails alone.
 2. The queue holds only entries that are known not to be stored. If the log cannot be reached they fail as unavailable.
@@ -30,6 +32,8 @@ from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone
 from adapters.postgres.writer_connection import Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, StoreUnavailable
 
+_UNDIVIDED = 16
+"""So many commands go together: halves would cost more by their commits than they gain."""
 _PAUSE_MIN_S = 0.005
 _PAUSE_MAX_S = 0.25
 
@@ -85,6 +89,7 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._to_try_alone = 0
+        self._answered = 0
         self.head_sequence = 0
         """The end of the log, as far as this process has seen it."""
 
@@ -175,12 +180,15 @@ class GroupCommit:
             for waiting in batch:
                 waiting.fail(AppendOutcomeUnknown("the log's writer was stopped"), stopped)
             raise
+        self._answered = len(batch)
         statuses, first_sequences, last_sequences, self.head_sequence = rows[0]
         for waiting, status, first, last in zip(batch, statuses, first_sequences, last_sequences, strict=True):
             waiting.tell(Outcome(status, first, last))
 
     def _next_batch(self) -> list[Waiting]:
-        commands_max = self._commands_max
+        # The callers of the batch before this one are about to come back: they count as under way.
+        half = (len(self._queue) + self._answered + 1) // 2
+        commands_max = min(self._commands_max, max(half, _UNDIVIDED))
         if self._to_try_alone:
             self._to_try_alone -= 1
             commands_max = 1

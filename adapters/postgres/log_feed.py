@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from adapters.postgres.database import MicrosecondsLoader
 from adapters.postgres.epochs import EpochWatch
-from adapters.postgres.reading import READ_ALL, contiguous
+from adapters.postgres.reading import READ_ALL, Row, contiguous
 from domain.envelope import RecordedEvent
+from projections.tasks import end
 
 PAGE = 1_000
 POLL_S = 0.1
@@ -42,14 +42,25 @@ class PostgresFeed:
                 async with await self._connect() as connection:
                     await connection.execute(_LISTEN)
                     pause_s = _PAUSE_MIN_S
-                    while True:
-                        cursor = await connection.cursor(binary=True).execute(READ_ALL, (after_sequence, PAGE))
-                        events = contiguous(await cursor.fetchall(), after_sequence=after_sequence)
-                        if events:
-                            yield events
-                            after_sequence = events[-1].sequence
-                        if len(events) < PAGE:
-                            await self._wait(connection)
+                    coming: asyncio.Task[list[Row]] | None = None
+                    try:
+                        while True:
+                            rows = await (coming or _read(connection, after_sequence))
+                            coming = None
+                            events = contiguous(rows, after_sequence=after_sequence)
+                            if events:
+                                after_sequence = events[-1].sequence
+                            if len(events) == PAGE:
+                                # The server makes the next page ready while this one is worked on.
+                                coming = asyncio.create_task(_read(connection, after_sequence))
+                                await asyncio.sleep(0)
+                            if events:
+                                yield events
+                            if coming is None:
+                                await self._wait(connection)
+                    finally:
+                        if coming is not None:
+                            await end(coming)
             except psycopg.OperationalError:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _PAUSE_MAX_S)
@@ -58,7 +69,6 @@ class PostgresFeed:
         connection: AsyncConnection[Any] = await AsyncConnection.connect(
             self._conninfo, autocommit=True, prepare_threshold=0, connect_timeout=_CONNECT_TIMEOUT_S
         )
-        connection.adapters.register_loader("timestamptz", MicrosecondsLoader)
         if self._watch is not None:
             try:
                 await self._watch.check(connection)
@@ -70,3 +80,8 @@ class PostgresFeed:
     async def _wait(self, connection: AsyncConnection[Any]) -> None:
         async for _ in connection.notifies(timeout=self._poll_s, stop_after=1):
             pass
+
+
+async def _read(connection: AsyncConnection[Any], after_sequence: int) -> list[Row]:
+    cursor = await connection.cursor(binary=True).execute(READ_ALL, (after_sequence, PAGE))
+    return await cursor.fetchall()

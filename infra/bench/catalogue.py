@@ -12,6 +12,8 @@ class Entry(NamedTuple):
 
 BENCHES: dict[str, Entry] = {
     "append": Entry("bulk appends by the log's rules, against raw COPY", "infra.bench.append"),
+    "read": Entry("catching up on the log: events read, checked and decoded", "infra.bench.read"),
+    "relay": Entry("the log's way from PostgreSQL into JetStream", "infra.bench.relay"),
     "store": Entry(
         "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
     ),

@@ -54,12 +54,14 @@ METADATA = b'{"actor":"bench","source":"bench"}'
 EVENTS_A_DAY = 20_000
 """At this pace 25 million events are five years of trading days."""
 
-_BEGAN_NS = 1_606_708_800 * NS_PER_S
+BEGAN_NS = 1_606_708_800 * NS_PER_S
 """2020-11-30 09:30 in India."""
 _DAY_NS = 24 * 3600 * NS_PER_S
 _SESSION_NS = 6 * 3600 * NS_PER_S
 _STEP_NS = _SESSION_NS // EVENTS_A_DAY
 _TICK_E4 = 500
+_COMMANDS_MAX = 10**12
+"""Of one call: command numbers of others begin beyond."""
 _LOOSE = RiskParameters(open_trades_max=1_000, trades_per_day_max=100_000, day_loss_paise_max=10**12)
 _DENIED, _LAPSED, _REJECTED, _CANCELED, _NOT_SENT, _UNKNOWN = 0.05, 0.07, 0.10, 0.15, 0.17, 0.25
 """Shares of the ways a trade may go, summed up; the rest goes well."""
@@ -80,16 +82,25 @@ class LifeCommand(NamedTuple):
     events: tuple[Event, ...]
 
 
-def lives(*, seed: int, accounts: int = ACCOUNTS, instruments: int = INSTRUMENTS) -> Iterator[LifeCommand]:
+def lives(
+    *,
+    seed: int,
+    accounts: int = ACCOUNTS,
+    instruments: int = INSTRUMENTS,
+    first_account: int = 0,
+    began_ns: int = BEGAN_NS,
+) -> Iterator[LifeCommand]:
     """Yield commands without end, first those that register users and open accounts, oldest first.
 
-    The same arguments yield the same commands.
+    The same arguments yield the same commands. Accounts are numbered from *first_account*: lives whose numbers do not
+    overlap share no stream, command or key, so one may follow the other in a log. *began_ns* is when the first session
+    begins (UTC nanoseconds).
     """
     random = Random(seed)  # noqa: S311 - it is to be repeatable
     listed = [_instrument(number) for number in range(instruments)]
-    clock = _Clock()
-    running = [_Life(number, random, listed, clock) for number in range(accounts)]
-    count = 0
+    clock = _Clock(began_ns)
+    running = [_Life(first_account + number, random, listed, clock) for number in range(accounts)]
+    count = first_account * _COMMANDS_MAX
     for life in running:
         for stream_id, events in life.openings():
             count += 1
@@ -183,10 +194,10 @@ def _command(number: int, stream_id: str, first_version: int, at_ns: int, events
 class _Clock:
     """The log's time: sessions of six hours, one a day, an event every second or so."""
 
-    def __init__(self) -> None:
-        self.now_ns = _BEGAN_NS
-        self.day = trading_day(_BEGAN_NS).isoformat()
-        self._session_ends_ns = _BEGAN_NS + _SESSION_NS
+    def __init__(self, began_ns: int) -> None:
+        self.now_ns = began_ns
+        self.day = trading_day(began_ns).isoformat()
+        self._session_ends_ns = began_ns + _SESSION_NS
 
     def tick(self, events: int) -> None:
         self.now_ns += events * _STEP_NS
