@@ -61,6 +61,16 @@ class Home:
         """The journal of the simulator's books: orders, executions and holdings of every paper account."""
         return self.simulator / "books.jsonl"
 
+    @property
+    def anchors_file(self) -> Path:
+        """The anchors of the log, unless a setting puts them elsewhere."""
+        return self.path / "anchors" / "anchors.jsonl"
+
+    @property
+    def archive(self) -> Path:
+        """The archived part of the log, unless a setting puts it elsewhere."""
+        return self.path / "archive"
+
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, run, up, version
+from infra.cli import bench, demo, docs, doctor, keys, migrate, run, up, verify, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -29,6 +29,7 @@ COMMANDS = (
     demo.demo,
     run.run,
     migrate.migrate,
+    verify.verify,
     bench.bench,
     doctor.doctor,
     keys.keys,
