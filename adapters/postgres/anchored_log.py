@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapters.postgres.database import Database
-from adapters.postgres.log_source import COMMANDS, STATE, state_of
+from adapters.postgres.log_source import STATE, state_of
 from commands.ports import StoreUnavailable
-from domain.integrity.commands import CommandRow
+from domain.integrity.commands import encode_outcome
 from projections.integrity.ports import LastAnchor, LogState, LogUnavailable
 
 _EVENT_AT = """
@@ -15,6 +15,14 @@ _EVENT_AT = """
     UNION ALL
     SELECT last_hash, last_recorded_at FROM log.archives WHERE last_sequence = %s
     LIMIT 1
+"""
+_COMMAND_COLUMNS = ("first_sequence", "last_sequence", "recorded_at_us", "scope", "key", "request_hash", "status")
+_COMMANDS = """
+    -- Read the outcomes of commands by where their events begin.
+    SELECT first_sequence, last_sequence, recorded_at, scope, key, request_hash, status
+    FROM log.commands
+    WHERE first_sequence >= %s AND first_sequence <= %s
+    ORDER BY first_sequence, scope COLLATE "C", key COLLATE "C"
 """
 _REMEMBER = """
     -- Keep what shows when the last anchor is gone.
@@ -49,10 +57,11 @@ class PostgresAnchoredLog:
             rows = await self._database.fetch(_EVENT_AT, (sequence, sequence))
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def commands(self, first: int, last: int) -> list[CommandRow]:
+    async def commands(self, first: int, last: int) -> list[bytes]:
         """Return the outcomes whose first event lies from *first* to *last*; see the port."""
         with _translated():
-            return [CommandRow(*row) for row in await self._database.fetch(COMMANDS, (first, last))]
+            rows = await self._database.fetch(_COMMANDS, (first, last))
+        return [encode_outcome(**dict(zip(_COMMAND_COLUMNS, row, strict=True))) for row in rows]
 
     async def remember(self, anchor: LastAnchor) -> None:
         """Keep what shows when the last anchor is gone."""

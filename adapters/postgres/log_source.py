@@ -12,7 +12,6 @@ from adapters.postgres.archive_rows import ARCHIVES, INDEX, archive_of
 from adapters.postgres.database import MicrosecondsLoader
 from domain.integrity.archives import Archive, StreamSpan
 from domain.integrity.chain import event_finding
-from domain.integrity.commands import CommandRow
 from domain.integrity.findings import Finding, Kind, Touched
 from domain.integrity.rows import encode_row
 from projections.integrity.ports import LastAnchor, LogState, StreamRow
@@ -21,7 +20,6 @@ PAGE = 20_000
 _STREAMS_PAGE = 50_000
 _LEAST = -(2**63)
 _MOST = 2**63 - 1
-_SOME = 20
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 _SEQUENCE = slice(6, 14)
@@ -42,20 +40,14 @@ _ROWS: LiteralString = """
         LIMIT {limit}
     ) TO STDOUT (FORMAT binary)
 """
-COMMANDS = """
-    -- Read the outcomes of commands by where their events begin.
-    SELECT first_sequence, scope, key, request_hash, status, last_sequence, recorded_at
-    FROM log.commands
-    WHERE first_sequence >= %s AND first_sequence <= %s
-    ORDER BY first_sequence, scope COLLATE "C", key COLLATE "C"
-"""
-_STRAY_COMMANDS = """
-    -- Read some outcomes of commands that cannot have events.
-    SELECT first_sequence, scope, key, request_hash, status, last_sequence, recorded_at
-    FROM log.commands
-    WHERE first_sequence < 1 OR first_sequence > %s
-    ORDER BY first_sequence, scope COLLATE "C", key COLLATE "C"
-    LIMIT %s
+_COMMANDS: LiteralString = """
+    -- Read the outcomes of commands by where their events begin, in the form in which they are checked.
+    COPY (
+        SELECT first_sequence, last_sequence, recorded_at, scope, key, request_hash, status
+        FROM log.commands
+        WHERE {condition}
+        ORDER BY first_sequence, scope COLLATE "C", key COLLATE "C"
+    ) TO STDOUT (FORMAT binary)
 """
 STATE = """
     -- Read where the log ends and begins, since when outcomes are kept, and what the last anchor was.
@@ -130,7 +122,7 @@ class PostgresLogSource:
                     yield page
                 first = low = min(end, archived_to) + 1
                 continue
-            page = self._copy(low, end)
+            page = self._copy(_ROWS.format(first=low, last=end, limit=PAGE))  # Integers of ours: nothing to escape.
             if self._begins_later(page, first) and self._archived_to() >= first:
                 continue  # The partition was archived between the two looks.
             yield page
@@ -138,13 +130,14 @@ class PostgresLogSource:
                 return
             first = low = _sequence_of(page[-1]) + 1
 
-    def commands(self, first: int, last: int) -> list[CommandRow]:
+    def commands(self, first: int, last: int) -> list[bytes]:
         """Return outcomes of commands; see the port."""
-        return [CommandRow(*row) for row in self._fetch(COMMANDS, (first, last))]
+        condition = f"first_sequence >= {first} AND first_sequence <= {last}"  # Integers of ours: nothing to escape.
+        return self._copy(_COMMANDS.format(condition=condition))
 
-    def stray_commands(self, last: int) -> list[CommandRow]:
+    def stray_commands(self, last: int) -> list[bytes]:
         """Return some outcomes that have no events; see the port."""
-        return [CommandRow(*row) for row in self._fetch(_STRAY_COMMANDS, (last, _SOME))]
+        return self._copy(_COMMANDS.format(condition=f"first_sequence < 1 OR first_sequence > {last}"))
 
     def streams(self, named: Collection[bytes] | None = None) -> Iterator[StreamRow]:
         """Yield where streams end; see the port."""
@@ -219,14 +212,23 @@ class PostgresLogSource:
     def _begins_later(self, page: Sequence[bytes], first: int) -> bool:
         return not page or _sequence_of(page[0]) > first
 
-    def _copy(self, first: int, last: int) -> list[bytes]:
-        statement = _ROWS.format(first=first, last=last, limit=PAGE)  # Integers of ours: nothing to escape.
+    def _copy(self, statement: str) -> list[bytes]:
+        """Return the rows of a binary COPY."""
+        rows = []
         with self._connection.cursor().copy(statement.encode()) as copy:
-            rows = [bytes(row) for row in copy]
-        # The header stands before the first row, or before the trailer; the trailer is no row.
-        rows[0] = rows[0].removeprefix(_COPY_HEADER)
-        while rows and rows[-1] in (_COPY_TRAILER, b""):
-            rows.pop()
+            # The driver's own loop waits for each row by way of a generator, which takes longer than checking the row.
+            get = self._connection.pgconn.get_copy_data
+            while True:
+                size, data = get(0)
+                if size < 0 or data is None:
+                    raise psycopg.OperationalError("the server broke off in the middle of a page")
+                row = bytes(data)
+                if row.endswith(_COPY_TRAILER) and row.removeprefix(_COPY_HEADER) == _COPY_TRAILER:
+                    break
+                rows.append(row)
+            copy.read()
+        if rows:
+            rows[0] = rows[0].removeprefix(_COPY_HEADER)
         return rows
 
     def _fetch(self, statement: LiteralString, parameters: Sequence[Any] = ()) -> list[Any]:

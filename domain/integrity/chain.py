@@ -69,6 +69,7 @@ class ChainCheck:
         unpack_fixed, unpack_after, unpack_length = FIXED.unpack_from, AFTER_STREAM.unpack_from, _LENGTH.unpack_from
         pack_link, fixed_size, after_size = _LINK.pack, FIXED.size, AFTER_STREAM.size
         starts, streams, anchors, snapshots = self.starts, self.streams, self.anchors, self.snapshots
+        marked = snapshots | anchors.keys()
         sequence, last_hash, last_at = self.sequence, self.hash, self.recorded_at_us
         run_command = self.last_command
         try:
@@ -113,12 +114,13 @@ class ChainCheck:
                     else:
                         self.first_command = command
                     self._run_first, self._run_at_us, run_command = expected, at, command
-                if expected in anchors:
-                    if anchors[expected] != own:
+                if expected in marked:
+                    if anchors.get(expected, own) != own:
                         raise rehashed(expected, anchored=self.anchored)
-                    self.anchored = expected
-                if expected in snapshots:
-                    self.seen[expected] = stream
+                    if expected in anchors:
+                        self.anchored = expected
+                    if expected in snapshots:
+                        self.seen[expected] = stream
                 sequence, last_hash, last_at = expected, own, at
         except struct.error:
             raise _unreadable(sequence + 1) from None

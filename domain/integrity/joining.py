@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from domain.envelope import GENESIS_HASH
 from domain.integrity.chain import ChainCheck, StreamEnd, broken, event_finding, version_wrong
-from domain.integrity.commands import CommandRow, Digest, command_finding
+from domain.integrity.commands import Digest, Outcome
 from domain.integrity.findings import Finding, Kind, Touched
 
 _FIRST_VERSIONS = (0, 1)
@@ -23,7 +23,7 @@ class Stretch:
     chain: ChainCheck
     finding: Finding | None = None
     command_findings: tuple[Finding, ...] = ()
-    doubts: tuple[CommandRow, ...] = ()
+    doubts: tuple[Outcome, ...] = ()
     digests: dict[int, Digest] = field(default_factory=dict)
 
 
@@ -46,7 +46,7 @@ class Joined:
     _last_command: bytes | None = None
     _run_first: int = 0
     _run_at_us: int = 0
-    _doubts: list[CommandRow] = field(default_factory=list)
+    _doubts: list[Outcome] = field(default_factory=list)
 
     def join(self, stretch: Stretch) -> None:
         """Take in the next stretch.
@@ -106,7 +106,7 @@ class Joined:
             if row.first_sequence != first:
                 continue
             if goes_on:
-                self.command_findings.append(command_finding(row, "it begins within the events of another command"))
+                self.command_findings.append(row.finding("it begins within the events of another command"))
             else:
                 self._doubts.append(row)
         first_run_end = chain.runs[first][0]
@@ -120,5 +120,5 @@ class Joined:
     def _close_run(self, end: int) -> None:
         for row in self._doubts:
             if (problem := row.problem((end, self._run_at_us))) is not None:
-                self.command_findings.append(command_finding(row, problem))
+                self.command_findings.append(row.finding(problem))
         self._doubts = []

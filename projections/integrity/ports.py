@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from domain.integrity.anchors import Anchor, SignedAnchor
-from domain.integrity.commands import CommandRow
 
 
 class LastAnchor(NamedTuple):
@@ -58,12 +57,15 @@ class LogSource(Protocol):
         """
         ...
 
-    def commands(self, first: int, last: int) -> list[CommandRow]:
-        """Return the outcomes whose first event lies from *first* to *last*, by first sequence, scope and key."""
+    def commands(self, first: int, last: int) -> list[bytes]:
+        """Return the outcomes whose first event lies from *first* to *last*, by first sequence, scope and key.
+
+        They are rows as `domain.integrity.commands` has them.
+        """
         ...
 
-    def stray_commands(self, last: int) -> list[CommandRow]:
-        """Return some of the outcomes whose first event lies before 1 or after *last*."""
+    def stray_commands(self, last: int) -> list[bytes]:
+        """Return the outcomes whose first event lies before 1 or after *last*, rows likewise."""
         ...
 
     def streams(self, named: Collection[bytes] | None = None) -> Iterator[StreamRow]:
@@ -94,8 +96,8 @@ class AnchoredLog(Protocol):
         """Return hash and time (UTC microseconds) of an event, None where there is none."""
         ...
 
-    async def commands(self, first: int, last: int) -> list[CommandRow]:
-        """Return the outcomes whose first event lies from *first* to *last*, by first sequence, scope and key."""
+    async def commands(self, first: int, last: int) -> list[bytes]:
+        """Return the outcomes whose first event lies from *first* to *last*; see `LogSource.commands`."""
         ...
 
     async def remember(self, anchor: LastAnchor) -> None:

@@ -1,7 +1,6 @@
 """The check of one stretch of the log: the unit that may be handed to another process."""
 
 from bisect import bisect_left, bisect_right
-from operator import attrgetter
 from typing import NamedTuple
 
 from domain.integrity.chain import ChainCheck, event_finding
@@ -47,12 +46,9 @@ def check_stretch(source: LogSource, plan: Plan) -> Stretch:
     if last < plan.first:
         return Stretch(first_sequence=plan.first, chain=chain)
     rows = source.commands(plan.first, last)
-    findings, doubts = check_commands(rows, chain.runs, first=plan.first, last=last)
-    by_first = attrgetter("first_sequence")
+    findings, doubts, firsts = check_commands(rows, chain.runs, first=plan.first, last=last)
     digests = {
-        interval.to: digest_of(
-            rows[bisect_right(rows, interval.after, key=by_first) : bisect_right(rows, interval.to, key=by_first)]
-        )
+        interval.to: digest_of(rows[bisect_right(firsts, interval.after) : bisect_right(firsts, interval.to)])
         for interval in plan.intervals
     }
     # The runs have served; only the first and the last may go on beyond the stretch.

@@ -12,7 +12,7 @@ import msgspec
 
 from domain.envelope import GENESIS_HASH
 from domain.integrity.anchors import Anchor, CheckedAnchors
-from domain.integrity.commands import Digest, command_finding
+from domain.integrity.commands import Digest, read_outcome
 from domain.integrity.findings import Finding, Kind, Touched
 from domain.integrity.joining import Joined, Stretch
 from projections.integrity.ports import LogSource, LogState, StreamRow
@@ -142,7 +142,7 @@ class Verification:
             self._findings += [self._stream_finding(stream_id, "it has no row") for stream_id in sorted(missing)]
             self._check_head(state)
             for command in self.source.stray_commands(self._joined.sequence):
-                self._findings.append(command_finding(command, "there is no event at its first sequence"))
+                self._findings.append(read_outcome(command).finding("there is no event at its first sequence"))
 
     def _tail(self, state: LogState) -> Plan:
         checked = self.anchors or _NO_ANCHORS
