@@ -6,12 +6,16 @@ read an archive.
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from commands.ports import StoreUnavailable
 from domain.envelope import RecordedEvent
 from domain.integrity.archives import Archive
 from domain.integrity.findings import Kind
@@ -29,11 +33,16 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-class ParquetArchive:
-    """The archive files in *folder*. Safe to use from several threads."""
+class ArchiveUnreadable(StoreUnavailable):
+    """An archive file cannot be read, or is not one. Readers wait for it as they do for the database."""
 
-    def __init__(self, folder: Path) -> None:
+
+class ParquetArchive:
+    """The archive files in *folder*, written in row groups of *row_group* events and read by as many at a time."""
+
+    def __init__(self, folder: Path, *, row_group: int = ROW_GROUP) -> None:
         self._folder = folder
+        self._row_group = row_group
         self._kept: OrderedDict[tuple[str, int], list[RecordedEvent]] = OrderedDict()
 
     def path_of(self, file: str) -> Path:
@@ -50,7 +59,7 @@ class ParquetArchive:
         """
         first, last = events[0], events[-1]
         file = f"events-{first.sequence:015d}-{last.sequence:015d}.parquet"
-        content = _encode(events)
+        content = _encode(events, self._row_group)
         self._folder.mkdir(parents=True, exist_ok=True)
         beside = self.path_of(f".{file}.new")
         with beside.open("wb") as unfinished:
@@ -95,16 +104,20 @@ class ParquetArchive:
         The checksum is not compared (`khata verify` does that); readers check the chain as they go.
 
         Raises:
-            OSError, polars.exceptions.PolarsError: the file cannot be read.
+            ArchiveUnreadable
         """
-        group = (first_sequence - archive.first_sequence) // ROW_GROUP
+        group = (first_sequence - archive.first_sequence) // self._row_group
         events = self._kept.get((archive.file, group))
         if events is None:
-            scan = _polars().scan_parquet(self.path_of(archive.file))
-            events = _decode(scan.slice(group * ROW_GROUP, ROW_GROUP).collect())
+            with _readable(archive):
+                scan = _polars().scan_parquet(self.path_of(archive.file))
+                events = _decode(scan.slice(group * self._row_group, self._row_group).collect())
+            if not events or events[0].sequence != archive.first_sequence + group * self._row_group:
+                raise ArchiveUnreadable(f"{archive.file} has other events than were archived: `khata verify` says more")
             self._kept[archive.file, group] = events
-            while len(self._kept) > _GROUPS_KEPT:
-                self._kept.popitem(last=False)
+            with suppress(KeyError):  # Another thread may have been quicker.
+                while len(self._kept) > _GROUPS_KEPT:
+                    self._kept.popitem(last=False)
         return events[first_sequence - events[0].sequence :]
 
     def read_stream(
@@ -113,19 +126,28 @@ class ParquetArchive:
         """Return a stream's events of the file between two sequences; row groups beside them are not decoded.
 
         Raises:
-            OSError, polars.exceptions.PolarsError: the file cannot be read.
+            ArchiveUnreadable
         """
         pl = _polars()
-        first_group = (first_sequence - archive.first_sequence) // ROW_GROUP
-        last_group = (last_sequence - archive.first_sequence) // ROW_GROUP
-        scan = pl.scan_parquet(self.path_of(archive.file)).slice(
-            first_group * ROW_GROUP, (last_group - first_group + 1) * ROW_GROUP
-        )
-        events: list[RecordedEvent] = _decode(scan.filter(pl.col("stream_id") == stream_id).collect())
+        first_group = (first_sequence - archive.first_sequence) // self._row_group
+        last_group = (last_sequence - archive.first_sequence) // self._row_group
+        with _readable(archive):
+            scan = pl.scan_parquet(self.path_of(archive.file)).slice(
+                first_group * self._row_group, (last_group - first_group + 1) * self._row_group
+            )
+            events: list[RecordedEvent] = _decode(scan.filter(pl.col("stream_id") == stream_id).collect())
         return [event for event in events if first_sequence <= event.sequence <= last_sequence]
 
 
-def _encode(events: Sequence[RecordedEvent]) -> bytes:
+@contextmanager
+def _readable(archive: Archive) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, _polars().exceptions.PolarsError, msgspec.MsgspecError) as error:
+        raise ArchiveUnreadable(f"{archive.file} cannot be read: {type(error).__name__}") from error
+
+
+def _encode(events: Sequence[RecordedEvent], row_group: int) -> bytes:
     pl = _polars()
     types = {
         "sequence": pl.Int64, "stream_id": pl.String, "version": pl.Int64, "name": pl.String, "command_id": pl.String,
@@ -135,7 +157,7 @@ def _encode(events: Sequence[RecordedEvent]) -> bytes:
     columns = {column: [getattr(event, column) for event in events] for column in _COLUMNS}
     buffer = BytesIO()
     pl.DataFrame(columns, schema=types).write_parquet(
-        buffer, compression="zstd", compression_level=_COMPRESSION_LEVEL, row_group_size=ROW_GROUP, statistics=True
+        buffer, compression="zstd", compression_level=_COMPRESSION_LEVEL, row_group_size=row_group, statistics=True
     )
     return buffer.getvalue()
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.postgres.database import Database
 from adapters.postgres.entries import Entry, entry_of
 from adapters.postgres.group_commit import COMMANDS_MAX, GroupCommit, Outcome
@@ -31,12 +32,20 @@ class PostgresEventStore:
     """Implements `commands.ports.EventStore` for the user `khata_writer`, whom *conninfo* names.
 
     Appends of this process are committed in groups (see `group_commit`); each is answered within about *deadline_s*
-    seconds. `database` may be shared by what else this process keeps in PostgreSQL.
+    seconds. `database` may be shared by what else this process keeps in PostgreSQL. *archive* has the files of
+    the log's archived part.
     """
 
-    def __init__(self, conninfo: str, *, deadline_s: float = 5.0, commands_max: int = COMMANDS_MAX) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        deadline_s: float = 5.0,
+        commands_max: int = COMMANDS_MAX,
+        archive: ParquetArchive | None = None,
+    ) -> None:
         self.database = Database(conninfo, patience_s=deadline_s)
-        self._reads = LogReads(self.database)
+        self.reads = LogReads(self.database, archive)
         self._writer = GroupCommit(conninfo, deadline_s=deadline_s, commands_max=commands_max)
         self._room_end = 0
         self._caretaker: asyncio.Task[None] | None = None
@@ -89,7 +98,7 @@ class PostgresEventStore:
 
     async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
         """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable."""
-        return await self._reads.read_stream(stream_id, after_version=after_version)
+        return await self.reads.read_stream(stream_id, after_version=after_version)
 
     async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
         """Return at most *limit* events after *after_sequence*, in sequence order, without a hole.
@@ -98,15 +107,15 @@ class PostgresEventStore:
             StoreUnavailable
             adapters.postgres.reading.LogHole: the log lacks a sequence.
         """
-        return await self._reads.read_all(after_sequence=after_sequence, limit=limit)
+        return await self.reads.read_all(after_sequence=after_sequence, limit=limit)
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""
-        return await self._reads.head()
+        return await self.reads.head()
 
     async def find_claim(self, kind: str, key_hash: bytes) -> str | None:
         """Return who owns a claimed value, None where nobody does. Raises StoreUnavailable."""
-        return await self._reads.find_claim(kind, key_hash)
+        return await self.reads.find_claim(kind, key_hash)
 
     async def _prepare_room(self) -> None:
         rows = await self.database.fetch("SELECT log.prepare_partitions()")

@@ -1,14 +1,16 @@
 """The log as it grows. A notification wakes the reader; a poll stands behind it, for a notification is a hint."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
 
+from adapters.archive.parquet import ArchiveUnreadable, ParquetArchive
+from adapters.postgres.archived_log import ArchivedLog, Fetch
 from adapters.postgres.database import MicrosecondsLoader
-from adapters.postgres.reading import READ_ALL, contiguous
+from adapters.postgres.reading import READ_ALL, LogHole, contiguous
 from domain.envelope import RecordedEvent
 
 PAGE = 1_000
@@ -20,16 +22,20 @@ _LISTEN = "LISTEN khata_log"
 
 
 class PostgresFeed:
-    """Implements `EventFeed` of commands and projections, for any role that may read the log."""
+    """Implements `EventFeed` of commands and projections, for any role that may read the log.
 
-    def __init__(self, conninfo: str, *, poll_s: float = POLL_S) -> None:
+    *archive* has the files of the log's archived part.
+    """
+
+    def __init__(self, conninfo: str, *, poll_s: float = POLL_S, archive: ParquetArchive | None = None) -> None:
         self._conninfo = conninfo
         self._poll_s = poll_s
+        self._archive = archive
 
     async def follow(self, *, after_sequence: int) -> AsyncGenerator[list[RecordedEvent], None]:
         """Yield events in batches of at most 1,000 as they are recorded, starting after *after_sequence*.
 
-        A lost server is waited for as long as it takes.
+        A lost server, or archive, is waited for as long as it takes.
 
         Raises:
             adapters.postgres.reading.LogHole: the log lacks a sequence.
@@ -40,17 +46,35 @@ class PostgresFeed:
                 async with await self._connect() as connection:
                     await connection.execute(_LISTEN)
                     pause_s = _PAUSE_MIN_S
+                    archived = ArchivedLog(_fetch_on(connection), self._archive)
                     while True:
-                        cursor = await connection.cursor(binary=True).execute(READ_ALL, (after_sequence, PAGE))
-                        events = contiguous(await cursor.fetchall(), after_sequence=after_sequence)
+                        events = await self._read(connection, archived, after_sequence, PAGE)
                         if events:
                             yield events
                             after_sequence = events[-1].sequence
                         if len(events) < PAGE:
                             await self._wait(connection)
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, ArchiveUnreadable):
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+
+    async def _read(
+        self, connection: AsyncConnection[Any], archived: ArchivedLog, after_sequence: int, limit: int
+    ) -> list[RecordedEvent]:
+        """Return the next page; only at the end of the log is it a short one."""
+        if after_sequence < archived.known_to:
+            events = await archived.read_from(after_sequence + 1, limit)
+            if len(events) == limit:
+                return events
+            return events + await self._read(connection, archived, events[-1].sequence, limit - len(events))
+        cursor = await connection.cursor(binary=True).execute(READ_ALL, (after_sequence, limit))
+        try:
+            return contiguous(await cursor.fetchall(), after_sequence=after_sequence)
+        except LogHole:
+            # Not in the database any more, unless it is archived meanwhile: then it is read from there.
+            if await archived.refresh() <= after_sequence:
+                raise
+        return await self._read(connection, archived, after_sequence, limit)
 
     async def _connect(self) -> AsyncConnection[Any]:
         connection: AsyncConnection[Any] = await AsyncConnection.connect(
@@ -62,3 +86,11 @@ class PostgresFeed:
     async def _wait(self, connection: AsyncConnection[Any]) -> None:
         async for _ in connection.notifies(timeout=self._poll_s, stop_after=1):
             pass
+
+
+def _fetch_on(connection: AsyncConnection[Any]) -> Fetch:
+    async def fetch(statement: LiteralString, parameters: Sequence[Any]) -> list[Any]:
+        cursor = await connection.cursor(binary=True).execute(statement, parameters)
+        return await cursor.fetchall()
+
+    return fetch

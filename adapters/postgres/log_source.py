@@ -220,8 +220,8 @@ class PostgresLogSource:
             get = self._connection.pgconn.get_copy_data
             while True:
                 size, data = get(0)
-                if size < 0 or data is None:
-                    raise psycopg.OperationalError("the server broke off in the middle of a page")
+                if size < 0:
+                    break  # The server broke off: the next read raises what it said.
                 row = bytes(data)
                 if row.endswith(_COPY_TRAILER) and row.removeprefix(_COPY_HEADER) == _COPY_TRAILER:
                     break

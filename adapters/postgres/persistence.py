@@ -2,8 +2,10 @@
 
 PERSISTENCE_MODULE=adapters.postgres.persistence
 LOG_CONNINFO=postgresql://khata_writer:…@…/khata
+LOG_ARCHIVE=<folder of the archived part of the log, where there is one>
 """
 
+from pathlib import Path
 from threading import Lock
 
 from eventsourcing.persistence import (
@@ -15,9 +17,11 @@ from eventsourcing.persistence import (
     TrackingRecorder,
 )
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.postgres.recorder import PostgresApplicationRecorder, PostgresSnapshotRecorder, SharedStore
 
 CONNINFO = "LOG_CONNINFO"
+ARCHIVE = "LOG_ARCHIVE"
 _SNAPSHOTS = "snapshots"
 
 
@@ -61,5 +65,6 @@ class LogFactory(InfrastructureFactory[TrackingRecorder]):
                 conninfo = self.env.get(CONNINFO)
                 if not conninfo:
                     raise InfrastructureFactoryError(f"expected {CONNINFO} in the environment, received none")
-                self._shared = SharedStore(conninfo)
+                folder = self.env.get(ARCHIVE)
+                self._shared = SharedStore(conninfo, archive=ParquetArchive(Path(folder)) if folder else None)
             return self._shared

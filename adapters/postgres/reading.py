@@ -1,5 +1,7 @@
-"""Reading the log as it lies."""
+"""Reading the log as it lies: what is in the database from there, what is archived from its files."""
 
+from adapters.archive.parquet import ParquetArchive
+from adapters.postgres.archived_log import ArchivedLog
 from adapters.postgres.database import Database
 from commands.ports import Head
 from domain.envelope import RecordedEvent
@@ -23,6 +25,9 @@ _READ_STREAM = f"""
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
+_SNAPSHOT_OF = "SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s"
+_NO_VERSION_ABOVE = 2**63 - 1
+_FIRST_VERSIONS = (0, 1)
 _READ_HEAD = """
     -- Read the end of the log and the epoch that its sequence belongs to.
     SELECT sequence, hash, log.current_epoch() FROM log.head
@@ -34,7 +39,7 @@ _FIND_CLAIM = """
 
 
 class LogHole(Exception):
-    """A sequence is missing where the log must have it. The reader stops: the log was tampered with or archived."""
+    """A sequence is missing where the log must have it. The reader stops: the log was tampered with."""
 
     def __init__(self, *, expected: int, found: int) -> None:
         super().__init__(f"expected sequence {expected} in the log, found {found}")
@@ -76,29 +81,58 @@ def contiguous(rows: list[Row], *, after_sequence: int) -> list[RecordedEvent]:
 
 
 class LogReads:
-    """Reads of the log, by any role that may read it. Implements the reading half of `commands.ports.EventStore`."""
+    """Reads of the log, by any role that may read it. Implements the reading half of `commands.ports.EventStore`.
 
-    def __init__(self, database: Database) -> None:
+    *archive* has the files of the archived part; None: there are none, or they are not for this process.
+    """
+
+    def __init__(self, database: Database, archive: ParquetArchive | None = None) -> None:
         self._database = database
+        self.archived = ArchivedLog(database.fetch, archive)
 
     async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
         """Return at most *limit* events after *after_sequence*, in sequence order, without a hole.
 
         Raises:
-            StoreUnavailable, LogHole
+            StoreUnavailable, LogHole, ArchiveUnreadable
         """
-        rows = await self._database.fetch(READ_ALL, (after_sequence, limit))
-        return contiguous(rows, after_sequence=after_sequence)
+        events: list[RecordedEvent] = []
+        while len(events) < limit:
+            if after_sequence < self.archived.known_to:
+                page = await self.archived.read_from(after_sequence + 1, limit - len(events))
+                events += page
+                after_sequence = page[-1].sequence
+                continue
+            rows = await self._database.fetch(READ_ALL, (after_sequence, limit - len(events)))
+            try:
+                return events + contiguous(rows, after_sequence=after_sequence)
+            except LogHole:
+                # Not in the database any more, unless it is archived meanwhile: then it is read from there.
+                if await self.archived.refresh() <= after_sequence:
+                    raise
+        return events
 
     async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
-        """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable."""
+        """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable, ArchiveUnreadable."""
         events: list[RecordedEvent] = []
+        page_after = after_version
         while True:
-            rows = await self._database.fetch(_READ_STREAM, (stream_id, after_version, stream_id, STREAM_PAGE))
+            rows = await self._database.fetch(_READ_STREAM, (stream_id, page_after, stream_id, STREAM_PAGE))
             events += [recorded_event(row) for row in rows]
             if len(rows) < STREAM_PAGE:
-                return events
-            after_version = events[-1].version
+                break
+            page_after = events[-1].version
+        if events and (events[0].version == after_version + 1 or events[0].version in _FIRST_VERSIONS):
+            return events
+        # What is missing in front lies in archives, or is covered by a snapshot, or never was.
+        snapshots = await self._database.fetch(_SNAPSHOT_OF, (stream_id,))
+        older = await self.archived.read_stream(
+            stream_id,
+            after_version=after_version,
+            last_version=events[0].version - 1 if events else _NO_VERSION_ABOVE,
+            after_sequence=snapshots[0][0] if snapshots else 0,
+        )
+        return older + events
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""

@@ -97,7 +97,7 @@ class CheckedCommands(NamedTuple):
 
 
 def check_commands(rows: Iterable[bytes], runs: Mapping[int, Run], *, first: int, last: int) -> CheckedCommands:
-    """Compare *rows*, in the order of first sequences, with the *runs* of events of a command from *first* to *last*."""
+    """Compare *rows*, in the order of first sequences, with the *runs* of a command's events from *first* to *last*."""
     findings, doubts, firsts = [], [], []
     unpack = _FIXED.unpack_from
     before = 0
@@ -105,7 +105,7 @@ def check_commands(rows: Iterable[bytes], runs: Mapping[int, Run], *, first: int
         fields, size_1, begins, size_2, ends, size_3, at = unpack(row)
         firsts.append(begins)
         run = runs.get(begins)
-        if run is None or begins == before or begins == first or run[0] == last:
+        if run is None or begins in (before, first) or run[0] == last:
             outcome = read_outcome(row)
             if run is None:
                 findings.append(outcome.finding("no command's events begin there"))

@@ -136,7 +136,8 @@ class _Writing:
             for sequence in sequences:
                 copy.write_row(self._event(sequence))
         with cursor.copy(
-            "COPY log.commands (scope, key, request_hash, status, first_sequence, last_sequence, recorded_at) FROM STDIN"
+            "COPY log.commands (scope, key, request_hash, status, first_sequence, last_sequence, recorded_at)"
+            " FROM STDIN"
         ) as copy:
             for row in self._commands(sequences):
                 copy.write_row(row)

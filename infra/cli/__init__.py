@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import bench, demo, docs, doctor, keys, migrate, run, up, verify, version
+from infra.cli import archive, bench, demo, docs, doctor, keys, migrate, run, up, verify, version
 from infra.problems import OperatorProblem
 from infra.settings import SettingsInvalid
 
@@ -30,6 +30,7 @@ COMMANDS = (
     run.run,
     migrate.migrate,
     verify.verify,
+    archive.archive,
     bench.bench,
     doctor.doctor,
     keys.keys,

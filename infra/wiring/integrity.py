@@ -10,30 +10,20 @@ from pathlib import Path
 
 from adapters.anchor_file import AnchorFile
 from adapters.archive.parquet import ParquetArchive
+from adapters.postgres import archiver
 from adapters.postgres.anchored_log import PostgresAnchoredLog
+from adapters.postgres.archiver import FILE_EVENTS
 from adapters.postgres.log_source import PostgresLogSource
 from adapters.security.anchors import AnchorKey
 from domain.integrity.anchors import CheckedAnchors
 from domain.integrity.joining import Stretch
-from infra.home import Home
-from infra.settings import Settings
-from infra.wiring.process import Wiring
+from infra.wiring.process import Wiring, anchors_path
 from projections.integrity.anchoring import Anchoring
 from projections.integrity.stretches import Plan, check_stretch
 from projections.integrity.verifier import STRETCH, Progress, Verdict, Verification
 
 WORKERS = 2
 """Processes that check a long log: one alone keeps a core busy with hashing while the other one idles."""
-
-
-def anchors_path(settings: Settings) -> Path:
-    """Return where the anchors of the log are."""
-    return settings.anchors_file or Home(settings.home).anchors_file
-
-
-def archive_folder(settings: Settings) -> Path:
-    """Return where the archived part of the log is."""
-    return settings.archive_folder or Home(settings.home).archive
 
 
 async def make_anchoring(wiring: Wiring) -> Anchoring:
@@ -47,6 +37,27 @@ async def make_anchoring(wiring: Wiring) -> Anchoring:
         signer=AnchorKey(wiring.runtime.keys.signing_pem),
         clock=wiring.clock,
     )
+
+
+def archive_log(
+    conninfo: str,
+    folder: Path,
+    *,
+    anchors: CheckedAnchors,
+    keep: int,
+    file_events: int = FILE_EVENTS,
+    progress: archiver.Progress = lambda _partition, _sequence: None,
+) -> archiver.Outcome:
+    """Archive what is closed of the log that the owner's *conninfo* reaches, but the newest *keep* partitions of it.
+
+    Raises:
+        adapters.postgres.archiver.ArchiveBusy, adapters.postgres.archiver.ArchiveRefused
+        OSError, psycopg.OperationalError: it broke off; the next run goes on.
+    """
+    with archiver.Archiver.connect(
+        conninfo, ParquetArchive(folder), anchors=anchors.hashes(), file_events=file_events, progress=progress
+    ) as archiving:
+        return archiving.run(keep=keep)
 
 
 def verify_log(

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
 from adapters.instruments import InstrumentMaster
@@ -13,10 +15,21 @@ from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.marks import NatsMarks
 from adapters.postgres.event_store import PostgresEventStore
 from commands.accounts import Accounts
+from infra.home import Home
 from infra.runtime import Runtime
 from infra.settings import Settings
 
 Part = TypeVar("Part")
+
+
+def anchors_path(settings: Settings) -> Path:
+    """Return where the anchors of the log are."""
+    return settings.anchors_file or Home(settings.home).anchors_file
+
+
+def archive_folder(settings: Settings) -> Path:
+    """Return where the archived part of the log is."""
+    return settings.archive_folder or Home(settings.home).archive
 
 
 class Wiring:
@@ -31,6 +44,7 @@ class Wiring:
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = InstrumentMaster.load()
+        self.archive = ParquetArchive(archive_folder(runtime.settings))
         self._parts: dict[str, asyncio.Future[Any]] = {}
 
     @property
@@ -52,7 +66,8 @@ class Wiring:
         """The log, for those who append."""
 
         async def make() -> PostgresEventStore:
-            return await self.stack.enter_async_context(PostgresEventStore(self.runtime.database.writer))
+            store = PostgresEventStore(self.runtime.database.writer, archive=self.archive)
+            return await self.stack.enter_async_context(store)
 
         return await self._once("store", make)
 

@@ -12,7 +12,8 @@ MS_PER_S = 1000
 
 async def make_relay(wiring: Wiring) -> Relay:
     """The mirror of the log in JetStream."""
-    feed = PostgresFeed(wiring.runtime.database.writer, poll_s=wiring.settings.relay_poll_ms / MS_PER_S)
+    poll_s = wiring.settings.relay_poll_ms / MS_PER_S
+    feed = PostgresFeed(wiring.runtime.database.writer, poll_s=poll_s, archive=wiring.archive)
     return Relay(await wiring.nats(), log=await wiring.store(), feed=feed)
 
 
