@@ -91,6 +91,16 @@ class Home:
         """Users' data keys: beside `keys`, of which copies are kept for ever, because an erased key must be in none."""
         return self.path / "user-keys"
 
+    @property
+    def anchors_file(self) -> Path:
+        """The anchors of the log, unless a setting puts them elsewhere."""
+        return self.path / "anchors" / "anchors.jsonl"
+
+    @property
+    def archive(self) -> Path:
+        """The archived part of the log, unless a setting puts it elsewhere."""
+        return self.path / "archive"
+
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.
 

@@ -116,6 +116,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Time that an open breaker waits before it lets one trial through, in milliseconds."),
     ] = 5000
+    anchors_file: Annotated[
+        Path | None,
+        Meta(
+            description="File of the signed anchors of the log; best on another disk than the database."
+            " Unset: anchors/anchors.jsonl under the home folder.",
+        ),
+    ] = None
+    archive_folder: Annotated[
+        Path | None,
+        Meta(description="Folder of the archived part of the log. Unset: archive under the home folder."),
+    ] = None
     relay_poll_ms: Annotated[
         int,
         Meta(

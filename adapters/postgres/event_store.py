@@ -7,6 +7,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.postgres.batches import COMMANDS_MAX
 from adapters.postgres.bulk import Loaded, load
 from adapters.postgres.database import Database
@@ -45,7 +46,8 @@ class PostgresEventStore:
     """Implements `commands.ports.EventStore` for the user `khata_writer`, whom *conninfo* names.
 
     Appends of this process are committed in groups (see `group_commit`); each is answered within about *deadline_s*
-    seconds. `database` may be shared by what else this process keeps in PostgreSQL. *watch* looks at each connection.
+    seconds. `database` may be shared by what else this process keeps in PostgreSQL. *watch* looks at each connection;
+    *archive* has the files of the log's archived part.
     """
 
     def __init__(
@@ -55,9 +57,10 @@ class PostgresEventStore:
         deadline_s: float = 5.0,
         commands_max: int = COMMANDS_MAX,
         watch: EpochWatch | None = None,
+        archive: ParquetArchive | None = None,
     ) -> None:
         self.database = Database(conninfo, patience_s=deadline_s, watch=watch)
-        self._reads = LogReads(self.database)
+        self.reads = LogReads(self.database, archive)
         self._writer = GroupCommit(conninfo, deadline_s=deadline_s, commands_max=commands_max, watch=watch)
         self._room_end = 0
         self._caretaker: asyncio.Task[None] | None = None
@@ -116,7 +119,7 @@ class PostgresEventStore:
 
     async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
         """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable."""
-        return await self._reads.read_stream(stream_id, after_version=after_version)
+        return await self.reads.read_stream(stream_id, after_version=after_version)
 
     async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
         """Return at most *limit* events after *after_sequence*, in sequence order, without a hole.
@@ -125,7 +128,7 @@ class PostgresEventStore:
             StoreUnavailable
             adapters.postgres.reading.LogHole: the log lacks a sequence.
         """
-        return await self._reads.read_all(after_sequence=after_sequence, limit=limit)
+        return await self.reads.read_all(after_sequence=after_sequence, limit=limit)
 
     async def find_outcome(self, command_id: str) -> Appended | None:
         """Return where a command's events lie, however long ago it was; None where it has none in these partitions.
@@ -149,7 +152,7 @@ class PostgresEventStore:
         Raises:
             StoreUnavailable
         """
-        return await self._reads.read_span(
+        return await self.reads.read_span(
             stream_id,
             after_version=after_version,
             after_sequence=after_sequence,
@@ -163,15 +166,15 @@ class PostgresEventStore:
         Raises:
             StoreUnavailable
         """
-        return await self._reads.sequence_at(time_us)
+        return await self.reads.sequence_at(time_us)
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""
-        return await self._reads.head()
+        return await self.reads.head()
 
     async def find_claim(self, kind: str, key_hash: bytes) -> str | None:
         """Return who owns a claimed value, None where nobody does. Raises StoreUnavailable."""
-        return await self._reads.find_claim(kind, key_hash)
+        return await self.reads.find_claim(kind, key_hash)
 
     async def _prepare_room(self) -> None:
         rows = await self.database.fetch(_PREPARE_ROOM)

@@ -1,14 +1,17 @@
 """The log as it grows. A notification wakes the reader; a poll stands behind it, for a notification is a hint."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
 
+from adapters.archive.parquet import ArchiveUnreadable, ParquetArchive
+from adapters.postgres.archived_log import ArchivedLog, Fetch
 from adapters.postgres.epochs import EpochWatch
-from adapters.postgres.reading import READ_ALL, Row, contiguous
+from adapters.postgres.reading import READ_ALL, LogHole, contiguous
 from domain.envelope import RecordedEvent
 from projections.tasks import end
 
@@ -21,17 +24,28 @@ _LISTEN = "LISTEN khata_log"
 
 
 class PostgresFeed:
-    """Implements `EventFeed` of commands and projections, for any role that may read the log."""
+    """Implements `EventFeed` of commands and projections, for any role that may read the log.
 
-    def __init__(self, conninfo: str, *, poll_s: float = POLL_S, watch: EpochWatch | None = None) -> None:
+    *archive* has the files of the log's archived part. *watch* looks at each connection.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        poll_s: float = POLL_S,
+        watch: EpochWatch | None = None,
+        archive: ParquetArchive | None = None,
+    ) -> None:
         self._conninfo = conninfo
         self._watch = watch
         self._poll_s = poll_s
+        self._archive = archive
 
     async def follow(self, *, after_sequence: int) -> AsyncGenerator[list[RecordedEvent], None]:
         """Yield events in batches of at most 1,000 as they are recorded, starting after *after_sequence*.
 
-        A lost server is waited for as long as it takes.
+        A lost server, or archive, is waited for as long as it takes.
 
         Raises:
             adapters.postgres.reading.LogHole: the log lacks a sequence.
@@ -42,17 +56,17 @@ class PostgresFeed:
                 async with await self._connect() as connection:
                     await connection.execute(_LISTEN)
                     pause_s = _PAUSE_MIN_S
-                    coming: asyncio.Task[list[Row]] | None = None
+                    archived = ArchivedLog(fetch_on(connection), self._archive)
+                    coming: asyncio.Task[list[RecordedEvent]] | None = None
                     try:
                         while True:
-                            rows = await (coming or _read(connection, after_sequence))
+                            events = await (coming or self._read(connection, archived, after_sequence, PAGE))
                             coming = None
-                            events = contiguous(rows, after_sequence=after_sequence)
                             if events:
                                 after_sequence = events[-1].sequence
                             if len(events) == PAGE:
                                 # The server makes the next page ready while this one is worked on.
-                                coming = asyncio.create_task(_read(connection, after_sequence))
+                                coming = asyncio.create_task(self._read(connection, archived, after_sequence, PAGE))
                                 await asyncio.sleep(0)
                             if events:
                                 yield events
@@ -61,9 +75,27 @@ class PostgresFeed:
                     finally:
                         if coming is not None:
                             await end(coming)
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, ArchiveUnreadable):
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+
+    async def _read(
+        self, connection: AsyncConnection[Any], archived: ArchivedLog, after_sequence: int, limit: int
+    ) -> list[RecordedEvent]:
+        """Return the next page; only at the end of the log is it a short one."""
+        if after_sequence < archived.known_to:
+            events = await archived.read_from(after_sequence + 1, limit)
+            if len(events) == limit:
+                return events
+            return events + await self._read(connection, archived, events[-1].sequence, limit - len(events))
+        cursor = await connection.cursor(binary=True).execute(READ_ALL, (after_sequence, limit))
+        try:
+            return contiguous(await cursor.fetchall(), after_sequence=after_sequence)
+        except LogHole:
+            # Not in the database any more, unless it is archived meanwhile: then it is read from there.
+            if await archived.refresh() <= after_sequence:
+                raise
+        return await self._read(connection, archived, after_sequence, limit)
 
     async def _connect(self) -> AsyncConnection[Any]:
         connection: AsyncConnection[Any] = await AsyncConnection.connect(
@@ -82,6 +114,11 @@ class PostgresFeed:
             pass
 
 
-async def _read(connection: AsyncConnection[Any], after_sequence: int) -> list[Row]:
-    cursor = await connection.cursor(binary=True).execute(READ_ALL, (after_sequence, PAGE))
-    return await cursor.fetchall()
+def fetch_on(connection: AsyncConnection[Any]) -> Fetch:
+    """Return what lets an `ArchivedLog` ask *connection*."""
+
+    async def fetch(statement: LiteralString, parameters: Sequence[Any]) -> list[Any]:
+        cursor = await connection.cursor(binary=True, row_factory=tuple_row).execute(statement, parameters)
+        return await cursor.fetchall()
+
+    return fetch

@@ -3,8 +3,10 @@
 PERSISTENCE_MODULE=adapters.postgres.persistence
 LOG_CONNINFO=postgresql://khata_writer:…@…/khata
 MAPPER_TOPIC=adapters.postgres.mapper:LogMapper    (optional: shows the engine's events as typed events)
+LOG_ARCHIVE=<folder of the archived part of the log, where there is one>
 """
 
+from pathlib import Path
 from threading import Lock
 
 from eventsourcing.persistence import (
@@ -17,11 +19,13 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import resolve_topic
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.postgres.recorder import PostgresApplicationRecorder, PostgresSnapshotRecorder, SharedStore
 from adapters.postgres.tracking import PostgresProcessRecorder, PostgresTrackingRecorder
 from adapters.postgres.transcoder import ExactTranscoder
 
 CONNINFO = "LOG_CONNINFO"
+ARCHIVE = "LOG_ARCHIVE"
 _SNAPSHOTS = "snapshots"
 
 
@@ -77,5 +81,6 @@ class LogFactory(InfrastructureFactory[PostgresTrackingRecorder]):
                 conninfo = self.env.get(CONNINFO)
                 if not conninfo:
                     raise InfrastructureFactoryError(f"expected {CONNINFO} in the environment, received none")
-                self._shared = SharedStore(conninfo)
+                folder = self.env.get(ARCHIVE)
+                self._shared = SharedStore(conninfo, archive=ParquetArchive(Path(folder)) if folder else None)
             return self._shared

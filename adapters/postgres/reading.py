@@ -1,5 +1,7 @@
-"""Reading the log as it lies."""
+"""Reading the log as it lies: what is in the database from there, what is archived from its files."""
 
+from adapters.archive.parquet import ParquetArchive
+from adapters.postgres.archived_log import ArchivedLog
 from adapters.postgres.database import Database
 from commands.ports import Head
 from domain.envelope import RecordedEvent
@@ -42,6 +44,12 @@ _SEQUENCE_AT = """
     -- Find the last event at or before a time.
     SELECT log.sequence_at(timestamptz 'epoch' + %s * interval '1 microsecond')
 """
+_LANDMARK_OF = """
+    -- Read up to where a snapshot covers a stream, for one who starts there.
+    SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s AND snapshot_version <= %s
+"""
+_NO_VERSION_ABOVE = 2**63 - 1
+_FIRST_VERSIONS = (0, 1)
 _READ_HEAD = """
     -- Read the end of the log and the epoch that its sequence belongs to.
     SELECT sequence, hash, log.current_epoch() FROM log.head
@@ -53,7 +61,7 @@ _FIND_CLAIM = """
 
 
 class LogHole(Exception):
-    """A sequence is missing where the log must have it. The reader stops: the log was tampered with or archived."""
+    """A sequence is missing where the log must have it. The reader stops: the log was tampered with."""
 
     def __init__(self, *, expected: int, found: int) -> None:
         super().__init__(f"expected sequence {expected} in the log, found {found}")
@@ -97,31 +105,60 @@ def contiguous(rows: list[Row], *, after_sequence: int) -> list[RecordedEvent]:
 
 
 class LogReads:
-    """Reads of the log, by any role that may read it. Implements the reading half of `commands.ports.EventStore`."""
+    """Reads of the log, by any role that may read it. Implements the reading half of `commands.ports.EventStore`.
 
-    def __init__(self, database: Database) -> None:
+    *archive* has the files of the archived part; None: there are none, or they are not for this process.
+    """
+
+    def __init__(self, database: Database, archive: ParquetArchive | None = None) -> None:
         self._database = database
+        self.archived = ArchivedLog(database.fetch, archive)
 
     async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
         """Return at most *limit* events after *after_sequence*, in sequence order, without a hole.
 
         Raises:
-            StoreUnavailable, LogHole
+            StoreUnavailable, LogHole, ArchiveUnreadable
         """
-        rows = await self._database.fetch(READ_ALL, (after_sequence, limit))
-        return contiguous(rows, after_sequence=after_sequence)
+        events: list[RecordedEvent] = []
+        while len(events) < limit:
+            if after_sequence < self.archived.known_to:
+                page = await self.archived.read_from(after_sequence + 1, limit - len(events))
+                events += page
+                after_sequence = page[-1].sequence
+                continue
+            rows = await self._database.fetch(READ_ALL, (after_sequence, limit - len(events)))
+            try:
+                return events + contiguous(rows, after_sequence=after_sequence)
+            except LogHole:
+                # Not in the database any more, unless it is archived meanwhile: then it is read from there.
+                if await self.archived.refresh() <= after_sequence:
+                    raise
+        return events
 
     async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
-        """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable."""
+        """Return a stream's events after *after_version*, oldest first. Raises StoreUnavailable, ArchiveUnreadable."""
         events: list[RecordedEvent] = []
+        page_after = after_version
         while True:
-            rows = await self._database.fetch(
-                _READ_STREAM, (stream_id, after_version, stream_id, after_version, STREAM_PAGE)
-            )
+            rows = await self._database.fetch(_READ_STREAM, (stream_id, page_after, stream_id, page_after, STREAM_PAGE))
             events += [recorded_event(row) for row in rows]
             if len(rows) < STREAM_PAGE:
-                return events
-            after_version = events[-1].version
+                break
+            page_after = events[-1].version
+        if events and (events[0].version == after_version + 1 or events[0].version in _FIRST_VERSIONS):
+            return events
+        if not await self.archived.refresh():
+            return events
+        # What is missing in front lies in archives, or is covered by a snapshot, or never was.
+        landmarks = await self._database.fetch(_LANDMARK_OF, (stream_id, after_version))
+        older = await self.archived.read_stream(
+            stream_id,
+            after_version=after_version,
+            last_version=events[0].version - 1 if events else _NO_VERSION_ABOVE,
+            after_sequence=landmarks[0][0] if landmarks else 0,
+        )
+        return older + events
 
     async def read_span(
         self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None = None
@@ -131,26 +168,54 @@ class LogReads:
         *after_sequence* is the sequence of the event at *after_version*, or any lower one.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable, ArchiveUnreadable
         """
-        events: list[RecordedEvent] = []
         while True:
+            archived_to = self.archived.known_to
+            events: list[RecordedEvent] = []
+            if after_sequence < min(archived_to, last_sequence):
+                older = await self.archived.read_stream(
+                    stream_id,
+                    after_version=after_version,
+                    last_version=_NO_VERSION_ABOVE,
+                    after_sequence=after_sequence,
+                )
+                events = [event for event in older if event.sequence <= min(archived_to, last_sequence)][:limit]
+            events += await self._read_windows(
+                stream_id,
+                after_version=events[-1].version if events else after_version,
+                after_sequence=max(after_sequence, archived_to),
+                last_sequence=last_sequence,
+                limit=None if limit is None else limit - len(events),
+            )
+            # The events of a partition that was archived meanwhile were in neither place.
+            if await self.archived.refresh() == archived_to or archived_to >= last_sequence:
+                return events
+
+    async def _read_windows(
+        self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None
+    ) -> list[RecordedEvent]:
+        events: list[RecordedEvent] = []
+        while last_sequence > after_sequence and limit != len(events):
             wanted = SPAN_WINDOW if limit is None else min(SPAN_WINDOW, limit - len(events))
             window = (stream_id, after_version, after_version + wanted, after_sequence, last_sequence)
             rows = await self._database.fetch(_READ_SPAN, window)
             events += [recorded_event(row) for row in rows]
-            if len(rows) < wanted or len(events) == limit:
-                return events
+            if len(rows) < wanted:
+                break
             after_version, after_sequence = events[-1].version, events[-1].sequence
+        return events
 
     async def sequence_at(self, time_us: int) -> int:
         """Return the last sequence recorded at or before *time_us* (UTC microseconds), 0 where there is none.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable, ArchiveUnreadable
         """
         rows = await self._database.fetch(_SEQUENCE_AT, (time_us,))
-        return int(rows[0][0])
+        if rows[0][0] or not await self.archived.refresh():
+            return int(rows[0][0])
+        return await self.archived.sequence_at(time_us)
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""

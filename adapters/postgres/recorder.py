@@ -31,6 +31,7 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.postgres.arrays import BytesArray, Int8Array, TextArray
 from adapters.postgres.entries import Part, Tracked, TrackingStale, new_entry
 from adapters.postgres.event_store import PostgresEventStore
@@ -130,11 +131,11 @@ class LoopThread:
 class SharedStore:
     """One store with its loop, for all recorders of an application."""
 
-    def __init__(self, conninfo: str) -> None:
-        self.feed = PostgresFeed(conninfo)
+    def __init__(self, conninfo: str, *, archive: ParquetArchive | None = None) -> None:
+        self.feed = PostgresFeed(conninfo, archive=archive)
         self._thread = LoopThread()
         try:
-            self.store = self._thread.run(self._open(conninfo))
+            self.store = self._thread.run(self._open(conninfo, archive))
         except BaseException:
             self._thread.close()
             raise
@@ -168,8 +169,8 @@ class SharedStore:
         self._thread.close()
 
     @staticmethod
-    async def _open(conninfo: str) -> PostgresEventStore:
-        store = PostgresEventStore(conninfo)
+    async def _open(conninfo: str, archive: ParquetArchive | None) -> PostgresEventStore:
+        store = PostgresEventStore(conninfo, archive=archive)
         await store.start()
         return store
 
@@ -203,7 +204,17 @@ class PostgresApplicationRecorder(ApplicationRecorder):
     ) -> Sequence[StoredEvent]:
         """Return an originator's events with versions in the range."""
         statement = _SELECT_EVENTS_NEWEST_FIRST if desc else _SELECT_EVENTS
-        return _select(self._shared, statement, originator_id, gt=gt, lte=lte, limit=limit)
+        events = _select(self._shared, statement, originator_id, gt=gt, lte=lte, limit=limit)
+        older = (
+            self._select_archived(originator_id, gt=gt, lte=lte)
+            if self._may_lack_older(events, gt=gt, is_full=desc and len(events) == limit)
+            else []
+        )
+        if not older:
+            return events
+        # What was archived between the two looks is in both.
+        by_version = {event.originator_version: event for event in (*older, *events)}
+        return [by_version[version] for version in sorted(by_version, reverse=desc)][:limit]
 
     def select_notifications(
         self,
@@ -221,6 +232,8 @@ class PostgresApplicationRecorder(ApplicationRecorder):
             rows = self._shared.fetch(_SELECT_NOTIFICATIONS_BY_NAME, (first, last, TextArray.of(list(topics)), limit))
         else:
             rows = self._shared.fetch(_SELECT_NOTIFICATIONS, (first, last, limit))
+        if not rows or rows[0][0] > max(first, 1):
+            rows = self._archived_rows(first, last, topics, limit, rows)
         return [
             Notification(
                 id=sequence,
@@ -239,6 +252,38 @@ class PostgresApplicationRecorder(ApplicationRecorder):
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Return an endless iterator over the events after *gt*."""
         return LogSubscription(recorder=self, shared=self._shared, gt=gt, topics=topics)
+
+    @staticmethod
+    def _may_lack_older(events: Sequence[StoredEvent], *, gt: int | None, is_full: bool) -> bool:
+        """Tell whether events that were asked for may be missing among *events*, because they are archived."""
+        if is_full:
+            return False
+        return not events or min(event.originator_version for event in events) > max(1, (gt or 0) + 1)
+
+    def _select_archived(self, originator_id: UUID | str, *, gt: int | None, lte: int | None) -> list[StoredEvent]:
+        archived = self._shared.store.reads.archived
+        after, last = -1 if gt is None else gt, _ANY_VERSION if lte is None else lte
+        events = self._shared.run(
+            archived.read_stream(stream_id_of(originator_id), after_version=after, last_version=last)
+        )
+        return [
+            StoredEvent(
+                originator_id=originator_id, originator_version=event.version, topic=event.name, state=event.payload
+            )
+            for event in events
+        ]
+
+    def _archived_rows(
+        self, first: int, last: int, topics: Sequence[str], limit: int, rows: list[Any]
+    ) -> list[tuple[int, str, int, str, bytes]]:
+        """Return *rows* with those before them that are archived, *limit* at most."""
+        archived = self._shared.store.reads.archived
+        before = rows[0][0] - 1 if rows else last
+        events = self._shared.run(archived.read_range(first, before, names=topics, limit=limit))
+        return [
+            *((event.sequence, event.stream_id, event.version, event.name, event.payload) for event in events),
+            *rows,
+        ][:limit]
 
 
 class PostgresSnapshotRecorder(AggregateRecorder):

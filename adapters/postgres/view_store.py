@@ -11,14 +11,17 @@ from typing import Any
 
 import msgspec
 
+from adapters.archive.parquet import ArchiveUnreadable, ParquetArchive
 from adapters.postgres import view_claims, view_editions
+from adapters.postgres.archived_log import ArchivedLog
 from adapters.postgres.arrays import Int8Array, TextArray
 from adapters.postgres.epochs import EpochWatch
+from adapters.postgres.log_feed import fetch_on
 from adapters.postgres.view_claims import Claimant, part_arrays
 from adapters.postgres.view_rows import copy_data, key_arrays, row_arrays, rows_by_key, statements_of
 from adapters.postgres.view_session import Connection, ViewSession
 from adapters.postgres.view_tables import CHANNEL
-from projections.ports import Checkpoint, Claimed, ClaimLost, ParkedEvent, Part, Renewed
+from projections.ports import Checkpoint, Claimed, ClaimLost, ParkedEvent, Part, Renewed, ViewsUnavailable
 from projections.read_model import AnyReadModel, Key, Row
 
 COPY_ROWS_MIN = 100
@@ -52,7 +55,11 @@ _HASH_AT = "SELECT hash FROM log.events WHERE sequence = %s"
 class PostgresViewStore:
     """Implements `projections.ports.ViewStore` as *owner*, a name that no other projector ever has."""
 
-    def __init__(self, conninfo: str, *, owner: str, watch: EpochWatch | None = None) -> None:
+    def __init__(
+        self, conninfo: str, *, owner: str, watch: EpochWatch | None = None, archive: ParquetArchive | None = None
+    ) -> None:
+        """Describe it. *watch* looks at every new connection; *archive* has the files of the log's archived part."""
+        self._archive = archive
         self._owner = owner
         self._session = ViewSession(conninfo, watch=watch)
 
@@ -87,7 +94,16 @@ class PostgresViewStore:
         """Return the hash that the log has at *sequence*, None where the log does not reach so far."""
         async with self._session.transaction() as connection:
             record = await (await connection.execute(_HASH_AT, [sequence])).fetchone()
-        return bytes(record["hash"]) if record else None
+            if record is not None:
+                return bytes(record["hash"])
+            archived = ArchivedLog(fetch_on(connection), self._archive)
+            if sequence > await archived.refresh():
+                return None
+            try:
+                [event] = await archived.read_from(sequence, 1)
+            except ArchiveUnreadable as fault:
+                raise ViewsUnavailable(str(fault)) from fault
+            return event.hash
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["PostgresViewTransaction"]:

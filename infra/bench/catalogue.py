@@ -18,4 +18,5 @@ BENCHES: dict[str, Entry] = {
         "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
     ),
     "asof": Entry("a portfolio as of a random time of a long log, cold", "infra.bench.asof"),
+    "verify": Entry("checking that nobody touched a log of a million events", "infra.bench.verify"),
 }

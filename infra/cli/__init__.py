@@ -10,6 +10,7 @@ import sys
 import typer
 
 from infra.cli import (
+    archive,
     backup,
     bench,
     demo,
@@ -24,6 +25,7 @@ from infra.cli import (
     restore,
     run,
     up,
+    verify,
     version,
 )
 from infra.problems import OperatorProblem
@@ -45,6 +47,8 @@ COMMANDS = (
     demo.demo,
     run.run,
     migrate.migrate,
+    verify.verify,
+    archive.archive,
     bench.bench,
     parked.parked,
     rebuild.rebuild,

@@ -1,13 +1,29 @@
-"""The relay role: mirrors the log into JetStream."""
+"""The relay role: mirrors the log into JetStream, and anchors it outside of the database."""
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
+from adapters.nats.control import serve as answer_on
+from infra.wiring.integrity import make_anchoring
 from infra.wiring.process import Wiring
 from infra.wiring.projecting import make_relay
+from projections.tasks import end
 
 
 async def run_relay(wiring: Wiring, ready: Callable[[], None]) -> None:
-    """Mirror until canceled."""
+    """Mirror and anchor until canceled."""
     relay = await make_relay(wiring)
-    ready()
-    await relay.run()
+    anchoring = await make_anchoring(wiring)
+
+    async def status(_: dict[str, Any]) -> dict[str, Any]:
+        return {**relay.status(), "anchoring": anchoring.status()}
+
+    async with answer_on(await wiring.nats(), "khata.status.relay", status):
+        tasks = [asyncio.create_task(relay.run()), asyncio.create_task(anchoring.run())]
+        try:
+            ready()
+            for ended in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
+                await ended
+        finally:
+            await end(*tasks)

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
 from adapters.epoch_file import EpochFile
 from adapters.ids import SystemIds
@@ -25,6 +27,16 @@ from infra.settings import Settings
 Part = TypeVar("Part")
 
 
+def anchors_path(settings: Settings) -> Path:
+    """Return where the anchors of the log are."""
+    return settings.anchors_file or Home(settings.home).anchors_file
+
+
+def archive_folder(settings: Settings) -> Path:
+    """Return where the archived part of the log is."""
+    return settings.archive_folder or Home(settings.home).archive
+
+
 class Wiring:
     """The parts of one process. `stack` is closed when the process ends.
 
@@ -38,6 +50,7 @@ class Wiring:
         self.ids = SystemIds(self.clock)
         self.instruments = InstrumentMaster.load()
         self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
+        self.archive = ParquetArchive(archive_folder(runtime.settings))
         self._parts: dict[str, asyncio.Future[Any]] = {}
 
     @property
@@ -59,9 +72,8 @@ class Wiring:
         """The log, for those who append."""
 
         async def make() -> PostgresEventStore:
-            return await self.stack.enter_async_context(
-                PostgresEventStore(self.runtime.database.writer, watch=self.epochs)
-            )
+            store = PostgresEventStore(self.runtime.database.writer, watch=self.epochs, archive=self.archive)
+            return await self.stack.enter_async_context(store)
 
         return await self._once("store", make)
 

@@ -17,9 +17,8 @@ MS_PER_S = 1000
 
 async def make_relay(wiring: Wiring) -> Relay:
     """The mirror of the log in JetStream."""
-    feed = PostgresFeed(
-        wiring.runtime.database.writer, poll_s=wiring.settings.relay_poll_ms / MS_PER_S, watch=wiring.epochs
-    )
+    poll_s = wiring.settings.relay_poll_ms / MS_PER_S
+    feed = PostgresFeed(wiring.runtime.database.writer, poll_s=poll_s, watch=wiring.epochs, archive=wiring.archive)
     return Relay(await wiring.nats(), log=await wiring.store(), feed=feed)
 
 
@@ -32,7 +31,12 @@ async def fill_read_models(wiring: Wiring) -> None:
 
 async def make_projector(wiring: Wiring) -> Projector:
     """The writer of the read models."""
-    views = PostgresViewStore(wiring.runtime.database.projector, owner=wiring.ids.new("projector"), watch=wiring.epochs)
+    views = PostgresViewStore(
+        wiring.runtime.database.projector,
+        owner=wiring.ids.new("projector"),
+        watch=wiring.epochs,
+        archive=wiring.archive,
+    )
     wiring.stack.push_async_callback(views.close)
     return Projector(
         READ_MODELS, feed=await wiring.feed(), views=views, clock=wiring.clock, shards=wiring.settings.projection_shards

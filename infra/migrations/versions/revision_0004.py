@@ -3,7 +3,7 @@
 from infra.migrations.statements import run_files
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 
 def upgrade() -> None:

@@ -1,0 +1,1 @@
+"""Archives of the log: Parquet files that take the place of partitions."""

@@ -1,0 +1,112 @@
+"""What anchoring, verification and the archive are made of."""
+
+import atexit
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from adapters.anchor_file import AnchorFile
+from adapters.archive.parquet import ParquetArchive
+from adapters.postgres import archiver
+from adapters.postgres.anchored_log import PostgresAnchoredLog
+from adapters.postgres.archiver import FILE_EVENTS
+from adapters.postgres.log_source import PostgresLogSource
+from adapters.security.anchors import AnchorKey
+from domain.integrity.anchors import CheckedAnchors
+from domain.integrity.joining import Stretch
+from infra.wiring.process import Wiring, anchors_path
+from projections.integrity.anchoring import Anchoring
+from projections.integrity.stretches import Plan, check_stretch
+from projections.integrity.verifier import STRETCH, Progress, Verdict, Verification
+
+WORKERS = 2
+"""Processes that check a long log: one alone keeps a core busy with hashing while the other one idles."""
+
+
+async def make_anchoring(wiring: Wiring) -> Anchoring:
+    """The maker of anchors."""
+    store = await wiring.store()
+    sink = AnchorFile(anchors_path(wiring.settings))
+    wiring.stack.callback(sink.close)
+    return Anchoring(
+        PostgresAnchoredLog(store.database),
+        sink=sink,
+        signer=AnchorKey(wiring.runtime.keys.signing_pem),
+        clock=wiring.clock,
+    )
+
+
+def archive_log(
+    conninfo: str,
+    folder: Path,
+    *,
+    anchors: CheckedAnchors,
+    keep: int,
+    file_events: int = FILE_EVENTS,
+    progress: archiver.Progress = lambda _partition, _sequence: None,
+) -> archiver.Outcome:
+    """Archive what is closed of the log that the owner's *conninfo* reaches, but the newest *keep* partitions of it.
+
+    Raises:
+        adapters.postgres.archiver.ArchiveBusy, adapters.postgres.archiver.ArchiveRefused
+        OSError, psycopg.OperationalError: it broke off; the next run goes on.
+    """
+    with archiver.Archiver.connect(
+        conninfo, ParquetArchive(folder), anchors=anchors.hashes(), file_events=file_events, progress=progress
+    ) as archiving:
+        return archiving.run(keep=keep)
+
+
+def verify_log(
+    conninfo: str,
+    folder: Path,
+    *,
+    anchors: CheckedAnchors | None,
+    progress: Progress = lambda _done, _total: None,
+    first: int = 1,
+    last: int | None = None,
+    workers: int = WORKERS,
+) -> Verdict:
+    """Verify the log that *conninfo* reaches, its archived part in *folder*, against *anchors* (None: none are known).
+
+    Raises:
+        psycopg.OperationalError: the database cannot be reached.
+    """
+    with PostgresLogSource.connect(conninfo, ParquetArchive(folder)) as source:
+        if workers == 1 or source.state().sequence < 2 * STRETCH:
+            check = None
+        else:
+            check = partial(_check_in_processes, conninfo, folder, workers)
+        verification = Verification(source=source, anchors=anchors, check=check, progress=progress)
+        return verification.run(first=first, last=last)
+
+
+def _check_in_processes(conninfo: str, folder: Path, workers: int, wanted: list[Plan]) -> Iterator[Stretch]:
+    # Started afresh: a fork would take along this process's connection and whatever threads its libraries started.
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin_worker,
+        initargs=(conninfo, folder),
+    )
+    try:
+        yield from pool.map(_check_in_worker, wanted)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_worker = ExitStack()
+_sources: list[PostgresLogSource] = []
+"""The source of a worker process: one connection for all of its stretches, closed when the process ends."""
+
+
+def _begin_worker(conninfo: str, folder: Path) -> None:
+    _sources.append(_worker.enter_context(PostgresLogSource.connect(conninfo, ParquetArchive(folder))))
+    atexit.register(_worker.close)
+
+
+def _check_in_worker(plan: Plan) -> Stretch:
+    return check_stretch(_sources[0], plan)
