@@ -172,7 +172,8 @@ class Client:
         self.name = name
         self._account = account
         self._asking = asking
-        self._random = asking.random
+        # Its own, so that it asks the same however fast the others are.
+        self._random = Random(name)  # noqa: S311 - no secret
         self._is_founder = is_founder
         self._count = 0
 

@@ -30,6 +30,7 @@ from infra.embedded.nats import EmbeddedNats
 from infra.faults.clients import Desk, StandingMarket
 from infra.faults.ledger import Ledger
 from infra.faults.link import NatsLink, PostgresLink
+from infra.faults.oracle import Evidence
 from infra.faults.points import Point
 from infra.faults.watched_views import WatchedViews
 from projections.catalogue import READ_MODELS
@@ -201,7 +202,11 @@ class Core:
         for link in (self.relay_link, self.reader_link):
             await link.listen()
 
-    # --- Waiting ---
+    # --- What it leads to ---
+
+    def evidence(self) -> Evidence:
+        """Return where the judge looks."""
+        return Evidence(log=self.log, admin=self.admin, nats=self.nats, views=self.all_views, ledger=self.ledger)
 
     async def mirrored(self) -> int:
         """Return the head of the log once the stream has got to it.

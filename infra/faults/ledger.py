@@ -30,7 +30,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     is_keyed: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class Ledger:
     """All requests, in the order in which they were first made, and their first answers.
 

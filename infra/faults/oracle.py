@@ -19,8 +19,9 @@ from psycopg import AsyncConnection
 
 from adapters.nats.stream import decode, stream_name
 from adapters.nats.stream_reader import StreamReader
+from adapters.postgres.reading import LogReads
+from adapters.postgres.views import PostgresViews
 from domain.envelope import GENESIS_HASH, Metadata, RecordedEvent, is_intact, leaf_hash
-from infra.faults.core import Core
 from infra.faults.ledger import Ledger
 from projections.catalogue import READ_MODELS
 from projections.verification import differences
@@ -30,6 +31,7 @@ _MESSAGE_WITHIN_S = 10.0
 _STREAMS = "SELECT stream_id, version, leaf FROM log.streams"
 _COMMANDS = "SELECT scope, key, status, first_sequence, last_sequence FROM log.commands"
 _HEAD = "SELECT sequence, hash FROM log.head"
+_NOT_AT_THE_END = "SELECT name, sequence, halted FROM views.checkpoints WHERE sequence <> %s OR halted IS NOT NULL"
 
 
 @dataclass(slots=True)
@@ -50,24 +52,34 @@ class Findings:
         return "\n".join(lines) or "nothing is wrong"
 
 
-async def judge(core: Core) -> Findings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Where the judge looks, past everything that can be cut."""
+
+    log: LogReads
+    admin: AsyncConnection[Any]
+    nats: Client
+    views: PostgresViews
+    ledger: Ledger
+
+
+async def judge(evidence: Evidence) -> Findings:
     """Return what is wrong now that every fault is over and relay and projector have converged."""
     findings = Findings()
-    events = await read_log(core)
-    await check_log(core.admin, events, findings)
-    check_answers(core.ledger, events, findings)
-    await check_commands(core.admin, core.ledger, findings)
-    await check_mirror(core.nats, core.epoch, events, findings)
-    findings.differences += map(str, await differences(READ_MODELS, log=core.log, views=core.all_views))
-    halted = core.running_projector.projector.progress().halted
-    findings.differences += [f"{model} halted: {reason}" for model, reason in halted.items()]
+    events = await _read(evidence.log)
+    await check_log(evidence.admin, events, findings)
+    check_answers(evidence.ledger, events, findings)
+    await check_commands(evidence.admin, evidence.ledger, findings)
+    await check_mirror(evidence.nats, (await evidence.log.head()).epoch, events, findings)
+    findings.differences += map(str, await differences(READ_MODELS, log=evidence.log, views=evidence.views))
+    stopped = await (await evidence.admin.execute(_NOT_AT_THE_END, [len(events)])).fetchall()
+    findings.differences += [f"{model} stands at {sequence}: {halted}" for model, sequence, halted in stopped]
     return findings
 
 
-async def read_log(core: Core) -> list[RecordedEvent]:
-    """Return the whole log."""
+async def _read(log: LogReads) -> list[RecordedEvent]:
     events: list[RecordedEvent] = []
-    while page := await core.log.read_all(after_sequence=len(events), limit=_PAGE):
+    while page := await log.read_all(after_sequence=len(events), limit=_PAGE):
         events += page
     return events
 

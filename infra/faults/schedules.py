@@ -75,7 +75,7 @@ async def play(core: Core, seed: int) -> Findings:
         for points in schedule.waves:
             await _play_wave(core, points, asking, random, clients)
         await core.converged()
-        return await judge(core)
+        return await judge(core.evidence())
     except Exception as error:
         raise ScheduleFailed(schedule, f"{type(error).__name__}: {error}") from error
 

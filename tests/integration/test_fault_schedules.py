@@ -70,19 +70,19 @@ async def test_the_judge_notices_whatever_is_not_as_it_was_told(database: Databa
         told = ledger.answers[name]
 
         ledger.answers[name] = replace(told, events=told.events[:1])
-        assert kinds(await judge(core)) == {"lost"}
+        assert kinds(await judge(core.evidence())) == {"lost"}
         ledger.answers[name] = replace(told, last_sequence=told.last_sequence + 1, first_sequence=1)
-        assert kinds(await judge(core)) >= {"lost", "duplicated"}
+        assert kinds(await judge(core.evidence())) >= {"lost", "duplicated"}
         ledger.answers[name] = told
         client = ledger.asked[name].client
         ledger.asked = dict(reversed(ledger.asked.items()))
-        assert any(client in text for text in (await judge(core)).reordered)
+        assert any(client in text for text in (await judge(core.evidence())).reordered)
         ledger.asked = dict(reversed(ledger.asked.items()))
         asked = ledger.asked.pop(name)
-        assert kinds(await judge(core)) == {"differences"}
+        assert kinds(await judge(core.evidence())) == {"differences"}
         ledger.asked = {name: asked} | ledger.asked
         ledger.contradictions.append("told twice")
-        assert "duplicated" in kinds(await judge(core))
+        assert "duplicated" in kinds(await judge(core.evidence()))
         ledger.contradictions.clear()
 
 
@@ -120,19 +120,19 @@ async def test_the_judge_notices_whatever_is_touched(database: DatabaseUrls) -> 
                 ),
             ):
                 admin.execute(do)
-                assert kinds(await judge(core)) >= expected, do
+                assert kinds(await judge(core.evidence())) >= expected, do
                 admin.execute(undo)
-                assert not await judge(core), undo
+                assert not await judge(core.evidence()), undo
 
         events = await core.log.read_all(after_sequence=0, limit=head)
         await core.nats.jetstream().delete_stream(core.stream)
         await create_stream(core.nats, core.epoch, first_sequence=1, limits=StreamLimits())
         for event in (*events[:5], replace(events[5], payload=b"{}"), *events[7:8], *events[7:]):
             await core.nats.jetstream().publish(subject_of(core.epoch, event.stream_id), encode(event))
-        assert kinds(await judge(core)) == {"differences", "reordered"}
+        assert kinds(await judge(core.evidence())) == {"differences", "reordered"}
         await core.nats.jetstream().delete_stream(core.stream)
         await create_stream(core.nats, core.epoch, first_sequence=head, limits=StreamLimits())
-        assert kinds(await judge(core)) == {"lost"}
+        assert kinds(await judge(core.evidence())) == {"lost"}
 
 
 def kinds(findings: Findings) -> set[str]:
