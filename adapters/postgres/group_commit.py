@@ -10,7 +10,9 @@ There is no timer: while a batch commits, the next one gathers. What a caller is
    answered, the rest goes back to the front of the queue in its old order.
 4. An entry whose deadline passes meanwhile is answered with "unknown", never with a guess.
 5. An append that runs is never cancelled (see `writer_connection`).
-6. Two entries with one (scope, key), or with one claim, never share a batch: the statement looks both up once, at its
+6. When the disk is full, the whole batch was rolled back and is answered so at once: trying again makes no room, and
+   whoever waited for the deadline would not learn why.
+7. Two entries with one (scope, key), or with one claim, never share a batch: the statement looks both up once, at its
    start. The batch ends before the second, so that the order of the queue stays the order in the log.
 """
 
@@ -26,7 +28,7 @@ import psycopg
 from adapters.postgres.arrays import BytesArray, TextArray
 from adapters.postgres.entries import Entry, parameters_of
 from adapters.postgres.writer_connection import Session, WriterConnection
-from commands.ports import AppendOutcomeUnknown, StoreUnavailable
+from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
 
 COMMANDS_MAX = 1024
 EVENTS_MAX = 1_000
@@ -57,9 +59,11 @@ _FIND_BY_COMMAND = """
 _PREPARE_PARTITIONS = "SELECT log.prepare_partitions()"
 
 _PASSING = (
-    psycopg.OperationalError,  # Lock or disk or memory short, query canceled, deadlock, serialisation.
+    psycopg.OperationalError,  # Lock or memory short, query canceled, deadlock, serialisation.
     psycopg.errors.UniqueViolation,  # The last guard behind the checks: roll back and check again.
 )
+_EXTENDING = frozenset({"mdextend", "mdzeroextend"})
+"""Where in the server a table's file grows. It has a code of its own for a full disk, none for a limit on files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ class GroupCommit:
                 self._queue.popleft()
                 continue
             if waiting.deadline_s <= now_s:
-                waiting.fail(StoreUnavailable("the log took too long; the command was not sent to it"))
+                waiting.fail(StoreUnavailable("the log took too long; nothing of the command was stored"))
                 self._queue.popleft()
                 continue
             events += len(entry.leaves)
@@ -226,6 +230,9 @@ class GroupCommit:
             with suppress(psycopg.Error):
                 await connection.run(_PREPARE_PARTITIONS, (), within_s=self._deadline_s)
             self._put_back(batch)
+        elif _is_for_want_of_room(error):
+            for waiting in batch:
+                waiting.fail(LogFull(f"the log has no room: {error.diag.message_primary}"), error)
         elif isinstance(error, _PASSING):
             self._put_back(batch)
             await asyncio.sleep(_PAUSE_MIN_S)
@@ -313,6 +320,10 @@ def _within_deadline(batch: list[_Waiting], error: psycopg.Error) -> list[_Waiti
         else:
             waiting.fail(AppendOutcomeUnknown("the log's connection was lost and the outcome not found in time"), error)
     return remaining
+
+
+def _is_for_want_of_room(error: psycopg.Error) -> bool:
+    return isinstance(error, psycopg.errors.DiskFull) or error.diag.source_function in _EXTENDING
 
 
 def _unavailable(error: psycopg.Error) -> StoreUnavailable:

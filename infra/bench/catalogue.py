@@ -10,4 +10,6 @@ class Entry(NamedTuple):
     module: str
 
 
-BENCHES: dict[str, Entry] = {}
+BENCHES: dict[str, Entry] = {
+    "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
+}

@@ -1,8 +1,8 @@
 """One part of the engine in a process of its own, to be killed: `python -m infra.faults.part writer|relay|projector`.
 
 Standard input says on its first line where the servers are (JSON, passwords in it), and ends the part by ending. A
-writer gets the number of trades on every further line, and tells on standard output what it asks and is answered, line by
-line, before anything comes of it.
+writer gets the number of trades on every further line, and tells on standard output what it asks and is answered, line
+by line, before anything comes of it.
 """
 
 import asyncio
