@@ -116,7 +116,7 @@ class Relay:
                 await asyncio.wait({coming, checking}, timeout=self._check_s, return_when=asyncio.FIRST_COMPLETED)
                 if coming.done():
                     batch, coming = coming.result(), None
-                    await self._publish(publisher, batch)
+                    await self._publish_while_connected(publisher, batch, checking)
                 else:
                     self._check_now.clear()
                     await self._check()
@@ -144,6 +144,19 @@ class Relay:
         self._sequence = last
         self._synchronized += 1
         self._state = "mirroring"
+
+    async def _publish_while_connected(
+        self, publisher: LogPublisher, events: Sequence[RecordedEvent], reconnected: asyncio.Task[bool]
+    ) -> None:
+        """Publish; once the server was away the driver waits for answers that never come, so do not wait with it."""
+        publishing = asyncio.create_task(self._publish(publisher, events))
+        try:
+            await asyncio.wait({publishing, reconnected}, return_when=asyncio.FIRST_COMPLETED)
+            if not publishing.done():
+                raise OutOfStep("the server was away while a batch was sent")
+        finally:
+            await end(publishing)
+        publishing.result()
 
     async def _publish(self, publisher: LogPublisher, events: Sequence[RecordedEvent]) -> None:
         for batch in publisher.batches(events):
