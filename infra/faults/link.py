@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
@@ -33,7 +34,7 @@ class Cut(Enum):
     """Not at all: from then on nothing of what the server says gets through."""
 
 
-class Link:
+class Link(ABC):
     """One server's wire. `arm` says what happens next and on which words; `has_struck` tells that it happened.
 
     A cut happens once. What the client says is looked at as bytes, so the words must be such that only the one kind of
@@ -80,8 +81,9 @@ class Link:
         self._ending = asyncio.Event()
         self._server = await self._listen()
 
+    @abstractmethod
     async def _listen(self) -> asyncio.Server:
-        raise NotImplementedError
+        """Take connections where clients look for the server."""
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire = asyncio.current_task()
