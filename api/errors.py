@@ -15,6 +15,7 @@ from commands.ports import (
     AppendOutcomeUnknown,
     HasherBusy,
     KeyReused,
+    LogFull,
     StoreUnavailable,
     TokenExpired,
     TokenInvalid,
@@ -123,6 +124,7 @@ TABLE: dict[type[Exception], Row] = {
     # Faults: ask again.
     AccountBusy: Row(503, "The account is busy", "ACCOUNT_BUSY", "others kept changing the account: ask again", 1),
     StoreUnavailable: Row(503, "The log is away", "STORE_UNAVAILABLE", "nothing was stored: ask again", 1),
+    LogFull: Row(503, "The log is full", "LOG_FULL", "its disk has no room, and nothing was stored: ask later", 30),
     AppendOutcomeUnknown: Row(
         503,
         "The outcome is not known",

@@ -101,6 +101,10 @@ class StoreUnavailable(Exception):
     """The log cannot be reached, and it is known that nothing was stored, or nothing was asked to be."""
 
 
+class LogFull(StoreUnavailable):
+    """The log's disk is full. Nothing was stored; it takes appends again as soon as somebody has made room."""
+
+
 class AppendOutcomeUnknown(Exception):
     """The connection was lost and the outcome could not be looked up in time. Ask again under the same key."""
 
@@ -112,7 +116,7 @@ class EventStore(Protocol):
         """Append one command's events, durable when this returns.
 
         Raises:
-            VersionConflict, KeyReused, ClaimTaken, EventTooLarge, StoreUnavailable, AppendOutcomeUnknown
+            VersionConflict, KeyReused, ClaimTaken, EventTooLarge, StoreUnavailable, LogFull, AppendOutcomeUnknown
         """
         ...
 

@@ -50,7 +50,7 @@ _ANSWER = msgspec.json.Decoder(_PublishAnswer)
 
 
 class LogPublisher:
-    """Publishes events of one *epoch*."""
+    """Publishes events of one *epoch*; an answer is waited for *deadline_s* seconds."""
 
     def __init__(
         self,
@@ -60,12 +60,14 @@ class LogPublisher:
         messages_max: int = MESSAGES_MAX,
         bytes_max: int = BYTES_MAX,
         singles_max: int = SINGLES_MAX,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._nats = nats
         self._epoch = epoch
         self._messages_max = messages_max
         self._bytes_max = bytes_max
         self._singles_max = singles_max
+        self._deadline_s = deadline_s
 
     def batches(self, events: Sequence[RecordedEvent]) -> Iterator[Batch]:
         """Yield *events* in batches that the server takes at once; a few go one by one."""
@@ -122,5 +124,5 @@ class LogPublisher:
     async def _request(self, message: tuple[RecordedEvent, bytes], headers: dict[str, str]) -> _PublishAnswer:
         event, body = message
         subject = subject_of(self._epoch, event.stream_id)
-        answer = await self._nats.request(subject, body, timeout=DEADLINE_S, headers=headers)
+        answer = await self._nats.request(subject, body, timeout=self._deadline_s, headers=headers)
         return _ANSWER.decode(answer.data)

@@ -14,7 +14,7 @@ import nats.errors
 import structlog
 
 from adapters.nats.connection import NatsConnection
-from adapters.nats.publisher import LogPublisher, OutOfStep, PublishRefused
+from adapters.nats.publisher import DEADLINE_S, LogPublisher, OutOfStep, PublishRefused
 from adapters.nats.stream import StreamLimits, create_stream, last_sequence, stream_name
 from commands.ports import StoreUnavailable
 from domain.envelope import RecordedEvent
@@ -45,6 +45,7 @@ class Relay:
         feed: EventFeed,
         check_s: float = CHECK_S,
         backfill: int = BACKFILL,
+        deadline_s: float = DEADLINE_S,
         limits: StreamLimits | None = None,
     ) -> None:
         self._nats = nats
@@ -52,6 +53,7 @@ class Relay:
         self._feed = feed
         self._check_s = check_s
         self._backfill = backfill
+        self._deadline_s = deadline_s
         self._limits = limits or StreamLimits()
         self._state = "starting"
         self._epoch = ""
@@ -103,7 +105,7 @@ class Relay:
     async def _mirror(self) -> None:
         """Find out where the stream ends, and publish from there until something is not as expected."""
         await self._synchronize()
-        publisher = LogPublisher(self._nats, self._epoch)
+        publisher = LogPublisher(self._nats, self._epoch, deadline_s=self._deadline_s)
         batches = self._feed.follow(after_sequence=self._sequence)
         coming: asyncio.Task[list[RecordedEvent]] | None = None
         checking = asyncio.create_task(self._check_now.wait())
@@ -114,7 +116,7 @@ class Relay:
                 await asyncio.wait({coming, checking}, timeout=self._check_s, return_when=asyncio.FIRST_COMPLETED)
                 if coming.done():
                     batch, coming = coming.result(), None
-                    await self._publish(publisher, batch)
+                    await self._publish_while_connected(publisher, batch, checking)
                 else:
                     self._check_now.clear()
                     await self._check()
@@ -142,6 +144,19 @@ class Relay:
         self._sequence = last
         self._synchronized += 1
         self._state = "mirroring"
+
+    async def _publish_while_connected(
+        self, publisher: LogPublisher, events: Sequence[RecordedEvent], reconnected: asyncio.Task[bool]
+    ) -> None:
+        """Publish; once the server was away the driver waits for answers that never come, so do not wait with it."""
+        publishing = asyncio.create_task(self._publish(publisher, events))
+        try:
+            await asyncio.wait({publishing, reconnected}, return_when=asyncio.FIRST_COMPLETED)
+            if not publishing.done():
+                raise OutOfStep("the server was away while a batch was sent")
+        finally:
+            await end(publishing)
+        publishing.result()
 
     async def _publish(self, publisher: LogPublisher, events: Sequence[RecordedEvent]) -> None:
         for batch in publisher.batches(events):

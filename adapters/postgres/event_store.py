@@ -101,7 +101,7 @@ class PostgresEventStore:
         """Append one command's events, durable when this returns.
 
         Raises:
-            VersionConflict, KeyReused, ClaimTaken, EventTooLarge, StoreUnavailable, AppendOutcomeUnknown
+            VersionConflict, KeyReused, ClaimTaken, EventTooLarge, StoreUnavailable, LogFull, AppendOutcomeUnknown
         """
         return await self.append_entry(entry_of(append))
 

@@ -12,7 +12,9 @@ one batch, server and callers would wait for each other in turn. What a caller i
    the tracking); what is found is answered, the rest goes back to the front of the queue in its old order.
 4. An entry whose deadline passes meanwhile is answered with "unknown", never with a guess.
 5. An append that runs is never cancelled (see `writer_connection`).
-6. A batch ends before the first entry that has no room in it (see `batches`), so that the order of the queue stays the
+6. When the disk is full, the whole batch was rolled back and is answered so at once: trying again makes no room, and
+   whoever waited for the deadline would not learn why.
+7. A batch ends before the first entry that has no room in it (see `batches`), so that the order of the queue stays the
    order in the log.
 """
 
@@ -30,7 +32,7 @@ from adapters.postgres.entries import APPEND, Entry, parameters_of
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone, WaitingTogether
 from adapters.postgres.writer_connection import Session, WriterConnection
-from commands.ports import AppendOutcomeUnknown, StoreUnavailable
+from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
 
 _UNDIVIDED = 16
 """So many commands go together: halves would cost more by their commits than they gain."""
@@ -63,9 +65,11 @@ _PREPARE_PARTITIONS = """
 """
 
 _PASSING = (
-    psycopg.OperationalError,  # Lock or disk or memory short, query canceled, deadlock, serialisation.
+    psycopg.OperationalError,  # Lock or memory short, query canceled, deadlock, serialisation.
     psycopg.errors.UniqueViolation,  # The last guard behind the checks: roll back and check again.
 )
+_EXTENDING = frozenset({"mdextend", "mdzeroextend"})
+"""Where in the server a table's file grows. It has a code of its own for a full disk, none for a limit on files."""
 
 
 class GroupCommit:
@@ -202,7 +206,7 @@ class GroupCommit:
                 self._queue.popleft()
                 continue
             if waiting.deadline_s <= now_s:
-                waiting.fail(StoreUnavailable("the log took too long; the command was not sent to it"))
+                waiting.fail(StoreUnavailable("the log took too long; nothing of the command was stored"))
                 self._queue.popleft()
                 continue
             belongs_to = waiting.batch if isinstance(waiting, WaitingTogether) else None
@@ -226,6 +230,9 @@ class GroupCommit:
             with suppress(psycopg.Error):
                 await connection.run(_PREPARE_PARTITIONS, (), within_s=self._deadline_s)
             self._put_back(batch)
+        elif _is_for_want_of_room(error):
+            for waiting in batch:
+                waiting.fail(LogFull(f"the log has no room: {error.diag.message_primary}"), error)
         elif isinstance(error, _PASSING):
             self._put_back(batch)
             await asyncio.sleep(_PAUSE_MIN_S)
@@ -325,6 +332,10 @@ def _within_deadline(batch: list[Waiting], error: psycopg.Error) -> list[Waiting
         else:
             waiting.fail(AppendOutcomeUnknown("the log's connection was lost and the outcome not found in time"), error)
     return remaining
+
+
+def _is_for_want_of_room(error: psycopg.Error) -> bool:
+    return isinstance(error, psycopg.errors.DiskFull) or error.diag.source_function in _EXTENDING
 
 
 def _unavailable(error: psycopg.Error) -> StoreUnavailable:

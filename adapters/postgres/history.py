@@ -3,27 +3,22 @@
 from types import TracebackType
 from typing import Self
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.postgres.database import Database
-from adapters.postgres.reading import EVENT_COLUMNS, LogReads, recorded_event
+from adapters.postgres.reading import LogReads
 from commands.ports import Head
 from domain.envelope import RecordedEvent
 
-_STREAM_PAGE = f"""
-    -- Read a page of a stream from its first event on: a snapshot shortens what is decided on, not what happened.
-    SELECT {EVENT_COLUMNS}
-    FROM log.events
-    WHERE stream_id = %s AND version > %s
-    ORDER BY version
-    LIMIT %s
-"""  # noqa: S608 - columns of ours
+_NO_SEQUENCE_ABOVE = 2**63 - 1
 
 
 class PostgresHistory:
     """Implements `projections.replay.selection.HistoryReader`, for any role that may read the log."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, archive: ParquetArchive | None = None) -> None:
+        """Describe it. *archive* has the files of the log's archived part."""
         self._database = Database(conninfo, size=1)
-        self._reads = LogReads(self._database)
+        self._reads = LogReads(self._database, archive)
 
     async def __aenter__(self) -> Self:
         await self._database.open()
@@ -45,8 +40,9 @@ class PostgresHistory:
 
     async def stream_page(self, stream_id: str, *, after_version: int, limit: int) -> list[RecordedEvent]:
         """Return at most *limit* events of a stream after *after_version*, oldest first. Raises StoreUnavailable."""
-        rows = await self._database.fetch(_STREAM_PAGE, (stream_id, after_version, limit))
-        return [recorded_event(row) for row in rows]
+        return await self._reads.read_span(
+            stream_id, after_version=after_version, after_sequence=0, last_sequence=_NO_SEQUENCE_ABOVE, limit=limit
+        )
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""

@@ -19,4 +19,5 @@ BENCHES: dict[str, Entry] = {
     ),
     "asof": Entry("a portfolio as of a random time of a long log, cold", "infra.bench.asof"),
     "verify": Entry("checking that nobody touched a log of a million events", "infra.bench.verify"),
+    "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
 }

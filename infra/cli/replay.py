@@ -56,6 +56,7 @@ def replay(
 
 
 async def _run(wish: "Wish", *, as_json: bool) -> None:
+    from adapters.archive.parquet import ParquetArchive
     from adapters.postgres.history import PostgresHistory
     from adapters.postgres.log_feed import PostgresFeed
     from adapters.postgres.reading import LogHole
@@ -71,8 +72,9 @@ async def _run(wish: "Wish", *, as_json: bool) -> None:
     erased = ErasureList(Home(settings.home).erasures).users()
     printer = JsonPrinter(sys.stdout, erased=erased) if as_json else TablePrinter(erased=erased)
     try:
-        async with reach_database(settings) as urls, PostgresHistory(urls.query) as history:
-            await run_replay(wish, history, PostgresFeed(urls.query), printer)
+        archive = ParquetArchive(settings.archive_folder or Home(settings.home).archive)
+        async with reach_database(settings) as urls, PostgresHistory(urls.query, archive) as history:
+            await run_replay(wish, history, PostgresFeed(urls.query, archive=archive), printer)
     except StoreUnavailable as fault:
         raise OperatorProblem(f"The log cannot be read: {fault}.", remedy="`khata doctor` says more.") from fault
     except LogHole as fault:

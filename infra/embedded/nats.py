@@ -62,6 +62,11 @@ class EmbeddedNats:
         credential = self._keys.nats
         return f"nats://{quote(credential.user)}:{quote(credential.password)}@{LOOPBACK}:{self._port}"
 
+    @property
+    def store(self) -> Path:
+        """The folder of what it keeps."""
+        return self._home.nats / "store"
+
     async def start(self) -> str:
         """Start the server and return its URL.
 
@@ -95,7 +100,7 @@ class EmbeddedNats:
 
     def _spawn(self, program: Path) -> ChildProcess:
         folder = self._home.nats
-        make_folder(folder / "store", PRIVATE)
+        make_folder(self.store, PRIVATE)
         configuration = folder / "nats.conf"
         configuration.unlink(missing_ok=True)
         configuration.touch(mode=0o600)
@@ -107,7 +112,7 @@ class EmbeddedNats:
                 pid_file=self._home.run / "nats.pid",
                 user=self._keys.nats.user,
                 password=self._keys.nats.password,
-                store=folder / "store",
+                store=self.store,
             )
         )
         with self._log as log:

@@ -11,9 +11,9 @@ from adapters.postgres.entries import Part, Tracked, TrackingStale, new_entry
 from adapters.postgres.event_store import PostgresEventStore
 from commands.ports import Append, Appended, AppendOutcomeUnknown, NewEvent, StoreUnavailable, StreamAppend
 from infra.database import DatabaseUrls
+from infra.faults.link import Cut, PostgresLink
 from tests.support.appends import command, new_event, on
 from tests.support.eventually import eventually
-from tests.support.proxy import Answers, Proxy
 
 _WAITING = """
     SELECT pid FROM pg_stat_activity
@@ -28,8 +28,8 @@ async def admin(database: DatabaseUrls) -> AsyncIterator[AsyncConnection[Any]]:
 
 
 @pytest.fixture
-async def proxy(database: DatabaseUrls) -> AsyncIterator[Proxy]:
-    async with Proxy(database.writer) as listening:
+async def link(database: DatabaseUrls) -> AsyncIterator[PostgresLink]:
+    async with PostgresLink(database.writer) as listening:
         yield listening
 
 
@@ -67,16 +67,15 @@ async def test_what_a_killed_backend_had_not_committed_is_sent_again(
 
 @pytest.mark.parametrize("events", [0, 2])
 async def test_tracking_whose_answer_was_lost_is_found_and_not_taken_for_stale(
-    database: DatabaseUrls, proxy: Proxy, events: int
+    database: DatabaseUrls, link: PostgresLink, events: int
 ) -> None:
     tracked = Tracked(tracker="followers", application_name="upstream", notification_id=7)
     parts = (Part(stream_id="account-1", first_version=1, events=(new_event(),) * events),) if events else ()
-    async with PostgresEventStore(proxy.conninfo) as store:
+    async with PostgresEventStore(link.conninfo) as store:
         await store.append(command(on("account-0")))
-        proxy.answers, proxy.about = Answers.LOSE, b"upstream"
+        link.arm(Cut.UNTOLD, b"upstream")
         entry = new_entry(command_id="lib_1", metadata=b"{}", parts=parts, tracked=tracked)
         appended = await store.append_entry(entry)
-        assert proxy.answers is Answers.PASS
         assert (appended.last_sequence, appended.repeated) == (1 + events, False)
         with pytest.raises(TrackingStale):
             await store.append_entry(new_entry(command_id="lib_2", metadata=b"{}", parts=(), tracked=tracked))
@@ -85,23 +84,23 @@ async def test_tracking_whose_answer_was_lost_is_found_and_not_taken_for_stale(
 
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_a_commit_whose_answer_was_lost_is_found_and_not_repeated(
-    database: DatabaseUrls, proxy: Proxy, key: str | None
+    database: DatabaseUrls, link: PostgresLink, key: str | None
 ) -> None:
-    async with PostgresEventStore(proxy.conninfo) as store:
+    async with PostgresEventStore(link.conninfo) as store:
         await store.append(command(on("account-0")))
-        proxy.answers, proxy.about = Answers.LOSE, b"account-1"
+        link.arm(Cut.UNTOLD, b"account-1")
         assert await store.append(command(on("account-1", events=2), key=key)) == Appended(
             first_sequence=2, last_sequence=3
         )
-        assert proxy.answers is Answers.PASS
+        assert link.has_struck.is_set()
         assert await store.append(command(on("account-1", 2))) == Appended(first_sequence=4, last_sequence=4)
     assert len(await stored(database)) == 4
 
 
-async def test_a_whole_batch_whose_answer_was_lost_is_found(database: DatabaseUrls, proxy: Proxy) -> None:
-    async with PostgresEventStore(proxy.conninfo) as store:
+async def test_a_whole_batch_whose_answer_was_lost_is_found(database: DatabaseUrls, link: PostgresLink) -> None:
+    async with PostgresEventStore(link.conninfo) as store:
         await store.append(command(on("account-0")))
-        proxy.answers, proxy.about = Answers.LOSE, b"account-1"
+        link.arm(Cut.UNTOLD, b"account-1")
         appends = [
             command(on(f"account-{number}"), key=f"k{number}" if number % 2 else None) for number in range(1, 30)
         ]
@@ -111,25 +110,24 @@ async def test_a_whole_batch_whose_answer_was_lost_is_found(database: DatabaseUr
 
 
 async def test_an_answer_that_does_not_come_in_time_is_unknown_and_the_key_finds_it_later(
-    database: DatabaseUrls, proxy: Proxy
+    database: DatabaseUrls, link: PostgresLink
 ) -> None:
-    async with PostgresEventStore(proxy.conninfo, deadline_s=0.3) as store:
+    async with PostgresEventStore(link.conninfo, deadline_s=0.3) as store:
         await store.append(command(on("account-0")))
-        proxy.answers, proxy.about = Answers.SWALLOW, b"account-1"
+        link.arm(Cut.SILENT, b"account-1")
         with pytest.raises(AppendOutcomeUnknown):
             await store.append(command(on("account-1"), key="k"))
-        proxy.answers = Answers.PASS
         again = await store.append(command(on("account-1"), key="k"))
     assert again == Appended(first_sequence=2, last_sequence=2, repeated=True)
     assert await stored(database) == [("account-0", 1), ("account-1", 1)]
 
 
 async def test_a_server_that_refuses_is_unavailable_and_takes_appends_when_it_is_back(
-    database: DatabaseUrls, proxy: Proxy
+    database: DatabaseUrls, link: PostgresLink
 ) -> None:
-    async with PostgresEventStore(proxy.conninfo, deadline_s=0.4) as store:
+    async with PostgresEventStore(link.conninfo, deadline_s=0.4) as store:
         await store.append(command(on("account-1")))
-        await proxy.refuse()
+        await link.close()
         # The first may have been sent before the break was noticed; the second was not.
         with pytest.raises((AppendOutcomeUnknown, StoreUnavailable)):
             await store.append(command(on("account-1", 1)))
@@ -137,16 +135,16 @@ async def test_a_server_that_refuses_is_unavailable_and_takes_appends_when_it_is
             await store.append(command(on("account-1", 1)))
         with pytest.raises(StoreUnavailable):
             await store.head()
-        await proxy.listen()
+        await link.listen()
         assert await store.append(command(on("account-1", 1))) == Appended(first_sequence=2, last_sequence=2)
         assert (await store.head()).sequence == 2
     assert await stored(database) == [("account-1", 1), ("account-1", 2)]
 
 
-async def test_a_store_does_not_start_without_a_server(proxy: Proxy) -> None:
-    await proxy.refuse()
+async def test_a_store_does_not_start_without_a_server(link: PostgresLink) -> None:
+    await link.close()
     with pytest.raises(StoreUnavailable):
-        await PostgresEventStore(proxy.conninfo, deadline_s=0.2).start()
+        await PostgresEventStore(link.conninfo, deadline_s=0.2).start()
 
 
 async def test_a_lock_held_for_too_long_is_waited_for_again(

@@ -18,6 +18,7 @@ from adapters.postgres.log_feed import PostgresFeed
 from domain.envelope import RecordedEvent
 from infra.database import DatabaseUrls
 from infra.embedded.nats import EmbeddedNats
+from infra.faults.link import Cut, NatsLink
 from infra.keys import ensure_keys
 from projections.tasks import end
 from tests.support.eventually import eventually
@@ -171,6 +172,25 @@ async def test_two_relays_hinder_each_other_and_mirror_the_log_once(
             last = await log.grow(together=3)
         assert await mirrored(nats, await log.epoch(), last) == await log.events()
         assert one.status()["published"] + other.status()["published"] == last
+
+
+@pytest.mark.parametrize("cut", [Cut.UNHEARD, Cut.UNTOLD])
+async def test_a_connection_lost_under_a_batch_is_not_waited_for(
+    nats: NatsConnection, store: PostgresEventStore, database: DatabaseUrls, cut: Cut
+) -> None:
+    log = Growing(store)
+    epoch, last = await log.epoch(), await log.grow()
+    async with NatsLink(nats.connected_url.geturl()) as link:
+        theirs = await connect(link.url)
+        link.arm(cut, b"Nats-Batch-Commit")
+        relay = Relay(theirs, log=store, feed=PostgresFeed(database.query), deadline_s=600.0)
+        task = asyncio.create_task(relay.run())
+        await eventually(link.has_struck.is_set)
+        assert await mirrored(nats, epoch, last) == await log.events()
+        await eventually(lambda: relay.status()["sequence"] == last)
+        assert relay.status()["faults"] > 0
+        await end(task)
+        await theirs.close()
 
 
 async def test_a_log_behind_its_mirror_stops_the_relay(

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from commands.lane import AccountBusy
-from commands.ports import AppendOutcomeUnknown, StoreUnavailable
+from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
 from tests.support.api import PASSWORD, ApiWorld
 
 ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10, "stop_loss": "2800.00"}
@@ -124,18 +124,21 @@ async def test_a_token_opens_the_door_to_its_own_account_only(world: ApiWorld) -
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"),
+    ("fault", "code", "again_after_s"),
     [
-        (StoreUnavailable(), "STORE_UNAVAILABLE"),
-        (AppendOutcomeUnknown(), "OUTCOME_UNKNOWN"),
-        (AccountBusy("busy"), "ACCOUNT_BUSY"),
+        (StoreUnavailable(), "STORE_UNAVAILABLE", "1"),
+        (LogFull(), "LOG_FULL", "30"),
+        (AppendOutcomeUnknown(), "OUTCOME_UNKNOWN", "1"),
+        (AccountBusy("busy"), "ACCOUNT_BUSY", "1"),
     ],
 )
-async def test_a_fault_is_503_and_says_when_to_come_again(world: ApiWorld, fault: Exception, code: str) -> None:
+async def test_a_fault_is_503_and_says_when_to_come_again(
+    world: ApiWorld, fault: Exception, code: str, again_after_s: str
+) -> None:
     headers = await world.log_in()
     world.store.fail_next(fault)
     answer = await place(world, headers, "one")
-    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, code, "1")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, code, again_after_s)
 
 
 async def test_an_outcome_that_was_lost_is_told_under_the_same_key(world: ApiWorld) -> None:
