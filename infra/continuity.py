@@ -15,11 +15,17 @@ import nats.errors
 import psycopg
 import structlog
 
+from adapters.anchor_file import AnchorFile
 from adapters.epoch_file import EpochFile
 from adapters.nats.stream import mirrors
+from adapters.security.anchors import AnchorKey
 from domain.epoch import Epoch, EpochInvalid
 from infra.home import Home
+from infra.keys import Keys
+from infra.places import anchors_path
 from infra.problems import OperatorProblem
+from infra.settings import Settings
+from projections.integrity.anchoring import AnchorsNotValid, last_anchor
 
 log = structlog.get_logger("khata.continuity")
 
@@ -116,9 +122,26 @@ def mirror_witness(nats_url: str) -> Witness:
     return ask
 
 
-def witnesses(nats_url: str) -> list[Witness]:
+def anchor_witness(settings: Settings, keys: Keys) -> Witness:
+    """Return the witness that reads the last anchor. Anchors that cannot be believed say nothing; that is logged."""
+
+    async def ask() -> Sequence[LastKnown]:
+        path = anchors_path(settings)
+        try:
+            last = await asyncio.to_thread(last_anchor, AnchorFile(path), AnchorKey(keys.signing_pem))
+        except (AnchorsNotValid, OSError) as fault:
+            log.error("anchors cannot be believed", path=str(path), detail=str(fault))  # noqa: TRY400 - foreseen
+            return []
+        if last is None:
+            return []
+        return [LastKnown(source=f"anchor {last.number}", epoch=last.epoch, sequence=last.sequence)]
+
+    return ask
+
+
+def witnesses(settings: Settings, keys: Keys, nats_url: str) -> list[Witness]:
     """Return everybody outside the database who knows how far the log had come, the epoch file apart."""
-    return [mirror_witness(nats_url)]
+    return [mirror_witness(nats_url), anchor_witness(settings, keys)]
 
 
 def _is_epoch(text: str) -> bool:

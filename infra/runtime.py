@@ -141,7 +141,7 @@ async def _standalone(settings: Settings) -> Runtime:
             remedy="Set KHATA_SIMULATOR_PORT (the same for every role), or KHATA_DHAN_URL.",
         )
     database = await prepare_roles(settings.database_url, keys.database)
-    await check_continuity(home, database.writer, witnesses(settings.nats_url))
+    await check_continuity(home, database.writer, witnesses(settings, keys, settings.nats_url))
     return Runtime(
         settings=settings,
         keys=keys,

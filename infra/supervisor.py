@@ -184,7 +184,7 @@ class Supervisor:
             await loading
             await asyncio.to_thread(self._migrate, database.owner)
             await move_user_keys(self.settings, database)
-            await check_continuity(self._home, database.writer, witnesses(nats_url))
+            await check_continuity(self._home, database.writer, witnesses(self.settings, self._keys, nats_url))
             self._started = RuntimeFile(
                 settings=self.settings,
                 database=database,

@@ -190,7 +190,7 @@ async def _finish(settings: Settings, home: Home, keys: Keys, *, kept_as: str) -
             raise OperatorProblem(f"The schema is newer than this release: {problem}.") from problem
         found = await asyncio.to_thread(find_log, urls.writer)
         assert found is not None, "a migrated database has a log"
-        known = [each for witness in witnesses(nats_url) for each in await witness()]
+        known = [each for witness in witnesses(settings, keys, nats_url) for each in await witness()]
         epoch = await _begin_epoch(urls, after=[Epoch.parse(found.epoch), *_seen(file), *_epochs(known)])
         erasures = await erase_again(settings, keys, urls)
         await move_user_keys(settings, urls)

@@ -52,9 +52,9 @@ async def _archive(settings: "Settings", keep: int) -> "Outcome":
     from infra.home import Home
     from infra.keys import load_keys
     from infra.logs import configure
+    from infra.places import anchors_path, archive_folder
     from infra.reaching import reach_database
     from infra.wiring.integrity import archive_log
-    from infra.wiring.process import anchors_path, archive_folder
 
     configure(settings)
     console = Console(stderr=True)

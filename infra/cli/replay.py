@@ -64,6 +64,7 @@ async def _run(wish: "Wish", *, as_json: bool) -> None:
     from commands.ports import StoreUnavailable
     from infra.at_rest import reach_database
     from infra.home import Home
+    from infra.places import archive_folder
     from infra.replay.printing import JsonPrinter, TablePrinter
     from infra.replay.run import run_replay
     from infra.settings import load
@@ -72,7 +73,7 @@ async def _run(wish: "Wish", *, as_json: bool) -> None:
     erased = ErasureList(Home(settings.home).erasures).users()
     printer = JsonPrinter(sys.stdout, erased=erased) if as_json else TablePrinter(erased=erased)
     try:
-        archive = ParquetArchive(settings.archive_folder or Home(settings.home).archive)
+        archive = ParquetArchive(archive_folder(settings))
         async with reach_database(settings) as urls, PostgresHistory(urls.query, archive) as history:
             await run_replay(wish, history, PostgresFeed(urls.query, archive=archive), printer)
     except StoreUnavailable as fault:

@@ -50,7 +50,7 @@ def _check_anchors(settings: "Settings", path: Path | None, public_key: Path | N
     from domain.integrity.anchors import check_anchors
     from infra.home import Home
     from infra.keys import load_keys
-    from infra.wiring.process import anchors_path
+    from infra.places import anchors_path
 
     path = path or anchors_path(settings)
     if public_key is None:
@@ -74,9 +74,9 @@ async def _verify(settings: "Settings", checked: "CheckedAnchors", first: int, l
     from rich.progress import Progress
 
     from infra.logs import configure
+    from infra.places import archive_folder
     from infra.reaching import reach_database
     from infra.wiring.integrity import verify_log
-    from infra.wiring.process import archive_folder
 
     configure(settings)
     console = Console(stderr=True)

@@ -17,7 +17,8 @@ from adapters.postgres.log_source import PostgresLogSource
 from adapters.security.anchors import AnchorKey
 from domain.integrity.anchors import CheckedAnchors
 from domain.integrity.joining import Stretch
-from infra.wiring.process import Wiring, anchors_path
+from infra.places import anchors_path
+from infra.wiring.process import Wiring
 from projections.integrity.anchoring import Anchoring
 from projections.integrity.stretches import Plan, check_stretch
 from projections.integrity.verifier import STRETCH, Progress, Verdict, Verification

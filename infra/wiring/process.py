@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from adapters.archive.parquet import ParquetArchive
@@ -21,20 +20,11 @@ from commands.accounts import ACCOUNT_STATES, Accounts
 from commands.snapshots import SnapshotCache
 from domain.account import Account
 from infra.home import Home
+from infra.places import archive_folder
 from infra.runtime import Runtime
 from infra.settings import Settings
 
 Part = TypeVar("Part")
-
-
-def anchors_path(settings: Settings) -> Path:
-    """Return where the anchors of the log are."""
-    return settings.anchors_file or Home(settings.home).anchors_file
-
-
-def archive_folder(settings: Settings) -> Path:
-    """Return where the archived part of the log is."""
-    return settings.archive_folder or Home(settings.home).archive
 
 
 class Wiring:
