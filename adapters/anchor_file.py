@@ -5,6 +5,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from adapters.durable_files import sync_folder
 from domain.integrity.anchors import SignedAnchor
 
 _MODE = 0o600
@@ -58,16 +59,8 @@ class AnchorFile:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
 
 
 def _end_of_lines(content: bytes) -> int:
     return content.rfind(_END) + 1
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.durable_files import sync_folder
 from infra.home import PRIVATE, Home
 from infra.problems import OperatorProblem
 
@@ -186,7 +187,7 @@ def _make(home: Home) -> bool:
     try:
         for name, make in _MAKERS.items():
             _write_durably(beside / name, make())
-        _sync_folder(beside)
+        sync_folder(beside)
         beside.rename(home.keys)
     except OSError:
         if home.keys.is_dir():
@@ -194,7 +195,7 @@ def _make(home: Home) -> bool:
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    _sync_folder(home.path)
+    sync_folder(home.path)
     return True
 
 
@@ -204,11 +205,3 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

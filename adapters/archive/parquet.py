@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from adapters.durable_files import sync_folder
 from commands.ports import StoreUnavailable
 from domain.envelope import RecordedEvent
 from domain.integrity.archives import Archive
@@ -67,7 +68,7 @@ class ParquetArchive:
             unfinished.flush()
             os.fsync(unfinished.fileno())
         beside.replace(self.path_of(file))
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return Archive(
             first_sequence=first.sequence,
             last_sequence=last.sequence,
@@ -185,11 +186,3 @@ def _polars() -> Any:
     import polars as pl  # noqa: PLC0415 - see the module's docstring
 
     return pl
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

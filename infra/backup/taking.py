@@ -21,7 +21,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.durable_files import sync_folder
-from infra.at_rest import reach_database
 from infra.backup.manifest import verify_backup
 from infra.backup.record import DATA, RECORD, BackupRecord, write_record
 from infra.continuity import find_log
@@ -30,6 +29,7 @@ from infra.embedded.place import Place, choose_place
 from infra.home import PRIVATE, Home, make_folder
 from infra.keys import load_keys
 from infra.problems import OperatorProblem
+from infra.reaching import reach_database
 from infra.runtime import running_engine
 from infra.settings import Settings
 

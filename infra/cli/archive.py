@@ -58,7 +58,7 @@ async def _archive(settings: "Settings", keep: int) -> "Outcome":
 
     configure(settings)
     console = Console(stderr=True)
-    async with reach_database(settings) as database:
+    async with reach_database(settings, is_migrated=True) as database:
         checked = check_anchors(
             AnchorFile(anchors_path(settings)).lines(), AnchorKey(load_keys(Home(settings.home)).signing_pem).verify
         )

@@ -31,11 +31,11 @@ async def _erase(user_id: str) -> int:
     from commands.ports import AppendOutcomeUnknown, StoreUnavailable
     from commands.users import UserUnknown
     from domain.ids import UserId
-    from infra.at_rest import reach_database
     from infra.erasing import BY_OPERATOR, open_erasing
     from infra.home import Home
     from infra.keys import load_keys
     from infra.logs import configure
+    from infra.reaching import reach_database
     from infra.settings import load
 
     settings = load()

@@ -29,11 +29,11 @@ def parked(
 
 async def _streams() -> "list[ParkedStream]":
     from adapters.postgres.parking import PostgresParking
-    from infra.reach import reach_database
+    from infra.reaching import reach_running_database
     from infra.settings import load
     from projections.catalogue import READ_MODELS
 
-    async with PostgresParking((await reach_database(load())).projector) as parking:
+    async with PostgresParking((await reach_running_database(load())).projector) as parking:
         return await parking.streams(READ_MODELS)
 
 
@@ -41,12 +41,12 @@ async def _replay(name: str, stream_id: str) -> "list[Replayed]":
     from adapters.postgres.event_store import PostgresEventStore
     from adapters.postgres.parking import PostgresParking
     from infra.problems import OperatorProblem
-    from infra.reach import reach_database
+    from infra.reaching import reach_running_database
     from infra.settings import load
     from projections.catalogue import READ_MODELS
     from projections.parking import replay_stream
 
-    database = await reach_database(load())
+    database = await reach_running_database(load())
     async with PostgresParking(database.projector) as parking, PostgresEventStore(database.writer) as log:
         waiting = [each for each in await parking.streams(READ_MODELS) if each.stream_id == stream_id]
         chosen = [each.model for each in waiting if each.model.name == name]

@@ -49,13 +49,13 @@ async def _rebuild(name: str, *, is_quiet: bool) -> dict[str, Any]:
     from adapters.postgres.event_store import PostgresEventStore
     from adapters.postgres.rebuilding import PostgresEditions
     from infra.problems import OperatorProblem
-    from infra.reach import reach_database
+    from infra.reaching import reach_running_database
     from infra.settings import load
     from projections.catalogue import READ_MODELS
     from projections.rebuild import EditionsDiffer, NotLevel, Rebuild, RebuildRunning, RebuildStopped
 
     model, clock = _model(name), SystemClock()
-    database = await reach_database(load())
+    database = await reach_running_database(load())
     console = Console(stderr=True)
     with Bar(console=console, transient=True, disable=is_quiet or not console.is_terminal) as bar:
         task = bar.add_task(_PHASES["fill"], total=None)
@@ -92,11 +92,11 @@ async def _back(name: str) -> dict[str, Any]:
     from adapters.ids import SystemIds
     from adapters.postgres.rebuilding import PostgresEditions
     from infra.problems import OperatorProblem
-    from infra.reach import reach_database
+    from infra.reaching import reach_running_database
     from infra.settings import load
     from projections.rebuild import NothingToGoBackTo
 
-    database = await reach_database(load())
+    database = await reach_running_database(load())
     async with PostgresEditions(database.projector, owner=SystemIds(SystemClock()).new("rebuild")) as editions:
         try:
             edition = await editions.back(_model(name))

@@ -62,9 +62,9 @@ async def _run(wish: "Wish", *, as_json: bool) -> None:
     from adapters.postgres.reading import LogHole
     from adapters.security.erasures import ErasureList
     from commands.ports import StoreUnavailable
-    from infra.at_rest import reach_database
     from infra.home import Home
     from infra.places import archive_folder
+    from infra.reaching import reach_database
     from infra.replay.printing import JsonPrinter, TablePrinter
     from infra.replay.run import run_replay
     from infra.settings import load

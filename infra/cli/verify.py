@@ -80,7 +80,7 @@ async def _verify(settings: "Settings", checked: "CheckedAnchors", first: int, l
 
     configure(settings)
     console = Console(stderr=True)
-    async with reach_database(settings) as database:
+    async with reach_database(settings, is_migrated=True) as database:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("Verifying events", total=None)
             try:
