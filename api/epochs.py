@@ -9,9 +9,9 @@ from fastapi import Request
 
 from api.errors import EpochChanged
 from api.services import services_of
+from domain.epoch import CELL
 
 HEADER = "Khata-Epoch"
-CELL = "1"
 
 
 def epoch_token(epoch: str) -> str:

@@ -14,8 +14,6 @@ from domain.integrity.findings import Finding, Kind
 
 EVERY_EVENTS = 10_000
 EVERY_S = 60.0
-CELL = "0"
-"""The one cell there is: one PostgreSQL with its stream."""
 NO_ANCHOR = bytes(32)
 """Stands where the first anchor would name the one before it."""
 _DOMAIN = b"khata.anchor.1\n"

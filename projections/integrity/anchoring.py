@@ -10,7 +10,8 @@ from typing import Any
 
 import structlog
 
-from domain.integrity.anchors import CELL, EVERY_EVENTS, EVERY_S, NO_ANCHOR, Anchor, check_anchors
+from domain.epoch import CELL
+from domain.integrity.anchors import EVERY_EVENTS, EVERY_S, NO_ANCHOR, Anchor, check_anchors
 from domain.integrity.commands import digest_of
 from projections.integrity.ports import AnchoredLog, AnchorSigner, AnchorSink, LastAnchor, LogState, LogUnavailable
 from projections.ports import Clock
