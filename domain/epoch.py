@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-CELL = "0"
+CELL = "1"
 """The one cell there is: a PostgreSQL with its stream, in which accounts live whole."""
 _TEXT = re.compile(r"([0-9a-f]+)t([0-9a-f]+)r([0-9]+)")
 _HEX = 16
