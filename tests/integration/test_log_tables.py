@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 
+from adapters.clock import SystemClock
+from adapters.ids import SystemIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.reading import _READ_STREAM
 from adapters.postgres.snapshots import PostgresSnapshots
@@ -114,31 +117,38 @@ async def test_an_append_looks_into_the_honoured_weeks_only(admin: AsyncConnecti
 async def test_an_outcome_is_found_by_its_command_id_when_its_key_is_forgotten(
     store: PostgresEventStore, admin: AsyncConnection[Any]
 ) -> None:
-    asked = command(on(STREAM, events=2), on("account-2"), key="k")
+    ids = SystemIds(SystemClock())
+    asked = replace(command(on(STREAM, events=2), on("account-2"), key="k"), command_id=ids.new("cmd"))
     await store.append(command(on("account-0")))
     await store.append(asked)
     await store.append(command(on("account-3")))
     await age(admin, "k", "40 days")
     await store.database.fetch("SELECT log.forget_commands()")
     assert await store.find_outcome(asked.command_id) == Appended(first_sequence=2, last_sequence=4, repeated=True)
-    assert await store.find_outcome("cmd_of_nobody") is None
+    assert await store.find_outcome(ids.new("cmd")) is None
+    with pytest.raises(ValueError, match="import-7"):
+        await store.find_outcome("import-7")
 
 
-async def test_the_index_of_command_ids_is_on_every_partition(
-    store: PostgresEventStore, admin: AsyncConnection[Any]
-) -> None:
-    await admin.execute("UPDATE log.head SET sequence = 5 * %s", (WIDTH,))
-    await store.database.fetch("SELECT log.prepare_partitions()")
-    cursor = await admin.execute(
-        "SELECT tablename FROM pg_indexes WHERE schemaname = 'log' AND indexdef LIKE '%USING brin (command_id%'"
+async def test_a_moment_is_found_in_the_log_by_halving(store: PostgresEventStore, admin: AsyncConnection[Any]) -> None:
+    async def before(moment: str) -> int:
+        cursor = await admin.execute("SELECT log.sequence_before(%s::timestamptz)", (moment,))
+        row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    assert await before("now") == 0
+    await store.append(command(on(STREAM, events=9)))
+    # Sequence 1 and 2 at one minute, 3 and 4 at the next, and so on.
+    await admin.execute(
+        "UPDATE log.events"
+        " SET recorded_at = '2026-01-01 10:00Z'::timestamptz + ((sequence - 1) / 2) * interval '1 minute'"
     )
-    indexed = {name for (name,) in await cursor.fetchall()}
-    cursor = await admin.execute(
-        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'log.events'::regclass"
-    )
-    partitions = {name.removeprefix("log.") for (name,) in await cursor.fetchall()}
-    assert len(partitions) == 4
-    assert indexed >= partitions
+    assert [await before(f"2026-01-01 10:0{minute}Z") for minute in range(6)] == [0, 2, 4, 6, 8, 9]
+    assert await before("2025-01-01Z") == 0
+    # Where the oldest are gone, what is left is found all the same.
+    await admin.execute("DELETE FROM log.events WHERE sequence <= 4")
+    assert [await before(f"2026-01-01 10:0{minute}Z") for minute in (3, 4, 5)] == [6, 8, 9]
 
 
 # --- Landmarks --------------------------------------------------------------------------------------------------------

@@ -102,17 +102,22 @@ BEGIN
     LEFT JOIN log.streams AS streams ON streams.stream_id = wanted.stream_id;
     is_changed := array_fill(false, ARRAY[cardinality(stream_ids)]);
 
-    -- Read the outcomes of commands that were carried out before.
+    -- Read the outcomes of commands that were carried out before. Each key is looked up by itself (LIMIT keeps it so):
+    -- as one join the planner would gather all that the honoured weeks have and go through it for every key.
     IF cardinality(entry_keys) > 0 THEN
         SELECT
-            array_agg(commands.request_hash ORDER BY wanted.place),
-            array_agg(commands.first_sequence ORDER BY wanted.place),
-            array_agg(commands.last_sequence ORDER BY wanted.place)
+            array_agg(known.request_hash ORDER BY wanted.place),
+            array_agg(known.first_sequence ORDER BY wanted.place),
+            array_agg(known.last_sequence ORDER BY wanted.place)
         INTO known_hashes, known_firsts, known_lasts
         FROM unnest(entry_scopes, entry_keys) WITH ORDINALITY AS wanted (scope, key, place)
-        LEFT JOIN log.commands AS commands
-            ON commands.scope = wanted.scope AND commands.key = wanted.key AND commands.recorded_at > honoured_from
-            AND commands.recorded_at <= batch_at;
+        LEFT JOIN LATERAL (
+            SELECT commands.request_hash, commands.first_sequence, commands.last_sequence
+            FROM log.commands AS commands
+            WHERE commands.scope = wanted.scope AND commands.key = wanted.key
+                AND commands.recorded_at > honoured_from AND commands.recorded_at <= batch_at
+            LIMIT 1
+        ) AS known ON true;
     END IF;
 
     -- Read who owns the claimed values.
