@@ -32,5 +32,20 @@ class SystemIds:
         return f"{prefix}_{_crockford(number)}"
 
 
+def made_at_ms(fresh_id: str) -> int:
+    """Return when an id was made (UTC milliseconds since 1970), by the clock of who made it.
+
+    Raises:
+        ValueError: it is no id of ours.
+    """
+    _, _, ulid = fresh_id.rpartition("_")
+    if len(ulid) != _LENGTH or not set(ulid) <= set(_ALPHABET):
+        raise ValueError(f"received id {fresh_id!r}, expected a prefix, an underscore and {_LENGTH} characters")
+    number = 0
+    for character in ulid:
+        number = number << 5 | _ALPHABET.index(character)
+    return number >> _RANDOM_BITS
+
+
 def _crockford(number: int) -> str:
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))

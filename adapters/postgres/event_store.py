@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from adapters.archive.parquet import ParquetArchive
+from adapters.ids import made_at_ms
 from adapters.postgres.batches import COMMANDS_MAX
 from adapters.postgres.bulk import Loaded, load
 from adapters.postgres.database import Database
@@ -35,9 +36,18 @@ _PREPARE_ROOM = """
     SELECT log.prepare_partitions(), log.prepare_weeks()
 """
 _FIND_OUTCOME = """
-    -- Find where a command's events lie.
-    SELECT min(sequence), max(sequence) FROM log.events WHERE command_id = %s
+    -- Find where the events lie of a command that came between two moments.
+    SELECT min(sequence), max(sequence)
+    FROM log.events
+    WHERE sequence > (SELECT log.sequence_before(to_timestamp(%s)))
+        AND sequence <= (SELECT log.sequence_before(to_timestamp(%s)))
+        AND command_id = %s
 """
+_MS_PER_S = 1000
+_CLOCKS_APART_S = 60.0
+"""So far apart, at most, are the clocks of who names commands and of the server."""
+_APPENDED_WITHIN_S = 300.0
+"""So long after it was named, at most, a command is appended."""
 _ROOM_MIN = 1_000_000
 """With fewer sequences ahead than this, the next partition is made."""
 
@@ -131,14 +141,18 @@ class PostgresEventStore:
         return await self.reads.read_all(after_sequence=after_sequence, limit=limit)
 
     async def find_outcome(self, command_id: str) -> Appended | None:
-        """Return where a command's events lie, however long ago it was; None where it has none in these partitions.
+        """Return where a command's events lie, however long ago it was, None where it has none.
 
-        For when its key is no longer honoured: it looks through an index of block ranges, which takes a while.
+        For when its key is no longer honoured. The id tells when the command came, and the log is looked through from
+        shortly before that until a while after it.
 
         Raises:
             StoreUnavailable
+            ValueError: the id is none that this engine gives.
         """
-        rows = await self.database.fetch(_FIND_OUTCOME, (command_id,))
+        made_at_s = made_at_ms(command_id) / _MS_PER_S
+        window = (made_at_s - _CLOCKS_APART_S, made_at_s + _APPENDED_WITHIN_S, command_id)
+        rows = await self.database.fetch(_FIND_OUTCOME, window)
         first, last = rows[0]
         return None if first is None else Appended(first_sequence=first, last_sequence=last, repeated=True)
 

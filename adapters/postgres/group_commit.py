@@ -40,11 +40,16 @@ _PAUSE_MIN_S = 0.005
 _PAUSE_MAX_S = 0.25
 
 _FIND_KEYED = """
-    -- Find the outcomes of commands by their keys.
-    SELECT wanted.place, commands.first_sequence, commands.last_sequence
+    -- Find the outcomes of commands by their keys, each by itself, as the append does.
+    SELECT wanted.place, known.first_sequence, known.last_sequence
     FROM unnest(%b, %b, %b) WITH ORDINALITY AS wanted (scope, key, request_hash, place)
-    JOIN log.commands AS commands USING (scope, key, request_hash)
-    WHERE commands.recorded_at > now() - interval '14 days'
+    CROSS JOIN LATERAL (
+        SELECT commands.first_sequence, commands.last_sequence
+        FROM log.commands AS commands
+        WHERE commands.scope = wanted.scope AND commands.key = wanted.key
+            AND commands.request_hash = wanted.request_hash AND commands.recorded_at > now() - interval '14 days'
+        LIMIT 1
+    ) AS known
 """
 _FIND_BY_COMMAND = """
     -- Find where the events of commands lie.

@@ -1,6 +1,8 @@
 from threading import Thread
 
-from adapters.ids import SystemIds
+import pytest
+
+from adapters.ids import SystemIds, made_at_ms
 from tests.support.security import ManualClock
 
 
@@ -26,6 +28,13 @@ def test_an_id_is_its_prefix_and_the_time_in_crockfords_alphabet() -> None:
     prefix, _, name = SystemIds(ManualClock(1_469_918_176_385_000_000)).new("usr").partition("_")
     # The example of the ULID specification: 1469918176385 ms is 01ARYZ6S41.
     assert (prefix, name[:10], len(name)) == ("usr", "01ARYZ6S41", 26)
+    assert made_at_ms(f"{prefix}_{name}") == 1_469_918_176_385
+
+
+@pytest.mark.parametrize("text", ["", "cmd", "cmd_01ARYZ6S41", "cmd_01ARYZ6S41" + "U" * 16, "lib_" + "0a" * 16])
+def test_what_is_no_id_has_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a prefix"):
+        made_at_ms(text)
 
 
 def test_threads_never_make_the_same_id() -> None:

@@ -89,6 +89,33 @@ FROM log.commands_0001
 WHERE recorded_at > clock_timestamp() - interval '14 days';
 DROP TABLE log.commands_0001;
 
--- Finds a command's events after its key is forgotten. It is asked seldom and stands in the way of every append, so it
--- is an index of block ranges: next to nothing to keep up, a few megabytes to read for a million events.
-CREATE INDEX events_command_id ON log.events USING brin (command_id text_bloom_ops);
+-- Tell the last sequence that was recorded before a moment. `recorded_at` never falls from one event to the next, so it
+-- is found by halving, without an index that every append would have to keep up.
+CREATE FUNCTION log.sequence_before(moment timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    low bigint := 0;
+    high bigint;
+    middle bigint;
+    middle_at timestamptz;
+BEGIN
+    SELECT head.sequence INTO STRICT high FROM log.head AS head;
+    WHILE low < high LOOP
+        middle := (low + high + 1) / 2;
+        -- Where older partitions are gone, the first event that is left stands for all before it.
+        SELECT events.recorded_at INTO middle_at
+        FROM log.events AS events
+        WHERE events.sequence >= middle
+        ORDER BY events.sequence
+        LIMIT 1;
+        IF middle_at < moment THEN
+            low := middle;
+        ELSE
+            high := middle - 1;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;

@@ -18,8 +18,8 @@
 -- only demands that. An entry without any events is not remembered in log.commands, but its tracking is kept, which only
 -- ever grows. A key is honoured for 14 days.
 --
--- The function of this name with fewer parameters is the one of the release before. It may still be in use while the
--- two change over, and a later revision drops it.
+-- The function of this name with fewer parameters is what the release before calls. It may still be in use while the
+-- two change over: it comes down to this one, and a later revision drops it.
 --
 -- statuses: appended, repeated, key_reused, claim_taken, tracking_stale, conflict.
 CREATE FUNCTION log.append_batch(
@@ -102,17 +102,22 @@ BEGIN
     LEFT JOIN log.streams AS streams ON streams.stream_id = wanted.stream_id;
     is_changed := array_fill(false, ARRAY[cardinality(stream_ids)]);
 
-    -- Read the outcomes of commands that were carried out before.
+    -- Read the outcomes of commands that were carried out before. Each key is looked up by itself (LIMIT keeps it so):
+    -- as one join the planner would gather all that the honoured weeks have and go through it for every key.
     IF cardinality(entry_keys) > 0 THEN
         SELECT
-            array_agg(commands.request_hash ORDER BY wanted.place),
-            array_agg(commands.first_sequence ORDER BY wanted.place),
-            array_agg(commands.last_sequence ORDER BY wanted.place)
+            array_agg(known.request_hash ORDER BY wanted.place),
+            array_agg(known.first_sequence ORDER BY wanted.place),
+            array_agg(known.last_sequence ORDER BY wanted.place)
         INTO known_hashes, known_firsts, known_lasts
         FROM unnest(entry_scopes, entry_keys) WITH ORDINALITY AS wanted (scope, key, place)
-        LEFT JOIN log.commands AS commands
-            ON commands.scope = wanted.scope AND commands.key = wanted.key AND commands.recorded_at > honoured_from
-            AND commands.recorded_at <= batch_at;
+        LEFT JOIN LATERAL (
+            SELECT commands.request_hash, commands.first_sequence, commands.last_sequence
+            FROM log.commands AS commands
+            WHERE commands.scope = wanted.scope AND commands.key = wanted.key
+                AND commands.recorded_at > honoured_from AND commands.recorded_at <= batch_at
+            LIMIT 1
+        ) AS known ON true;
     END IF;
 
     -- Read who owns the claimed values.
@@ -251,4 +256,41 @@ BEGIN
     UPDATE log.head SET sequence = head_sequence, hash = head_hash, recorded_at = batch_at;
     PERFORM pg_notify('khata_log', head_sequence::text);
 END
+$$;
+
+-- What the release before calls: the same append, without tracking.
+CREATE OR REPLACE FUNCTION log.append_batch(
+    entry_parts integer[],
+    entry_scopes text[],
+    entry_keys text[],
+    entry_request_hashes bytea[],
+    claim_kinds text[],
+    claim_key_hashes bytea[],
+    claim_owners text[],
+    stream_ids text[],
+    part_streams integer[],
+    part_versions bigint[],
+    part_leaves bytea[],
+    part_events integer[],
+    event_stream_ids text[],
+    event_versions bigint[],
+    event_names text[],
+    event_command_ids text[],
+    event_metadata bytea[],
+    event_payloads bytea[],
+    event_leaves bytea[],
+    OUT statuses text[],
+    OUT first_sequences bigint[],
+    OUT last_sequences bigint[],
+    OUT head_sequence bigint
+)
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT appended.statuses, appended.first_sequences, appended.last_sequences, appended.head_sequence
+    FROM log.append_batch(
+        entry_parts, entry_scopes, entry_keys, entry_request_hashes, claim_kinds, claim_key_hashes, claim_owners,
+        stream_ids, part_streams, part_versions, part_leaves, part_events, event_stream_ids, event_versions,
+        event_names, event_command_ids, event_metadata, event_payloads, event_leaves, '{}', '{}', '{}', '{}'
+    ) AS appended
 $$;

@@ -13,6 +13,9 @@ GRANT EXECUTE ON FUNCTION log.append_batch(
 ) TO khata_writer;
 GRANT EXECUTE ON FUNCTION log.prepare_weeks() TO khata_writer;
 
+-- Everybody of ours may ask where in the log a moment lies.
+GRANT EXECUTE ON FUNCTION log.sequence_before(timestamptz) TO khata_writer, khata_projector, khata_query;
+
 -- The writer keeps snapshots, and may delete them; only it has a use for them.
 GRANT SELECT, DELETE ON log.snapshots TO khata_writer;
 GRANT EXECUTE ON FUNCTION log.keep_snapshot(text, bigint, bigint, bytea, text, bytea) TO khata_writer;
