@@ -123,6 +123,7 @@ class PostgresEventStore:
 
         Raises:
             StoreUnavailable
+            adapters.postgres.reading.LogHole: the log lacks a sequence.
         """
         return await self._reads.sequence_at(time_us)
 

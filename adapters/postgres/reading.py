@@ -33,8 +33,31 @@ _READ_SPAN = f"""
     ORDER BY version
 """  # noqa: S608 - columns of ours
 _SEQUENCE_AT = """
-    -- Find the last event at or before a time.
-    SELECT log.sequence_at(timestamptz 'epoch' + %s * interval '1 microsecond')
+    -- Find the last event at or before a time. Times never fall and no sequence is missing, so halving finds it by the
+    -- primary keys in some twenty look-ups, and no index on times is kept. `known` is at or before the time, or stands
+    -- before the first event; `beyond` is after the time, or stands after the head.
+    WITH RECURSIVE halving (first, known, beyond) AS (
+        SELECT oldest.sequence, oldest.sequence - 1, head.sequence + 1
+        FROM log.head AS head
+        CROSS JOIN (SELECT sequence FROM log.events ORDER BY sequence LIMIT 1) AS oldest
+        UNION ALL
+        SELECT
+            halving.first,
+            CASE WHEN middle.recorded_at <= wanted.at THEN middle.sequence ELSE halving.known END,
+            CASE WHEN middle.recorded_at <= wanted.at THEN halving.beyond ELSE middle.sequence END
+        FROM halving
+        CROSS JOIN (SELECT timestamptz 'epoch' + %s * interval '1 microsecond' AS at) AS wanted
+        CROSS JOIN LATERAL (
+            SELECT events.sequence, events.recorded_at
+            FROM log.events AS events
+            WHERE events.sequence = (halving.known + halving.beyond) / 2
+        ) AS middle
+        WHERE halving.beyond - halving.known > 1
+    )
+    SELECT CASE WHEN known < first THEN 0 ELSE known END, known, beyond
+    FROM halving
+    ORDER BY beyond - known
+    LIMIT 1
 """
 _READ_HEAD = """
     -- Read the end of the log and the epoch that its sequence belongs to.
@@ -137,10 +160,15 @@ class LogReads:
         """Return the last sequence recorded at or before *time_us* (UTC microseconds), 0 where there is none.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable, LogHole
         """
         rows = await self._database.fetch(_SEQUENCE_AT, (time_us,))
-        return int(rows[0][0])
+        if not rows:
+            return 0
+        sequence, known, beyond = rows[0]
+        if beyond - known > 1:
+            raise LogHole(expected=(known + beyond) // 2, found=beyond)
+        return int(sequence)
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""
