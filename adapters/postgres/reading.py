@@ -23,7 +23,8 @@ _READ_STREAM = f"""
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
-SPAN_WINDOW = 128
+SPAN_WINDOW_MIN = 64
+SPAN_WINDOW_MAX = 1_024
 _READ_SPAN = f"""
     -- Read a window of a stream, as far as a sequence. Both ends are bound by the key, so that what the stream holds
     -- behind the window is not walked over; the sequences prune partitions.
@@ -147,14 +148,17 @@ class LogReads:
             StoreUnavailable
         """
         events: list[RecordedEvent] = []
+        size = SPAN_WINDOW_MIN
         while True:
-            wanted = SPAN_WINDOW if limit is None else min(SPAN_WINDOW, limit - len(events))
+            # Whatever lies in a window is read, though it may be past the end: so small ones first.
+            wanted = size if limit is None else min(size, limit - len(events))
             window = (stream_id, after_version, after_version + wanted, after_sequence, last_sequence)
             rows = await self._database.fetch(_READ_SPAN, window)
             events += [recorded_event(row) for row in rows]
             if len(rows) < wanted or len(events) == limit:
                 return events
             after_version, after_sequence = events[-1].version, events[-1].sequence
+            size = min(2 * size, SPAN_WINDOW_MAX)
 
     async def sequence_at(self, time_us: int) -> int:
         """Return the last sequence recorded at or before *time_us* (UTC microseconds), 0 where there is none.
