@@ -14,8 +14,9 @@ DESCRIPTION = """\
 An event-sourced trading engine. Money is decimal text in rupees, times are ISO 8601 with offset, errors are
 `application/problem+json` with a stable `code`. An answer to a command carries the `sequence` of its last event; hand
 it to a query as `min_sequence` to read what you wrote. Send the answer's header `Khata-Epoch` along, and you are told
-(409 `EPOCH_CHANGED`) should the log have been put back to an older state meanwhile. What can move money takes an
-`Idempotency-Key`: the same request under the same key is carried out once.
+(409 `EPOCH_CHANGED`) should the log have been put back to an older state meanwhile. Queries of the portfolio take
+`as_of` (a time with its offset) or `at_sequence`, and then answer what was shown at that moment. What can move money
+takes an `Idempotency-Key`: the same request under the same key is carried out once.
 """
 
 ROUTERS = (auth.router, trades.router, positions.router, risk.router, health.router)

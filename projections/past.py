@@ -8,7 +8,7 @@ beginning of the account where there is none. So what is stored decides how much
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic
@@ -30,6 +30,7 @@ from projections.trades import TRADES, TradeStatus
 
 Pair = tuple[Event, RecordedEvent]
 _KEPT = 32
+_PAGE = 512
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -120,14 +121,18 @@ def read_pairs(events: Sequence[RecordedEvent]) -> list[Pair]:
 
 
 def fold_open(
-    model: ReadModel[RowT], pairs: Iterable[Pair], rows: dict[Key, RowT | None], *, only: Collection[Key] | None = None
-) -> set[Key]:
-    """Fold *pairs* into the *rows* of a stored state; return the keys of rows that changed and were not in it.
+    model: ReadModel[RowT],
+    pairs: Iterable[Pair],
+    rows: dict[Key, RowT | None],
+    lost: set[Key],
+    *,
+    only: Collection[Key] | None = None,
+) -> None:
+    """Fold *pairs* into the *rows* of a stored state; add to *lost* the keys of rows that changed and were not in it.
 
     *only*: what else the events say is passed over.
     """
     concerns = frozenset(model.concerns)
-    lost: set[Key] = set()
     for event, recorded in pairs:
         if type(event) not in concerns:
             continue
@@ -138,7 +143,6 @@ def fold_open(
             rows[key] = model.apply(event, recorded, rows.get(key))
         except RowMissing:
             lost.add(key)
-    return lost
 
 
 class AccountThen:
@@ -150,8 +154,8 @@ class AccountThen:
         self._states = states
         self._log = log
         self._known: dict[AnyReadModel, StoredState | None] = {}
-        self._pairs: list[Pair] = []
-        self._after_version: int | None = None
+        self._kept: list[Pair] = []
+        self._kept_after: int | None = None
 
     async def rows(self, past: Past[RowT], births: Mapping[Key, int] | None = None) -> dict[Key, RowT]:
         """Return the rows that there were of a read model whose rows are never over; of another, those of *births*.
@@ -167,7 +171,9 @@ class AccountThen:
         rows = decode_rows(past.model, state)
         if births is not None:
             rows = {key: row for key, row in rows.items() if key in births}
-        lost = fold_open(past.model, await self._pairs_after(state), rows, only=births)
+        lost: set[Key] = set()
+        async for pairs in self._pairs_after(state):
+            fold_open(past.model, pairs, rows, lost, only=births)
         if births is None:
             _demand_none(past, lost)
         elif again := {key: born for key, born in births.items() if key in lost or key not in rows}:
@@ -179,7 +185,10 @@ class AccountThen:
         found = await self._states.newest(self.account_id, [past.model], sequence=min(births.values()) - 1)
         state = found.get(past.model)
         rows: dict[Key, RowT | None] = {}
-        _demand_none(past, fold_open(past.model, await self._read_after(state), rows, only=births))
+        lost: set[Key] = set()
+        async for pairs in self._pairs_after(state):
+            fold_open(past.model, pairs, rows, lost, only=births)
+        _demand_none(past, lost)
         return rows
 
     async def _state(self, model: AnyReadModel) -> StoredState | None:
@@ -189,21 +198,28 @@ class AccountThen:
             self._known |= {each: found.get(each) for each in models}
         return self._known[model]
 
-    async def _pairs_after(self, state: StoredState | None) -> list[Pair]:
-        version = 0 if state is None else state.version
-        if self._after_version is None or version < self._after_version:
-            self._pairs = await self._read_after(state)
-            self._after_version = version
-        return [pair for pair in self._pairs if pair[1].version > version]
-
-    async def _read_after(self, state: StoredState | None) -> list[Pair]:
-        events = await self._log.read_span(
-            stream_of(self.account_id),
-            after_version=0 if state is None else state.version,
-            after_sequence=0 if state is None else state.sequence,
-            last_sequence=self.sequence,
-        )
-        return read_pairs(events)
+    async def _pairs_after(self, state: StoredState | None) -> AsyncIterator[list[Pair]]:
+        """Yield what happened after a state, in pages; what is a page at most is kept."""
+        version, sequence = (0, 0) if state is None else (state.version, state.sequence)
+        if self._kept_after is not None and self._kept_after <= version:
+            yield [pair for pair in self._kept if pair[1].version > version]
+            return
+        started_after = version
+        while True:
+            events = await self._log.read_span(
+                stream_of(self.account_id),
+                after_version=version,
+                after_sequence=sequence,
+                last_sequence=self.sequence,
+                limit=_PAGE,
+            )
+            pairs = read_pairs(events)
+            if version == started_after and len(events) < _PAGE:
+                self._kept, self._kept_after = pairs, started_after
+            yield pairs
+            if len(events) < _PAGE:
+                return
+            version, sequence = events[-1].version, events[-1].sequence
 
 
 def _demand_none(past: Past[Any], lost: Collection[Key]) -> None:

@@ -205,7 +205,8 @@ class _Walk:
 
     async def _fold(self, past: Past[Any], pairs: Sequence[Pair], end: RecordedEvent) -> None:
         rows = self._rows[past.model]
-        lost = fold_open(past.model, pairs, rows)
+        lost: set[Key] = set()
+        fold_open(past.model, pairs, rows, lost)
         if lost:
             # They were over, and changed all the same. The tables, which are ahead, know when they were born.
             now = await self._states.rows_now(past.model, lost)

@@ -179,6 +179,7 @@ class PostgresEventStore:
 
         Raises:
             StoreUnavailable
+            adapters.postgres.reading.LogHole: the log lacks a sequence.
         """
         return await self.reads.sequence_at(time_us)
 

@@ -31,7 +31,8 @@ _READ_STREAM = f"""
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
-SPAN_WINDOW = 128
+SPAN_WINDOW_MIN = 64
+SPAN_WINDOW_MAX = 1_024
 _READ_SPAN = f"""
     -- Read a window of a stream, as far as a sequence. Both ends are bound by the key, so that what the stream holds
     -- behind the window is not walked over; the sequences prune partitions.
@@ -41,8 +42,31 @@ _READ_SPAN = f"""
     ORDER BY version
 """  # noqa: S608 - columns of ours
 _SEQUENCE_AT = """
-    -- Find the last event at or before a time.
-    SELECT log.sequence_at(timestamptz 'epoch' + %s * interval '1 microsecond')
+    -- Find the last event at or before a time. Times never fall and no sequence is missing, so halving finds it by the
+    -- primary keys in some twenty look-ups, and no index on times is kept. `known` is at or before the time, or stands
+    -- before the first event; `beyond` is after the time, or stands after the head.
+    WITH RECURSIVE halving (first, known, beyond) AS (
+        SELECT oldest.sequence, oldest.sequence - 1, head.sequence + 1
+        FROM log.head AS head
+        CROSS JOIN (SELECT sequence FROM log.events ORDER BY sequence LIMIT 1) AS oldest
+        UNION ALL
+        SELECT
+            halving.first,
+            CASE WHEN middle.recorded_at <= wanted.at THEN middle.sequence ELSE halving.known END,
+            CASE WHEN middle.recorded_at <= wanted.at THEN halving.beyond ELSE middle.sequence END
+        FROM halving
+        CROSS JOIN (SELECT timestamptz 'epoch' + %s * interval '1 microsecond' AS at) AS wanted
+        CROSS JOIN LATERAL (
+            SELECT events.sequence, events.recorded_at
+            FROM log.events AS events
+            WHERE events.sequence = (halving.known + halving.beyond) / 2
+        ) AS middle
+        WHERE halving.beyond - halving.known > 1
+    )
+    SELECT CASE WHEN known < first THEN 0 ELSE known END, known, beyond
+    FROM halving
+    ORDER BY beyond - known
+    LIMIT 1
 """
 _LANDMARK_OF = """
     -- Read up to where a snapshot covers a stream, for one who starts there.
@@ -196,26 +220,32 @@ class LogReads:
         self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None
     ) -> list[RecordedEvent]:
         events: list[RecordedEvent] = []
+        size = SPAN_WINDOW_MIN
         while last_sequence > after_sequence and limit != len(events):
-            wanted = SPAN_WINDOW if limit is None else min(SPAN_WINDOW, limit - len(events))
+            # Whatever lies in a window is read, though it may be past the end: so small ones first.
+            wanted = size if limit is None else min(size, limit - len(events))
             window = (stream_id, after_version, after_version + wanted, after_sequence, last_sequence)
             rows = await self._database.fetch(_READ_SPAN, window)
             events += [recorded_event(row) for row in rows]
             if len(rows) < wanted:
                 break
             after_version, after_sequence = events[-1].version, events[-1].sequence
+            size = min(2 * size, SPAN_WINDOW_MAX)
         return events
 
     async def sequence_at(self, time_us: int) -> int:
         """Return the last sequence recorded at or before *time_us* (UTC microseconds), 0 where there is none.
 
         Raises:
-            StoreUnavailable, ArchiveUnreadable
+            StoreUnavailable, ArchiveUnreadable, LogHole
         """
         rows = await self._database.fetch(_SEQUENCE_AT, (time_us,))
-        if rows[0][0] or not await self.archived.refresh():
-            return int(rows[0][0])
-        return await self.archived.sequence_at(time_us)
+        sequence, known, beyond = rows[0] if rows else (0, 0, 0)
+        if not sequence and await self.archived.refresh():
+            return await self.archived.sequence_at(time_us)
+        if beyond - known > 1:
+            raise LogHole(expected=(known + beyond) // 2, found=beyond)
+        return int(sequence)
 
     async def head(self) -> Head:
         """Return the end of the log. Raises StoreUnavailable."""

@@ -200,8 +200,9 @@ async def _question(
     async with AsyncExitStack() as stack:
         queries = await stack.enter_async_context(PostgresViews(database.query, size=1))
         log = LogReads(await stack.enter_async_context(Database(database.query, size=1)))
+        await queries.wait_for(1)
         async with queries.reading([account_id]):
-            pass  # Connected.
+            pass  # Every connection stands, the one that listens too: nothing else goes on while the question is timed.
         accounts = PastAccounts(states=states or PostgresStates(queries), log=log)
         history = History(queries=queries, accounts=accounts, log=log, marks=EventMarks(accounts), clock=SystemClock())
         began = time.perf_counter()

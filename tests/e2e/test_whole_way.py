@@ -12,6 +12,7 @@ from domain.events import decode
 from infra.demo.lock_step import LockStep
 from infra.demo.traders import Trader
 from tests.support.onlooker import Onlooker, client_of, executions_of, fills_of, held_by, looking_at
+from tests.support.past_answers import without_prices
 from tests.support.running import RunningEngine, throwaway_home
 
 SECONDS = 3_600
@@ -153,3 +154,29 @@ async def test_who_asks_for_what_they_wrote_reads_it(onlooker: Onlooker, tape: L
         assert answer.json()["sequence"] >= placed.sequence
         assert [trade["trade_id"] for trade in answer.json()["trades"]] == [placed.trade_id]
     assert tape.now.step > 0
+
+
+async def test_what_was_shown_is_shown_again_to_who_asks_for_its_sequence(onlooker: Onlooker, tape: LockStep) -> None:
+    trader = await onlooker.newcomer("traveller")
+    shown: list[tuple[str, dict[str, Any]]] = []
+
+    async def ask(path: str, **query: Any) -> dict[str, Any]:
+        answer = await onlooker.api.get(f"/api/{path}", headers=trader.headers, params=query)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    trade_ids = []
+    for symbol, side, quantity in (("INFY", "BUY", 7), ("TCS", "SELL", 3), ("INFY", "SELL", 9)):
+        placed = await trader.intend(symbol, side, quantity)
+        trade_ids.append(placed.trade_id)
+        for _ in range(2):
+            await tape.settle()
+            paths = ("trades", "positions", "risk/portfolio", *(f"trades/{name}" for name in trade_ids))
+            shown += [(path, await ask(path, min_sequence=placed.sequence)) for path in paths]
+            await tape.advance()
+    for path, then in shown:
+        again = await ask(path, at_sequence=then["sequence"])
+        assert without_prices(again) == without_prices(then)
+        assert (await ask(path, as_of=again["as_of"]))["sequence"] >= then["sequence"]
+    assert len({then["sequence"] for _, then in shown}) >= 3

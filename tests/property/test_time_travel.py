@@ -176,6 +176,15 @@ def test_a_long_life_is_folded_from_near_and_every_day_ends_with_a_stored_state(
     asyncio.run(live())
 
 
+def test_a_life_that_nothing_is_stored_of_is_folded_page_by_page() -> None:
+    async def live() -> None:
+        world = World(Random(5), accounts=1, commands=1_200)  # noqa: S311 - no secret
+        assert len(world.events) > 600
+        await world.check(len(world.events) - 7)
+
+    asyncio.run(live())
+
+
 def test_a_day_ends_by_the_clock_though_nothing_happens_any_more() -> None:
     async def live() -> None:
         world = World(Random(1), accounts=1, commands=40)  # noqa: S311 - no secret

@@ -178,19 +178,16 @@ class Oracle:
             },
         }
 
-    def marks(self) -> dict[str, int]:
-        """Return the newest price that was recorded of each instrument on the newest day, by security id."""
+    def marks(self, day: str) -> dict[str, int]:
+        """Return the newest price that was recorded of each instrument on *day*, by security id."""
         marks = []
         for event, _ in self.seen:
             if isinstance(event, TradeOpened | OrderDenied):
                 marks += event.market.marks
             elif isinstance(event, TradeExitTriggered) and event.mark is not None:
                 marks.append(event.mark)
-        days = [trading_day(mark.exchange_time_ns) for mark in marks]
-        ordered = sorted(
-            (mark for mark, day in zip(marks, days, strict=True) if day == max(days)),
-            key=lambda mark: mark.exchange_time_ns,
-        )
+        of_day = [mark for mark in marks if trading_day(mark.exchange_time_ns).isoformat() == day]
+        ordered = sorted(of_day, key=lambda mark: mark.exchange_time_ns)
         return {mark.instrument.security_id: mark.last_price_e4 for mark in ordered}
 
 

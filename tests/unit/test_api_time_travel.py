@@ -10,12 +10,11 @@ from commands.accounts import CommandContext
 from domain.account.commands import BeginSubmission, RecordAccepted, RecordFill
 from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrderId
 from tests.support.api import ApiWorld
+from tests.support.past_answers import without_prices
 
 ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10, "stop_loss": "2800", "target": "2900.50"}
 POSITION = "NSE_EQ-2885-INTRADAY"
 QUERIES = ("trades", "positions", "risk/portfolio", "trades/{trade_id}")
-FROM_PRICES = {"mark", "mark_time", "mark_source", "mark_missing", "value", "open_result"}
-FROM_PRICES |= {"day_result", "total_result", "gross_exposure", "net_exposure", "as_of"}
 
 
 @pytest.fixture
@@ -93,15 +92,6 @@ async def asha(world: ApiWorld) -> Trader:
     await trader.look()
     await trader.fill(exit_order, price_e4=28_600_000)
     return trader
-
-
-def without_prices(value: Any) -> Any:
-    """Leave out what comes from the market and not from the log."""
-    if isinstance(value, list):
-        return [without_prices(each) for each in value]
-    if isinstance(value, dict):
-        return {name: without_prices(each) for name, each in value.items() if name not in FROM_PRICES}
-    return value
 
 
 async def test_what_was_shown_is_shown_again(asha: Trader) -> None:
