@@ -70,6 +70,40 @@ async def running_servers(parent: Path | None = None) -> AsyncIterator[Ground]:
         shutil.rmtree(home.path.parent, ignore_errors=True)
 
 
+@asynccontextmanager
+async def kept_postgres(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, DatabaseUrls]]:
+    """Start a PostgreSQL whose data stay in *folder*, for what takes long to make; the database is migrated."""
+    home, keys = _kept_home(folder)
+    postgres = EmbeddedPostgres(home, keys)
+    try:
+        database = await postgres.start()
+        migrate(database.owner)
+        yield postgres, database
+    finally:
+        await postgres.stop()
+
+
+def remove_kept(folder: Path) -> bool:
+    """Remove what `kept_postgres` left for *folder*; tell whether there was anything."""
+    if not folder.exists():
+        return False
+    home, keys = _kept_home(folder)
+    # As root the data may lie elsewhere, where the server's user can reach them.
+    data = EmbeddedPostgres(home, keys).data
+    shutil.rmtree(data, ignore_errors=True)
+    shutil.rmtree(folder)
+    return True
+
+
+def _kept_home(folder: Path) -> tuple[Home, Keys]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.parent.stat().st_uid == os.geteuid():
+        folder.parent.chmod(TRAVERSABLE)
+    home = Home(folder)
+    home.prepare()
+    return home, ensure_keys(home, tell=False)
+
+
 def sync_ms(folder: Path) -> tuple[float, float]:
     """Return how long writing 8 KiB and syncing it takes in *folder*: median and 99th percentile, in milliseconds."""
     path = folder / "sync-probe"
