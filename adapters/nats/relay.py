@@ -14,7 +14,7 @@ import nats.errors
 import structlog
 
 from adapters.nats.connection import NatsConnection
-from adapters.nats.publisher import LogPublisher, OutOfStep, PublishRefused
+from adapters.nats.publisher import Batch, LogPublisher, OutOfStep, PublishRefused
 from adapters.nats.stream import StreamLimits, create_stream, last_sequence, stream_name
 from commands.ports import StoreUnavailable
 from domain.envelope import RecordedEvent
@@ -106,22 +106,34 @@ class Relay:
         publisher = LogPublisher(self._nats, self._epoch)
         batches = self._feed.follow(after_sequence=self._sequence)
         coming: asyncio.Task[list[RecordedEvent]] | None = None
+        storing: asyncio.Task[None] | None = None
         checking = asyncio.create_task(self._check_now.wait())
         try:
             while True:
                 # The feed's step is never canceled by a check, which would end the feed.
                 coming = coming or asyncio.create_task(_step(batches))
-                await asyncio.wait({coming, checking}, timeout=self._check_s, return_when=asyncio.FIRST_COMPLETED)
+                tasks = {task for task in (coming, storing, checking) if task is not None}
+                done, _ = await asyncio.wait(tasks, timeout=self._check_s, return_when=asyncio.FIRST_COMPLETED)
+                if storing is not None and storing.done():
+                    storing.result()
+                    storing = None
                 if coming.done():
-                    batch, coming = coming.result(), None
-                    await self._publish(publisher, batch)
-                else:
+                    # Events are read and made ready while the server stores those before.
+                    ready = list(publisher.batches(coming.result()))
+                    coming = asyncio.create_task(_step(batches))
+                    if storing is not None:
+                        await storing
+                    storing = asyncio.create_task(self._publish(publisher, ready))
+                elif checking.done() or not done:
+                    if storing is not None:
+                        await storing
+                        storing = None
                     self._check_now.clear()
                     await self._check()
                 if checking.done():
                     checking = asyncio.create_task(self._check_now.wait())
         finally:
-            await end(*(task for task in (coming, checking) if task is not None))
+            await end(*(task for task in (coming, storing, checking) if task is not None))
             if (close := getattr(batches, "aclose", None)) is not None:
                 await close()
 
@@ -143,8 +155,8 @@ class Relay:
         self._synchronized += 1
         self._state = "mirroring"
 
-    async def _publish(self, publisher: LogPublisher, events: Sequence[RecordedEvent]) -> None:
-        for batch in publisher.batches(events):
+    async def _publish(self, publisher: LogPublisher, batches: Sequence[Batch]) -> None:
+        for batch in batches:
             await publisher.publish(batch)
             self._sequence = batch[-1][0].sequence
             self._published += len(batch)
