@@ -17,7 +17,7 @@ from psycopg import sql
 from infra.database import DATABASE, DatabaseUrls, grants
 from infra.embedded.nats import EmbeddedNats
 from infra.embedded.postgres import EmbeddedPostgres
-from infra.home import TRAVERSABLE, Home
+from infra.home import TRAVERSABLE, Home, make_folder
 from infra.keys import Keys, ensure_keys
 from infra.migrations.runner import migrate
 
@@ -72,7 +72,10 @@ async def running_servers(parent: Path | None = None) -> AsyncIterator[Ground]:
 
 @asynccontextmanager
 async def kept_postgres(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, DatabaseUrls]]:
-    """Start a PostgreSQL whose data stay in *folder*, for what takes long to make; the database is migrated."""
+    """Start a PostgreSQL whose data stay in *folder*, for what takes long to make; the database is migrated.
+
+    The folder above *folder* is made where it is missing, in one that exists.
+    """
     home, keys = _kept_home(folder)
     postgres = EmbeddedPostgres(home, keys)
     try:
@@ -96,9 +99,7 @@ def remove_kept(folder: Path) -> bool:
 
 
 def _kept_home(folder: Path) -> tuple[Home, Keys]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.parent.stat().st_uid == os.geteuid():
-        folder.parent.chmod(TRAVERSABLE)
+    make_folder(folder.parent, TRAVERSABLE)
     home = Home(folder)
     home.prepare()
     return home, ensure_keys(home, tell=False)

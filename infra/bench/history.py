@@ -37,6 +37,7 @@ from infra.bench.ground import kept_postgres, remove_kept, running_servers
 from infra.bench.run import Bench
 from infra.bench.store_load import Load, closed_loop
 from infra.database import DATABASE, DatabaseUrls, grants
+from infra.home import Home
 from infra.migrations.runner import migrate
 from infra.problems import OperatorProblem
 from infra.settings import load
@@ -83,12 +84,15 @@ class _Log:
 
 async def run(bench: Bench) -> None:
     """Measure on a long and a short log."""
-    folder = load().home / "bench" / "history"
+    home = Home(load().home)
+    folder = home.path / "bench" / "history"
     if bench.clean:
         removed = await asyncio.to_thread(remove_kept, folder)
         bench.report.note("clean", "the long log was removed" if removed else "there was nothing to remove")
         return
     extent = QUICK if bench.is_quick else FULL
+    if not bench.is_quick:
+        home.prepare()
     logs = _throwaway_logs(bench, extent) if bench.is_quick else _kept_logs(bench, extent, folder)
     async with logs as (long, short):
         await _measure(bench, extent, long, short)
