@@ -6,18 +6,11 @@ against each other.
 """
 
 from hashlib import sha256
-from struct import Struct
 
 import msgspec
 
 GENESIS_HASH = bytes(32)
 """The hash before the first event."""
-
-_VERSION_BYTES = 8
-_LENGTH = Struct(">Q").pack
-# As the log's SQL writes a bigint, so that whatever a row holds can be hashed.
-_VERSION = Struct(">Qq").pack
-_PLACE = Struct(">qq").pack
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,27 +47,17 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def leaf_hash(*, stream_id: str, version: int, name: str, command_id: str, metadata: bytes, payload: bytes) -> bytes:
     """Return the hash of one event's content: every part prefixed by its length, so that no two contents collide."""
-    # One call on one piece of bytes: a dozen updates cost several times what hashing does.
-    stream, event_name, command = stream_id.encode(), name.encode(), command_id.encode()
-    parts = (
-        _LENGTH(len(stream)),
-        stream,
-        _VERSION(_VERSION_BYTES, version),
-        _LENGTH(len(event_name)),
-        event_name,
-        _LENGTH(len(command)),
-        command,
-        _LENGTH(len(metadata)),
-        metadata,
-        _LENGTH(len(payload)),
-        payload,
-    )
-    return sha256(b"".join(parts)).digest()
+    digest = sha256()
+    for part in (stream_id.encode(), version.to_bytes(8, "big"), name.encode(), command_id.encode(), metadata, payload):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
 
 
 def chain_hash(*, previous: bytes, sequence: int, recorded_at_us: int, leaf: bytes) -> bytes:
     """Return the hash that binds *leaf* to its *sequence*, its time and the hash before it."""
-    return sha256(previous + _PLACE(sequence, recorded_at_us) + leaf).digest()
+    place = sequence.to_bytes(8, "big") + recorded_at_us.to_bytes(8, "big")
+    return sha256(previous + place + leaf).digest()
 
 
 def is_intact(event: RecordedEvent) -> bool:
