@@ -15,9 +15,8 @@ import numpy as np
 import psycopg
 
 from commands.ports import Append, Appended, EventStore, NewEvent, StreamAppend
-from domain.account.events import OrderRejected
+from domain.account.events import KillSwitchEngaged
 from domain.events import encode, name_of
-from domain.ids import OrderId, TradeId
 from infra.bench.events import METADATA
 from infra.bench.report import Report
 
@@ -28,14 +27,10 @@ _REQUEST_HASH = bytes(range(32))
 def _event_of(size: int) -> NewEvent:
     """Return an event whose payload has exactly *size* bytes."""
 
-    def rejected(message: str) -> OrderRejected:
-        trade_id = TradeId("trd_01J00000000000000000000001")
-        return OrderRejected(
-            order_id=OrderId(f"{trade_id}.1"), trade_id=trade_id, venue_order_id=None, reason="DH-906", message=message
-        )
+    def engaged(reason: str) -> KillSwitchEngaged:
+        return KillSwitchEngaged(reason=reason)
 
-    filling = size - len(encode(rejected("")))
-    event = rejected("-" * filling)
+    event = engaged("-" * (size - len(encode(engaged("")))))
     return NewEvent(name=name_of(event), payload=encode(event))
 
 
