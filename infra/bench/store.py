@@ -128,7 +128,7 @@ async def _on_schedule(bench: Bench, ground: Ground, extent: Extent) -> None:
                     store, load, numbers, in_flight=IN_FLIGHT_ON_SCHEDULE, rate=RATE, for_s=extent.on_schedule_s
                 )
             await check_log(bench.report, "p99_ms_64", store, database.admin, load)
-    _add_latencies(bench, "p99_ms_64", latencies_ms)
+    _add_latencies(bench, "p99_ms_64", latencies_ms, load)
 
 
 async def _beside_snapshot(bench: Bench, ground: Ground, extent: Extent) -> None:
@@ -147,7 +147,7 @@ async def _beside_snapshot(bench: Bench, ground: Ground, extent: Extent) -> None
                         store, load, numbers, in_flight=IN_FLIGHT_ON_SCHEDULE, rate=RATE, for_s=extent.on_schedule_s
                     )
             await check_log(bench.report, "p99_ms_snapshot", store, database.admin, load)
-    _add_latencies(bench, "p99_ms_snapshot", latencies_ms)
+    _add_latencies(bench, "p99_ms_snapshot", latencies_ms, load)
     held_s = extent.snapshot_before_s + extent.on_schedule_s
     bench.report.note(
         "snapshot",
@@ -179,11 +179,14 @@ async def _open_snapshot(admin_url: str) -> AsyncIterator[None]:
         await connection.rollback()
 
 
-def _add_latencies(bench: Bench, name: str, latencies_ms: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
+def _add_latencies(
+    bench: Bench, name: str, latencies_ms: "np.ndarray[tuple[int], np.dtype[np.float64]]", load: Load
+) -> None:
     bench.report.add(name, float(np.percentile(latencies_ms, 99)), unit="ms", better="lower")
     bench.report.note(
         name,
-        f"{RATE:,}/s for {len(latencies_ms) / RATE:,.0f} s on schedule, one CHECKPOINT inside; {_spread(latencies_ms)}",
+        f"{RATE:,}/s for {len(latencies_ms) / RATE:,.0f} s on schedule, one CHECKPOINT inside; {_spread(latencies_ms)}"
+        + (f"; {load.retries:,} sent again" if load.retries else ""),
     )
 
 
