@@ -20,6 +20,7 @@ from commands.ports import (
     VersionConflict,
 )
 from domain.envelope import RecordedEvent
+from projections.tasks import end
 
 _LOOK_AFTER_EVERY_S = 10.0
 _FORGET_COMMANDS_EVERY_S = 3600.0
@@ -60,9 +61,7 @@ class PostgresEventStore:
         """Take no more appends, finish those that wait, and disconnect."""
         caretaker, self._caretaker = self._caretaker, None
         if caretaker is not None:
-            caretaker.cancel()
-            with suppress(asyncio.CancelledError):
-                await caretaker
+            await end(caretaker)
         await self._writer.close()
         await self.database.close()
 
