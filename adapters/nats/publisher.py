@@ -13,8 +13,8 @@ from adapters.nats.connection import NatsConnection
 from adapters.nats.stream import encode, subject_of
 from domain.envelope import RecordedEvent
 
-MESSAGES_MAX = 500
-"""Messages of one atomic batch; the server takes 1,000 at most."""
+MESSAGES_MAX = 1_000
+"""Messages of one atomic batch: as many as the server takes, for it works less for each in a large one."""
 BYTES_MAX = 1024 * 1024
 SINGLES_MAX = 8
 """An atomic batch takes about 2.7 ms whatever its size, a plain publish 0.17 ms: up to here plain ones are quicker."""

@@ -14,7 +14,7 @@ import nats.errors
 import structlog
 
 from adapters.nats.connection import NatsConnection
-from adapters.nats.publisher import DEADLINE_S, LogPublisher, OutOfStep, PublishRefused
+from adapters.nats.publisher import DEADLINE_S, Batch, LogPublisher, OutOfStep, PublishRefused
 from adapters.nats.stream import StreamLimits, create_stream, last_sequence, stream_name
 from commands.ports import StoreUnavailable
 from domain.envelope import RecordedEvent
@@ -108,22 +108,34 @@ class Relay:
         publisher = LogPublisher(self._nats, self._epoch, deadline_s=self._deadline_s)
         batches = self._feed.follow(after_sequence=self._sequence)
         coming: asyncio.Task[list[RecordedEvent]] | None = None
+        storing: asyncio.Task[None] | None = None
         checking = asyncio.create_task(self._check_now.wait())
         try:
             while True:
                 # The feed's step is never canceled by a check, which would end the feed.
                 coming = coming or asyncio.create_task(_step(batches))
-                await asyncio.wait({coming, checking}, timeout=self._check_s, return_when=asyncio.FIRST_COMPLETED)
+                tasks = {task for task in (coming, storing, checking) if task is not None}
+                done, _ = await asyncio.wait(tasks, timeout=self._check_s, return_when=asyncio.FIRST_COMPLETED)
+                if storing is not None and storing.done():
+                    storing.result()
+                    storing = None
                 if coming.done():
-                    batch, coming = coming.result(), None
-                    await self._publish_while_connected(publisher, batch, checking)
-                else:
+                    # Events are read and made ready while the server stores those before.
+                    ready = list(publisher.batches(coming.result()))
+                    coming = asyncio.create_task(_step(batches))
+                    if storing is not None:
+                        await storing
+                    storing = asyncio.create_task(self._publish_while_connected(publisher, ready, checking))
+                elif checking.done() or not done:
+                    if storing is not None:
+                        await storing
+                        storing = None
                     self._check_now.clear()
                     await self._check()
                 if checking.done():
                     checking = asyncio.create_task(self._check_now.wait())
         finally:
-            await end(*(task for task in (coming, checking) if task is not None))
+            await end(*(task for task in (coming, storing, checking) if task is not None))
             if (close := getattr(batches, "aclose", None)) is not None:
                 await close()
 
@@ -146,10 +158,10 @@ class Relay:
         self._state = "mirroring"
 
     async def _publish_while_connected(
-        self, publisher: LogPublisher, events: Sequence[RecordedEvent], reconnected: asyncio.Task[bool]
+        self, publisher: LogPublisher, batches: Sequence[Batch], reconnected: asyncio.Task[bool]
     ) -> None:
         """Publish; once the server was away the driver waits for answers that never come, so do not wait with it."""
-        publishing = asyncio.create_task(self._publish(publisher, events))
+        publishing = asyncio.create_task(self._publish(publisher, batches))
         try:
             await asyncio.wait({publishing, reconnected}, return_when=asyncio.FIRST_COMPLETED)
             if not publishing.done():
@@ -158,8 +170,8 @@ class Relay:
             await end(publishing)
         publishing.result()
 
-    async def _publish(self, publisher: LogPublisher, events: Sequence[RecordedEvent]) -> None:
-        for batch in publisher.batches(events):
+    async def _publish(self, publisher: LogPublisher, batches: Sequence[Batch]) -> None:
+        for batch in batches:
             await publisher.publish(batch)
             self._sequence = batch[-1][0].sequence
             self._published += len(batch)

@@ -6,7 +6,7 @@ The driver's own way adapts element by element, which for a batch of a thousand 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct, pack
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Self
 
 from psycopg import AsyncConnection
 from psycopg.adapt import Dumper
@@ -140,14 +140,14 @@ def _header(element_oid: int, count: int, *, has_null: bool) -> bytes:
 
 
 def _of_bytes(element_oid: int, values: Sequence[bytes | None]) -> bytes:
-    has_null = None in values
-    pieces: list[bytes] = [b""] * (2 * len(values) + 1)
+    present = [value for value in values if value is not None]
+    has_null = len(present) < len(values)
+    pieces = [b""] * (2 * len(values) + 1)
     pieces[0] = _header(element_oid, len(values), has_null=has_null)
     if has_null:
         pieces[1::2] = [_NULL if value is None else _LENGTH(len(value)) for value in values]
         pieces[2::2] = [value or b"" for value in values]
     else:
-        present = cast("Sequence[bytes]", values)
         pieces[1::2] = map(_LENGTH, map(len, present))
         pieces[2::2] = present
     return b"".join(pieces)

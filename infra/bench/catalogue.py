@@ -12,6 +12,7 @@ class Entry(NamedTuple):
 
 BENCHES: dict[str, Entry] = {
     "append": Entry("bulk appends by the log's rules, against raw COPY", "infra.bench.append"),
+    "history": Entry("whether five years of events behind make anything slower", "infra.bench.history"),
     "read": Entry("catching up on the log: events read, checked and decoded", "infra.bench.read"),
     "relay": Entry("the log's way from PostgreSQL into JetStream", "infra.bench.relay"),
     "store": Entry(

@@ -56,7 +56,7 @@ EVENTS_A_DAY = 20_000
 
 BEGAN_NS = 1_606_708_800 * NS_PER_S
 """2020-11-30 09:30 in India."""
-_DAY_NS = 24 * 3600 * NS_PER_S
+DAY_NS = 24 * 3600 * NS_PER_S
 _SESSION_NS = 6 * 3600 * NS_PER_S
 _STEP_NS = _SESSION_NS // EVENTS_A_DAY
 _TICK_E4 = 500
@@ -117,15 +117,28 @@ def lives(
             clock.tick(len(events))
 
 
-def at_least(events: int, commands: Iterable[LifeCommand]) -> list[LifeCommand]:
-    """Return the first commands of *commands* that have *events* events together, or a few more."""
-    taken = []
+def until(events: int, commands: Iterable[LifeCommand]) -> Iterator[LifeCommand]:
+    """Yield the first of *commands* until they have *events* events together, or a few more."""
     for command in commands:
-        if events <= 0:
-            break
-        taken.append(command)
+        yield command
         events -= len(command.events)
-    return taken
+        if events <= 0:
+            return
+
+
+def at_least(events: int, commands: Iterable[LifeCommand]) -> list[LifeCommand]:
+    """Return what `until` yields."""
+    return list(until(events, commands))
+
+
+def days_of(events: int) -> int:
+    """Return how many days *events* events take, none of them in the day after."""
+    return events // EVENTS_A_DAY + 1
+
+
+def account_id_of(number: int) -> AccountId:
+    """Return the id of the account with that number."""
+    return AccountId(f"acc_{number:026d}")
 
 
 def append_of(command: LifeCommand) -> Append:
@@ -202,8 +215,8 @@ class _Clock:
     def tick(self, events: int) -> None:
         self.now_ns += events * _STEP_NS
         if self.now_ns >= self._session_ends_ns:
-            self.now_ns += _DAY_NS - _SESSION_NS
-            self._session_ends_ns += _DAY_NS
+            self.now_ns += DAY_NS - _SESSION_NS
+            self._session_ends_ns += DAY_NS
             self.day = trading_day(self.now_ns).isoformat()
 
 
@@ -225,7 +238,7 @@ class _Life:
     """One account's life. `version` is that of its stream's last event."""
 
     def __init__(self, number: int, random: Random, listed: list[_Listed], clock: _Clock) -> None:
-        self._account_id = AccountId(f"acc_{number:026d}")
+        self._account_id = account_id_of(number)
         self._user_id = UserId(f"usr_{number:026d}")
         self._number = number
         self._random = random

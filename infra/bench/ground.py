@@ -17,7 +17,7 @@ from psycopg import sql
 from infra.database import DATABASE, DatabaseUrls, grants
 from infra.embedded.nats import EmbeddedNats
 from infra.embedded.postgres import EmbeddedPostgres
-from infra.home import TRAVERSABLE, Home
+from infra.home import TRAVERSABLE, Home, make_folder
 from infra.keys import Keys, ensure_keys
 from infra.migrations.runner import migrate
 
@@ -68,6 +68,41 @@ async def running_servers(parent: Path | None = None) -> AsyncIterator[Ground]:
         await nats.stop()
         await postgres.stop()
         shutil.rmtree(home.path.parent, ignore_errors=True)
+
+
+@asynccontextmanager
+async def kept_postgres(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, DatabaseUrls]]:
+    """Start a PostgreSQL whose data stay in *folder*, for what takes long to make; the database is migrated.
+
+    The folder above *folder* is made where it is missing, in one that exists.
+    """
+    home, keys = _kept_home(folder)
+    postgres = EmbeddedPostgres(home, keys)
+    try:
+        database = await postgres.start()
+        migrate(database.owner)
+        yield postgres, database
+    finally:
+        await postgres.stop()
+
+
+def remove_kept(folder: Path) -> bool:
+    """Remove what `kept_postgres` left for *folder*; tell whether there was anything."""
+    if not folder.exists():
+        return False
+    home, keys = _kept_home(folder)
+    # As root the data may lie elsewhere, where the server's user can reach them.
+    data = EmbeddedPostgres(home, keys).data
+    shutil.rmtree(data, ignore_errors=True)
+    shutil.rmtree(folder)
+    return True
+
+
+def _kept_home(folder: Path) -> tuple[Home, Keys]:
+    make_folder(folder.parent, TRAVERSABLE)
+    home = Home(folder)
+    home.prepare()
+    return home, ensure_keys(home, tell=False)
 
 
 def sync_ms(folder: Path) -> tuple[float, float]:

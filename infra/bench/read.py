@@ -19,6 +19,8 @@ from infra.bench.filling import LogFiller
 from infra.bench.ground import running_servers
 from infra.bench.run import Bench
 
+EVENTS = 1_000_000
+QUICK_EVENTS = 60_000
 _SLICE = 250
 _PASSES = 3
 _CHECKED_EVERY = 97
@@ -26,7 +28,7 @@ _CHECKED_EVERY = 97
 
 async def run(bench: Bench) -> None:
     """Measure how fast the log is read."""
-    wanted = 60_000 if bench.is_quick else 1_000_000
+    wanted = QUICK_EVENTS if bench.is_quick else EVENTS
     task = bench.progress.add_task("read: filling a log", total=wanted)
     async with running_servers() as ground:
         with ground.fresh_database() as database:

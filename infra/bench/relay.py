@@ -22,6 +22,8 @@ from infra.bench.ground import running_servers
 from infra.bench.run import Bench
 from projections.tasks import end
 
+EVENTS = 500_000
+QUICK_EVENTS = 30_000
 _POLL_S = 0.01
 _PENDING_MAX = 4_000
 _PAGE = 1_000
@@ -31,7 +33,7 @@ _YARDSTICK = "khata-bench"
 
 async def run(bench: Bench) -> None:
     """Measure the relay."""
-    wanted = 30_000 if bench.is_quick else 500_000
+    wanted = QUICK_EVENTS if bench.is_quick else EVENTS
     task = bench.progress.add_task("relay: filling a log", total=wanted)
     async with running_servers() as ground:
         with ground.fresh_database() as database:

@@ -27,7 +27,7 @@ RATE = 8_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Extent:
+class Extent:
     """How long everything takes, in seconds."""
 
     warm_up_s: float
@@ -38,7 +38,7 @@ class _Extent:
     snapshot_before_s: float
 
 
-_FULL = _Extent(
+FULL = Extent(
     warm_up_s=3,
     closed_s=20,
     library_s=10,
@@ -46,14 +46,12 @@ _FULL = _Extent(
     on_schedule_s=60,
     snapshot_before_s=540,
 )
-_QUICK = _Extent(
-    warm_up_s=0.5, closed_s=3, library_s=1.5, library_threads=(4, 16), on_schedule_s=3, snapshot_before_s=3
-)
+QUICK = Extent(warm_up_s=0.5, closed_s=3, library_s=1.5, library_threads=(4, 16), on_schedule_s=3, snapshot_before_s=3)
 
 
 async def run(bench: Bench) -> None:
     """Measure appends."""
-    extent = _QUICK if bench.is_quick else _FULL
+    extent = QUICK if bench.is_quick else FULL
     task = bench.progress.add_task("store", total=4)
     async with running_servers() as ground:
         median, p99 = sync_ms(ground.postgres.data)
@@ -72,7 +70,7 @@ async def run(bench: Bench) -> None:
         bench.progress.update(task, advance=1)
 
 
-async def _commands(bench: Bench, ground: Ground, extent: _Extent) -> float:
+async def _commands(bench: Bench, ground: Ground, extent: Extent) -> float:
     load = Load("a")
     with ground.fresh_database() as database:
         async with PostgresEventStore(database.writer) as store:
@@ -88,7 +86,7 @@ async def _commands(bench: Bench, ground: Ground, extent: _Extent) -> float:
     return rate
 
 
-async def _library_commands(bench: Bench, ground: Ground, extent: _Extent) -> float:
+async def _library_commands(bench: Bench, ground: Ground, extent: Extent) -> float:
     """Return the best rate of the library's recorder over several numbers of threads."""
     rates: dict[int, float] = {}
     with ground.fresh_database() as database:
@@ -119,7 +117,7 @@ async def _library_commands(bench: Bench, ground: Ground, extent: _Extent) -> fl
     return rates[best]
 
 
-async def _on_schedule(bench: Bench, ground: Ground, extent: _Extent) -> None:
+async def _on_schedule(bench: Bench, ground: Ground, extent: Extent) -> None:
     load = Load("b")
     numbers = command_numbers()
     with ground.fresh_database() as database:
@@ -130,10 +128,10 @@ async def _on_schedule(bench: Bench, ground: Ground, extent: _Extent) -> None:
                     store, load, numbers, in_flight=IN_FLIGHT_ON_SCHEDULE, rate=RATE, for_s=extent.on_schedule_s
                 )
             await check_log(bench.report, "p99_ms_64", store, database.admin, load)
-    _add_latencies(bench, "p99_ms_64", latencies_ms)
+    _add_latencies(bench, "p99_ms_64", latencies_ms, load)
 
 
-async def _beside_snapshot(bench: Bench, ground: Ground, extent: _Extent) -> None:
+async def _beside_snapshot(bench: Bench, ground: Ground, extent: Extent) -> None:
     load = Load("c")
     numbers = command_numbers()
     with ground.fresh_database() as database:
@@ -149,7 +147,7 @@ async def _beside_snapshot(bench: Bench, ground: Ground, extent: _Extent) -> Non
                         store, load, numbers, in_flight=IN_FLIGHT_ON_SCHEDULE, rate=RATE, for_s=extent.on_schedule_s
                     )
             await check_log(bench.report, "p99_ms_snapshot", store, database.admin, load)
-    _add_latencies(bench, "p99_ms_snapshot", latencies_ms)
+    _add_latencies(bench, "p99_ms_snapshot", latencies_ms, load)
     held_s = extent.snapshot_before_s + extent.on_schedule_s
     bench.report.note(
         "snapshot",
@@ -181,11 +179,14 @@ async def _open_snapshot(admin_url: str) -> AsyncIterator[None]:
         await connection.rollback()
 
 
-def _add_latencies(bench: Bench, name: str, latencies_ms: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
+def _add_latencies(
+    bench: Bench, name: str, latencies_ms: "np.ndarray[tuple[int], np.dtype[np.float64]]", load: Load
+) -> None:
     bench.report.add(name, float(np.percentile(latencies_ms, 99)), unit="ms", better="lower")
     bench.report.note(
         name,
-        f"{RATE:,}/s for {len(latencies_ms) / RATE:,.0f} s on schedule, one CHECKPOINT inside; {_spread(latencies_ms)}",
+        f"{RATE:,}/s for {len(latencies_ms) / RATE:,.0f} s on schedule, one CHECKPOINT inside; {_spread(latencies_ms)}"
+        + (f"; {load.retries:,} sent again" if load.retries else ""),
     )
 
 

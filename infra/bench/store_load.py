@@ -14,34 +14,32 @@ from itertools import count
 import numpy as np
 import psycopg
 
-from commands.ports import Append, Appended, EventStore, NewEvent, StreamAppend
-from domain.account.events import Evidence, OrderRejected
+from commands.ports import (
+    Append,
+    Appended,
+    AppendOutcomeUnknown,
+    EventStore,
+    NewEvent,
+    StoreUnavailable,
+    StreamAppend,
+)
+from domain.account.events import KillSwitchEngaged
 from domain.events import encode, name_of
-from domain.ids import OrderId, TradeId
-from domain.order import RefusalReason
 from infra.bench.events import METADATA
 from infra.bench.report import Report
 
 PAYLOAD_BYTES = 350
+_PATIENCE = 2
 _REQUEST_HASH = bytes(range(32))
 
 
 def _event_of(size: int) -> NewEvent:
     """Return an event whose payload has exactly *size* bytes."""
 
-    def rejected(message: str) -> OrderRejected:
-        trade_id = TradeId("trd_01J00000000000000000000001")
-        return OrderRejected(
-            order_id=OrderId(f"{trade_id}.1"),
-            trade_id=trade_id,
-            venue_order_id=None,
-            reason=RefusalReason.OTHER,
-            message=message,
-            evidence=Evidence.ANSWER,
-        )
+    def engaged(reason: str) -> KillSwitchEngaged:
+        return KillSwitchEngaged(reason=reason)
 
-    filling = size - len(encode(rejected("")))
-    event = rejected("-" * filling)
+    event = engaged("-" * (size - len(encode(engaged("")))))
     return NewEvent(name=name_of(event), payload=encode(event))
 
 
@@ -51,9 +49,13 @@ EVENT = _event_of(PAYLOAD_BYTES)
 
 @dataclass(slots=True)
 class Load:
-    """What was stored: the sequence of each command, and by stream how many there are."""
+    """What was stored: the sequence of each command, and by stream how many there are.
+
+    `retries` counts the answers that told nothing, after which the command was sent again under its key.
+    """
 
     prefix: str
+    retries: int = 0
     sequences: "array[int]" = field(default_factory=lambda: array("q"))
     versions: dict[str, int] = field(default_factory=dict)
 
@@ -70,8 +72,14 @@ class Load:
         )
 
     async def append(self, store: EventStore, stream_id: str, number: int) -> Appended:
-        """Carry a command out."""
-        appended = await store.append(self.command(stream_id, number))
+        """Carry a command out, as often as it takes: its key makes that safe."""
+        command = self.command(stream_id, number)
+        while True:
+            try:
+                appended = await store.append(command)
+                break
+            except (StoreUnavailable, AppendOutcomeUnknown):
+                self.retries += 1
         self.versions[stream_id] += 1
         self.sequences.append(appended.first_sequence)
         return appended
@@ -113,17 +121,22 @@ async def open_loop(
 ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Let commands arrive at *rate* a second whatever becomes of those before; return each one's latency in ms.
 
-    The latency counts from when a command was due, so one that finds *in_flight* under way is charged for its wait.
+    The latency counts from when a command was due, so one that finds *in_flight* under way is charged for its wait. A
+    store that falls behind is left after twice *for_s*: what was not begun by then has waited at least until then.
     """
     loop = asyncio.get_running_loop()
     total = int(rate * for_s)
     latencies_s = array("d", bytes(8 * total))
     arrivals = iter(range(total))
     began = loop.time() + 0.01
+    gives_up = began + _PATIENCE * for_s
 
     async def work(stream_id: str) -> None:
         for arrival in arrivals:
             due = began + arrival / rate
+            if loop.time() > gives_up:
+                latencies_s[arrival] = loop.time() - due
+                continue
             if (early := due - loop.time()) > 0:
                 await asyncio.sleep(early)
             await load.append(store, stream_id, next(numbers))

@@ -285,3 +285,16 @@ async def test_every_role_reads_the_same_epoch_and_a_restore_changes_it(
             assert (await LogReads(reader).head()).epoch == before
     await admin.execute("UPDATE log.head SET restore_count = restore_count + 1")
     assert (await store.head()).epoch != before
+
+
+async def test_a_batch_takes_half_of_what_is_under_way(store: PostgresEventStore, admin: AsyncConnection[Any]) -> None:
+    for first in (0, 100):
+        await asyncio.gather(*(store.append(command(on(f"account-{first + number}"))) for number in range(64)))
+    cursor = await admin.execute("SELECT count(*) FROM log.events GROUP BY recorded_at ORDER BY recorded_at")
+    assert [size for (size,) in await cursor.fetchall()] == [32, 32, 48, 16]
+
+
+async def test_a_few_commands_go_together(store: PostgresEventStore, admin: AsyncConnection[Any]) -> None:
+    await asyncio.gather(*(store.append(command(on(f"account-{number}"))) for number in range(16)))
+    cursor = await admin.execute("SELECT count(*) FROM log.events GROUP BY recorded_at")
+    assert await cursor.fetchall() == [(16,)]

@@ -1,0 +1,293 @@
+"""Bench `history`: whether five years of events behind make anything slower.
+
+Two logs end with the same events of the same accounts; before one of them lie five years of other accounts' lives, with
+their partitions, streams and outcomes. The same is done on both in turn, so what the machine does meanwhile concerns
+both, and a measure is the time on the long log by the time on the short one.
+
+- `append`: a durable command, 64 in flight.
+- `replay`: an account's whole life, read from the log and folded.
+- `tail`: the last events of such an account's stream.
+
+The long log is made once, under `KHATA_HOME`, by COPY, and is removed with `--clean`.
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import chain, count
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import cast
+
+import psycopg
+from psycopg import sql
+
+from adapters.postgres.event_store import PostgresEventStore
+from commands.accounts import stream_of
+from domain.account import Account, decider
+from domain.account.events import AccountEvent
+from domain.events import decode
+from infra.bench.events import ACCOUNTS, DAY_NS, LifeCommand, account_id_of, days_of, lives, until
+from infra.bench.filling import EVENT_BYTES_ON_DISK, LogFiller
+from infra.bench.ground import kept_postgres, remove_kept, running_servers
+from infra.bench.run import Bench
+from infra.bench.store_load import Load, closed_loop
+from infra.database import DATABASE, DatabaseUrls, grants
+from infra.home import Home
+from infra.migrations.runner import migrate
+from infra.problems import OperatorProblem
+from infra.settings import load
+
+_BYTES_ASIDE = 6 * 1024**3
+"""Room for the server's write-ahead log, for sorting, and for what a run appends."""
+_FIRST_RECENT_ACCOUNT = 100_000
+_COMMANDS_FROM = 10**19
+"""Commands of a run are numbered from here, and on by what earlier runs left: none has the name of another."""
+_IN_FLIGHT = 64
+_TAIL_AFTER = 40
+"""Accounts of the short log in its quick form live longer than this."""
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much is made and measured: events behind and after, rounds, accounts to read."""
+
+    behind: int
+    recent: int
+    rounds: int
+    append_s: float
+    accounts: int
+
+
+FULL = Extent(behind=25_000_000, recent=100_000, rounds=9, append_s=2, accounts=20)
+QUICK = Extent(behind=200_000, recent=20_000, rounds=3, append_s=0.6, accounts=6)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Log:
+    """One of the two logs. `times_s` holds what each round took, by measure."""
+
+    name: str
+    store: PostgresEventStore
+    urls: DatabaseUrls
+    load: Load
+    times_s: dict[str, list[float]] = field(default_factory=dict)
+
+    def took(self, measure: str, seconds: float) -> None:
+        self.times_s.setdefault(measure, []).append(seconds)
+
+
+async def run(bench: Bench) -> None:
+    """Measure on a long and a short log."""
+    home = Home(load().home)
+    folder = home.path / "bench" / "history"
+    if bench.clean:
+        removed = await asyncio.to_thread(remove_kept, folder)
+        bench.report.note("clean", "the long log was removed" if removed else "there was nothing to remove")
+        return
+    extent = QUICK if bench.is_quick else FULL
+    if not bench.is_quick:
+        home.prepare()
+    logs = _throwaway_logs(bench, extent) if bench.is_quick else _kept_logs(bench, extent, folder)
+    async with logs as (long, short):
+        await _measure(bench, extent, long, short)
+
+
+# --- Making the logs --------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _throwaway_logs(bench: Bench, extent: Extent) -> AsyncIterator[tuple[_Log, _Log]]:
+    async with running_servers() as ground, AsyncExitStack() as stack:
+        logs = []
+        recent_began_ns = _ending_today(extent.recent)
+        for name, behind in (("long", extent.behind), ("short", 0)):
+            urls = stack.enter_context(ground.fresh_database())
+            await _fill(bench, urls, behind, extent.recent, recent_began_ns)
+            logs.append(await _opened(stack, name, urls))
+        yield logs[0], logs[1]
+
+
+@asynccontextmanager
+async def _kept_logs(bench: Bench, extent: Extent, folder: Path) -> AsyncIterator[tuple[_Log, _Log]]:
+    async with kept_postgres(folder) as (postgres, database), AsyncExitStack() as stack:
+        logs = []
+        recent_began_ns = _kept_beginning(folder, extent.recent)
+        for name, behind in (("long", extent.behind), ("short", 0)):
+            urls = database.for_database(f"{name}_{behind + extent.recent}_{bench.seed}")
+            if not _exists(database, urls):
+                _demand_room(postgres.data, behind + extent.recent)
+                await _make(bench, database, urls, behind, extent.recent, recent_began_ns=recent_began_ns)
+            migrate(urls.owner)
+            logs.append(await _opened(stack, name, urls))
+        yield logs[0], logs[1]
+
+
+async def _opened(stack: AsyncExitStack, name: str, urls: DatabaseUrls) -> _Log:
+    store = await stack.enter_async_context(PostgresEventStore(urls.writer))
+    # Streams, commands and keys of this run are new ones, whatever earlier runs left.
+    return _Log(name=name, store=store, urls=urls, load=Load(f"h{(await store.head()).sequence:010d}"))
+
+
+def _demand_room(place: Path, events: int) -> None:
+    free = shutil.disk_usage(place).free
+    needed = events * EVENT_BYTES_ON_DISK + _BYTES_ASIDE
+    if free < needed:
+        raise OperatorProblem(
+            f"A log of {events:,} events takes {needed / _GIB:.0f} GiB, and {place} has {free / _GIB:.0f} GiB free.",
+            remedy="Set KHATA_HOME to a folder on a larger disk, or try `khata bench history --quick`.",
+        )
+
+
+def _exists(database: DatabaseUrls, urls: DatabaseUrls) -> bool:
+    with psycopg.connect(database.admin, autocommit=True) as admin:
+        statement = "SELECT FROM pg_database WHERE datname = %s"
+        return admin.execute(statement, [_name_in(urls)]).rowcount > 0
+
+
+async def _make(
+    bench: Bench, database: DatabaseUrls, urls: DatabaseUrls, behind: int, recent: int, *, recent_began_ns: int
+) -> None:
+    """Make the log under another name and rename it when it is whole: a log that exists is a complete one."""
+    name = _name_in(urls)
+    beside = f"{name}_new"
+    with psycopg.connect(database.for_database("postgres").admin, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(beside)))
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(beside), sql.Identifier(DATABASE))
+        )
+        for statement in grants(beside):
+            admin.execute(statement)
+        try:
+            await _fill(bench, database.for_database(beside), behind, recent, recent_began_ns)
+        except BaseException:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(beside)))
+            raise
+        admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(beside), sql.Identifier(name)))
+
+
+def _name_in(urls: DatabaseUrls) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(urls.admin)["dbname"])
+
+
+async def _fill(bench: Bench, urls: DatabaseUrls, behind: int, recent: int, recent_began_ns: int) -> None:
+    total = behind + recent
+    task = bench.progress.add_task(f"history: making {total:,} events", total=total)
+    began = time.perf_counter()
+    filler = LogFiller(urls.owner, tell=lambda done: bench.progress.update(task, completed=done))
+    await asyncio.to_thread(filler.fill, _commands(bench.seed, behind, recent, recent_began_ns))
+    bench.report.note(
+        f"log of {filler.sequence:,}",
+        f"made in {time.perf_counter() - began:,.0f} s, {_bytes_of(urls) / filler.sequence:.0f} bytes an event on disk",
+    )
+    bench.progress.remove_task(task)
+
+
+def _commands(seed: int, behind: int, recent: int, recent_began_ns: int) -> Iterable[LifeCommand]:
+    """Return what lies behind, ended by the time *recent_began_ns*, and after it what both logs end with."""
+    behind_began_ns = recent_began_ns - days_of(behind) * DAY_NS
+    old = until(behind, lives(seed=seed, began_ns=behind_began_ns)) if behind else iter(())
+    new = lives(seed=seed + 1, first_account=_FIRST_RECENT_ACCOUNT, began_ns=recent_began_ns)
+    return chain(old, until(recent, new))
+
+
+def _ending_today(events: int) -> int:
+    """Return when *events* begin that end before today: keys of the last two weeks are still honoured."""
+    today_ns = time.time_ns() // DAY_NS * DAY_NS
+    return today_ns - days_of(events) * DAY_NS
+
+
+def _kept_beginning(folder: Path, events: int) -> int:
+    """Return when the recent events begin: for both logs at one time, on whatever day each of them is made."""
+    kept = folder / "recent_began_ns"
+    if not kept.exists():
+        kept.write_text(str(_ending_today(events)))
+    return int(kept.read_text())
+
+
+def _bytes_of(urls: DatabaseUrls) -> int:
+    with psycopg.connect(urls.admin, autocommit=True) as admin:
+        row = admin.execute("SELECT pg_database_size(current_database())").fetchone()
+    return int(row[0]) if row else 0
+
+
+# --- Measuring --------------------------------------------------------------------------------------------------------
+
+
+async def _measure(bench: Bench, extent: Extent, long: _Log, short: _Log) -> None:
+    logs = (long, short)
+    heads = {log.name: (await log.store.head()).sequence for log in logs}
+    numbers = {log.name: count(_COMMANDS_FROM + heads[log.name]) for log in logs}
+    accounts = range(_FIRST_RECENT_ACCOUNT, _FIRST_RECENT_ACCOUNT + ACCOUNTS)
+    chosen = Random(bench.seed).sample(accounts, extent.accounts)  # noqa: S311 - it is to be repeatable
+    streams = [stream_of(account_id_of(number)) for number in chosen]
+    task = bench.progress.add_task("history: measuring", total=extent.rounds * len(logs))
+    for round_number in range(extent.rounds):
+        for log in logs if round_number % 2 else logs[::-1]:
+            rate = await closed_loop(
+                log.store, log.load, numbers[log.name], in_flight=_IN_FLIGHT, warm_up_s=0.2, for_s=extent.append_s
+            )
+            log.took("append", 1 / rate)
+            bench.progress.advance(task)
+        await _read_in_turn(bench, logs, streams)
+    for log in logs:
+        await _check_appended(bench, log, heads[log.name])
+    for measure in ("append", *_READS):
+        long_ms, short_ms = (median(log.times_s[measure]) * 1000 for log in logs)
+        bench.report.add(measure, long_ms, unit="ms", better="lower", yardstick=short_ms)
+    bench.report.note("logs", f"{heads['long']:,} events beside {heads['short']:,}; the last of both are the same")
+    bench.report.note("ratio", f"the long log's time by the short one's: medians of {extent.rounds} rounds in turn")
+
+
+async def _read_in_turn(bench: Bench, logs: Sequence[_Log], streams: Sequence[str]) -> None:
+    """Ask the same of both logs, stream by stream, and demand the same answer."""
+    for number, stream_id in enumerate(streams):
+        for measure, read in _READS.items():
+            answers = []
+            for log in logs if number % 2 else logs[::-1]:
+                began = time.perf_counter()
+                answers.append(await read(log.store, stream_id))
+                log.took(measure, time.perf_counter() - began)
+            bench.report.check(f"{measure} of {stream_id}: the same from both logs", holds=answers[0] == answers[1])
+
+
+async def _replay(store: PostgresEventStore, stream_id: str) -> object:
+    """Return an account's state, folded from its first event on."""
+    events = await store.read_stream(stream_id)
+    state: Account = decider.initial
+    for event in events:
+        state = decider.evolve(state, cast("AccountEvent", decode(event.name, event.payload)))
+    return state
+
+
+async def _tail(store: PostgresEventStore, stream_id: str) -> object:
+    """Return the payloads of what an account did last."""
+    return [event.payload for event in await store.read_stream(stream_id, after_version=_TAIL_AFTER)]
+
+
+_READS: dict[str, Callable[[PostgresEventStore, str], Awaitable[object]]] = {"replay": _replay, "tail": _tail}
+"""What is asked of an account of the recent ones, by measure."""
+
+
+async def _check_appended(bench: Bench, log: _Log, head_before: int) -> None:
+    """Look whether what was appended lies behind the log's former end without a hole, every command once."""
+    answered = sorted(log.load.sequences)
+    bench.report.check(
+        f"{log.name} log: the answers name the sequences after {head_before}, each once",
+        holds=answered == list(range(head_before + 1, head_before + 1 + len(answered))),
+    )
+    async with await psycopg.AsyncConnection.connect(log.urls.admin, autocommit=True) as connection:
+        cursor = await connection.execute(_COUNT_AFTER, [head_before])
+        row = await cursor.fetchone()
+    bench.report.check(f"{log.name} log: every command is there once", holds=row == (len(answered), len(answered)))
+
+
+_COUNT_AFTER = """
+    -- Count events and commands after a sequence.
+    SELECT count(*), count(DISTINCT command_id) FROM log.events WHERE sequence > %s
+"""

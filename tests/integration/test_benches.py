@@ -1,0 +1,83 @@
+"""Benches run, find what they check to hold, and hand in their measures under the names that stay."""
+
+import asyncio
+
+import pytest
+
+from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
+from infra.bench import history, relay, store
+from infra.bench.run import run_bench
+from infra.bench.store_load import EVENT, PAYLOAD_BYTES, Load, command_numbers, open_loop
+from tests.support.memory_store import MemoryEventStore
+
+SMALL = {
+    "store": (
+        store,
+        "QUICK",
+        store.Extent(
+            warm_up_s=0.05,
+            closed_s=0.3,
+            library_s=0.2,
+            library_threads=(2,),
+            on_schedule_s=0.1,
+            snapshot_before_s=0.1,
+        ),
+        {"commands_1024", "p99_ms_64", "p99_ms_snapshot"},
+    ),
+    "relay": (relay, "QUICK_EVENTS", 3_000, {"messages"}),
+    "history": (
+        history,
+        "QUICK",
+        history.Extent(behind=3_000, recent=2_000, rounds=1, append_s=0.1, accounts=2),
+        {"append", "replay", "tail"},
+    ),
+}
+
+
+@pytest.mark.timeout(240)  # Each starts servers of its own, on a disk that syncs.
+@pytest.mark.parametrize("name", SMALL)
+async def test_a_bench_reports_and_its_checks_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, extent_name, extent, measures = SMALL[name]
+    monkeypatch.setattr(module, extent_name, extent)
+    report = await run_bench(name, is_quick=True)
+    assert report.broken == []
+    assert set(report.measures) == measures
+    assert all(measure.ours > 0 for measure in report.measures.values())
+
+
+def test_a_command_of_the_store_bench_carries_350_bytes() -> None:
+    assert len(EVENT.payload) == PAYLOAD_BYTES == 350
+
+
+class SlowStore(MemoryEventStore):
+    """Takes ten milliseconds for an append."""
+
+    async def append(self, append: Append) -> Appended:
+        await asyncio.sleep(0.01)
+        return await super().append(append)
+
+
+async def test_who_has_to_wait_for_a_place_in_flight_is_charged_for_it() -> None:
+    latencies_ms = await open_loop(SlowStore(), Load("a"), command_numbers(), in_flight=1, rate=150, for_s=0.2)
+    assert len(latencies_ms) == 30
+    # One after another they take 300 ms, and the last one was due after 193.
+    assert latencies_ms[-1] > 90
+
+
+async def test_a_store_that_falls_behind_is_left_and_what_it_did_not_take_counts_as_late() -> None:
+    load = Load("a")
+    latencies_ms = await open_loop(SlowStore(), load, command_numbers(), in_flight=1, rate=2_000, for_s=0.1)
+    assert len(load.sequences) < 100
+    assert len(latencies_ms) == 200
+    # The last one was due after 100 ms, and nobody was asked for longer than 200.
+    assert latencies_ms[-1] > 90
+
+
+async def test_a_command_without_an_answer_is_sent_again_and_is_there_once() -> None:
+    store, load = MemoryEventStore(), Load("a")
+    store.fail_next(StoreUnavailable("away"))
+    store.fail_next(AppendOutcomeUnknown("lost"), is_stored=True)
+    latencies_ms = await open_loop(store, load, command_numbers(), in_flight=1, rate=1_000, for_s=0.005)
+    assert len(latencies_ms) == 5
+    assert load.retries == 2
+    assert list(load.sequences) == [1, 2, 3, 4, 5]
