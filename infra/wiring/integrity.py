@@ -71,6 +71,7 @@ def verify_log(
     first: int = 1,
     last: int | None = None,
     workers: int = WORKERS,
+    stretch: int = STRETCH,
 ) -> Verdict:
     """Verify the log that *conninfo* reaches, its archived part in *folder*, against *anchors* (None: none are known).
 
@@ -78,11 +79,11 @@ def verify_log(
         psycopg.OperationalError: the database cannot be reached.
     """
     with PostgresLogSource.connect(conninfo, ParquetArchive(folder)) as source:
-        if workers == 1 or source.state().sequence < 2 * STRETCH:
+        if workers == 1 or source.state().last_sequence < 2 * stretch:
             check = None
         else:
             check = partial(_check_in_processes, conninfo, folder, workers)
-        verification = Verification(source=source, anchors=anchors, check=check, progress=progress)
+        verification = Verification(source=source, anchors=anchors, check=check, progress=progress, stretch=stretch)
         return verification.run(first=first, last=last)
 
 
