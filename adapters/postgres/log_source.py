@@ -52,14 +52,16 @@ _COMMANDS: LiteralString = """
 STATE = """
     -- Read where the log ends and begins, since when outcomes are kept, and what the last anchor was.
     -- Outcomes are kept for 14 days; the hour is for clocks and for a clean-up that runs meanwhile.
-    SELECT head.sequence, head.hash, head.recorded_at, log.current_epoch(),
+    SELECT head.sequence,
+        coalesce((SELECT max(sequence) FROM log.events), layout.archived_to),
+        head.hash, head.recorded_at, log.current_epoch(),
         coalesce(
             (SELECT first_recorded_at FROM log.archives WHERE first_sequence = 1),
             (SELECT recorded_at FROM log.events ORDER BY sequence LIMIT 1)
         ),
         clock_timestamp() - interval '14 days' + interval '1 hour',
         anchored.number, anchored.sequence, anchored.digest
-    FROM log.head AS head LEFT JOIN log.anchored AS anchored ON true
+    FROM log.head AS head CROSS JOIN log.layout AS layout LEFT JOIN log.anchored AS anchored ON true
 """
 _ARCHIVED_TO = "SELECT archived_to FROM log.layout"
 _STREAMS = """
@@ -237,9 +239,10 @@ class PostgresLogSource:
 
 def state_of(row: Sequence[Any]) -> LogState:
     """Return the state of a row of `STATE`."""
-    sequence, hash_, recorded_at_us, epoch, first_at_us, since_us, number, anchored, digest = row
+    sequence, last, hash_, recorded_at_us, epoch, first_at_us, since_us, number, anchored, digest = row
     return LogState(
         sequence=sequence,
+        last_sequence=last,
         hash=hash_,
         recorded_at_us=recorded_at_us,
         epoch=epoch,

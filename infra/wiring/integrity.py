@@ -2,10 +2,12 @@
 
 import atexit
 import multiprocessing
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from adapters.anchor_file import AnchorFile
@@ -70,6 +72,7 @@ def verify_log(
     first: int = 1,
     last: int | None = None,
     workers: int = WORKERS,
+    stretch: int = STRETCH,
 ) -> Verdict:
     """Verify the log that *conninfo* reaches, its archived part in *folder*, against *anchors* (None: none are known).
 
@@ -77,15 +80,15 @@ def verify_log(
         psycopg.OperationalError: the database cannot be reached.
     """
     with PostgresLogSource.connect(conninfo, ParquetArchive(folder)) as source:
-        if workers == 1 or source.state().sequence < 2 * STRETCH:
+        if workers == 1 or source.state().last_sequence < 2 * stretch:
             check = None
         else:
             check = partial(_check_in_processes, conninfo, folder, workers)
-        verification = Verification(source=source, anchors=anchors, check=check, progress=progress)
+        verification = Verification(source=source, anchors=anchors, check=check, progress=progress, stretch=stretch)
         return verification.run(first=first, last=last)
 
 
-def _check_in_processes(conninfo: str, folder: Path, workers: int, wanted: list[Plan]) -> Iterator[Stretch]:
+def _check_in_processes(conninfo: str, folder: Path, workers: int, wanted: Iterator[Plan]) -> Iterator[Stretch]:
     # Started afresh: a fork would take along this process's connection and whatever threads its libraries started.
     pool = ProcessPoolExecutor(
         workers,
@@ -94,7 +97,13 @@ def _check_in_processes(conninfo: str, folder: Path, workers: int, wanted: list[
         initargs=(conninfo, folder),
     )
     try:
-        yield from pool.map(_check_in_worker, wanted)
+        # A few at a time: plans are made as they are asked for, and what comes back is let go of again.
+        running: deque[Future[Stretch]] = deque(
+            pool.submit(_check_in_worker, plan) for plan in islice(wanted, 2 * workers)
+        )
+        while running:
+            yield running.popleft().result()
+            running.extend(pool.submit(_check_in_worker, plan) for plan in islice(wanted, 1))
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -18,11 +18,13 @@ class LastAnchor(NamedTuple):
 class LogState(NamedTuple):
     """The log at one moment; times in UTC microseconds.
 
-    `first_recorded_at_us` is None in an empty log. Outcomes of commands recorded at or after `commands_since_us` are
-    all still kept. `anchored` is None where no anchor was made.
+    `sequence` is what the head says, `last_sequence` that of the last event there is; the two agree unless somebody
+    touched one of them. `first_recorded_at_us` is None in an empty log. Outcomes of commands recorded at or after
+    `commands_since_us` are all still kept. `anchored` is None where no anchor was made.
     """
 
     sequence: int
+    last_sequence: int
     hash: bytes
     recorded_at_us: int
     epoch: str

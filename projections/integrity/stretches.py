@@ -1,6 +1,7 @@
 """The check of one stretch of the log: the unit that may be handed to another process."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from domain.integrity.chain import ChainCheck, event_finding
@@ -67,10 +68,12 @@ def check_stretch(source: LogSource, plan: Plan) -> Stretch:
 def plans(
     *, first: int, last: int, size: int, anchors: dict[int, bytes], snapshots: frozenset[int],
     intervals: tuple[Interval, ...],
-) -> list[Plan]:  # fmt: skip
-    """Cut the events from *first* to *last* into stretches of about *size* that end at anchors where there are any."""
+) -> Iterator[Plan]:  # fmt: skip
+    """Cut the events from *first* to *last* into stretches of about *size* that end at anchors where there are any.
+
+    They are made as they are asked for: *last* may be what somebody made of it.
+    """
     places = sorted(anchors)
-    made = []
     while first <= last:
         end = min(first + size - 1, last)
         place = bisect_left(places, end)
@@ -78,15 +81,12 @@ def plans(
             end = places[place]
         before = bisect_left(places, first)
         within = places[before : bisect_right(places, end)]
-        made.append(
-            Plan(
-                first=first,
-                last=end,
-                anchors={sequence: anchors[sequence] for sequence in within},
-                anchored=places[before - 1] if before else 0,
-                snapshots=frozenset(sequence for sequence in snapshots if first <= sequence <= end),
-                intervals=tuple(wanted for wanted in intervals if first - 1 <= wanted.after and wanted.to <= end),
-            )
+        yield Plan(
+            first=first,
+            last=end,
+            anchors={sequence: anchors[sequence] for sequence in within},
+            anchored=places[before - 1] if before else 0,
+            snapshots=frozenset(sequence for sequence in snapshots if first <= sequence <= end),
+            intervals=tuple(wanted for wanted in intervals if first - 1 <= wanted.after and wanted.to <= end),
         )
         first = end + 1
-    return made

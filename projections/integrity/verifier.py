@@ -23,7 +23,7 @@ _SETTLED = 20_000
 """With fewer events to go than this, the rest is checked at one moment."""
 _NO_ANCHORS = CheckedAnchors(anchors=(), holding=(), findings=())
 
-Checker = Callable[[list[Plan]], Iterator[Stretch]]
+Checker = Callable[[Iterator[Plan]], Iterator[Stretch]]
 Progress = Callable[[int, int], None]
 
 
@@ -86,7 +86,8 @@ class Verification:
             self._findings.append(touched.finding)
             # What follows was not read, so nothing can be said of it.
             is_whole = False
-        self._joined.end()
+        else:
+            self._joined.end()
         self._findings += self._joined.command_findings
         if is_whole:
             self._check_digests(checked.holding)
@@ -100,7 +101,7 @@ class Verification:
         snapshots = self.source.snapshots()
         while True:
             state = self.source.state()
-            end = state.sequence if last is None else min(last, state.sequence)
+            end = state.last_sequence if last is None else min(last, state.last_sequence)
             wanted = plans(
                 first=first,
                 last=end,
@@ -113,10 +114,10 @@ class Verification:
                 self._joined.join(stretch)
                 self.progress(self._joined.sequence, end)
             first = end + 1
-            if last is not None or self.source.state().sequence - end < _SETTLED:
+            if last is not None or self.source.state().last_sequence - end < _SETTLED:
                 return
 
-    def _check_here(self, wanted: list[Plan]) -> Iterator[Stretch]:
+    def _check_here(self, wanted: Iterator[Plan]) -> Iterator[Stretch]:
         for plan in wanted:
             yield check_stretch(self.source, plan)
 
@@ -192,21 +193,22 @@ class Verification:
         )
 
     def _check_head(self, state: LogState) -> None:
+        """Compare the head with the last event. Raises Touched where events lie behind it: of them nothing is known."""
         joined = self._joined
-        if state.sequence != joined.sequence:
-            place = min(state.sequence, joined.sequence) + 1
-            detail = f"the head says that the log ends at {state.sequence}, its last event is {joined.sequence}"
-        elif state.hash != joined.hash:
-            place, detail = joined.sequence, "the head has another hash than the last event"
-        elif joined.sequence and state.recorded_at_us != joined.recorded_at_us:
-            place, detail = joined.sequence, "the head has another time than the last event"
-        else:
-            place, detail = joined.sequence, ""
-        if detail:
-            self._findings.append(
-                Finding(kind=Kind.HEAD_WRONG, place="head", detail=detail, first_sequence=place, last_sequence=place)
+        if joined.sequence > state.sequence:
+            raise Touched(
+                _about_head(
+                    state.sequence + 1, f"it says that the log ends at {state.sequence}, there are events behind it"
+                )
             )
         last = (self.anchors or _NO_ANCHORS).last
+        if joined.sequence < state.sequence:
+            detail = f"it says that the log ends at {state.sequence}, the last event is {joined.sequence}"
+            self._findings.append(_about_head(joined.sequence + 1, detail))
+        elif state.hash != joined.hash:
+            self._findings.append(_about_head(joined.sequence, "it has another hash than the last event"))
+        elif joined.sequence and state.recorded_at_us != joined.recorded_at_us:
+            self._findings.append(_about_head(joined.sequence, "it has another time than the last event"))
         if last is not None and last.epoch != state.epoch:
             self._findings.append(
                 Finding(
@@ -265,6 +267,10 @@ class Verification:
             findings=tuple(self._findings),
             notes=(f"{void} anchors were made void by a restore of the log",) if void else (),
         )
+
+
+def _about_head(sequence: int, detail: str) -> Finding:
+    return Finding(kind=Kind.HEAD_WRONG, place="head", detail=detail, first_sequence=sequence, last_sequence=sequence)
 
 
 def all_intervals(holding: Iterable[Anchor]) -> list[Interval]:

@@ -1,5 +1,6 @@
 """`khata verify` over the real log."""
 
+import asyncio
 from pathlib import Path
 
 import psycopg
@@ -8,6 +9,8 @@ import pytest
 from adapters.postgres.event_store import PostgresEventStore
 from infra.database import DatabaseUrls
 from infra.wiring.integrity import verify_log
+from projections.integrity.verifier import Verdict
+from tests.support.anchored_logs import LogWriter
 from tests.support.appends import command, on
 from tests.support.small_partitions import make_partitions_small
 
@@ -47,6 +50,39 @@ async def test_an_empty_log_is_intact(database: DatabaseUrls, tmp_path: Path) ->
     verdict = verify_log(database.query, tmp_path, anchors=None)
 
     assert (verdict.findings, verdict.events) == ((), 0)
+
+
+async def test_several_processes_find_what_one_finds(log: DatabaseUrls, tmp_path: Path) -> None:
+    def verdict(workers: int) -> Verdict:
+        return verify_log(log.query, tmp_path, anchors=None, workers=workers, stretch=20)
+
+    assert verdict(workers=2) == verdict(workers=1)
+    with psycopg.connect(log.admin, autocommit=True) as admin:
+        admin.execute("UPDATE log.events SET metadata = 'x' WHERE sequence IN (77, 111)")
+    assert verdict(workers=2).findings == verdict(workers=1).findings != ()
+
+
+async def test_a_log_that_grows_meanwhile_is_verified_to_its_new_end(database: DatabaseUrls, tmp_path: Path) -> None:
+    async with PostgresEventStore(database.writer) as store:
+        writer = LogWriter(store)
+        await writer.write_to(500)
+        verifying = asyncio.create_task(asyncio.to_thread(verify_log, database.query, tmp_path, anchors=None))
+        while not verifying.done():
+            await writer.write_to(writer.sequence + 50)
+        verdict = await verifying
+
+    assert verdict.findings == ()
+    assert verdict.last_sequence >= 500
+
+
+async def test_a_head_that_says_far_too_much_does_not_keep_verification_busy(log: DatabaseUrls, tmp_path: Path) -> None:
+    with psycopg.connect(log.admin, autocommit=True) as admin:
+        admin.execute("UPDATE log.head SET sequence = 4611686018427387904")
+
+    finding = verify_log(log.query, tmp_path, anchors=None).first_finding
+
+    assert finding is not None
+    assert (finding.place, finding.first_sequence) == ("head", 3 * WIDTH + 8)
 
 
 async def test_a_part_of_the_log_can_be_checked_alone(log: DatabaseUrls, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class LogWriter:
         while self.sequence < sequence:
             self._number += 1
             number = self._number
-            stream = STREAMS[number * number % len(STREAMS)]
+            stream = STREAMS[number * 5 % len(STREAMS)]
             count = min(1 + number % most, sequence - self.sequence)
             events = tuple(
                 NewEvent(name="thing.happened.v1", payload=b'{"number":%d,"of":%d}' % (number, place))
