@@ -14,10 +14,16 @@ async def end(*tasks: asyncio.Task[Any], again_s: float = _AGAIN_S) -> None:
     in the same moment as what it waits for. The task then goes on as if nothing had been asked, so it is asked
     again after *again_s*.
     """
+    for task in tasks:
+        task.add_done_callback(_see)  # Also where we are canceled ourselves before it is over.
     running = {task for task in tasks if not task.done()}
     while running:
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=again_s)
-    # Whatever a task raised was seen here: it is no concern of the garbage collector's.
-    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _see(task: asyncio.Task[Any]) -> None:
+    """Take note of what a task raised: it is no concern of the garbage collector's."""
+    if not task.cancelled():
+        task.exception()

@@ -104,6 +104,7 @@ class Relay:
 
     async def _mirror(self) -> None:
         """Find out where the stream ends, and publish from there until something is not as expected."""
+        self._check_now.clear()  # What follows is a check.
         await self._synchronize()
         publisher = LogPublisher(self._nats, self._epoch, deadline_s=self._deadline_s)
         batches = self._feed.follow(after_sequence=self._sequence)

@@ -238,7 +238,7 @@ class Client:
         if order_id is None or not await self._send(order_id):
             return
         await self._fill(order_id, quantity)
-        if self._random.random() < 0.6:  # noqa: PLR2004 - more often than not
+        if self._random.random() < 0.4:  # noqa: PLR2004 - of some trades the log has a whole life
             stop = replace(MARK, last_price_e4=1)
             exit_order = _intended((await self._keyed(TriggerExit(trade_id=trade_id, mark=stop))).events)
             if exit_order is not None and await self._send(exit_order):

@@ -12,7 +12,8 @@ from random import Random
 
 from infra.faults.clients import Account, Asking, Client
 from infra.faults.core import Core, seeded
-from infra.faults.injections import INJECTIONS, NotReached
+from infra.faults.injections import INJECTIONS
+from infra.faults.injections.shared import NotReached
 from infra.faults.oracle import Findings, judge
 from infra.faults.points import EVERY_POINT, GROUPS, Point
 

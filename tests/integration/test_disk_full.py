@@ -32,6 +32,7 @@ APPENDS_MAX = 500
 FILE_BYTES_MAX = 20 * 1024 * 1024
 """Room for a segment of the write-ahead log, and soon too little for a table."""
 MEBIBYTE = 1024 * 1024
+PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'log.events'::regclass"
 
 
 class Appender:
@@ -129,7 +130,8 @@ async def test_a_full_disk_under_the_tables_refuses_appends_until_there_is_room(
         with small_file_system(beside / "small", postgres, mebibytes=4):
             async with await psycopg.AsyncConnection.connect(database.admin, autocommit=True) as admin:
                 await admin.execute(f"CREATE TABLESPACE small LOCATION '{beside / 'small'}'")
-                await admin.execute("ALTER TABLE log.events_000000000000000 SET TABLESPACE small")
+                for (partition,) in await (await admin.execute(PARTITIONS)).fetchall():
+                    await admin.execute(f"ALTER TABLE {partition} SET TABLESPACE small")
             async with PostgresEventStore(database.writer, deadline_s=30) as store:
                 appender = Appender()
                 append, refused = await appender.fill(store)

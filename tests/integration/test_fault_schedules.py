@@ -17,6 +17,7 @@ from infra.faults.oracle import Findings, judge
 from infra.faults.points import EVERY_POINT, GROUPS
 from infra.faults.schedules import SEEDS_FOR_EVERY_POINT, ScheduleFailed, play, schedule_of
 from infra.keys import ensure_keys
+from projections.risk import RISK
 from tests.support.servers import make_test_home, remove_test_home
 
 ROUNDS = 7
@@ -109,8 +110,8 @@ async def test_the_judge_notices_whatever_is_touched(database: DatabaseUrls) -> 
                     {"duplicated"},
                 ),
                 (
-                    "UPDATE views.risk_v1 SET realised_paise = realised_paise + 1",
-                    "UPDATE views.risk_v1 SET realised_paise = realised_paise - 1",
+                    f"UPDATE views.{RISK.table_name} SET realised_paise = realised_paise + 1",  # noqa: S608 - ours
+                    f"UPDATE views.{RISK.table_name} SET realised_paise = realised_paise - 1",  # noqa: S608 - ours
                     {"differences"},
                 ),
                 (
