@@ -72,7 +72,8 @@ async def take_backup(settings: Settings, folder: Path, progress: Progress) -> B
     place = choose_place(home=home.postgres, installation=keys.installation, user_name=settings.server_user)
     async with reach_database(settings) as urls:
         record = await asyncio.to_thread(_take_into, folder, urls, place, keys.installation, progress)
-    write_record(home.last_backup, msgspec.structs.replace(record, path=str(folder)))
+    record = msgspec.structs.replace(record, path=str(folder))
+    write_record(home.last_backup, record)
     return record
 
 

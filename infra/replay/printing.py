@@ -16,6 +16,8 @@ from projections.replay.selection import ReadEvent
 from projections.replay.trees import Change, leaves
 
 ROWS = 200
+WIDE = 150
+"""Columns from which on there is room for the stream beside the content, whose ids mostly name it."""
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _ASK = "Enter: next · a: all the rest · q: end "
 
@@ -41,20 +43,22 @@ class TablePrinter:
         kept, self._kept = self._kept, []
         if not kept:
             return
+        is_wide = self._console.width >= WIDE
         table = Table(box=None, show_header=not self._has_header, padding=(0, 1), expand=True)
-        table.add_column("sequence", justify="right", width=10, no_wrap=True)
-        table.add_column("recorded (exchange)", width=26, no_wrap=True)
-        table.add_column("stream", width=34, no_wrap=True, overflow="ellipsis")
-        table.add_column("v", justify="right", width=5, no_wrap=True)
-        table.add_column("event", width=26, no_wrap=True, overflow="ellipsis")
+        table.add_column("sequence", justify="right", width=9, no_wrap=True)
+        table.add_column("recorded (exchange)", width=26 if is_wide else 19, no_wrap=True, overflow="crop")
+        if is_wide:
+            table.add_column("stream", width=40, no_wrap=True, overflow="ellipsis")
+            table.add_column("v", justify="right", width=5, no_wrap=True)
+        table.add_column("event", width=24, no_wrap=True, overflow="ellipsis")
         table.add_column("content", ratio=1, overflow="fold")
         for read in kept:
             recorded = read.recorded
+            place = (recorded.stream_id, str(recorded.version)) if is_wide else ()
             table.add_row(
                 str(recorded.sequence),
                 time_text(recorded.recorded_at_us),
-                recorded.stream_id,
-                str(recorded.version),
+                *place,
                 Text(recorded.name, style="dim" if read.event is None else "bold"),
                 Text(self._content(read)),
             )
