@@ -16,12 +16,15 @@ import pytest
 from adapters.nats.stream import decode as decode_message
 from adapters.nats.stream import mirrors, stream_name
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.history import PostgresHistory
 from adapters.postgres.views import PostgresViews
 from domain.envelope import GENESIS_HASH, is_intact
+from domain.epoch import Epoch
 from domain.ids import UserId
+from infra.at_rest import reach_database
 from infra.backup.manifest import BackupDamaged
 from infra.backup.record import read_record
-from infra.backup.restoring import restore_backup
+from infra.backup.restoring import accept_restore, restore_backup
 from infra.backup.taking import take_backup
 from infra.continuity import HistoryChanged
 from infra.erasing import BY_OPERATOR, open_erasing
@@ -189,6 +192,9 @@ async def test_a_restore_to_a_backup_taken_under_load_comes_out_right(  # noqa: 
         with pytest.raises(AlreadyRunning):
             await restore_backup(settings, backup, no_progress)
 
+    # Stopped, the log still can be looked at.
+    async with reach_database(settings) as urls, PostgresHistory(urls.query) as history:
+        assert await history.head() == before
     await refuse_what_is_damaged(settings, backup)
     restored = await restore_backup(settings, backup, no_progress)
     assert record.sequence_min <= restored.sequence <= before.sequence - LOST
@@ -240,6 +246,12 @@ async def test_a_restore_to_a_backup_taken_under_load_comes_out_right(  # noqa: 
     with pytest.raises(HistoryChanged, match="the last one seen here"):
         await Supervisor(settings, processes=(), is_throwaway=True).start()
     assert not home.restore_begun.exists()
+    # An operator who means it says so.
+    accepted = await accept_restore(settings)
+    assert (accepted.sequence, accepted.erasures) == (before.sequence, 1)
+    assert Epoch.parse(restored.epoch).is_before(Epoch.parse(accepted.epoch))
+    async with Supervisor(settings, processes=(), is_throwaway=True) as engine:
+        assert rows(engine, "SELECT log.current_epoch() FROM log.head") == [(accepted.epoch,)]
 
 
 def put_back(kept: Path) -> None:
