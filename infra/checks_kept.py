@@ -11,7 +11,7 @@ from adapters.epoch_file import EpochFile
 from adapters.security.erasures import ErasureList, ErasuresDamaged
 from commands.ports import StoreUnavailable
 from domain.epoch import EpochInvalid
-from infra.backup.record import last_backup
+from infra.backup.record import KEPT, last_backup
 from infra.check import Check
 from infra.continuity import HistoryChanged, demand_known_epoch, find_log
 from infra.home import Home
@@ -38,7 +38,9 @@ async def check_what_is_kept(settings: Settings, database_url: str | None) -> li
 
 def _restore(home: Home) -> Check:
     if not home.restore_begun.exists():
-        return Check(name="restore", ok=True, detail="none is under way")
+        kept = len(list(home.postgres.glob(f"{KEPT}*"))) if home.postgres.is_dir() else 0
+        also = f"; {kept} folders of data from before a restore are kept in {home.postgres}" if kept else ""
+        return Check(name="restore", ok=True, detail=f"none is under way{also}")
     return Check(
         name="restore",
         ok=False,

@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ from adapters.epoch_file import EpochFile
 from domain.epoch import Epoch, EpochInvalid
 from infra.addresses import refuse_unreachable
 from infra.backup.manifest import verify_backup
-from infra.backup.record import DATA, read_record
+from infra.backup.record import DATA, KEPT, read_record
 from infra.backup.taking import Progress, refuse_external
 from infra.continuity import LastKnown, find_log, witnesses
 from infra.database import DatabaseUrls, prepare_roles
@@ -125,10 +126,16 @@ def _put_in_place(home: Home, postgres: EmbeddedPostgres, folder: Path, progress
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
         raise OperatorProblem(f"The backup cannot be copied to {data.parent}: {error.strerror}.") from error
-    kept = data.with_name(f"data.before-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+    kept = _unused(data.with_name(f"{KEPT}{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"))
     mark = _Begun(backup=str(folder.absolute()), kept_as=str(kept), begun_at_ns=time.time_ns())
     write_durably(home.restore_begun, msgspec.json.encode(mark))
     return _finish_swap(home, postgres)
+
+
+def _unused(path: Path) -> Path:
+    """Return *path*, or the first name after it that nothing has: a restore may be begun twice within a second."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return path if not path.exists() else next(each for each in numbered if not each.exists())
 
 
 def _finish_swap(home: Home, postgres: EmbeddedPostgres) -> str:
