@@ -22,7 +22,7 @@ def restore(
     ] = False,
     user_keys: Annotated[
         Path | None,
-        typer.Option(help="Put back users' keys that are missing from this file; never those of erased users."),
+        typer.Option(help="Put back users' keys that are missing, never those of erased users; before DIR."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line for machines.")] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from random import Random
+from shutil import copytree
 from typing import Any
 
 import httpx
@@ -24,7 +25,7 @@ from domain.ids import UserId
 from infra.at_rest import reach_database
 from infra.backup.manifest import BackupDamaged
 from infra.backup.record import read_record
-from infra.backup.restoring import accept_restore, restore_backup
+from infra.backup.restoring import Restored, accept_restore, restore_backup
 from infra.backup.taking import take_backup
 from infra.continuity import HistoryChanged
 from infra.erasing import BY_OPERATOR, open_erasing
@@ -200,6 +201,8 @@ async def test_a_restore_to_a_backup_taken_under_load_comes_out_right(  # noqa: 
     assert record.sequence_min <= restored.sequence <= before.sequence - LOST
     assert (restored.lost_from, restored.lost_to) == (restored.sequence + 1, before.sequence)
     assert restored.erasures == 1
+    elsewhere = await restore_elsewhere(settings, backup)
+    assert (elsewhere.sequence, elsewhere.kept_as, elsewhere.erasures) == (restored.sequence, "", 0)
 
     async with running(settings) as (engine, client, store), PostgresViews(engine.database_urls.projector) as views:
         head = await store.head()
@@ -258,6 +261,20 @@ def put_back(kept: Path) -> None:
     data = kept.with_name("data")
     data.rename(kept.with_name("data.aside"))
     kept.rename(data)
+
+
+async def restore_elsewhere(settings: Settings, backup: Path) -> Restored:
+    """Restore on a machine that has nothing but the backup and a copy of the keys folder."""
+    with throwaway_home() as home:
+        home.prepare()
+        copytree(Home(settings.home).keys, home.keys)
+        elsewhere = override(settings, home=home.path)
+        restored = await restore_backup(elsewhere, backup, no_progress)
+        async with reach_database(elsewhere) as urls, PostgresHistory(urls.query) as history:
+            head = await history.head()
+            assert (head.sequence, head.epoch) == (restored.sequence, restored.epoch)
+            assert len(await history.read_all(after_sequence=0, limit=100_000)) == head.sequence
+        return restored
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from infra.problems import OperatorProblem
 from infra.settings import Settings
 from tests.support.servers import Servers, make_test_home, remove_test_home
 
-ASHA, RAVI, CAROL = UserId("usr_asha"), UserId("usr_ravi"), UserId("usr_carol")
+ASHA, RAVI, CAROL, DEEPA = (UserId(f"usr_{name}") for name in ("asha", "ravi", "carol", "deepa"))
 OLD, NEW = "old", "new"
 
 
@@ -86,18 +86,21 @@ async def test_users_keys_come_back_but_never_those_of_erased_users(home: Home, 
     settings, store = Settings(home=home.path), FileUserKeys(home.user_keys)
     for user in (ASHA, RAVI, CAROL):
         await store.put(user, "personal", f"key of {user}".encode())
+    ErasureList(home.erasures).record(DEEPA, erased_at_ns=1)
     file, keys = await backup_user_keys(settings, tmp_path / "apart")
     assert keys == 3
+    home.erasures.unlink()  # As a disk that is lost takes it along.
     assert file.stat().st_mode & 0o077 == 0
 
     for user in (ASHA, RAVI):
         await store.delete(user, "personal")
-    ErasureList(home.erasures).record(RAVI, erased_at_ns=1)
+    ErasureList(home.erasures).record(RAVI, erased_at_ns=2)
     await store.put(CAROL, "personal", b"a later key")
     assert await restore_user_keys(settings, file) == 1
     assert await store.get(ASHA, "personal") == b"key of usr_asha"
     assert await store.get(RAVI, "personal") is None
     assert await store.get(CAROL, "personal") == b"a later key"
+    assert ErasureList(home.erasures).users() == {RAVI, DEEPA}
 
 
 async def test_backups_of_users_keys_live_a_week_and_apart_from_the_log(home: Home, tmp_path: Path) -> None:
