@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.nats.connection import connect
+from adapters.nats.control import request as ask
 from adapters.nats.stream import mirrors
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulator.admin_routes import SECRET_HEADER
@@ -153,6 +154,17 @@ async def test_the_executor_awaits_the_send_under_way_and_records_its_outcome(ru
     with psycopg.connect(runtime.database.admin) as admin:
         held = admin.execute("SELECT count(*) FROM ops.leases WHERE expires_at > clock_timestamp()").fetchone()
     assert held == (0,), "the next sender need not wait"
+
+
+async def test_market_and_exchange_end_when_they_are_told_to_while_ticks_come(runtime: Runtime) -> None:
+    nats = await connect(runtime.nats_url)
+    async with running(runtime, "simulator"), running(runtime, "market"):
+
+        async def watches() -> bool:
+            return bool((await ask(nats, "khata.status.market", {}))["marks"] > 0)
+
+        await eventually(watches, within_s=PATIENCE_S)
+    await nats.close()
 
 
 async def test_the_api_answers_who_waits_and_lets_nobody_else_in(runtime: Runtime) -> None:
