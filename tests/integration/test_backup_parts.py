@@ -62,6 +62,22 @@ def test_a_swap_that_was_interrupted_anywhere_is_finished_and_loses_neither_side
         remove_test_home(home)
 
 
+def test_a_copy_that_was_interrupted_is_never_swapped_in() -> None:
+    home = make_test_home()
+    home.prepare()
+    try:
+        postgres = EmbeddedPostgres(home, ensure_keys(home, tell=False))
+        for folder, content in ((postgres.data, OLD), (postgres.data.with_name("data.copying"), NEW)):
+            folder.mkdir()
+            (folder / "content").write_text(content)
+        kept = postgres.data.with_name("data.before-1")
+        home.restore_begun.write_bytes(msgspec.json.encode(_Begun(backup="b", kept_as=str(kept), begun_at_ns=1)))
+        assert _finish_swap(home, postgres) == ""
+        assert (postgres.data / "content").read_text() == OLD
+    finally:
+        remove_test_home(home)
+
+
 async def test_a_server_of_the_users_own_is_left_to_its_own_tools(servers: Servers, home: Home, tmp_path: Path) -> None:
     settings = Settings(home=home.path, database_url=servers.database.admin)
     for refused in (take_backup, restore_backup):
