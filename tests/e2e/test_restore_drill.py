@@ -280,18 +280,21 @@ async def restore_elsewhere(settings: Settings, backup: Path) -> Restored:
 @contextmanager
 def damaged(backup: Path) -> Iterator[None]:
     file, stray = backup / "data" / "PG_VERSION", backup / "data" / "base" / "stray"
-    good = file.read_bytes()
+    wal = min((backup / "data" / "pg_wal").glob("0*"))
+    good, good_wal = file.read_bytes(), wal.read_bytes()
     file.write_bytes(b"81\n")
     stray.touch()
+    wal.write_bytes(bytes(len(good_wal)))
     yield
     file.write_bytes(good)
     stray.unlink()
+    wal.write_bytes(good_wal)
 
 
 async def refuse_what_is_damaged(settings: Settings, backup: Path) -> None:
     with (
         damaged(backup),
-        pytest.raises(BackupDamaged, match=r"PG_VERSION has other content; base/stray does not belong"),
+        pytest.raises(BackupDamaged, match=r"PG_VERSION has other.*; base/stray does not.*; its write-ahead log"),
     ):
         await restore_backup(settings, backup, no_progress)
     with pytest.raises(OperatorProblem, match="holds no backup"):
