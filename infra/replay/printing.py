@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import msgspec
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +23,28 @@ _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _ASK = "Enter: next · a: all the rest · q: end "
 
 
+class Progress:
+    """How far the log was read, on *console* while nothing else is shown; None: nobody looks."""
+
+    def __init__(self, console: Console | None) -> None:
+        self._console = console
+        self._status: Status | None = None
+
+    def at(self, sequence: int) -> None:
+        """Show it."""
+        if self._console is not None:
+            if self._status is None:
+                self._status = self._console.status("")
+                self._status.start()
+            self._status.update(f"read up to sequence {sequence}")
+
+    def end(self) -> None:
+        """Show nothing any more."""
+        status, self._status = self._status, None
+        if status is not None:
+            status.stop()
+
+
 class TablePrinter:
     """Prints for a person. *erased* are the users whose personal fields can never be opened again."""
 
@@ -31,15 +54,24 @@ class TablePrinter:
         self._kept: list[ReadEvent] = []
         self._has_header = False
         self._asks = self._console.is_terminal and self._console.is_interactive
+        self._progress = Progress(self._console if self._asks else None)
+
+    def at(self, sequence: int) -> None:
+        """Show how far the log was read."""
+        self._progress.at(sequence)
 
     def event(self, read: ReadEvent) -> None:
         """Show one event, with others of its page."""
         self._kept.append(read)
         if len(self._kept) >= ROWS:
-            self.flush()
+            self._print_kept()
 
     def flush(self) -> None:
-        """Show the events kept back."""
+        """Show the events kept back: the log was read, for the moment."""
+        self._progress.end()
+        self._print_kept()
+
+    def _print_kept(self) -> None:
         kept, self._kept = self._kept, []
         if not kept:
             return
@@ -106,11 +138,16 @@ class TablePrinter:
 
 
 class JsonPrinter:
-    """Prints one document a line to *out*."""
+    """Prints one document a line to *out*, and how far the log was read to another console where there is one."""
 
-    def __init__(self, out: IO[str], *, erased: frozenset[str] = frozenset()) -> None:
+    def __init__(self, out: IO[str], *, erased: frozenset[str] = frozenset(), progress: Console | None = None) -> None:
         self._out = out
         self._erased = erased
+        self._progress = Progress(progress)
+
+    def at(self, sequence: int) -> None:
+        """Show how far the log was read."""
+        self._progress.at(sequence)
 
     def event(self, read: ReadEvent) -> None:
         """Write an event."""
@@ -118,6 +155,7 @@ class JsonPrinter:
 
     def flush(self) -> None:
         """Have it read."""
+        self._progress.end()
         self._out.flush()
 
     async def step(self, step: Step) -> bool:

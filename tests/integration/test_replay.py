@@ -157,6 +157,15 @@ async def test_what_is_recorded_later_is_shown_as_well_where_that_is_asked_for(w
     await end(following)
 
 
+async def test_on_a_terminal_it_shows_how_far_the_log_was_read(world: World) -> None:
+    told = io.StringIO()
+    console = Console(file=told, width=200, force_terminal=True, force_interactive=True)
+    rare = Wish.of(streams=(), names=("trade.dreamt.*",))
+    await run_replay(rare, world.history, PostgresFeed(world.database.query), TablePrinter(console))
+    assert f"read up to sequence {(await world.log())[-1].sequence}" in told.getvalue()
+    assert told.getvalue().count("trade.dreamt.v7") == 1
+
+
 async def test_on_a_terminal_each_step_waits_for_a_word(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["", "", "q"]
     monkeypatch.setattr("builtins.input", lambda _prompt="": words.pop(0))
