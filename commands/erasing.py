@@ -6,6 +6,8 @@ of the person can be opened. The event comes last; from it every version of a vi
 as well. Each step may be repeated.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -25,12 +27,12 @@ from commands.ports import (
     VersionConflict,
 )
 from commands.users import UserUnknown
-from domain.envelope import Metadata
-from domain.events import decode, encode, name_of
+from domain.envelope import Metadata, RecordedEvent
+from domain.events import EventUnknown, decode, encode, name_of
 from domain.ids import UserId
 from domain.user.decide import EraseUser
 from domain.user.decide import decider as user_decider
-from domain.user.events import UserErased, UserRegistered
+from domain.user.events import UserErased, UserEvent, UserRegistered
 
 _ATTEMPTS_MAX = 5
 
@@ -75,8 +77,7 @@ class Erasing:
     async def _record(self, user_id: UserId, metadata: Metadata) -> int:
         for attempt in range(1, _ATTEMPTS_MAX + 1):
             stream = await self.store.read_stream(_stream_of(user_id))
-            known = (decode(event.name, event.payload) for event in stream)
-            state = user_decider.fold(event for event in known if isinstance(event, UserRegistered | UserErased))
+            state = user_decider.fold(_known(stream))
             events = user_decider.decide(EraseUser(user_id=user_id), state)
             if not events:
                 return stream[-1].sequence if stream else 0
@@ -92,6 +93,15 @@ class Erasing:
                 if attempt == _ATTEMPTS_MAX:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+
+def _known(stream: Iterable[RecordedEvent]) -> Iterator[UserEvent]:
+    """Yield what this release knows of a user: what a later one wrote is no reason not to erase them."""
+    for recorded in stream:
+        with suppress(EventUnknown):
+            event = decode(recorded.name, recorded.payload)
+            if isinstance(event, UserRegistered | UserErased):
+                yield event
 
 
 def _stream_of(user_id: UserId) -> str:

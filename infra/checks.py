@@ -1,12 +1,12 @@
 """What `khata doctor` looks at: settings, keys, PostgreSQL and NATS, each with what to do about it."""
 
-from dataclasses import dataclass
-
 import nats
 import nats.errors
 import psycopg
 from psycopg.rows import scalar_row
 
+from infra.check import Check
+from infra.checks_kept import check_what_is_kept
 from infra.home import Home
 from infra.keys import key_problems
 from infra.runtime import RuntimeFile, running_engine
@@ -15,16 +15,6 @@ from infra.settings import Settings
 _CONNECT_TIMEOUT_S = 5
 _OLDEST_XMIN_AGE_MAX_S = 5.0
 """No transaction outlives this: an old snapshot keeps dead versions of the log's head row alive and slows appends."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing looked at. `remedy` is empty where nothing is wrong."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 async def check_everything(settings: Settings) -> list[Check]:
@@ -36,6 +26,7 @@ async def check_everything(settings: Settings) -> list[Check]:
     nats_url = engine.nats_url if engine else settings.nats_url
     if database_url:
         checks += await _database(database_url)
+    checks += await check_what_is_kept(engine.settings if engine else settings, database_url)
     if nats_url:
         checks.append(await _nats(nats_url))
     return checks

@@ -165,15 +165,17 @@ def refuse_unfinished_restore(home: Home) -> None:
         )
 
 
-async def check_continuity(home: Home, conninfo: str, asked: Sequence[Witness]) -> None:
+async def check_continuity(home: Home, conninfo: str, asked: Sequence[Witness]) -> bool:
     """Refuse a log that is not the one known outside the database; remember its epoch where none was known.
+
+    Return whether there is a log at all: a database that was not migrated yet has none.
 
     Raises:
         HistoryChanged
     """
     found = await asyncio.to_thread(find_log, conninfo)
     if found is None:
-        return
+        return False
     file = EpochFile(home.epoch_file)
     try:
         seen = file.read()
@@ -188,3 +190,4 @@ async def check_continuity(home: Home, conninfo: str, asked: Sequence[Witness]) 
     if said is not None:
         raise HistoryChanged(said)
     file.see(Epoch.parse(found.epoch))
+    return True

@@ -33,6 +33,7 @@ Keys were made in {folder}. Keep a copy of that folder somewhere safe, apart fro
   simulator.key  without it paper accounts lose their log-in to the simulator
   database.json, nats.json   without them the engine cannot reach its own servers
   installation   without it the engine does not recognise orders that it sent before
+  Not among them: users' own data keys, in user-keys beside it. `khata backup --user-keys DIR` copies those, for days.
 """
 
 

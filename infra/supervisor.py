@@ -1,8 +1,8 @@
 """The supervisor: starts the servers and the processes of the engine, keeps them running, and stops them in order.
 
-Starting: lock of the home, keys, PostgreSQL and NATS side by side, migrations, a look whether the log still is the one
-that was there, then every process at once; the engine is up when each has said that it is ready. A process that ends is
-started again, after a pause that doubles with every failure and is forgotten once it has run steadily.
+Starting: lock of the home, keys, PostgreSQL and NATS side by side, a look whether the log still is the one that was
+there, migrations, then every process at once; the engine is up when each has said that it is ready. A process that
+ends is started again, after a pause that doubles with every failure and is forgotten once it has run steadily.
 
 Stopping (SIGTERM, SIGINT, or the end of the `async with`): the processes one after another in the order of `PROCESSES`,
 so that whoever takes work in stops before those who finish it; then NATS, then PostgreSQL. Each has a deadline. If the
@@ -182,9 +182,13 @@ class Supervisor:
             loading = asyncio.create_task(asyncio.to_thread(import_module, "infra.migrations.runner"))
             database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
             await loading
+            # A database that is not the one that was there is refused before anything of it is changed.
+            asked = witnesses(self.settings, self._keys, nats_url)
+            is_there = await check_continuity(self._home, database.writer, asked)
             await asyncio.to_thread(self._migrate, database.owner)
+            if not is_there:
+                await check_continuity(self._home, database.writer, asked)
             await move_user_keys(self.settings, database)
-            await check_continuity(self._home, database.writer, witnesses(self.settings, self._keys, nats_url))
             self._started = RuntimeFile(
                 settings=self.settings,
                 database=database,

@@ -4,7 +4,7 @@ Keys once lay in a table beside the log, where every physical backup of the log 
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import psycopg
 import structlog
@@ -27,6 +27,7 @@ _PAGE = 500
 _SYSTEM = "SELECT system_identifier FROM pg_control_system()"
 _IS_THERE = "SELECT to_regclass('keys.user_keys') IS NOT NULL"
 _READ = "SELECT user_id, purpose, wrapped FROM keys.user_keys ORDER BY user_id, purpose LIMIT %s"
+_COUNT = "SELECT count(*) FROM keys.user_keys"
 _DELETE = "DELETE FROM keys.user_keys WHERE user_id = %s AND purpose = %s AND wrapped = %s"
 
 UserKeyStore = FileUserKeys | PostgresUserKeys
@@ -79,6 +80,14 @@ async def move_user_keys(settings: Settings, database: DatabaseUrls) -> int:
         await _forget_pages(database)
         log.info("user keys moved out of the log's database", keys=moved)
     return moved
+
+
+def count_beside_log(conninfo: str) -> int:
+    """Return how many keys lie in the log's own database, where none belong."""
+    with closing(psycopg.connect(conninfo, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)) as connection:
+        is_there = connection.execute(_IS_THERE).fetchone()
+        counted = connection.execute(_COUNT).fetchone() if is_there and is_there[0] else None
+    return int(counted[0]) if counted else 0
 
 
 async def _move(store: UserKeyStore, user_id: UserId, purpose: str, wrapped: bytes) -> None:

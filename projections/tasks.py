@@ -1,7 +1,10 @@
-"""Ending tasks for certain."""
+"""Ending tasks for certain, and letting what must not be cut short come to its end."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _AGAIN_S = 1.0
 """Longer than cleaning up takes, which another cancellation would interrupt."""
@@ -21,6 +24,24 @@ async def end(*tasks: asyncio.Task[Any], again_s: float = _AGAIN_S) -> None:
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=again_s)
+
+
+async def finish(work: Awaitable[T]) -> T:
+    """Run *work* to its end however often the caller is canceled meanwhile; the cancellation is raised after it.
+
+    For draining: `end` cancels again and again, and what drains has deadlines of its own.
+    """
+    task = asyncio.ensure_future(work)
+    canceled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as asked:
+            canceled = asked
+    answer = task.result()
+    if canceled is not None:
+        raise canceled
+    return answer
 
 
 def _see(task: asyncio.Task[Any]) -> None:

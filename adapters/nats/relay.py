@@ -8,6 +8,7 @@ relay stops and says so.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import nats.errors
@@ -79,6 +80,19 @@ class Relay:
         finally:
             self._nats.off_reconnect(self._on_reconnect)
             self._state = "stopped"
+
+    async def flush(self, *, within_s: float) -> None:
+        """Mirror what the log holds by now, once `run` has ended; what is not there in time the next relay mirrors."""
+        faults = (LogBehindStream, OutOfStep, PublishRefused, StoreUnavailable, nats.errors.Error, TimeoutError)
+        with suppress(*faults):
+            async with asyncio.timeout(within_s):
+                await self._synchronize()
+                publisher = LogPublisher(self._nats, self._epoch, deadline_s=self._deadline_s)
+                head = await self._log.head()
+                while self._sequence < head.sequence:
+                    events = await self._log.read_all(after_sequence=self._sequence)
+                    await self._publish(publisher, list(publisher.batches(events)))
+        self._state = "stopped"
 
     def status(self) -> dict[str, Any]:
         """Return how far it is, for people and probes."""

@@ -72,8 +72,10 @@ async def last_sequence(nats: Client, epoch: str) -> int | None:
 
 async def mirrors(nats: Client) -> dict[str, int]:
     """Return the last sequence of every mirror on the server, by its epoch."""
-    prefix = stream_name("")
-    found = await nats.jetstream(timeout=API_TIMEOUT_S).streams_info()
+    prefix, jetstream = stream_name(""), nats.jetstream(timeout=API_TIMEOUT_S)
+    found: list[api.StreamInfo] = []
+    while page := await jetstream.streams_info(offset=len(found)):  # The server hands out a page at a time.
+        found += page
     named = ((str(info.config.name), info.state.last_seq) for info in found)
     return {name.removeprefix(prefix): last for name, last in named if name.startswith(prefix)}
 

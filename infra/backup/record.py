@@ -9,6 +9,8 @@ from infra.problems import OperatorProblem
 
 RECORD = "backup.json"
 DATA = "data"
+KEPT = "data.before-"
+"""How the names of folders begin in which a restore keeps what it replaced."""
 _FORMAT = 1
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -26,10 +27,12 @@ from psycopg.rows import scalar_row
 
 from adapters.durable_files import sync_folder, write_durably
 from adapters.epoch_file import EpochFile
+from adapters.security.erasures import ErasuresDamaged
+from commands.ports import AppendOutcomeUnknown, StoreUnavailable
 from domain.epoch import Epoch, EpochInvalid
 from infra.addresses import refuse_unreachable
 from infra.backup.manifest import verify_backup
-from infra.backup.record import DATA, read_record
+from infra.backup.record import DATA, KEPT, read_record
 from infra.backup.taking import Progress, refuse_external
 from infra.continuity import LastKnown, find_log, witnesses
 from infra.database import DatabaseUrls, prepare_roles
@@ -50,14 +53,15 @@ EXTERNAL = (
     " erasures again. Start the roles after that."
 )
 _ROOM = 1.1
+_FRESH = "data.restored"
 _BEGIN_EPOCH = "SELECT log.begin_epoch(%s)"
 
 
 class _Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """The mark of a restore under way."""
+    """The mark of a restore under way: from which backup, and where the data lie that it replaces, if it does."""
 
-    backup: str
-    kept_as: str
+    backup: str = ""
+    kept_as: str = ""
     begun_at_ns: int
 
 
@@ -118,23 +122,36 @@ async def accept_restore(settings: Settings) -> Restored:
 
 def _put_in_place(home: Home, postgres: EmbeddedPostgres, folder: Path, progress: Progress) -> str:
     data = postgres.data
-    fresh = data.with_name("data.restored")
-    shutil.rmtree(fresh, ignore_errors=True)
+    # Only what is whole has the name that a swap looks for, whatever an earlier restore left lying about.
+    copying, fresh = data.with_name("data.copying"), data.with_name(_FRESH)
+    for left_over in (copying, fresh):
+        shutil.rmtree(left_over, ignore_errors=True)
     try:
-        _copy(folder / DATA, fresh, postgres, progress)
+        _copy(folder / DATA, copying, postgres, progress)
+        copying.rename(fresh)
+        sync_folder(data.parent)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         raise OperatorProblem(f"The backup cannot be copied to {data.parent}: {error.strerror}.") from error
-    kept = data.with_name(f"data.before-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+    finally:
+        shutil.rmtree(copying, ignore_errors=True)
+    kept = _unused(data.with_name(f"{KEPT}{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"))
     mark = _Begun(backup=str(folder.absolute()), kept_as=str(kept), begun_at_ns=time.time_ns())
     write_durably(home.restore_begun, msgspec.json.encode(mark))
     return _finish_swap(home, postgres)
 
 
+def _unused(path: Path) -> Path:
+    """Return *path*, or the first name after it that nothing has: a restore may be begun twice within a second."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return path if not path.exists() else next(each for each in numbered if not each.exists())
+
+
 def _finish_swap(home: Home, postgres: EmbeddedPostgres) -> str:
     """Do what is left of swapping the folders, wherever it was interrupted; return where the old data lie."""
     mark = msgspec.json.decode(home.restore_begun.read_bytes(), type=_Begun)
-    data, fresh, kept = postgres.data, postgres.data.with_name("data.restored"), Path(mark.kept_as)
+    if not mark.kept_as:
+        return ""  # Nothing was to be swapped: somebody else had put the data in place.
+    data, fresh, kept = postgres.data, postgres.data.with_name(_FRESH), Path(mark.kept_as)
     if fresh.exists():
         if data.exists() and not kept.exists():
             data.rename(kept)
@@ -191,9 +208,18 @@ async def _finish(settings: Settings, home: Home, keys: Keys, *, kept_as: str) -
         found = await asyncio.to_thread(find_log, urls.writer)
         assert found is not None, "a migrated database has a log"
         known = [each for witness in witnesses(settings, keys, nats_url) for each in await witness()]
+        if not home.restore_begun.exists():
+            # From here on a start must wait until the rest is done.
+            write_durably(home.restore_begun, msgspec.json.encode(_Begun(begun_at_ns=time.time_ns())))
         epoch = await _begin_epoch(urls, after=[Epoch.parse(found.epoch), *_seen(file), *_epochs(known)])
-        erasures = await erase_again(settings, keys, urls)
-        await move_user_keys(settings, urls)
+        try:
+            erasures = await erase_again(settings, keys, urls)
+            await move_user_keys(settings, urls)
+        except (StoreUnavailable, AppendOutcomeUnknown, ErasuresDamaged) as fault:
+            raise OperatorProblem(
+                f"The log is back, but the erasures could not all be applied again: {fault}.",
+                remedy="Mend that, then run `khata restore --accept`: no engine starts before.",
+            ) from fault
         file.accept(Epoch.parse(epoch))
         home.restore_begun.unlink(missing_ok=True)
         sync_folder(home.witness)

@@ -72,7 +72,8 @@ async def take_backup(settings: Settings, folder: Path, progress: Progress) -> B
     place = choose_place(home=home.postgres, installation=keys.installation, user_name=settings.server_user)
     async with reach_database(settings) as urls:
         record = await asyncio.to_thread(_take_into, folder, urls, place, keys.installation, progress)
-    write_record(home.last_backup, msgspec.structs.replace(record, path=str(folder)))
+    record = msgspec.structs.replace(record, path=str(folder))
+    write_record(home.last_backup, record)
     return record
 
 
@@ -110,7 +111,7 @@ def _take(urls: DatabaseUrls, place: Place, beside: Path, *, installation: str, 
     if before is None:
         raise OperatorProblem("The database has no log yet.", remedy="`khata up` makes it.")
     started_at_ns = time.time_ns()
-    _base_backup(urls, place, beside / DATA, progress)
+    base_backup(urls, place, beside / DATA, progress)
     after = find_log(urls.writer)
     if after is None or after.epoch != before.epoch:
         raise OperatorProblem("The epoch changed meanwhile.", remedy="Take the backup again.")
@@ -125,7 +126,12 @@ def _take(urls: DatabaseUrls, place: Place, beside: Path, *, installation: str, 
     )
 
 
-def _base_backup(urls: DatabaseUrls, place: Place, data: Path, progress: Progress) -> None:
+def base_backup(urls: DatabaseUrls, place: Place, data: Path, progress: Progress) -> None:
+    """Copy the running cluster into the folder *data*, which does not exist, with all the log it needs to be started.
+
+    Raises:
+        OperatorProblem
+    """
     admin = conninfo_to_dict(urls.admin)
     command = (
         *(str(place.programs / "pg_basebackup"), "--pgdata", str(data), "--no-password", "--progress"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.durable_files import write_durably
-from adapters.security.erasures import ErasureList
+from adapters.security.erasures import Erasure, ErasureList
 from adapters.security.user_key_files import destroy_file
 from domain.ids import UserId
 from infra.backup.record import RECORD
@@ -32,6 +32,8 @@ class _Keys(msgspec.Struct, frozen=True, kw_only=True):
     installation: str
     taken_at_ns: int
     keys: list[_Key]
+    erasures: list[Erasure] = []
+    """Kept with the keys, because a disk that is lost takes the list with it."""
 
 
 async def backup_user_keys(settings: Settings, folder: Path) -> tuple[Path, int]:
@@ -54,7 +56,9 @@ async def backup_user_keys(settings: Settings, folder: Path) -> tuple[Path, int]
             if wrapped is not None:  # Else it was erased meanwhile.
                 keys.append(_Key(user_id, purpose, wrapped))
     file = folder / f"{_PREFIX}{datetime.fromtimestamp(now_ns // 10**9, UTC):%Y%m%dT%H%M%S}.json"
-    content = _Keys(installation=installation, taken_at_ns=now_ns, keys=keys)
+    content = _Keys(
+        installation=installation, taken_at_ns=now_ns, keys=keys, erasures=ErasureList(home.erasures).read()
+    )
     try:
         _write(file, msgspec.json.encode(content))
     except OSError as error:
@@ -94,6 +98,8 @@ def _read(file: Path) -> _Keys:
 async def restore_user_keys(settings: Settings, file: Path) -> int:
     """Put back the keys of *file* that are missing in the store, never those of erased users; return how many.
 
+    Its list of erasures is added to ours, for a restore of the log to apply: so on a new machine the keys come first.
+
     Raises:
         OperatorProblem: the file is none of this installation's backups.
         commands.ports.StoreUnavailable
@@ -102,7 +108,10 @@ async def restore_user_keys(settings: Settings, file: Path) -> int:
     content = _read(file)
     if content.installation != load_keys(home).installation:
         raise OperatorProblem(f"{file} is of another installation: its master key opens those keys, ours does not.")
-    erased = ErasureList(home.erasures).users()
+    listed = ErasureList(home.erasures)
+    for erasure in content.erasures:
+        listed.record(erasure.user_id, erased_at_ns=erasure.erased_at_ns)
+    erased = listed.users()
     restored = 0
     async with open_user_keys(settings) as store:
         for key in content.keys:

@@ -12,8 +12,8 @@ from infra.problems import OperatorProblem
 _TOLD = """\
 The backup in {folder} holds every event up to sequence {sequence} (epoch {epoch}), and was verified.
   Not in it, and needed for a restore: the keys folder {keys}. Keep a copy of it apart from this one.
-  Not in it: the users' data keys (`khata backup --user-keys DIR2`, somewhere else, kept a week), the archive, the
-  anchors, the list of erasures and the paper exchange's books. A restore leaves those of this home as they are.
+  Not in it: the users' data keys and the list of erasures (`khata backup --user-keys DIR2`, somewhere else, kept a
+  week), the archive, the anchors and the paper exchange's books. A restore leaves those of this home as they are.
 """
 
 

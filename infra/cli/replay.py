@@ -56,6 +56,8 @@ def replay(
 
 
 async def _run(wish: "Wish", *, as_json: bool) -> None:
+    from rich.console import Console
+
     from adapters.archive.parquet import ParquetArchive
     from adapters.postgres.history import PostgresHistory
     from adapters.postgres.log_feed import PostgresFeed
@@ -71,7 +73,9 @@ async def _run(wish: "Wish", *, as_json: bool) -> None:
 
     settings = load()
     erased = ErasureList(Home(settings.home).erasures).users()
-    printer = JsonPrinter(sys.stdout, erased=erased) if as_json else TablePrinter(erased=erased)
+    # On one terminal, lines and a moving status would run into each other.
+    progress = Console(stderr=True) if sys.stderr.isatty() and not sys.stdout.isatty() else None
+    printer = JsonPrinter(sys.stdout, erased=erased, progress=progress) if as_json else TablePrinter(erased=erased)
     try:
         archive = ParquetArchive(archive_folder(settings))
         async with reach_database(settings) as urls, PostgresHistory(urls.query, archive) as history:

@@ -22,7 +22,7 @@ def restore(
     ] = False,
     user_keys: Annotated[
         Path | None,
-        typer.Option(help="Put back users' keys that are missing from this file; never those of erased users."),
+        typer.Option(help="Put back users' keys that are missing, never those of erased users; before DIR."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line for machines.")] = False,
 ) -> None:
@@ -58,7 +58,7 @@ def _told(done: "Restored") -> str:
             " compare its books with `khata replay` before you trade."
         )
     if done.erasures:
-        lines.append(f"{done.erasures} erasures were applied again.")
+        lines.append(f"Erasures applied again: {done.erasures}.")
     if done.kept_as:
         lines.append(f"What was there before lies in {done.kept_as}: remove it once you are sure.")
     lines.append("`khata up` starts the engine on it.")

@@ -27,8 +27,10 @@ class SchemaNewer(Exception):
         self.known = known
 
 
-def migrate(owner_conninfo: str) -> None:
+def migrate(owner_conninfo: str, *, revision: str = "head") -> None:
     """Bring the database that `khata_owner` connects to by *owner_conninfo* to this release's schema; safe to repeat.
+
+    *revision* stops earlier, at the schema of an older release.
 
     Raises:
         SchemaNewer: a later release was here.
@@ -45,16 +47,16 @@ def migrate(owner_conninfo: str) -> None:
             sqlalchemy.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": _LOCK_NAME}
         )
         connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}"))
-        _upgrade(connection)
+        _upgrade(connection, revision)
 
 
-def _upgrade(connection: sqlalchemy.Connection) -> None:
+def _upgrade(connection: sqlalchemy.Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.attributes.update(connection=connection, schema=_SCHEMA)
     script = ScriptDirectory.from_config(config)
-    known = {revision.revision for revision in script.walk_revisions()}
+    known = {each.revision for each in script.walk_revisions()}
     for found in MigrationContext.configure(connection, opts={"version_table_schema": _SCHEMA}).get_current_heads():
         if found not in known:
             raise SchemaNewer(found, script.get_current_head() or "")
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

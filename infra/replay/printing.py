@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import msgspec
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -16,8 +17,32 @@ from projections.replay.selection import ReadEvent
 from projections.replay.trees import Change, leaves
 
 ROWS = 200
+WIDE = 150
+"""Columns from which on there is room for the stream beside the content, whose ids mostly name it."""
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _ASK = "Enter: next · a: all the rest · q: end "
+
+
+class Progress:
+    """How far the log was read, on *console* while nothing else is shown; None: nobody looks."""
+
+    def __init__(self, console: Console | None) -> None:
+        self._console = console
+        self._status: Status | None = None
+
+    def at(self, sequence: int) -> None:
+        """Show it."""
+        if self._console is not None:
+            if self._status is None:
+                self._status = self._console.status("")
+                self._status.start()
+            self._status.update(f"read up to sequence {sequence}")
+
+    def end(self) -> None:
+        """Show nothing any more."""
+        status, self._status = self._status, None
+        if status is not None:
+            status.stop()
 
 
 class TablePrinter:
@@ -29,32 +54,43 @@ class TablePrinter:
         self._kept: list[ReadEvent] = []
         self._has_header = False
         self._asks = self._console.is_terminal and self._console.is_interactive
+        self._progress = Progress(self._console if self._asks else None)
+
+    def at(self, sequence: int) -> None:
+        """Show how far the log was read."""
+        self._progress.at(sequence)
 
     def event(self, read: ReadEvent) -> None:
         """Show one event, with others of its page."""
         self._kept.append(read)
         if len(self._kept) >= ROWS:
-            self.flush()
+            self._print_kept()
 
     def flush(self) -> None:
-        """Show the events kept back."""
+        """Show the events kept back: the log was read, for the moment."""
+        self._progress.end()
+        self._print_kept()
+
+    def _print_kept(self) -> None:
         kept, self._kept = self._kept, []
         if not kept:
             return
+        is_wide = self._console.width >= WIDE
         table = Table(box=None, show_header=not self._has_header, padding=(0, 1), expand=True)
-        table.add_column("sequence", justify="right", width=10, no_wrap=True)
-        table.add_column("recorded (exchange)", width=26, no_wrap=True)
-        table.add_column("stream", width=34, no_wrap=True, overflow="ellipsis")
-        table.add_column("v", justify="right", width=5, no_wrap=True)
-        table.add_column("event", width=26, no_wrap=True, overflow="ellipsis")
+        table.add_column("sequence", justify="right", width=9, no_wrap=True)
+        table.add_column("recorded (exchange)", width=26 if is_wide else 19, no_wrap=True, overflow="crop")
+        if is_wide:
+            table.add_column("stream", width=40, no_wrap=True, overflow="ellipsis")
+            table.add_column("v", justify="right", width=5, no_wrap=True)
+        table.add_column("event", width=24, no_wrap=True, overflow="ellipsis")
         table.add_column("content", ratio=1, overflow="fold")
         for read in kept:
             recorded = read.recorded
+            place = (recorded.stream_id, str(recorded.version)) if is_wide else ()
             table.add_row(
                 str(recorded.sequence),
                 time_text(recorded.recorded_at_us),
-                recorded.stream_id,
-                str(recorded.version),
+                *place,
                 Text(recorded.name, style="dim" if read.event is None else "bold"),
                 Text(self._content(read)),
             )
@@ -102,11 +138,16 @@ class TablePrinter:
 
 
 class JsonPrinter:
-    """Prints one document a line to *out*."""
+    """Prints one document a line to *out*, and how far the log was read to another console where there is one."""
 
-    def __init__(self, out: IO[str], *, erased: frozenset[str] = frozenset()) -> None:
+    def __init__(self, out: IO[str], *, erased: frozenset[str] = frozenset(), progress: Console | None = None) -> None:
         self._out = out
         self._erased = erased
+        self._progress = Progress(progress)
+
+    def at(self, sequence: int) -> None:
+        """Show how far the log was read."""
+        self._progress.at(sequence)
 
     def event(self, read: ReadEvent) -> None:
         """Write an event."""
@@ -114,6 +155,7 @@ class JsonPrinter:
 
     def flush(self) -> None:
         """Have it read."""
+        self._progress.end()
         self._out.flush()
 
     async def step(self, step: Step) -> bool:

@@ -12,6 +12,10 @@ from projections.replay.selection import HistoryReader, ReadEvent, select, strea
 class Printer(Protocol):
     """Where it goes."""
 
+    def at(self, sequence: int) -> None:
+        """Show how far the log was read."""
+        ...
+
     def event(self, read: ReadEvent) -> None:
         """Show one event."""
         ...
@@ -49,7 +53,7 @@ async def run_replay(wish: Wish, log: HistoryReader, feed: EventFeed, printer: P
 
 async def _events(wish: Wish, log: HistoryReader, feed: EventFeed, printer: Printer) -> None:
     head = await log.head()
-    async for read in select(log, wish.selection):
+    async for read in select(log, wish.selection, on_page=printer.at):
         if wish.mode == "follow" and read.recorded.sequence > head.sequence:
             break  # The feed brings it, and what comes after it.
         printer.event(read)

@@ -1,15 +1,21 @@
 """The executor role: sends orders and finds out what became of them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adapters.nats.control import serve as answer_on
+from commands.executor import Executor
 from infra.wiring.process import Wiring
 from infra.wiring.trading import make_broker, make_executor, make_lease
-from projections.tasks import end
+from projections.tasks import end, finish
 
 DRAIN_S = 10.0
+
+
+async def _drain(executor: Executor, tasks: Sequence[asyncio.Task[None]]) -> None:
+    await end(*tasks)  # No new send from here on; those under way are awaited.
+    await executor.drain(within_s=DRAIN_S)
 
 
 class LeaseLost(Exception):
@@ -40,5 +46,4 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
                 await tasks[0]
             raise LeaseLost("another sender may be at work: this one starts again and waits for its turn")
         finally:
-            await end(*tasks)  # No new send from here on; those under way are awaited.
-            await executor.drain(within_s=DRAIN_S)
+            await finish(_drain(executor, tasks))

@@ -14,6 +14,7 @@ from commands.protection import Protection
 from domain.market import Mark
 from infra.wiring.process import Wiring
 from infra.wiring.trading import make_market_feed, make_marks_publisher, make_protection
+from projections.tasks import end
 
 CONNECTED_WITHIN_S = 5.0
 CONNECTION_POLL_S = 0.02
@@ -41,8 +42,7 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
             ready()
             await running
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await end(running)
 
 
 class MarketWatch:

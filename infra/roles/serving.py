@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
+from projections.tasks import finish
+
 DRAIN_S = 5
 
 
@@ -47,5 +49,5 @@ async def serve(app: ASGIApp, *, url: str, ready: Callable[[], None]) -> None:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
         server.should_exit = True
-        await serving
+        await finish(serving)
         raise

@@ -1,6 +1,6 @@
 """Choosing events of the log: which of them somebody wants to see, and reading no more of it than that takes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -100,10 +100,20 @@ def _names(event: Event, field: str, wanted: str) -> bool:
     return bool(value == wanted)
 
 
-async def select(log: HistoryReader, selection: Selection) -> AsyncIterator[ReadEvent]:
-    """Yield the events of *log* that *selection* wants, oldest first, up to the log's end as it is reached."""
+def _nobody_looks(_: int) -> None:
+    """Let progress pass unseen."""
+
+
+async def select(
+    log: HistoryReader, selection: Selection, *, on_page: Callable[[int], None] = _nobody_looks
+) -> AsyncIterator[ReadEvent]:
+    """Yield the events of *log* that *selection* wants, oldest first, up to the log's end as it is reached.
+
+    *on_page* is told the last sequence of every page that was read: what is wanted may be rare in a long log.
+    """
     pages = _stream_pages(log, selection.stream_id) if selection.stream_id else _pages(log, selection)
     async for page in pages:
+        on_page(page[-1].sequence)
         for recorded in page:
             if selection.is_past(recorded):
                 return

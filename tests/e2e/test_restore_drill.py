@@ -6,22 +6,26 @@ from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from random import Random
+from shutil import copytree
 from typing import Any
 
 import httpx
 import nats
 import psycopg
 import pytest
+from infra.at_rest import reach_database
 
 from adapters.nats.stream import decode as decode_message
 from adapters.nats.stream import mirrors, stream_name
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.history import PostgresHistory
 from adapters.postgres.views import PostgresViews
 from domain.envelope import GENESIS_HASH, is_intact
+from domain.epoch import Epoch
 from domain.ids import UserId
 from infra.backup.manifest import BackupDamaged
 from infra.backup.record import read_record
-from infra.backup.restoring import restore_backup
+from infra.backup.restoring import Restored, accept_restore, restore_backup
 from infra.backup.taking import take_backup
 from infra.continuity import HistoryChanged
 from infra.erasing import BY_OPERATOR, open_erasing
@@ -189,11 +193,16 @@ async def test_a_restore_to_a_backup_taken_under_load_comes_out_right(  # noqa: 
         with pytest.raises(AlreadyRunning):
             await restore_backup(settings, backup, no_progress)
 
+    # Stopped, the log still can be looked at.
+    async with reach_database(settings) as urls, PostgresHistory(urls.query) as history:
+        assert await history.head() == before
     await refuse_what_is_damaged(settings, backup)
     restored = await restore_backup(settings, backup, no_progress)
     assert record.sequence_min <= restored.sequence <= before.sequence - LOST
     assert (restored.lost_from, restored.lost_to) == (restored.sequence + 1, before.sequence)
     assert restored.erasures == 1
+    elsewhere = await restore_elsewhere(settings, backup)
+    assert (elsewhere.sequence, elsewhere.kept_as, elsewhere.erasures) == (restored.sequence, "", 0)
 
     async with running(settings) as (engine, client, store), PostgresViews(engine.database_urls.projector) as views:
         head = await store.head()
@@ -240,6 +249,12 @@ async def test_a_restore_to_a_backup_taken_under_load_comes_out_right(  # noqa: 
     with pytest.raises(HistoryChanged, match="the last one seen here"):
         await Supervisor(settings, processes=(), is_throwaway=True).start()
     assert not home.restore_begun.exists()
+    # An operator who means it says so.
+    accepted = await accept_restore(settings)
+    assert (accepted.sequence, accepted.erasures) == (before.sequence, 1)
+    assert Epoch.parse(restored.epoch).is_before(Epoch.parse(accepted.epoch))
+    async with Supervisor(settings, processes=(), is_throwaway=True) as engine:
+        assert rows(engine, "SELECT log.current_epoch() FROM log.head") == [(accepted.epoch,)]
 
 
 def put_back(kept: Path) -> None:
@@ -248,21 +263,38 @@ def put_back(kept: Path) -> None:
     kept.rename(data)
 
 
+async def restore_elsewhere(settings: Settings, backup: Path) -> Restored:
+    """Restore on a machine that has nothing but the backup and a copy of the keys folder."""
+    with throwaway_home() as home:
+        home.prepare()
+        copytree(Home(settings.home).keys, home.keys)
+        elsewhere = override(settings, home=home.path)
+        restored = await restore_backup(elsewhere, backup, no_progress)
+        async with reach_database(elsewhere) as urls, PostgresHistory(urls.query) as history:
+            head = await history.head()
+            assert (head.sequence, head.epoch) == (restored.sequence, restored.epoch)
+            assert len(await history.read_all(after_sequence=0, limit=100_000)) == head.sequence
+        return restored
+
+
 @contextmanager
 def damaged(backup: Path) -> Iterator[None]:
     file, stray = backup / "data" / "PG_VERSION", backup / "data" / "base" / "stray"
-    good = file.read_bytes()
+    wal = min((backup / "data" / "pg_wal").glob("0*"))
+    good, good_wal = file.read_bytes(), wal.read_bytes()
     file.write_bytes(b"81\n")
     stray.touch()
+    wal.write_bytes(bytes(len(good_wal)))
     yield
     file.write_bytes(good)
     stray.unlink()
+    wal.write_bytes(good_wal)
 
 
 async def refuse_what_is_damaged(settings: Settings, backup: Path) -> None:
     with (
         damaged(backup),
-        pytest.raises(BackupDamaged, match=r"PG_VERSION has other content; base/stray does not belong"),
+        pytest.raises(BackupDamaged, match=r"PG_VERSION has other.*; base/stray does not.*; its write-ahead log"),
     ):
         await restore_backup(settings, backup, no_progress)
     with pytest.raises(OperatorProblem, match="holds no backup"):

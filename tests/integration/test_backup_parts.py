@@ -20,7 +20,7 @@ from infra.problems import OperatorProblem
 from infra.settings import Settings
 from tests.support.servers import Servers, make_test_home, remove_test_home
 
-ASHA, RAVI, CAROL = UserId("usr_asha"), UserId("usr_ravi"), UserId("usr_carol")
+ASHA, RAVI, CAROL, DEEPA = (UserId(f"usr_{name}") for name in ("asha", "ravi", "carol", "deepa"))
 OLD, NEW = "old", "new"
 
 
@@ -62,6 +62,22 @@ def test_a_swap_that_was_interrupted_anywhere_is_finished_and_loses_neither_side
         remove_test_home(home)
 
 
+def test_a_copy_that_was_interrupted_is_never_swapped_in() -> None:
+    home = make_test_home()
+    home.prepare()
+    try:
+        postgres = EmbeddedPostgres(home, ensure_keys(home, tell=False))
+        for folder, content in ((postgres.data, OLD), (postgres.data.with_name("data.copying"), NEW)):
+            folder.mkdir()
+            (folder / "content").write_text(content)
+        kept = postgres.data.with_name("data.before-1")
+        home.restore_begun.write_bytes(msgspec.json.encode(_Begun(backup="b", kept_as=str(kept), begun_at_ns=1)))
+        assert _finish_swap(home, postgres) == ""
+        assert (postgres.data / "content").read_text() == OLD
+    finally:
+        remove_test_home(home)
+
+
 async def test_a_server_of_the_users_own_is_left_to_its_own_tools(servers: Servers, home: Home, tmp_path: Path) -> None:
     settings = Settings(home=home.path, database_url=servers.database.admin)
     for refused in (take_backup, restore_backup):
@@ -86,18 +102,21 @@ async def test_users_keys_come_back_but_never_those_of_erased_users(home: Home, 
     settings, store = Settings(home=home.path), FileUserKeys(home.user_keys)
     for user in (ASHA, RAVI, CAROL):
         await store.put(user, "personal", f"key of {user}".encode())
+    ErasureList(home.erasures).record(DEEPA, erased_at_ns=1)
     file, keys = await backup_user_keys(settings, tmp_path / "apart")
     assert keys == 3
+    home.erasures.unlink()  # As a disk that is lost takes it along.
     assert file.stat().st_mode & 0o077 == 0
 
     for user in (ASHA, RAVI):
         await store.delete(user, "personal")
-    ErasureList(home.erasures).record(RAVI, erased_at_ns=1)
+    ErasureList(home.erasures).record(RAVI, erased_at_ns=2)
     await store.put(CAROL, "personal", b"a later key")
     assert await restore_user_keys(settings, file) == 1
     assert await store.get(ASHA, "personal") == b"key of usr_asha"
     assert await store.get(RAVI, "personal") is None
     assert await store.get(CAROL, "personal") == b"a later key"
+    assert ErasureList(home.erasures).users() == {RAVI, DEEPA}
 
 
 async def test_backups_of_users_keys_live_a_week_and_apart_from_the_log(home: Home, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from adapters.postgres.views import PostgresViews
 from adapters.security.erasures import ErasureList, ErasuresDamaged
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.user_key_files import FileUserKeys
+from commands.ports import Append, NewEvent, StreamAppend
 from commands.users import Registered, Users, UserUnknown
 from domain.envelope import Metadata
 from domain.ids import UserId
@@ -143,6 +144,19 @@ async def test_erasures_are_applied_again_to_a_log_that_forgot_them(world: World
     assert names == ["user.registered.v1", "account.opened.v1", "user.erased.v1"]
     assert await world.user_keys.names() == []
     assert world.rows("SELECT FROM keys.passwords") == []
+
+
+async def test_what_a_later_release_wrote_about_a_user_is_no_reason_not_to_erase_them(world: World) -> None:
+    async with PostgresEventStore(world.database.writer) as store:
+        registered = await world.register(store)
+        later = NewEvent(name="user.renamed.v9", payload=b"{}")
+        part = StreamAppend(stream_id=f"user-{registered.user_id}", expected_version=1, events=(later,))
+        await store.append(Append(command_id="cmd_later", streams=(part,), metadata=b"{}"))
+        async with open_erasing(world.settings, world.keys, world.database) as erasing:
+            await erasing.erase(registered.user_id, BY_OPERATOR)
+        names = [event.name for event in await store.read_stream(f"user-{registered.user_id}")]
+    assert names == ["user.registered.v1", "user.renamed.v9", "user.erased.v1"]
+    assert await world.user_keys.names() == []
 
 
 async def test_nobody_is_erased_who_is_nobody(world: World) -> None:

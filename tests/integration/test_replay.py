@@ -1,5 +1,6 @@
 """Looking back at a real log: what is chosen, what is shown, and the state at any point."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from commands.ports import NewEvent
 from domain.account import decider
 from domain.account.events import AccountEvent, OrderFilled, OrderIntended
 from domain.envelope import RecordedEvent
-from domain.events import decode
+from domain.events import decode, name_of
 from infra.database import DatabaseUrls
 from infra.problems import OperatorProblem
 from infra.replay.printing import JsonPrinter, TablePrinter
@@ -25,6 +26,8 @@ from infra.replay.run import run_replay
 from projections.replay.aggregates import rebuild
 from projections.replay.selection import Selection, last_before, select
 from projections.replay.trees import tree_of
+from projections.tasks import end
+from tests.support.eventually import eventually
 from tests.support.lives import Life
 from tests.support.log_writing import Scribe
 from tests.support.specimens import user_registered
@@ -132,6 +135,47 @@ async def test_steps_lead_from_nothing_to_the_present_state_and_say_what_changed
     of_order = await world.shown(Wish.of(streams=(), order_id=fill.order_id, mode="step"))
     filled = next(row for row in of_order if row["name"] == "order.filled.v1")
     assert f"orders/{fill.order_id}/cumulative_quantity" in {change["path"] for change in filled["changes"]}
+
+
+async def test_what_is_recorded_later_is_shown_as_well_where_that_is_asked_for(world: World) -> None:
+    out = io.StringIO()
+    wish = Wish.of(streams=(), names=("order.*", "user.*"), mode="follow")
+    feed = PostgresFeed(world.database.query)
+    following = asyncio.create_task(run_replay(wish, world.history, feed, JsonPrinter(out)))
+
+    def names() -> list[str]:
+        return [json.loads(line)["name"] for line in out.getvalue().splitlines()]
+
+    before = [event.name for event in await world.log() if event.name.startswith(("order.", "user."))]
+    await eventually(lambda: names() == before)
+    async with PostgresEventStore(world.database.writer) as store:
+        life = Life(Random(9), 9).go_on(20)  # noqa: S311 - no secret
+        await Scribe(store).write(f"account-{life.account_id}", life.events)
+    later = [name_of(event) for event in life.events if name_of(event).startswith("order.")]
+    assert later
+    await eventually(lambda: names() == before + later)
+    await end(following)
+
+
+async def test_on_a_terminal_it_shows_how_far_the_log_was_read(world: World) -> None:
+    told = io.StringIO()
+    console = Console(file=told, width=200, force_terminal=True, force_interactive=True)
+    rare = Wish.of(streams=(), names=("trade.dreamt.*",))
+    await run_replay(rare, world.history, PostgresFeed(world.database.query), TablePrinter(console))
+    assert f"read up to sequence {(await world.log())[-1].sequence}" in told.getvalue()
+    assert told.getvalue().count("trade.dreamt.v7") == 1
+
+
+async def test_on_a_terminal_each_step_waits_for_a_word(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["", "", "q"]
+    monkeypatch.setattr("builtins.input", lambda _prompt="": words.pop(0))
+    told = io.StringIO()
+    console = Console(file=told, width=200, force_terminal=True, force_interactive=True, color_system=None)
+    feed = PostgresFeed(world.database.query)
+    await run_replay(Wish.of(streams=(world.stream,), mode="step"), world.history, feed, TablePrinter(console))
+    assert words == []
+    shown = [event.sequence for event in await world.log() if event.stream_id == world.stream]
+    assert [sequence for sequence in shown if f"{sequence} · " in told.getvalue()] == shown[:3]
 
 
 async def test_what_does_not_go_together_or_does_not_exist_is_said(world: World) -> None:

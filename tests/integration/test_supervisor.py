@@ -102,7 +102,7 @@ async def test_the_doctor_finds_a_running_engine_well(servers: Servers, home: Ho
         checks = await check_everything(engine.settings)
 
     assert [check.detail for check in checks if not check.ok] == []
-    assert {"keys", "engine", "postgresql", "postgresql fsync", "postgresql oldest snapshot", "nats"} <= {
+    assert {"keys", "engine", "postgresql", "postgresql fsync", "postgresql oldest snapshot", "nats", "epoch"} <= {
         check.name for check in checks
     }
 
