@@ -13,7 +13,6 @@ import httpx
 import nats
 import psycopg
 import pytest
-from infra.at_rest import reach_database
 
 from adapters.nats.stream import decode as decode_message
 from adapters.nats.stream import mirrors, stream_name
@@ -32,6 +31,7 @@ from infra.erasing import BY_OPERATOR, open_erasing
 from infra.home import Home
 from infra.lock import AlreadyRunning
 from infra.problems import OperatorProblem
+from infra.reaching import reach_database
 from infra.settings import Settings, load, override
 from infra.supervisor import Supervisor
 from projections.catalogue import READ_MODELS

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from infra.at_rest import reach_database
 
 from adapters.postgres.history import PostgresHistory
 from infra.home import Home
 from infra.keys import ensure_keys
 from infra.lock import AlreadyRunning, HomeLock
 from infra.problems import OperatorProblem
+from infra.reaching import reach_database
 from infra.settings import Settings
 from infra.supervisor import Supervisor
 from tests.support.engine import engine_settings, no_migrations
