@@ -28,7 +28,7 @@ from typing import Any
 import structlog
 
 from domain.envelope import GENESIS_HASH, RecordedEvent
-from projections.batches import Decoded, Projection, project, read_batch
+from projections.batches import Decoded, Projection, Reading, project
 from projections.latency import Latencies
 from projections.ports import (
     Checkpoint,
@@ -218,16 +218,15 @@ class Projector:
     def _lowest(self) -> int:
         return min((checkpoint.sequence for checkpoint in self._live().values()), default=0)
 
-    async def _take(self, batch: Sequence[RecordedEvent]) -> None:
+    async def _take(self, reading: Reading) -> None:
         """Bring a batch into every live part."""
         lowest = self._lowest()
-        fresh = [recorded for recorded in batch if recorded.sequence > lowest]
-        self._duplicates += len(batch) - len(fresh)
-        for expected, recorded in enumerate(fresh, lowest + 1):
+        fresh = [each for each in reading.decoded if each.recorded.sequence > lowest]
+        self._duplicates += len(reading.decoded) - len(fresh)
+        for expected, (recorded, _) in enumerate(fresh, lowest + 1):
             if recorded.sequence != expected:
                 raise FeedBroken(f"expected sequence {expected}, received {recorded.sequence}")
-        reading = read_batch(fresh)
-        await self._apply(reading.decoded, self._live())
+        await self._apply(fresh, self._live())
         if reading.obstacle is not None:
             await self._halt(self._live(), reading.obstacle)
         if self._is_resharding and len({checkpoint.sequence for checkpoint in self._checkpoints.values()}) == 1:

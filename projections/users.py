@@ -9,7 +9,7 @@ from domain.user.events import UserRegistered
 from projections.read_model import BY_USER, Key, ReadModel
 
 
-class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+class UserRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One user. `account_id` is the default account; the sealed fields open with the user's own key only."""
 
     user_id: UserId

@@ -95,8 +95,19 @@ class Int8Array(BinaryArray):
 
 
 def text_elements(texts: Sequence[str | None]) -> list[bytes]:
-    """Return *texts* as elements."""
-    return bytes_elements([None if text is None else text.encode() for text in texts])
+    """Return *texts* as elements. Texts that come again, as ids and statuses do, are made once."""
+    known: dict[str, bytes] = {}
+    elements = []
+    for text in texts:
+        if text is None:
+            elements.append(_NULL)
+            continue
+        element = known.get(text)
+        if element is None:
+            value = text.encode()
+            element = known[text] = _LENGTH(len(value)) + value
+        elements.append(element)
+    return elements
 
 
 def bytes_elements(values: Sequence[bytes | None]) -> list[bytes]:

@@ -10,4 +10,10 @@ class Entry(NamedTuple):
     module: str
 
 
-BENCHES: dict[str, Entry] = {}
+BENCHES: dict[str, Entry] = {
+    "projection": Entry(
+        "events a second into all read models, from the stream and from the log", "infra.bench.projection"
+    ),
+    "rebuild": Entry("a read model filled anew beside commands and reads", "infra.bench.rebuild"),
+    "visible": Entry("from a command's answer to its rows, at 500 commands a second", "infra.bench.visible"),
+}
