@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from struct import Struct, pack
 from typing import ClassVar
 
-from psycopg import AsyncConnection
+from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -140,8 +140,8 @@ def _of_numbers(element_oid: int, numbers: Sequence[int | None], *, code: str, s
     return _header(element_oid, len(numbers), has_null=False) + pack(">" + f"i{code}" * len(numbers), *with_lengths)
 
 
-def register_arrays(connection: AsyncConnection[object]) -> None:
-    """Let *connection* take these arrays as parameters."""
+def register_arrays(connection: AdaptContext) -> None:
+    """Let *connection*, or one cursor, take these arrays as parameters."""
     for array_type in (TextArray, BytesArray, BoolArray, Int4Array, Int8Array):
         connection.adapters.register_dumper(array_type, _dumper_of(array_type))
 

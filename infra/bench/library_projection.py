@@ -52,7 +52,7 @@ class LibraryViews(PostgresTrackingRecorder):
         """Fold one event into every read model it concerns, with the tracking, in one transaction."""
         event = decode(recorded.name, recorded.payload)
         with self.datastore.transaction(commit=True) as cursor:
-            register_arrays(cursor.connection)
+            register_arrays(cursor)
             self._insert_tracking(cursor, tracking)
             for model in READ_MODELS:
                 if type(event) not in model.concerns:
@@ -70,7 +70,7 @@ class LibraryProjection(Projection[LibraryViews]):
 
     name = "bench"
 
-    def process_event(self, domain_event: Any, tracking: Tracking) -> None:  # type: ignore[override]
+    def process_event(self, domain_event: Any, tracking: Tracking) -> None:
         """Process one event and track it."""
         sequence = tracking.notification_id
         recorded = RecordedEvent(
