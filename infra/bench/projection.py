@@ -23,8 +23,8 @@ from projections.ports import EventFeed
 from projections.projector import Projector
 from projections.tasks import end
 
-EVENTS, EVENTS_QUICK = 300_000, 40_000
-YARDSTICK_EVENTS, YARDSTICK_EVENTS_QUICK = 10_000, 1_500
+EVENTS, EVENTS_QUICK = 300_000, 20_000
+YARDSTICK_EVENTS, YARDSTICK_EVENTS_QUICK = 10_000, 600
 EVENT_TYPES_MIN = 12
 _POLL_S = 0.05
 
