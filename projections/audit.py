@@ -4,6 +4,8 @@ It names users, accounts and ids, and holds no personal data and no free text. W
 applications write to the log is theirs, and not in it.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from domain.envelope import Metadata, RecordedEvent
@@ -12,11 +14,16 @@ from domain.ids import AccountId, OrderId, TradeId, UserId
 from projections.read_model import BY_ACCOUNT, BY_USER, Key, ReadModel
 
 _ACCOUNT = "account-"
-_NO_METADATA = Metadata()
 _METADATA = msgspec.json.Decoder(Metadata)
 
 
-class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+@lru_cache(maxsize=1_024)
+def _said(metadata: bytes) -> Metadata:
+    # The events of one command come together and carry the same.
+    return _METADATA.decode(metadata)
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event. `account_id` or `user_id` says whose it is: the account's, or else the user's.
 
     `actor` asked for it through the door `source`; `correlation_id` names the workflow and `causation_id` what made it
@@ -46,7 +53,7 @@ def _key_of(_: Event, recorded: RecordedEvent) -> Key | None:
 
 def _apply(event: Event, recorded: RecordedEvent, _: AuditRow | None) -> AuditRow | None:
     stream_id = recorded.stream_id
-    metadata = _NO_METADATA if recorded.metadata == b"{}" else _METADATA.decode(recorded.metadata)
+    metadata = _said(recorded.metadata)
     is_accounts = stream_id.startswith(_ACCOUNT)
     return AuditRow(
         sequence=recorded.sequence,

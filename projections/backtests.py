@@ -19,7 +19,7 @@ from domain.strategy.events import Parameter
 from projections.read_model import BY_USER, Key, ReadModel, RowMissing
 
 
-class BacktestRow(msgspec.Struct, frozen=True, kw_only=True):
+class BacktestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One backtest. `figures` are there once it is completed, `failure` and `remark` where it failed."""
 
     backtest_id: BacktestId

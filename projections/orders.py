@@ -29,7 +29,7 @@ from projections.order_status import OrderEvent, remark_of, status_after
 from projections.read_model import Key, ReadModel, RowMissing, account_of
 
 
-class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order. Prices in 1/10,000 rupee, amounts in paise; `filled_paise` is what its fills were worth.
 
     Times in `_us` are the log's (when it was recorded), those in `_ns` the sender's and the venue's.

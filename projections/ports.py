@@ -146,10 +146,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
-    """The world at a renewal: `head` of the log; `is_due` where another claim would take other shards or editions."""
+    """The world at a renewal: `head` of the log; `is_due` where another claim would take other shards or editions.
+
+    `is_outlived`: there are editions to drop.
+    """
 
     head: int
     is_due: bool
+    is_outlived: bool
 
 
 class ViewsUnavailable(Exception):

@@ -12,7 +12,7 @@ from domain.order import Product, Side
 from projections.read_model import Key, OnPoison, ReadModel, RowMissing, account_of
 
 
-class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
+class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The net holding of an account in an instrument and product. Amounts in paise, quantities in units.
 
     `net_quantity` and `cost_paise` are negative for a short. `bought_*` and `sold_*` are totals since ever; the average

@@ -1,11 +1,12 @@
-"""Reading ahead: while one batch is being written, the next ones are read, and those that wait become one batch."""
+"""Reading ahead: while a batch is written, the next ones are read and decoded, and those that wait become one batch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
 
 from domain.envelope import RecordedEvent
+from projections.batches import Reading, read_batch
 from projections.tasks import end
 
 _AHEAD_MAX = 4
@@ -17,14 +18,14 @@ class _Signal(Enum):
     END = 2
 
 
-_Item = list[RecordedEvent] | Exception | _Signal
+_Item = Reading | Exception | _Signal
 
 
 @asynccontextmanager
 async def prefetched(
     feed: AsyncIterator[list[RecordedEvent]], *, events_max: int
-) -> AsyncIterator[AsyncIterator[Sequence[RecordedEvent]]]:
-    """Yield the batches of *feed*, read ahead and put together up to *events_max* events; close *feed* at the end.
+) -> AsyncIterator[AsyncIterator[Reading]]:
+    """Yield the batches of *feed*, decoded and put together up to *events_max* events; close *feed* at the end.
 
     What the feed raises is raised once everything before it was taken.
     """
@@ -33,7 +34,7 @@ async def prefetched(
     async def read() -> None:
         try:
             async for batch in feed:
-                await queue.put(batch)
+                await queue.put(read_batch(batch))
             await queue.put(_Signal.END)
         except Exception as error:  # noqa: BLE001 - handed to the one who takes the batches
             await queue.put(error)
@@ -48,13 +49,17 @@ async def prefetched(
         await end(reading)
 
 
-async def _together(queue: asyncio.Queue[_Item], events_max: int) -> AsyncIterator[Sequence[RecordedEvent]]:
+async def _together(queue: asyncio.Queue[_Item], events_max: int) -> AsyncIterator[Reading]:
     item = await queue.get()
-    while isinstance(item, list):
+    while isinstance(item, Reading):
         batch = item
         item = _next(queue)
-        while isinstance(item, list) and len(batch) + len(item) <= events_max:
-            batch = batch + item
+        while (
+            isinstance(item, Reading)
+            and batch.obstacle is None
+            and len(batch.decoded) + len(item.decoded) <= events_max
+        ):
+            batch = Reading(batch.decoded + item.decoded, item.obstacle)
             item = _next(queue)
         yield batch
         if item is _Signal.NOTHING_YET:

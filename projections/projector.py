@@ -28,10 +28,11 @@ from typing import Any
 import structlog
 
 from domain.envelope import GENESIS_HASH, RecordedEvent
-from projections.batches import Decoded, Projection, project, read_batch
+from projections.batches import Decoded, Projection, Reading, project
 from projections.latency import Latencies
 from projections.ports import (
     Checkpoint,
+    Claimed,
     ClaimHeld,
     ClaimLost,
     Clock,
@@ -92,6 +93,7 @@ class Projector:
         self._state = "starting"
         self._shards = shards
         self._is_resharding = False
+        self._is_outlived = True
         self._checkpoints: dict[Part, Checkpoint] = {}
         self._parked: dict[AnyReadModel, frozenset[str]] = {}
         self._caches: dict[AnyReadModel, RowCache] = {}
@@ -142,26 +144,40 @@ class Projector:
         except ClaimDue:
             self._pause_s = 0.0
         except ClaimLost as fault:
-            # Somebody took it away on purpose, or we were late: either way it is known what to do.
+            # Somebody took it away on purpose, or we were late: either way another claim tells, at once.
             self._note_fault(fault)
-            self._pause_s = _PAUSE_MIN_S
+            self._pause_s = 0.0
         except (ViewsUnavailable, FeedBroken) as fault:
             self._note_fault(fault)
 
     async def _claim(self) -> None:
-        self._caches = {}
-        await self._views.drop_due(self._models)
+        if self._is_outlived:
+            await self._views.drop_due(self._models)
+            self._is_outlived = False
+        known, self._caches = self._caches, {}
         claimed = await self._views.claim(self._models, shards=self._shards_wanted, lease_ms=self._lease_ms)
+        self._caches = {model: cache for model, cache in known.items() if self._is_as_left(model, claimed)}
         self._checkpoints = dict(claimed.checkpoints)
         self._parked = dict(claimed.parked)
         self._shards = claimed.shards
         self._is_resharding = claimed.is_resharding
         self._claims += 1
 
+    def _is_as_left(self, model: AnyReadModel, claimed: Claimed) -> bool:
+        """Tell whether nobody wrote to a read model since we did: then the rows we remember are those it has.
+
+        A replay of parked streams writes without moving a checkpoint, but changes which streams are parked.
+        """
+        left = {part: at for part, at in self._checkpoints.items() if part.model is model}
+        found = {part: at for part, at in claimed.checkpoints.items() if part.model is model}
+        places = [{part: (at.sequence, at.hash) for part, at in each.items()} for each in (left, found)]
+        is_parked_alike = claimed.parked.get(model) == self._parked.get(model)
+        return self._shards == claimed.shards and places[0] == places[1] and is_parked_alike
+
     def _note_fault(self, fault: Exception) -> None:
         self._state = f"retrying: {type(fault).__name__}"
         self._faults += 1
-        self._pause_s = min(2 * self._pause_s, _PAUSE_MAX_S)
+        self._pause_s = min(max(2 * self._pause_s, _PAUSE_MIN_S), _PAUSE_MAX_S)
         log.warning("projector retries", fault=type(fault).__name__, detail=str(fault))
 
     async def _check_history(self) -> None:
@@ -193,7 +209,8 @@ class Projector:
             renewed = await self._views.renew(self._models, parts, lease_ms=self._lease_ms)
             self._heartbeat_ns = self._clock.wall_ns()
             self._heads.append((renewed.head, self._clock.monotonic_ns()))
-            if renewed.is_due:
+            self._is_outlived = renewed.is_outlived
+            if renewed.is_due or renewed.is_outlived:
                 raise ClaimDue
             await asyncio.sleep(self._lease_ms / 1_000 / _RENEWALS_PER_LEASE)
 
@@ -218,16 +235,15 @@ class Projector:
     def _lowest(self) -> int:
         return min((checkpoint.sequence for checkpoint in self._live().values()), default=0)
 
-    async def _take(self, batch: Sequence[RecordedEvent]) -> None:
+    async def _take(self, reading: Reading) -> None:
         """Bring a batch into every live part."""
         lowest = self._lowest()
-        fresh = [recorded for recorded in batch if recorded.sequence > lowest]
-        self._duplicates += len(batch) - len(fresh)
-        for expected, recorded in enumerate(fresh, lowest + 1):
+        fresh = [each for each in reading.decoded if each.recorded.sequence > lowest]
+        self._duplicates += len(reading.decoded) - len(fresh)
+        for expected, (recorded, _) in enumerate(fresh, lowest + 1):
             if recorded.sequence != expected:
                 raise FeedBroken(f"expected sequence {expected}, received {recorded.sequence}")
-        reading = read_batch(fresh)
-        await self._apply(reading.decoded, self._live())
+        await self._apply(fresh, self._live())
         if reading.obstacle is not None:
             await self._halt(self._live(), reading.obstacle)
         if self._is_resharding and len({checkpoint.sequence for checkpoint in self._checkpoints.values()}) == 1:

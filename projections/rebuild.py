@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 PAGE = 5_000
 FILL_PAGE = 1_000
 """In a process that has other work: nothing waits for a long page."""
-NEAR = 500
+NEAR = 200
 """So few events behind the head, an edition joins: the projectors take them in one batch."""
 COMPARED_ROWS = 20_000
 LEVEL_WITHIN_S = 30.0

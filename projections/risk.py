@@ -32,7 +32,7 @@ _CONCERNED = (
 )
 
 
-class RiskRow(msgspec.Struct, frozen=True, kw_only=True):
+class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One account. Amounts in paise. What ends in `_today` belongs to `day`, the exchange's newest day seen (ISO)."""
 
     account_id: AccountId

@@ -23,7 +23,7 @@ from domain.strategy.life import StrategyStatus
 from projections.read_model import BY_USER, Key, ReadModel, RowMissing
 
 
-class StrategyRow(msgspec.Struct, frozen=True, kw_only=True):
+class StrategyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One strategy.
 
     `backtest_id` is the last completed backtest of this revision, `resumes_as` where a paused one goes back to.

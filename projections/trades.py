@@ -39,7 +39,7 @@ class TradeStatus(StrEnum):
     """It holds nothing and nothing can fill. Without a fill, `entry_status` says why."""
 
 
-class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
+class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One trade. Prices in 1/10,000 rupee, amounts in paise, quantities in units.
 
     `entry_paise` and `exit_paise` are what the fills were worth, so an average is amount by quantity. `net_quantity`

@@ -9,7 +9,7 @@ from domain.user.events import ERASED, UserErased, UserRegistered
 from projections.read_model import BY_USER, Key, ReadModel, RowMissing
 
 
-class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+class UserRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One user. `account_id` is the default account; the sealed fields open with the user's own key only.
 
     Of an erased user they are empty.

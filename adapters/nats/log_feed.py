@@ -64,10 +64,20 @@ class _Place:
 class JetStreamFeed:
     """Implements `EventFeed` of commands and projections: *nats* for speed, *log* for truth.
 
-    `metrics` counts over all of its followers.
+    `metrics` counts over all of its followers. What was recorded before a follower began is read from the log, in big
+    pages; where *is_stream_first*, from the stream as far as that goes.
     """
 
-    def __init__(self, nats: Client, log: LogReader, *, silence_s: float = SILENCE_S, page: int = PAGE) -> None:
+    def __init__(
+        self,
+        nats: Client,
+        log: LogReader,
+        *,
+        silence_s: float = SILENCE_S,
+        page: int = PAGE,
+        is_stream_first: bool = False,
+    ) -> None:
+        self._is_stream_first = is_stream_first
         self._nats = nats
         self._log = log
         self._silence_s = silence_s
@@ -86,7 +96,14 @@ class JetStreamFeed:
         Raises:
             HistoryChanged
         """
-        follower = _Follower(self._nats, self._log, self.metrics, silence_s=self._silence_s, page=self._page)
+        follower = _Follower(
+            self._nats,
+            self._log,
+            self.metrics,
+            silence_s=self._silence_s,
+            page=self._page,
+            must_read_log=not self._is_stream_first,
+        )
         pause_s = _PAUSE_MIN_S
         try:
             while True:
@@ -109,7 +126,16 @@ class JetStreamFeed:
 class _Follower:
     """One reader's way through the log."""
 
-    def __init__(self, nats: Client, log: LogReader, metrics: FeedMetrics, *, silence_s: float, page: int) -> None:
+    def __init__(
+        self,
+        nats: Client,
+        log: LogReader,
+        metrics: FeedMetrics,
+        *,
+        silence_s: float,
+        page: int,
+        must_read_log: bool,
+    ) -> None:
         self._nats = nats
         self._log = log
         self._metrics = metrics
@@ -117,7 +143,7 @@ class _Follower:
         self._page = page
         self._stream: StreamReader | None = None
         self._opening: asyncio.Task[StreamReader | None] | None = None
-        self._must_read_log = True
+        self._must_read_log = must_read_log
         self._silences = 0
         self._shunned_until = 0.0
         self.place: _Place | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from struct import Struct, pack
 from typing import ClassVar, Self
 
-from psycopg import AsyncConnection
+from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -115,8 +115,19 @@ class Int8Array(BinaryArray):
 
 
 def text_elements(texts: Sequence[str | None]) -> list[bytes]:
-    """Return *texts* as elements."""
-    return bytes_elements([None if text is None else text.encode() for text in texts])
+    """Return *texts* as elements. Texts that come again, as ids and statuses do, are made once."""
+    known: dict[str, bytes] = {}
+    elements = []
+    for text in texts:
+        if text is None:
+            elements.append(_NULL)
+            continue
+        element = known.get(text)
+        if element is None:
+            value = text.encode()
+            element = known[text] = _LENGTH(len(value)) + value
+        elements.append(element)
+    return elements
 
 
 def bytes_elements(values: Sequence[bytes | None]) -> list[bytes]:
@@ -163,8 +174,8 @@ def _of_numbers(element_oid: int, numbers: Sequence[int | None], *, code: str, s
     return _header(element_oid, len(numbers), has_null=False) + pack(">" + f"i{code}" * len(numbers), *with_lengths)
 
 
-def register_arrays(connection: AsyncConnection[object]) -> None:
-    """Let *connection* take these arrays as parameters."""
+def register_arrays(connection: AdaptContext) -> None:
+    """Let *connection*, or one cursor, take these arrays as parameters."""
     for array_type in (TextArray, BytesArray, BoolArray, Int4Array, Int8Array):
         connection.adapters.register_dumper(array_type, _dumper_of(array_type))
 

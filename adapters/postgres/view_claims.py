@@ -252,10 +252,8 @@ async def renew(connection: Connection, claimant: Claimant, parts: Sequence[Part
     share = fair_share(outlook["shards"], outlook["living"])
     return Renewed(
         head=int(outlook["head"]),
-        is_due=outlook["outlived"] > 0
-        or outlook["free_here"] > 0
-        or len(held) > share
-        or (outlook["free"] > 0 and len(held) < share),
+        is_due=outlook["free_here"] > 0 or len(held) > share or (outlook["free"] > 0 and len(held) < share),
+        is_outlived=outlook["outlived"] > 0,
     )
 
 

@@ -16,11 +16,13 @@ from projections.read_model import AnyReadModel, table_name_of
 KEEP_S = 600
 """How long readers can go back, and how long a late reader still finds the old table."""
 
-# Which editions of a version there are. Parameters: name, version.
-_EDITIONS = "SELECT generation FROM views.editions WHERE name = %s AND version = %s"
-
-# Whether a later version of a read model is in use. Parameters: name, version.
-_IS_REPLACED = "SELECT EXISTS (SELECT FROM views.pointers WHERE name = %s AND version > %s) AS is_replaced"
+# Which versions of read models have an edition, or have been replaced by a later one. Parameters: names, versions.
+_PRESENT = """
+SELECT name, version
+FROM unnest(%s::text[], %s::integer[]) AS mine (name, version)
+WHERE EXISTS (SELECT FROM views.editions WHERE (editions.name, editions.version) = (mine.name, mine.version))
+    OR EXISTS (SELECT FROM views.pointers WHERE pointers.name = mine.name AND pointers.version > mine.version)
+"""
 
 # Whether any read model has taken in anything yet.
 _IS_STARTED = "SELECT EXISTS (SELECT FROM views.checkpoints WHERE sequence > 0) AS is_started"
@@ -55,19 +57,23 @@ async def prepare(connection: Connection, models: Sequence[AnyReadModel], *, sha
     In views that have taken nothing in yet they are live at once, and all begin together. Elsewhere a read model that
     is new, or has a new version, is to be filled beside the others, who would else wait for it.
     """
+    if not await _missing(connection, models):
+        return
     await connection.execute(LOCK)
     [views] = await (await connection.execute(_IS_STARTED)).fetchall()
-    for model in models:
-        version = [model.name, model.version]
-        [later] = await (await connection.execute(_IS_REPLACED, version)).fetchall()
-        if later["is_replaced"] or await (await connection.execute(_EDITIONS, version)).fetchall():
-            continue
+    for model in await _missing(connection, models):
         if views["is_started"]:
             await make_edition(connection, model, state="filling", shards=1)
         else:
             await make_edition(connection, model, state="live", shards=shards)
-            await connection.execute(_POINT, [*version, model.generation])
+            await connection.execute(_POINT, [model.name, model.version, model.generation])
     await tell_changed(connection)
+
+
+async def _missing(connection: Connection, models: Sequence[AnyReadModel]) -> list[AnyReadModel]:
+    cursor = await connection.execute(_PRESENT, [[model.name for model in models], [model.version for model in models]])
+    present = {(record["name"], record["version"]) for record in await cursor.fetchall()}
+    return [model for model in models if (model.name, model.version) not in present]
 
 
 async def make_edition(connection: Connection, model: AnyReadModel, *, state: str, shards: int) -> None:

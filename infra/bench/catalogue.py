@@ -21,4 +21,9 @@ BENCHES: dict[str, Entry] = {
     "asof": Entry("a portfolio as of a random time of a long log, cold", "infra.bench.asof"),
     "verify": Entry("checking that nobody touched a log of a million events", "infra.bench.verify"),
     "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
+    "projection": Entry(
+        "events a second into all read models, from the stream and from the log", "infra.bench.projection"
+    ),
+    "rebuild": Entry("a read model filled anew beside commands and reads", "infra.bench.rebuild"),
+    "visible": Entry("from a command's answer to its rows, at 500 commands a second", "infra.bench.visible"),
 }

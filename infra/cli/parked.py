@@ -21,6 +21,10 @@ def parked(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line for machines.")] = False,
 ) -> None:
     """List the streams that read models could not take in, or replay one after its cause is gone."""
+    from infra.logs import configure
+    from infra.settings import Settings
+
+    configure(Settings(log_level="error"))
     if replay is not None:
         _print_replay(asyncio.run(_replay(*replay)), as_json=as_json)
     else:

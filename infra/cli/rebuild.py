@@ -27,6 +27,10 @@ def rebuild(
     """Fill a read model anew beside live traffic, compare it with the one in use, and point readers to it."""
     import msgspec
 
+    from infra.logs import configure
+    from infra.settings import Settings
+
+    configure(Settings(log_level="error"))
     answer = asyncio.run(_back(name) if back else _rebuild(name, is_quiet=as_json))
     if as_json:
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")

@@ -1,5 +1,7 @@
 """What the relay and projector roles are made of."""
 
+import gc
+
 from adapters.nats.relay import Relay
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.rebuilding import PostgresEditions
@@ -13,6 +15,13 @@ from projections.rebuild import fill_missing
 from projections.state_keeper import StateKeeper
 
 MS_PER_S = 1000
+GARBAGE_THRESHOLD = 50_000
+
+
+def spare_the_collector() -> None:
+    """Let Python look for cycles seldom: a batch makes many objects that live shortly and form none."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
 
 
 async def make_relay(wiring: Wiring) -> Relay:
@@ -31,6 +40,7 @@ async def fill_read_models(wiring: Wiring) -> None:
 
 async def make_projector(wiring: Wiring) -> Projector:
     """The writer of the read models."""
+    spare_the_collector()
     views = PostgresViewStore(
         wiring.runtime.database.projector,
         owner=wiring.ids.new("projector"),

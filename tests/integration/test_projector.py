@@ -66,13 +66,13 @@ async def test_a_projector_killed_anywhere_takes_each_event_in_once(
     last, _ = await write_lives(store, accounts=2)
     random = Random(7)  # noqa: S311 - no secret
     kills = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while True:
             projector, kept = projector_of(database, f"p-{kills}", batch=7)
             task = asyncio.create_task(projector.run())
             reached = asyncio.create_task(projector.reach(last))
             # Longer lives from kill to kill, or a slow machine never lets one get past its start.
-            life_s = random.uniform(0.005, 0.04 + 0.01 * kills)
+            life_s = random.uniform(0.005, 0.04 + 0.02 * kills)
             await asyncio.wait({task, reached}, timeout=life_s, return_when=asyncio.FIRST_COMPLETED)
             done = reached.done()
             await end(task, reached)

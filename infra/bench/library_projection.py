@@ -1,0 +1,132 @@
+"""The yardstick of the projection bench: the library's own `ProjectionRunner` with our folds and our tables.
+
+Its application keeps the same events in the library's PostgreSQL recorder; its view writes each event's rows and the
+tracking in one transaction, as the library's documentation has it.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import psycopg
+from eventsourcing.application import Application
+from eventsourcing.domain import DomainEvent
+from eventsourcing.persistence import Tracking
+from eventsourcing.postgres import PostgresTrackingRecorder
+from eventsourcing.projection import Projection, ProjectionRunner
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.postgres.arrays import register_arrays
+from adapters.postgres.view_rows import key_arrays, row_arrays, row_of, statements_of
+from domain.envelope import GENESIS_HASH, RecordedEvent
+from domain.events import decode, encode, name_of
+from infra.bench.life_log import Pair
+from projections.catalogue import READ_MODELS
+from projections.read_model import AnyReadModel, Key, Row
+
+_CHUNK = 500
+_WITHIN_S = 600.0
+_METADATA = b'{"actor":"usr_bench","source":"bench"}'
+
+
+@dataclass(frozen=True)
+class Happened(DomainEvent):
+    """One of our events as an event of the library's."""
+
+    stream_id: str
+    name: str
+    payload: str
+
+
+class BenchApplication(Application[UUID]):
+    """The application whose events are projected."""
+
+
+class LibraryViews(PostgresTrackingRecorder):
+    """Our tables as a materialised view of the library's."""
+
+    def write(self, recorded: RecordedEvent, tracking: Tracking) -> None:
+        """Fold one event into every read model it concerns, with the tracking, in one transaction."""
+        event = decode(recorded.name, recorded.payload)
+        with self.datastore.transaction(commit=True) as cursor:
+            register_arrays(cursor)
+            self._insert_tracking(cursor, tracking)
+            for model in READ_MODELS:
+                if type(event) not in model.concerns:
+                    continue
+                key = model.key_of(event, recorded)
+                if key is None:
+                    continue
+                row = model.apply(event, recorded, None if model.only_grows else _row(cursor, model, key))
+                if row is not None:
+                    cursor.execute(statements_of(model).upsert, row_arrays(model, [row]))
+
+
+class LibraryProjection(Projection[LibraryViews]):
+    """Hands events to the views."""
+
+    name = "bench"
+
+    def process_event(self, domain_event: Any, tracking: Tracking) -> None:
+        """Process one event and track it."""
+        sequence = tracking.notification_id
+        recorded = RecordedEvent(
+            sequence=sequence,
+            stream_id=domain_event.stream_id,
+            version=domain_event.originator_version,
+            name=domain_event.name,
+            command_id=f"cmd_{sequence:026d}",
+            metadata=_METADATA,
+            payload=domain_event.payload.encode(),
+            recorded_at_us=sequence,
+            previous_hash=GENESIS_HASH,
+            hash=GENESIS_HASH,
+        )
+        self.view.write(recorded, tracking)
+
+
+def library_rate(admin_url: str, pairs: Iterator[Pair], events: int) -> float:
+    """Return how many events a second the library projects into all read models, whose empty tables exist."""
+    given = conninfo_to_dict(admin_url)
+    env = {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": str(given["dbname"]),
+        "POSTGRES_HOST": str(given["host"]),
+        "POSTGRES_PORT": str(given.get("port", "5432")),
+        "POSTGRES_USER": str(given["user"]),
+        "POSTGRES_PASSWORD": str(given["password"]),
+    }
+    application = BenchApplication(env=env)
+    versions: dict[str, int] = {}
+    last = 0
+    for start in range(0, events, _CHUNK):
+        chunk = []
+        for stream_id, event in islice(pairs, min(_CHUNK, events - start)):
+            version = versions[stream_id] = versions.get(stream_id, 0) + 1
+            chunk.append(
+                Happened(
+                    originator_id=uuid5(NAMESPACE_URL, stream_id),
+                    originator_version=version,
+                    timestamp=Happened.create_timestamp(),
+                    stream_id=stream_id,
+                    name=name_of(event),
+                    payload=encode(event).decode(),
+                )
+            )
+        last = application.events.put(chunk)[-1].notification.id
+    application.close()
+    began = time.perf_counter()
+    with ProjectionRunner(
+        application_class=BenchApplication, projection_class=LibraryProjection, view_class=LibraryViews, env=env
+    ) as runner:
+        runner.wait(last, timeout=_WITHIN_S)
+        return events / (time.perf_counter() - began)
+
+
+def _row(cursor: "psycopg.Cursor[Any]", model: AnyReadModel, key: Key) -> Row | None:
+    cursor.execute(statements_of(model).select_by_keys, key_arrays([key]))
+    record = cursor.fetchone()
+    return None if record is None else row_of(model, record)
