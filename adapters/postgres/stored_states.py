@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from adapters.postgres.arrays import register_arrays
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.view_rows import key_arrays, rows_by_key, statements_of
-from adapters.postgres.view_tables import PROJECTOR_ROLE, QUERY_ROLE
+from adapters.postgres.view_tables import QUERY_ROLE
 from adapters.postgres.views import PostgresViews
 from domain.ids import AccountId
 from projections.ports import StoredState, ViewsUnavailable
@@ -49,8 +49,6 @@ CREATE TABLE views.stored_states_progress (
 
 _SECURE: tuple[LiteralString, ...] = (
     "ALTER TABLE views.stored_states ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE views.stored_states FORCE ROW LEVEL SECURITY",
-    "CREATE POLICY projector ON views.stored_states TO {projector} USING (true) WITH CHECK (true)",
     (
         "CREATE POLICY reader ON views.stored_states FOR SELECT TO {query}"
         " USING (account_id = ANY ((SELECT string_to_array(current_setting({setting}, true), ','))::text[]))"
@@ -170,7 +168,6 @@ class PostgresStatesStore:
 
         async def make(connection: Connection) -> None:
             names = {
-                "projector": sql.Identifier(PROJECTOR_ROLE),
                 "query": sql.Identifier(QUERY_ROLE),
                 "setting": sql.Literal(BY_ACCOUNT.setting),
             }

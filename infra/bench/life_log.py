@@ -45,12 +45,11 @@ from domain.ids import (
     StrategyId,
     TradeId,
     UserId,
-    VenueFillId,
     VenueOrderId,
 )
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import Mark, MarketSnapshot, trading_day
-from domain.order import OrderInstruction, OrderType, Product, Purpose, Side
+from domain.order import NotSentReason, OrderInstruction, OrderType, Product, Purpose, RefusalReason, Side
 from domain.risk import DenialCode, RiskParameters
 from domain.strategy.events import StrategyBacktested, StrategyDeployed, StrategyDrafted
 from domain.user.events import Sealed, UserRegistered
@@ -246,10 +245,16 @@ class LifeLog:
         yield OrderIntended(**named, purpose=purpose, instruction=told, not_after_ns=now_ns if is_entry else None)
         yield OrderSubmitting(**named, correlation_id=correlation_id, sender_epoch=1)
         if chance < _REJECTED:
-            yield OrderRejected(**named, venue_order_id=None, reason="funds", message="Insufficient funds")
+            yield OrderRejected(
+                **named,
+                venue_order_id=None,
+                reason=RefusalReason.FUNDS,
+                message="Insufficient funds",
+                evidence=Evidence.ANSWER,
+            )
             return
         if chance > _DOUBTFUL:
-            yield OrderNotSent(**named, cause="connection refused")
+            yield OrderNotSent(**named, reason=NotSentReason.TRANSPORT, detail="connection refused")
             yield OrderSubmitting(**named, correlation_id=correlation_id, sender_epoch=1)
             yield OrderOutcomeUnknown(**named, cause="no answer", sent_at_ns=now_ns)
         venue_order_id = VenueOrderId(f"v{order_id[-20:]}")
@@ -264,7 +269,7 @@ class LifeLog:
             cost = cost_e4 * half // 100
             yield OrderFilled(
                 **named,
-                venue_fill_id=VenueFillId(f"{order_id}.{fill}"),
+                venue_trade_number=f"{order_id}.{fill}",
                 instrument=told.instrument,
                 product=told.product,
                 side=told.side,
