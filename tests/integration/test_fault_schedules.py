@@ -41,7 +41,7 @@ async def core_on(database: DatabaseUrls) -> AsyncIterator[Core]:
         remove_test_home(home)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", range(ROUNDS))
 async def test_no_schedule_of_faults_loses_repeats_or_reorders_anything(database: DatabaseUrls, number: int) -> None:
     async with core_on(database) as core:

@@ -14,7 +14,7 @@ ORDER = (*Victim, *reversed(Victim))
 assert len(ORDER) >= 8
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_whoever_is_killed_under_load_nothing_is_lost_and_nothing_comes_twice() -> None:
     home = make_test_home()
     home.prepare()
