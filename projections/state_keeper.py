@@ -5,7 +5,8 @@ of the account, and at the end of every trading day on which something happened 
 the last stored state and the log alone, so it belongs to exactly one event whatever the tables show meanwhile; a log
 that was there before it, or a new version of a read model, is walked from its beginning in the same way.
 
-Only its progress is kept, once a day: after a restart it walks the day again and finds what is stored already.
+Only its progress is kept, once a day and for just these versions of the read models: after a restart it walks the day
+again and finds what is stored already, and with a new version it walks the whole log.
 """
 
 import asyncio
@@ -76,7 +77,7 @@ class StateKeeper:
                 self.is_prepared = True
                 while not await self._states.claim():  # noqa: ASYNC110 - the other keeper is another process
                     await asyncio.sleep(_PAUSE_S)
-                self._begin_at(await self._states.progress())
+                self._begin_at(await self._states.progress(MODELS))
                 while True:
                     if not await self.step():
                         await asyncio.sleep(_POLL_S)
@@ -92,7 +93,7 @@ class StateKeeper:
         """Store what is due up to where the tables are, and return."""
         await self._states.prepare()
         if self._sequence < 0:
-            self._begin_at(await self._states.progress())
+            self._begin_at(await self._states.progress(MODELS))
         while await self.step():
             pass
 
@@ -142,7 +143,7 @@ class StateKeeper:
             return
         for account_id, recorded in list(self._pending.items()):
             await self._store(account_id, recorded, is_day_over=True)
-        await self._states.move_to(sequence)
+        await self._states.move_to(MODELS, sequence)
         # Accounts that stay quiet are not kept in mind.
         self._stored.clear()
         log.info("states of the day are stored", day=self._day, sequence=sequence)
