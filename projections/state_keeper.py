@@ -10,8 +10,9 @@ again and finds what is stored already, and with a new version it walks the whol
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 EVENTS_MAX = 64
 """A question about the past folds about so many events at most. Each is a page of the log to be read from the disk."""
 PAGE = 1_000
+_WALKS_KEPT = 256
 _POLL_S = 1.0
 _PAUSE_S = 2.0
 _STOPPED_S = 60.0
@@ -61,6 +63,7 @@ class StateKeeper:
         self._sequence = -1
         self._day = ""
         self._stored: dict[AccountId, int] = {}
+        self._walks: OrderedDict[AccountId, _Walk] = OrderedDict()
         self._pending: dict[AccountId, RecordedEvent] = {}
         """Accounts of this day with the last event of each that no state covers."""
 
@@ -124,6 +127,7 @@ class StateKeeper:
         self._day = ""
         self._stored.clear()
         self._pending.clear()
+        self._walks.clear()
 
     async def _learn(self) -> None:
         """Find out what is stored of accounts that are met for the first time."""
@@ -150,46 +154,57 @@ class StateKeeper:
 
     async def _store(self, account_id: AccountId, last: RecordedEvent, *, is_day_over: bool) -> None:
         """Store what is due of an account up to its event *last*."""
-        walk = _Walk(account_id, last.sequence, log=self._log, states=self._states)
-        self._stored[account_id] = await walk.go(self._events_max, is_day_over=is_day_over)
+        # Taken out while it walks: one that was interrupted does not know where it stands.
+        walk = self._walks.pop(account_id, None)
+        if walk is None:
+            walk = await _Walk.begin(account_id, last.sequence, log=self._log, states=self._states)
+        await walk.go(last.sequence, events_max=self._events_max, is_day_over=is_day_over)
+        self._stored[account_id] = walk.version
+        self._walks[account_id] = walk
+        if len(self._walks) > _WALKS_KEPT:
+            self._walks.popitem(last=False)
         if self._stored[account_id] >= last.version:
             self._pending.pop(account_id)
 
 
 class _Walk:
-    """From the stored states of an account to a sequence, with a stop wherever a state is due."""
+    """From the stored states of an account along its events, with a stop wherever a state is due."""
 
-    def __init__(self, account_id: AccountId, sequence: int, *, log: LogOfThePast, states: StatesStore) -> None:
+    def __init__(
+        self, account_id: AccountId, found: dict[AnyReadModel, StoredState], *, log: LogOfThePast, states: StatesStore
+    ) -> None:
         self._account_id = account_id
-        self._sequence = sequence
         self._log = log
         self._states = states
-        self._found: dict[AnyReadModel, StoredState] = {}
-        self._rows: dict[AnyReadModel, dict[Key, Any]] = {}
+        self._found = found
+        self._rows: dict[AnyReadModel, dict[Key, Any]] = {
+            model: decode_rows(model, found.get(model)) for model in MODELS
+        }
+        self.version = 0
+        """Up to which every read model has a state."""
+        self._sequence = 0
+        if len(found) == len(MODELS):
+            self.version, self._sequence = min((state.version, state.sequence) for state in found.values())
 
-    async def go(self, events_max: int, *, is_day_over: bool) -> int:
-        """Store states and return the version of the last one."""
-        self._found = await self._states.newest(self._account_id, MODELS, sequence=self._sequence)
-        self._rows = {model: decode_rows(model, self._found.get(model)) for model in MODELS}
-        version, sequence = self._start()
+    @classmethod
+    async def begin(cls, account_id: AccountId, sequence: int, *, log: LogOfThePast, states: StatesStore) -> Self:
+        """Return a walk that begins at the newest states before *sequence*."""
+        return cls(account_id, await states.newest(account_id, MODELS, sequence=sequence), log=log, states=states)
+
+    async def go(self, last_sequence: int, *, events_max: int, is_day_over: bool) -> None:
+        """Store what is due up to *last_sequence*."""
         while True:
             events = await self._log.read_span(
                 stream_of(self._account_id),
-                after_version=version,
-                after_sequence=sequence,
-                last_sequence=self._sequence,
+                after_version=self.version,
+                after_sequence=self._sequence,
+                last_sequence=last_sequence,
                 limit=events_max,
             )
             if not events or (len(events) < events_max and not is_day_over):
-                return version
+                return
             await self._take(events)
-            version, sequence = events[-1].version, events[-1].sequence
-
-    def _start(self) -> tuple[int, int]:
-        """Return version and sequence up to which every read model has a state."""
-        if len(self._found) < len(MODELS):
-            return 0, 0
-        return min((state.version, state.sequence) for state in self._found.values())
+            self.version, self._sequence = events[-1].version, events[-1].sequence
 
     async def _take(self, events: Sequence[RecordedEvent]) -> None:
         """Fold *events* and store what is open after the last of them."""
