@@ -326,8 +326,8 @@ class StatesStore(StatesReader, Protocol):
         """Return the sequence that the tables of all *models* have reached."""
         ...
 
-    async def progress(self) -> int:
-        """Return up to which sequence everything that was due is stored."""
+    async def progress(self, models: Sequence[AnyReadModel]) -> int:
+        """Return up to which sequence everything that was due is stored of just these *models*, 0 for a new set."""
         ...
 
     async def versions(self, accounts: Sequence[AccountId], models: Sequence[AnyReadModel]) -> dict[AccountId, int]:
@@ -342,6 +342,6 @@ class StatesStore(StatesReader, Protocol):
         """Store states; those that are there already stay."""
         ...
 
-    async def move_to(self, sequence: int) -> None:
-        """Note that everything due up to *sequence* is stored."""
+    async def move_to(self, models: Sequence[AnyReadModel], sequence: int) -> None:
+        """Note that everything due of *models* up to *sequence* is stored."""
         ...

@@ -5,12 +5,14 @@ of the account, and at the end of every trading day on which something happened 
 the last stored state and the log alone, so it belongs to exactly one event whatever the tables show meanwhile; a log
 that was there before it, or a new version of a read model, is walked from its beginning in the same way.
 
-Only its progress is kept, once a day: after a restart it walks the day again and finds what is stored already.
+Only its progress is kept, once a day and for just these versions of the read models: after a restart it walks the day
+again and finds what is stored already, and with a new version it walks the whole log.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -38,6 +40,7 @@ log = structlog.get_logger(__name__)
 EVENTS_MAX = 64
 """A question about the past folds about so many events at most. Each is a page of the log to be read from the disk."""
 PAGE = 1_000
+_WALKS_KEPT = 256
 _POLL_S = 1.0
 _PAUSE_S = 2.0
 _STOPPED_S = 60.0
@@ -60,6 +63,7 @@ class StateKeeper:
         self._sequence = -1
         self._day = ""
         self._stored: dict[AccountId, int] = {}
+        self._walks: OrderedDict[AccountId, _Walk] = OrderedDict()
         self._pending: dict[AccountId, RecordedEvent] = {}
         """Accounts of this day with the last event of each that no state covers."""
 
@@ -76,7 +80,7 @@ class StateKeeper:
                 self.is_prepared = True
                 while not await self._states.claim():  # noqa: ASYNC110 - the other keeper is another process
                     await asyncio.sleep(_PAUSE_S)
-                self._begin_at(await self._states.progress())
+                self._begin_at(await self._states.progress(MODELS))
                 while True:
                     if not await self.step():
                         await asyncio.sleep(_POLL_S)
@@ -92,7 +96,7 @@ class StateKeeper:
         """Store what is due up to where the tables are, and return."""
         await self._states.prepare()
         if self._sequence < 0:
-            self._begin_at(await self._states.progress())
+            self._begin_at(await self._states.progress(MODELS))
         while await self.step():
             pass
 
@@ -123,6 +127,7 @@ class StateKeeper:
         self._day = ""
         self._stored.clear()
         self._pending.clear()
+        self._walks.clear()
 
     async def _learn(self) -> None:
         """Find out what is stored of accounts that are met for the first time."""
@@ -142,53 +147,64 @@ class StateKeeper:
             return
         for account_id, recorded in list(self._pending.items()):
             await self._store(account_id, recorded, is_day_over=True)
-        await self._states.move_to(sequence)
+        await self._states.move_to(MODELS, sequence)
         # Accounts that stay quiet are not kept in mind.
         self._stored.clear()
         log.info("states of the day are stored", day=self._day, sequence=sequence)
 
     async def _store(self, account_id: AccountId, last: RecordedEvent, *, is_day_over: bool) -> None:
         """Store what is due of an account up to its event *last*."""
-        walk = _Walk(account_id, last.sequence, log=self._log, states=self._states)
-        self._stored[account_id] = await walk.go(self._events_max, is_day_over=is_day_over)
+        # Taken out while it walks: one that was interrupted does not know where it stands.
+        walk = self._walks.pop(account_id, None)
+        if walk is None:
+            walk = await _Walk.begin(account_id, last.sequence, log=self._log, states=self._states)
+        await walk.go(last.sequence, events_max=self._events_max, is_day_over=is_day_over)
+        self._stored[account_id] = walk.version
+        self._walks[account_id] = walk
+        if len(self._walks) > _WALKS_KEPT:
+            self._walks.popitem(last=False)
         if self._stored[account_id] >= last.version:
             self._pending.pop(account_id)
 
 
 class _Walk:
-    """From the stored states of an account to a sequence, with a stop wherever a state is due."""
+    """From the stored states of an account along its events, with a stop wherever a state is due."""
 
-    def __init__(self, account_id: AccountId, sequence: int, *, log: LogOfThePast, states: StatesStore) -> None:
+    def __init__(
+        self, account_id: AccountId, found: dict[AnyReadModel, StoredState], *, log: LogOfThePast, states: StatesStore
+    ) -> None:
         self._account_id = account_id
-        self._sequence = sequence
         self._log = log
         self._states = states
-        self._found: dict[AnyReadModel, StoredState] = {}
-        self._rows: dict[AnyReadModel, dict[Key, Any]] = {}
+        self._found = found
+        self._rows: dict[AnyReadModel, dict[Key, Any]] = {
+            model: decode_rows(model, found.get(model)) for model in MODELS
+        }
+        self.version = 0
+        """Up to which every read model has a state."""
+        self._sequence = 0
+        if len(found) == len(MODELS):
+            self.version, self._sequence = min((state.version, state.sequence) for state in found.values())
 
-    async def go(self, events_max: int, *, is_day_over: bool) -> int:
-        """Store states and return the version of the last one."""
-        self._found = await self._states.newest(self._account_id, MODELS, sequence=self._sequence)
-        self._rows = {model: decode_rows(model, self._found.get(model)) for model in MODELS}
-        version, sequence = self._start()
+    @classmethod
+    async def begin(cls, account_id: AccountId, sequence: int, *, log: LogOfThePast, states: StatesStore) -> Self:
+        """Return a walk that begins at the newest states before *sequence*."""
+        return cls(account_id, await states.newest(account_id, MODELS, sequence=sequence), log=log, states=states)
+
+    async def go(self, last_sequence: int, *, events_max: int, is_day_over: bool) -> None:
+        """Store what is due up to *last_sequence*."""
         while True:
             events = await self._log.read_span(
                 stream_of(self._account_id),
-                after_version=version,
-                after_sequence=sequence,
-                last_sequence=self._sequence,
+                after_version=self.version,
+                after_sequence=self._sequence,
+                last_sequence=last_sequence,
                 limit=events_max,
             )
             if not events or (len(events) < events_max and not is_day_over):
-                return version
+                return
             await self._take(events)
-            version, sequence = events[-1].version, events[-1].sequence
-
-    def _start(self) -> tuple[int, int]:
-        """Return version and sequence up to which every read model has a state."""
-        if len(self._found) < len(MODELS):
-            return 0, 0
-        return min((state.version, state.sequence) for state in self._found.values())
+            self.version, self._sequence = events[-1].version, events[-1].sequence
 
     async def _take(self, events: Sequence[RecordedEvent]) -> None:
         """Fold *events* and store what is open after the last of them."""

@@ -39,10 +39,11 @@ CREATE TABLE views.stored_states (
 )
 """
 
-# Up to which sequence everything that was due is stored. One row.
+# Up to which sequence everything that was due is stored, for each set of read models that was ever kept: with a new
+# version in the set the log is walked from its beginning.
 _PROGRESS_TABLE = """
 CREATE TABLE views.stored_states_progress (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    models text PRIMARY KEY,
     sequence bigint NOT NULL
 )
 """
@@ -110,10 +111,10 @@ LEFT JOIN LATERAL (
 # Read which generation of a read model readers use. Parameters: name, version.
 _GENERATION = "SELECT generation FROM views.pointers WHERE name = %s AND version = %s"
 
-_PROGRESS = "SELECT sequence FROM views.stored_states_progress"
+_PROGRESS = "SELECT sequence FROM views.stored_states_progress WHERE models = %s"
 _MOVE = """
-INSERT INTO views.stored_states_progress (sequence) VALUES (%s)
-ON CONFLICT (only_row) DO UPDATE SET sequence = EXCLUDED.sequence
+INSERT INTO views.stored_states_progress (models, sequence) VALUES (%s, %s)
+ON CONFLICT (models) DO UPDATE SET sequence = EXCLUDED.sequence
 """
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
@@ -123,6 +124,10 @@ Value = TypeVar("Value")
 def _named(models: Iterable[AnyReadModel]) -> dict[str, list[Any]]:
     wanted = list(models)
     return {"models": [model.name for model in wanted], "versions": [model.version for model in wanted]}
+
+
+def _set_name(models: Iterable[AnyReadModel]) -> str:
+    return ",".join(sorted(model.table_name for model in models))
 
 
 def _states_of(
@@ -192,9 +197,9 @@ class PostgresStatesStore:
         [record] = await self._fetch(_REACHED, _named(models))
         return int(record["sequence"])
 
-    async def progress(self) -> int:
-        """Return up to which sequence everything that was due is stored."""
-        records = await self._fetch(_PROGRESS)
+    async def progress(self, models: Sequence[AnyReadModel]) -> int:
+        """Return up to which sequence everything that was due is stored of just these *models*, 0 for a new set."""
+        records = await self._fetch(_PROGRESS, [_set_name(models)])
         return int(records[0]["sequence"]) if records else 0
 
     async def newest(
@@ -233,9 +238,9 @@ class PostgresStatesStore:
         ]
         await self._with(lambda connection: connection.execute(_SAVE, arrays))
 
-    async def move_to(self, sequence: int) -> None:
-        """Note that everything due up to *sequence* is stored."""
-        await self._with(lambda connection: connection.execute(_MOVE, [sequence]))
+    async def move_to(self, models: Sequence[AnyReadModel], sequence: int) -> None:
+        """Note that everything due of *models* up to *sequence* is stored."""
+        await self._with(lambda connection: connection.execute(_MOVE, [_set_name(models), sequence]))
 
     async def close(self) -> None:
         """Close the connection, and with it the claim."""

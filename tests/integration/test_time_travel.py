@@ -1,17 +1,21 @@
 """Time travel on the real PostgreSQL: tables, stored states and the log give one answer."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from adapters.clock import SystemClock
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
+from adapters.postgres.reading import LogHole
 from adapters.postgres.stored_states import PostgresStates, PostgresStatesStore
 from adapters.postgres.view_store import PostgresViewStore
 from adapters.postgres.views import PostgresViews
@@ -30,7 +34,7 @@ from projections.tasks import end
 from projections.trades import TradeStatus
 from tests.support.eventually import eventually
 from tests.support.lives import Life
-from tests.support.log_writing import Scribe
+from tests.support.log_writing import Scribe, recorded_log
 from tests.support.past_answers import check_against_oracle
 
 
@@ -212,6 +216,44 @@ async def test_stored_states_are_seen_by_whom_they_belong_to(
             await plain.execute("DELETE FROM views.stored_states")
 
 
+async def test_progress_belongs_to_the_versions_it_was_made_with(states: PostgresStatesStore) -> None:
+    await states.prepare()
+    await states.prepare()
+    await states.move_to(MODELS, 7)
+    await states.move_to(MODELS, 9)
+    assert await states.progress(MODELS) == 9
+    assert await states.progress([*MODELS[1:], dataclasses.replace(MODELS[0], version=2)]) == 0
+
+
+async def test_time_and_span_go_over_partitions_and_begin_where_the_table_does(
+    database: DatabaseUrls, store: PostgresEventStore
+) -> None:
+    """What came before may be archived: the oldest event of the table need not be the first of the log."""
+    life = Life(Random(4)).go_on(40)  # noqa: S311 - no secret
+    stream_id, before = f"account-{life.account_id}", 999_990
+    log = [replace(each, sequence=each.sequence + before) for each in recorded_log((stream_id, e) for e in life.events)]
+    with psycopg.connect(database.admin, autocommit=True) as admin:
+        for each in log:
+            admin.execute(
+                "INSERT INTO log.events VALUES (%s, %s, %s, %s, %s, %s, %s,"
+                " timestamptz 'epoch' + %s * interval '1 microsecond', %s, %s)",
+                msgspec.structs.astuple(each),
+            )
+        admin.execute("UPDATE log.head SET sequence = %s, hash = %s", [log[-1].sequence, log[-1].hash])
+        assert log[-1].sequence > 1_000_005
+        for each in log:
+            assert await store.sequence_at(each.recorded_at_us) == each.sequence
+            assert await store.sequence_at(each.recorded_at_us + 999) == each.sequence
+        assert await store.sequence_at(log[0].recorded_at_us - 1) == 0
+        assert await store.sequence_at(2**60) == log[-1].sequence
+        found = await store.read_span(stream_id, after_version=5, after_sequence=999_995, last_sequence=1_000_004)
+        assert found == log[5:14]
+        # A sequence that was taken out is met by whoever halves past it.
+        admin.execute("DELETE FROM log.events WHERE sequence >= 1000000 AND sequence < %s", [log[-1].sequence])
+        with pytest.raises(LogHole):
+            await store.sequence_at(log[-2].recorded_at_us)
+
+
 async def test_a_keeper_that_starts_anew_stores_what_the_one_before_it_left(
     database: DatabaseUrls, store: PostgresEventStore, states: PostgresStatesStore
 ) -> None:
@@ -258,8 +300,8 @@ async def test_a_running_keeper_outlives_its_connection(
                 await other.close()
                 return found[life.account_id]
 
-            await eventually(lambda: keeper.is_prepared)
-            await eventually(version)
+            await eventually(lambda: keeper.is_prepared, within_s=30)
+            await eventually(version, within_s=30)
             with psycopg.connect(database.admin, autocommit=True) as admin:
                 killed = admin.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -270,6 +312,6 @@ async def test_a_running_keeper_outlives_its_connection(
             last = await Scribe(store).write(f"account-{other.account_id}", other.events)
             await projector.reach(last)
             life = other
-            await eventually(version)
+            await eventually(version, within_s=30)
         finally:
             await end(running)

@@ -199,6 +199,6 @@ def test_a_day_ends_by_the_clock_though_nothing_happens_any_more() -> None:
         assert await world.states.versions([world.lives[0].account_id], MODELS) == {
             world.lives[0].account_id: last.version
         }
-        assert await world.states.progress() == last.sequence
+        assert await world.states.progress(MODELS) == last.sequence
 
     asyncio.run(live())

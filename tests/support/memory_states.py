@@ -28,7 +28,7 @@ class MemoryStates:
     async def reached(self, models: Sequence[AnyReadModel]) -> int:  # noqa: ARG002 - they move together
         return self.head
 
-    async def progress(self) -> int:
+    async def progress(self, models: Sequence[AnyReadModel]) -> int:  # noqa: ARG002 - there is one set
         return self.kept_progress
 
     async def newest(
@@ -56,5 +56,5 @@ class MemoryStates:
         for model, state in states:
             self.states.setdefault((model, state.account_id), {})[state.sequence] = state
 
-    async def move_to(self, sequence: int) -> None:
+    async def move_to(self, models: Sequence[AnyReadModel], sequence: int) -> None:  # noqa: ARG002 - likewise
         self.kept_progress = sequence
