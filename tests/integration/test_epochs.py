@@ -67,7 +67,7 @@ async def _look(database: DatabaseUrls, watch: EpochWatch) -> None:
 
 
 async def _project(database: DatabaseUrls, watch: EpochWatch) -> None:
-    await PostgresViewStore(database.projector, owner="one", watch=watch).prepare(READ_MODELS)
+    await PostgresViewStore(database.projector, owner="one", watch=watch).prepare(READ_MODELS, shards=1)
 
 
 @pytest.mark.parametrize("connecting", [_append, _ask, _look, _project])

@@ -74,7 +74,7 @@ async def test_events_are_chosen_by_stream_name_order_and_trade(world: World) ->
     in_stream = await world.shown(Wish.of(streams=(world.stream,)))
     assert [row["sequence"] for row in in_stream] == [each.sequence for each in log if each.stream_id == world.stream]
     named = await world.shown(Wish.of(streams=(), names=("order.fill*", "user.*")))
-    assert {row["name"] for row in named} == {"order.filled.v1", "user.registered.v1"}
+    assert {row["name"] for row in named} == {"order.filled.v2", "user.registered.v1"}
     order = next(event for event in world.lives[0].events if isinstance(event, OrderIntended))
     of_order = await world.shown(Wish.of(streams=(), order_id=order.order_id))
     assert {row["event"]["order_id"] for row in of_order} == {order.order_id}
@@ -133,7 +133,7 @@ async def test_steps_lead_from_nothing_to_the_present_state_and_say_what_changed
     assert unknown["changes"] == []
     fill = next(event for event in world.lives[0].events if isinstance(event, OrderFilled))
     of_order = await world.shown(Wish.of(streams=(), order_id=fill.order_id, mode="step"))
-    filled = next(row for row in of_order if row["name"] == "order.filled.v1")
+    filled = next(row for row in of_order if row["name"] == "order.filled.v2")
     assert f"orders/{fill.order_id}/cumulative_quantity" in {change["path"] for change in filled["changes"]}
 
 
