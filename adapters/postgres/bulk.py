@@ -60,7 +60,11 @@ async def load(
     batch = await asyncio.to_thread(next, batches, None)
     while batch is not None:
         outcomes = writer.submit_ready(batch)
-        following = await asyncio.to_thread(next, batches, None)
+        try:
+            following = await asyncio.to_thread(next, batches, None)
+        except Exception:
+            await asyncio.wait({outcomes})  # What was handed in is decided before anybody hears that there is no more.
+            raise
         loaded = _counted(loaded, batch.entries, await outcomes)
         if tell is not None:
             tell(loaded)
@@ -85,6 +89,7 @@ def _batches_of(appends: Iterable[Append]) -> Iterator[ReadyBatch]:
 def _counted(loaded: Loaded, entries: list[Entry], outcomes: list[Outcome]) -> Loaded:
     refused = {}
     events = repeated = 0
+    last = loaded.last_sequence
     for entry, outcome in zip(entries, outcomes, strict=True):
         match outcome.status:
             case "appended":
@@ -93,12 +98,14 @@ def _counted(loaded: Loaded, entries: list[Entry], outcomes: list[Outcome]) -> L
                 repeated += 1
             case status:
                 refused[entry.command_id] = status
+                continue
+        last = max(last, outcome.last_sequence)
     loaded = replace(
         loaded,
         commands=loaded.commands + len(entries) - len(refused) - repeated,
         events=loaded.events + events,
         repeated=loaded.repeated + repeated,
-        last_sequence=max(loaded.last_sequence, *(outcome.last_sequence for outcome in outcomes)),
+        last_sequence=last,
     )
     if refused:
         raise LoadStopped(refused, loaded)

@@ -17,7 +17,10 @@ from infra.database import DatabaseUrls
 from tests.support.appends import command, on
 
 STREAMS = 7
-_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE usename = 'khata_writer' AND query LIKE '%append_batch%'"
+_BACKENDS = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = 'khata_writer' AND query LIKE '%append_batch%'
+"""
 
 
 @pytest.fixture
