@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
-from infra.bench import history, relay, store
+from infra.bench import history, store
 from infra.bench.run import run_bench
 from infra.bench.store_load import EVENT, PAYLOAD_BYTES, Load, command_numbers, open_loop
 from tests.support.memory_store import MemoryEventStore
@@ -13,7 +13,6 @@ from tests.support.memory_store import MemoryEventStore
 SMALL = {
     "store": (
         store,
-        "QUICK",
         store.Extent(
             warm_up_s=0.05,
             closed_s=0.3,
@@ -24,10 +23,8 @@ SMALL = {
         ),
         {"commands_1024", "p99_ms_64", "p99_ms_snapshot"},
     ),
-    "relay": (relay, "QUICK_EVENTS", 3_000, {"messages"}),
     "history": (
         history,
-        "QUICK",
         history.Extent(behind=3_000, recent=2_000, rounds=1, append_s=0.1, accounts=2),
         {"append", "replay", "tail"},
     ),
@@ -37,8 +34,8 @@ SMALL = {
 @pytest.mark.timeout(240)  # Each starts servers of its own, on a disk that syncs.
 @pytest.mark.parametrize("name", SMALL)
 async def test_a_bench_reports_and_its_checks_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, extent_name, extent, measures = SMALL[name]
-    monkeypatch.setattr(module, extent_name, extent)
+    module, extent, measures = SMALL[name]
+    monkeypatch.setattr(module, "QUICK", extent)
     report = await run_bench(name, is_quick=True)
     assert report.broken == []
     assert set(report.measures) == measures
