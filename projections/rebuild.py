@@ -220,6 +220,10 @@ class Rebuild:
                 if events:
                     # The next page is read while this one is folded and written.
                     reading = self._read(events[-1].sequence)
+                    if events[0].previous_hash != checkpoint.hash:
+                        raise RebuildStopped(
+                            f"EPOCH_CHANGED: the log has another event at sequence {checkpoint.sequence}"
+                        )
                     known = read_batch(events, only=self._wanted)
                     if known.obstacle is not None:
                         raise RebuildStopped(known.obstacle)

@@ -62,13 +62,13 @@ _FORMS: dict[type[Any], _Form] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statements:
-    """The statements of one read model. Parameters are arrays: of the key's columns, or of all columns."""
+    """The statements of one read model, put together once. Parameters are arrays: of the key's or of all columns."""
 
-    select_all: sql.Composed
-    copy: sql.Composed
-    select_by_keys: sql.Composed
-    upsert: sql.Composed
-    delete: sql.Composed
+    select_all: bytes
+    copy: bytes
+    select_by_keys: bytes
+    upsert: bytes
+    delete: bytes
 
 
 @cache
@@ -82,19 +82,23 @@ def statements_of(model: AnyReadModel) -> Statements:
         arrays=sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(keys)), keys=sql.SQL(", ").join(keys)
     )
     same_key = sql.SQL(" AND ").join(sql.SQL("kept.{key} = wanted.{key}").format(key=key) for key in keys)
+    select = sql.SQL("SELECT {columns} FROM {table}").format(columns=columns, table=table)
+    copy = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)").format(table=table, columns=columns)
+    select_by_keys = sql.SQL("SELECT {columns} FROM {table} AS kept JOIN {wanted} ON {same_key}").format(
+        columns=sql.SQL(", ").join(sql.SQL("kept.{}").format(name) for name in names),
+        table=table,
+        wanted=wanted,
+        same_key=same_key,
+    )
+    delete = sql.SQL("DELETE FROM {table} AS kept USING {wanted} WHERE {same_key}").format(
+        table=table, wanted=wanted, same_key=same_key
+    )
     return Statements(
-        select_all=sql.SQL("SELECT {columns} FROM {table}").format(columns=columns, table=table),
-        select_by_keys=sql.SQL("SELECT {columns} FROM {table} AS kept JOIN {wanted} ON {same_key}").format(
-            columns=sql.SQL(", ").join(sql.SQL("kept.{}").format(name) for name in names),
-            table=table,
-            wanted=wanted,
-            same_key=same_key,
-        ),
-        copy=sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)").format(table=table, columns=columns),
-        upsert=_upsert(model, table, columns),
-        delete=sql.SQL("DELETE FROM {table} AS kept USING {wanted} WHERE {same_key}").format(
-            table=table, wanted=wanted, same_key=same_key
-        ),
+        select_all=select.as_bytes(),
+        copy=copy.as_bytes(),
+        select_by_keys=select_by_keys.as_bytes(),
+        upsert=_upsert(model, table, columns).as_bytes(),
+        delete=delete.as_bytes(),
     )
 
 

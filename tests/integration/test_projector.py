@@ -208,6 +208,19 @@ async def test_readers_see_the_accounts_they_name_and_no_other(
             for model in READ_MODELS:
                 cursor = await connection.execute(f"SELECT count(*) FROM views.{model.table_name}")  # noqa: S608 - ours
                 assert await cursor.fetchone() == (0,)
+            # The audit trail shows an account's events to those who may see the account, a user's to the user.
+            for setting, name, expected in (
+                ("khata.accounts", mine, len(lives[0].events)),
+                ("khata.users", user_registered.user_id, 6),
+            ):
+                await connection.execute("SELECT set_config(%s, %s, true)", [setting, name])
+                cursor = await connection.execute("SELECT count(*) FROM views.audit_v1")
+                assert await cursor.fetchone() == (expected,)
+                await connection.rollback()  # The next one begins with no rights.
+            for hidden in ("views.parked_events", "views.projectors"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    await connection.execute(f"SELECT count(*) FROM {hidden}")  # noqa: S608 - ours
+                await connection.rollback()
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await connection.execute("DELETE FROM views.trades_v1")
 

@@ -224,6 +224,23 @@ async def test_a_rebuild_that_was_killed_goes_on_where_it_was(
     assert await differences(READ_MODELS, log=store, views=views) == []
 
 
+async def test_what_was_filled_from_another_history_is_not_gone_on_with(
+    database: DatabaseUrls, store: PostgresEventStore, editions: PostgresEditions
+) -> None:
+    last, _ = await write_lives(store, accounts=1)
+    async with running(database) as projector:
+        await reach(projector, last)
+    edition, checkpoint = await editions.begin(TRADES)
+    first = Rebuild(TRADES, READ_MODELS, log=store, editions=editions, clock=SystemClock())
+    await first._fill(edition, checkpoint)
+    with psycopg.connect(database.projector, autocommit=True) as connection:
+        connection.execute("UPDATE views.checkpoints SET hash = sha256('other') WHERE owner = 'rebuild-1'")
+    await write_new_lives(store, first=11, accounts=1)
+    with pytest.raises(RebuildStopped, match="EPOCH_CHANGED"):
+        await rebuild(TRADES, store, editions)
+    assert tables(database, "trades") == {"trades_v1"}
+
+
 async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
     database: DatabaseUrls, store: PostgresEventStore, editions: PostgresEditions
 ) -> None:
