@@ -248,7 +248,9 @@ class PostgresStatesStore:
         if connection is not None:
             await connection.close()
 
-    async def _fetch(self, statement: LiteralString | sql.Composed, parameters: Any = None) -> list[dict[str, Any]]:
+    async def _fetch(
+        self, statement: LiteralString | sql.Composed | bytes, parameters: Any = None
+    ) -> list[dict[str, Any]]:
         async def fetch(connection: Connection) -> list[dict[str, Any]]:
             return await (await connection.execute(statement, parameters)).fetchall()
 
