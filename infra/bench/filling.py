@@ -23,6 +23,7 @@ EVENT_BYTES_ON_DISK = 1_000
 
 _PARTITION_EVENTS = 1_000_000
 _HONOURED_US = 14 * 24 * 3600 * 1_000_000
+_WEEK_US = 7 * 24 * 3600 * 1_000_000
 _US_FROM_1970_TO_2000 = 946_684_800_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK_BYTES = 1 << 20
@@ -55,6 +56,7 @@ _COPY_STREAMS = "COPY log.streams (stream_id, version, leaf) FROM STDIN"
 _COPY_COMMANDS = """
     COPY log.commands (scope, key, request_hash, status, first_sequence, last_sequence, recorded_at) FROM STDIN
 """
+_PREPARE_WEEK = "SELECT log.prepare_week(timestamptz 'epoch' + %s * interval '1 microsecond')"
 _SET_HEAD = """
     -- Put the log's end where the last event is.
     UPDATE log.head
@@ -131,6 +133,10 @@ class LogFiller:
             with cursor.copy(_COPY_STREAMS) as copy:
                 for stream_id, (version, leaf) in self._heads.items():
                     copy.write_row((stream_id, version, leaf))
+            if self._keyed:
+                first_us, last_us = self._keyed[0][0], self._keyed[-1][0]
+                for at_us in [*range(first_us, last_us, _WEEK_US), last_us]:
+                    cursor.execute(_PREPARE_WEEK, [at_us])
             with cursor.copy(_COPY_COMMANDS) as copy:
                 for at_us, scope, key, first, last in self._keyed:
                     at = _EPOCH + timedelta(microseconds=at_us)
