@@ -11,12 +11,14 @@ newest rows together with their checkpoint, and the projector derives them again
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
+from adapters.archive.parquet import ArchiveUnreadable, ParquetArchive
+from adapters.postgres.archived_log import ArchivedLog
 from adapters.postgres.view_rows import key_arrays, row_arrays, rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL, prepare_tables
 from projections.ports import Checkpoint, ClaimHeld, ClaimLost, ViewsRefused, ViewsUnavailable
@@ -98,10 +100,14 @@ def _translated() -> Iterator[None]:
 
 
 class PostgresViewStore:
-    """Implements `projections.ports.ViewStore` as *owner*, a name that no other projector ever has."""
+    """Implements `projections.ports.ViewStore` as *owner*, a name that no other projector ever has.
 
-    def __init__(self, conninfo: str, *, owner: str) -> None:
+    *archive* has the files of the log's archived part: a checkpoint that is far behind may lie there.
+    """
+
+    def __init__(self, conninfo: str, *, owner: str, archive: ParquetArchive | None = None) -> None:
         self._conninfo = conninfo
+        self._archive = archive
         self._owner = owner
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
@@ -142,7 +148,21 @@ class PostgresViewStore:
         """Return the hash that the log has at *sequence*, None where the log does not reach so far."""
         async with self._session() as connection:
             record = await (await connection.execute(_HASH_AT, [sequence])).fetchone()
-        return bytes(record["hash"]) if record else None
+            if record:
+                return bytes(record["hash"])
+            return await self._archived_hash_at(connection, sequence)
+
+    async def _archived_hash_at(self, connection: Connection, sequence: int) -> bytes | None:
+        async def fetch(statement: LiteralString, parameters: Sequence[Any]) -> list[Any]:
+            return await (await connection.cursor(row_factory=tuple_row).execute(statement, parameters)).fetchall()
+
+        archived = ArchivedLog(fetch, self._archive)
+        if not 0 < sequence <= await archived.refresh():
+            return None
+        try:
+            return (await archived.read_from(sequence, 1))[0].hash
+        except ArchiveUnreadable as error:
+            raise ViewsUnavailable(str(error)) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["PostgresViewTransaction"]:

@@ -19,6 +19,8 @@ async def make_relay(wiring: Wiring) -> Relay:
 
 async def make_projector(wiring: Wiring) -> Projector:
     """The writer of the read models."""
-    views = PostgresViewStore(wiring.runtime.database.projector, owner=wiring.ids.new("projector"))
+    views = PostgresViewStore(
+        wiring.runtime.database.projector, owner=wiring.ids.new("projector"), archive=wiring.archive
+    )
     wiring.stack.push_async_callback(views.close)
     return Projector(READ_MODELS, feed=await wiring.feed(), views=views, clock=wiring.clock)
