@@ -15,11 +15,12 @@ from adapters.postgres.anchored_log import PostgresAnchoredLog
 from adapters.postgres.archiver import FILE_EVENTS
 from adapters.postgres.log_source import PostgresLogSource
 from adapters.security.anchors import AnchorKey
-from domain.integrity.anchors import CheckedAnchors
+from domain.integrity.anchors import Anchor, CheckedAnchors
 from domain.integrity.joining import Stretch
+from infra.settings import Settings
 from infra.wiring import stretch_worker
 from infra.wiring.process import Wiring, anchors_path
-from projections.integrity.anchoring import Anchoring
+from projections.integrity.anchoring import Anchoring, last_anchor
 from projections.integrity.stretches import Plan
 from projections.integrity.verifier import STRETCH, Progress, Verdict, Verification
 
@@ -38,6 +39,18 @@ async def make_anchoring(wiring: Wiring) -> Anchoring:
         signer=AnchorKey(wiring.runtime.keys.signing_pem),
         clock=wiring.clock,
     )
+
+
+def last_anchor_of(settings: Settings, signing_pem: bytes) -> Anchor | None:
+    """Return the last anchor of the installation's log, None where none was made yet.
+
+    A log whose head is behind its `sequence`, in the same epoch, has lost events.
+
+    Raises:
+        projections.integrity.anchoring.AnchorsNotValid: the anchors were changed, or signed with another key.
+        OSError: they cannot be read.
+    """
+    return last_anchor(AnchorFile(anchors_path(settings)), AnchorKey(signing_pem))
 
 
 def archive_log(

@@ -14,7 +14,8 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.security.anchors import AnchorKey
 from domain.integrity.findings import Kind
 from infra.database import DatabaseUrls
-from infra.wiring.integrity import verify_log
+from infra.settings import load, override
+from infra.wiring.integrity import last_anchor_of, verify_log
 from projections.integrity.anchoring import Anchoring, AnchorsNotValid, LogNotAsAnchored
 from tests.support.anchored_logs import LogWriter, anchors_in
 from tests.support.servers import Servers
@@ -42,6 +43,7 @@ class Ground:
         self.database = database
         self.keys = servers.keys
         self.path = folder / "anchors.jsonl"
+        self.store = store
         self.writer = LogWriter(store)
         self.watch = Watch()
 
@@ -92,6 +94,19 @@ async def test_an_anchor_is_made_of_so_many_events_and_after_so_much_time(ground
         await anchoring.anchor_what_is_due()
         assert ground.anchored() == [100, 200, 250]
         assert anchoring.status()["sequence"] == 250
+
+
+async def test_a_start_learns_how_far_the_log_went(ground: Ground) -> None:
+    settings = override(load({}), anchors_file=ground.path)
+    assert last_anchor_of(settings, ground.keys.signing_pem) is None
+    await ground.writer.write_to(130)
+    async with ground.anchoring() as anchoring:
+        await anchoring.anchor_now()
+
+    last = last_anchor_of(settings, ground.keys.signing_pem)
+
+    assert last is not None
+    assert (last.sequence, last.number, last.epoch) == (130, 2, (await ground.store.head()).epoch)
 
 
 async def test_the_next_process_goes_on_where_the_last_one_ended(ground: Ground) -> None:
