@@ -19,11 +19,15 @@ Fetch = Callable[[LiteralString, Sequence[Any]], Awaitable[list[Any]]]
 
 _ARCHIVED_TO = "SELECT archived_to FROM log.layout"
 _STREAM = """
-    -- Find the archives that took over events of a stream, and where in them those lie.
-    SELECT spans.archive, greatest(spans.first_sequence, %s), spans.last_sequence
-    FROM log.archive_streams AS spans, log.layout AS layout
+    -- Find the archives that took over events of a stream, and where in them those lie; behind a snapshot, if asked to.
+    SELECT spans.archive, greatest(spans.first_sequence, covered.sequence + 1), spans.last_sequence
+    FROM log.archive_streams AS spans, log.layout AS layout, (
+        SELECT coalesce(max(streams.snapshot_sequence), 0) AS sequence
+        FROM log.streams AS streams
+        WHERE streams.stream_id = %s AND %s
+    ) AS covered
     WHERE spans.stream_id = %s AND spans.last_version > %s AND spans.first_version <= %s
-        AND spans.last_sequence > %s AND spans.last_sequence <= layout.archived_to
+        AND spans.last_sequence > covered.sequence AND spans.last_sequence <= layout.archived_to
     ORDER BY spans.archive
 """
 
@@ -54,14 +58,16 @@ class ArchivedLog:
         return events[: min(limit, self.known_to - first_sequence + 1)]
 
     async def read_stream(
-        self, stream_id: str, *, after_version: int, last_version: int, after_sequence: int = 0
+        self, stream_id: str, *, after_version: int, last_version: int, behind_snapshot: bool = False
     ) -> list[RecordedEvent]:
-        """Return a stream's archived events after one version up to another, oldest first, behind *after_sequence*.
+        """Return a stream's archived events after one version up to another, oldest first.
+
+        With *behind_snapshot*, those that a snapshot covers are left out.
 
         Raises:
             StoreUnavailable, ArchiveUnreadable
         """
-        spans = await self._fetch(_STREAM, (after_sequence + 1, stream_id, after_version, last_version, after_sequence))
+        spans = await self._fetch(_STREAM, (stream_id, behind_snapshot, stream_id, after_version, last_version))
         events: list[RecordedEvent] = []
         for first, from_sequence, to_sequence in spans:
             archive = await self._archive_at(first)

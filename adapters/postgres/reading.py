@@ -25,7 +25,6 @@ _READ_STREAM = f"""
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
-_SNAPSHOT_OF = "SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s"
 _NO_VERSION_ABOVE = 2**63 - 1
 _FIRST_VERSIONS = (0, 1)
 _READ_HEAD = """
@@ -125,12 +124,11 @@ class LogReads:
         if events and (events[0].version == after_version + 1 or events[0].version in _FIRST_VERSIONS):
             return events
         # What is missing in front lies in archives, or is covered by a snapshot, or never was.
-        snapshots = await self._database.fetch(_SNAPSHOT_OF, (stream_id,))
         older = await self.archived.read_stream(
             stream_id,
             after_version=after_version,
             last_version=events[0].version - 1 if events else _NO_VERSION_ABOVE,
-            after_sequence=snapshots[0][0] if snapshots else 0,
+            behind_snapshot=True,
         )
         return older + events
 

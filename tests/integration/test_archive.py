@@ -84,6 +84,19 @@ async def test_every_read_is_the_same_after_archiving(log: Log) -> None:
     assert await log.store.read_stream("account-none") == []
 
 
+async def test_what_a_snapshot_covers_is_not_read_from_archives_either(log: Log) -> None:
+    log.archive()
+    own = of_stream(log.events, STREAMS[2])
+    covered = own[4]
+    async with await AsyncConnection.connect(log.database.admin, autocommit=True) as admin:
+        await admin.execute(
+            "UPDATE log.streams SET snapshot_sequence = %s WHERE stream_id = %s", (covered.sequence, STREAMS[2])
+        )
+
+    assert await log.store.read_stream(STREAMS[2]) == own[5:]
+    assert await log.store.read_stream(STREAMS[2], after_version=covered.version) == own[5:]
+
+
 async def test_a_feed_goes_from_the_archive_into_the_database(log: Log) -> None:
     log.archive()
     read: list[RecordedEvent] = []
