@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROW_GROUP = 5_000
 """Events in a row group: what a reader of few events has to decode."""
 _GROUPS_KEPT = 4
+_FOLDER_MODE = 0o700
 _COMPRESSION_LEVEL = 3
 _COLUMNS = (
     "sequence", "stream_id", "version", "name", "command_id", "metadata", "payload", "recorded_at_us",
@@ -61,7 +62,7 @@ class ParquetArchive:
         first, last = events[0], events[-1]
         file = f"events-{first.sequence:015d}-{last.sequence:015d}.parquet"
         content = _encode(events, self._row_group)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         beside = self.path_of(f".{file}.new")
         with beside.open("wb") as unfinished:
             unfinished.write(content)

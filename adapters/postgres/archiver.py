@@ -38,6 +38,7 @@ _LOCK_MS = 100
 _TRIES = 100
 _PAUSE_S = 0.05
 _PAUSE_MAX_S = 2.0
+_TABLE_PREFIX = "events_"
 _BOUNDS = re.compile(r"FROM \('(\d+)'\) TO \('(\d+)'\)")
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('khata.log.archive', 0))"
 _PARTITIONS = """
@@ -286,8 +287,11 @@ class Archiver:
         raise ArchiveBusy(f"the log is read without a pause: {partition.table} could not be detached")
 
     def _drop_detached(self) -> None:
+        archived_to = self._fetch(_STATE)[0][1]
         for (table,) in self._fetch(_DETACHED):
-            self._drop(table)
+            # One that somebody detached by hand is the only place of its events: it is none of ours.
+            if int(table.removeprefix(_TABLE_PREFIX)) <= archived_to:
+                self._drop(table)
 
     def _drop(self, table: str) -> None:
         self._connection.execute(sql.SQL("DROP TABLE log.{}").format(sql.Identifier(table)))

@@ -58,9 +58,9 @@ def _check_anchors(settings: "Settings", path: Path | None, public_key: Path | N
     else:
         try:
             key = AnchorPublicKey(public_key.read_bytes())
-        except ValueError as error:
+        except ValueError:
             raise OperatorProblem(
-                f"{public_key} is no public key: {error}.", remedy="`khata keys --public` prints it."
+                f"{public_key} is no Ed25519 public key in PEM.", remedy="`khata keys --public` prints the right one."
             ) from None
     try:
         return check_anchors(AnchorFile(path).lines(), key.verify)

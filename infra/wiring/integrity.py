@@ -1,11 +1,9 @@
 """What anchoring, verification and the archive are made of."""
 
-import atexit
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,9 +18,10 @@ from adapters.security.anchors import AnchorKey
 from domain.integrity.anchors import CheckedAnchors
 from domain.integrity.joining import Stretch
 from infra.places import anchors_path
+from infra.wiring import stretch_worker
 from infra.wiring.process import Wiring
 from projections.integrity.anchoring import Anchoring
-from projections.integrity.stretches import Plan, check_stretch
+from projections.integrity.stretches import Plan
 from projections.integrity.verifier import STRETCH, Progress, Verdict, Verification
 
 WORKERS = 2
@@ -93,30 +92,16 @@ def _check_in_processes(conninfo: str, folder: Path, workers: int, wanted: Itera
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_worker,
+        initializer=stretch_worker.begin,
         initargs=(conninfo, folder),
     )
     try:
         # A few at a time: plans are made as they are asked for, and what comes back is let go of again.
         running: deque[Future[Stretch]] = deque(
-            pool.submit(_check_in_worker, plan) for plan in islice(wanted, 2 * workers)
+            pool.submit(stretch_worker.check, plan) for plan in islice(wanted, 2 * workers)
         )
         while running:
             yield running.popleft().result()
-            running.extend(pool.submit(_check_in_worker, plan) for plan in islice(wanted, 1))
+            running.extend(pool.submit(stretch_worker.check, plan) for plan in islice(wanted, 1))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-_worker = ExitStack()
-_sources: list[PostgresLogSource] = []
-"""The source of a worker process: one connection for all of its stretches, closed when the process ends."""
-
-
-def _begin_worker(conninfo: str, folder: Path) -> None:
-    _sources.append(_worker.enter_context(PostgresLogSource.connect(conninfo, ParquetArchive(folder))))
-    atexit.register(_worker.close)
-
-
-def _check_in_worker(plan: Plan) -> Stretch:
-    return check_stretch(_sources[0], plan)

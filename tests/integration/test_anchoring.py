@@ -13,7 +13,9 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.security.anchors import AnchorKey
 from domain.integrity.findings import Kind
+from infra.continuity import FoundLog, LastKnown, anchor_witness, contradiction
 from infra.database import DatabaseUrls
+from infra.settings import load, override
 from infra.wiring.integrity import verify_log
 from projections.integrity.anchoring import Anchoring, AnchorsNotValid, LogNotAsAnchored
 from tests.support.anchored_logs import LogWriter, anchors_in
@@ -42,6 +44,7 @@ class Ground:
         self.database = database
         self.keys = servers.keys
         self.path = folder / "anchors.jsonl"
+        self.store = store
         self.writer = LogWriter(store)
         self.watch = Watch()
 
@@ -92,6 +95,30 @@ async def test_an_anchor_is_made_of_so_many_events_and_after_so_much_time(ground
         await anchoring.anchor_what_is_due()
         assert ground.anchored() == [100, 200, 250]
         assert anchoring.status()["sequence"] == 250
+
+
+async def test_a_start_learns_how_far_the_log_went(ground: Ground) -> None:
+    settings = override(load({}), anchors_file=ground.path)
+    witness = anchor_witness(settings, ground.keys)
+    assert await witness() == []
+    await ground.writer.write_to(130)
+    async with ground.anchoring() as anchoring:
+        await anchoring.anchor_now()
+
+    epoch = (await ground.store.head()).epoch
+    assert await witness() == [LastKnown(source="anchor 2", epoch=epoch, sequence=130)]
+    # A log that ends before is refused by a start.
+    assert contradiction(FoundLog(sequence=129, epoch=epoch), await witness()) is not None
+    assert contradiction(FoundLog(sequence=130, epoch=epoch), await witness()) is None
+
+
+async def test_anchors_that_cannot_be_believed_bear_no_witness(ground: Ground) -> None:
+    settings = override(load({}), anchors_file=ground.path)
+    await ground.writer.write_to(130)
+    async with ground.anchoring() as anchoring:
+        await anchoring.anchor_now()
+    ground.path.write_bytes(ground.path.read_bytes().replace(b'"number":1', b'"number":7'))
+    assert await anchor_witness(settings, ground.keys)() == []
 
 
 async def test_the_next_process_goes_on_where_the_last_one_ended(ground: Ground) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from psycopg import AsyncConnection
 
-from adapters.archive.parquet import ParquetArchive
+from adapters.archive.parquet import ArchiveUnreadable, ParquetArchive
 from adapters.postgres.archiver import Archiver
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.recorder import PostgresApplicationRecorder, SharedStore
+from adapters.postgres.view_store import PostgresViewStore
 from domain.envelope import RecordedEvent
 from domain.integrity.anchors import CheckedAnchors
 from infra.database import DatabaseUrls
@@ -83,6 +84,19 @@ async def test_every_read_is_the_same_after_archiving(log: Log) -> None:
     assert await log.store.read_stream("account-none") == []
 
 
+async def test_what_a_snapshot_covers_is_not_read_from_archives_either(log: Log) -> None:
+    log.archive()
+    own = of_stream(log.events, STREAMS[2])
+    covered = own[4]
+    async with await AsyncConnection.connect(log.database.admin, autocommit=True) as admin:
+        await admin.execute(
+            "UPDATE log.streams SET snapshot_sequence = %s WHERE stream_id = %s", (covered.sequence, STREAMS[2])
+        )
+
+    assert await log.store.read_stream(STREAMS[2]) == own[5:]
+    assert await log.store.read_stream(STREAMS[2], after_version=covered.version) == own[5:]
+
+
 async def test_a_feed_goes_from_the_archive_into_the_database(log: Log) -> None:
     log.archive()
     read: list[RecordedEvent] = []
@@ -119,6 +133,27 @@ async def test_a_library_application_reads_what_is_archived(log: Log) -> None:
         assert [(n.id, bytes(n.state)) for n in some] == [(e.sequence, e.payload) for e in log.events[4:24]]
     finally:
         await asyncio.to_thread(shared.close)
+
+
+async def test_a_checkpoint_far_behind_is_compared_with_an_archived_event(log: Log) -> None:
+    log.archive()
+    views = PostgresViewStore(log.database.projector, owner="projector", archive=ParquetArchive(log.folder))
+    try:
+        for sequence in (1, 33, WIDTH - 1, WIDTH, 2 * WIDTH, EVENTS):
+            assert await views.hash_at(sequence) == log.events[sequence - 1].hash
+        assert await views.hash_at(EVENTS + 1) is None
+    finally:
+        await views.close()
+
+
+async def test_who_has_no_archive_folder_says_so_instead_of_skipping_events(log: Log) -> None:
+    log.archive()
+    async with PostgresEventStore(log.database.writer) as store:
+        with pytest.raises(ArchiveUnreadable, match="no archive folder"):
+            await store.read_all(after_sequence=0)
+        with pytest.raises(ArchiveUnreadable, match="no archive folder"):
+            await store.read_stream(STREAMS[0])
+        assert await store.read_all(after_sequence=EVENTS - 9) == log.events[-9:]
 
 
 async def test_the_archived_log_is_verified_to_its_end(log: Log) -> None:
