@@ -72,7 +72,7 @@ class ClaimDue(Exception):
 
 
 class Projector:
-    """Keeps *models* in *views*, fed by *feed*, in transactions of at most *batch_max* events, or a batch of the feed."""
+    """Keeps *models* in *views*, fed by *feed*, in transactions of about *batch_max* events at most."""
 
     def __init__(
         self,
