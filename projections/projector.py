@@ -72,7 +72,7 @@ class ClaimDue(Exception):
 
 
 class Projector:
-    """Keeps *models* in *views*, fed by *feed*."""
+    """Keeps *models* in *views*, fed by *feed*, in transactions of about *batch_max* events at most."""
 
     def __init__(
         self,
@@ -83,7 +83,9 @@ class Projector:
         clock: Clock,
         shards: int = 1,
         lease_ms: int = LEASE_MS,
+        batch_max: int = BATCH_MAX,
     ) -> None:
+        self._batch_max = batch_max
         self._views = views
         self._feed = feed
         self._clock = clock
@@ -218,7 +220,7 @@ class Projector:
         self._state = "working"
         if self._live():
             feed = self._feed.follow(after_sequence=self._lowest())
-            async with prefetched(feed, events_max=BATCH_MAX) as batches:
+            async with prefetched(feed, events_max=self._batch_max) as batches:
                 async for batch in batches:
                     await self._take(batch)
                     self._pause_s = _PAUSE_MIN_S

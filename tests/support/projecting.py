@@ -53,7 +53,9 @@ def projector_of(
 ) -> tuple[Projector, PostgresViewStore]:
     kept = PostgresViewStore(database.projector, owner=owner)
     feed = SmallBatches(PostgresFeed(database.projector), batch)
-    return Projector(models, feed=feed, views=kept, clock=SystemClock(), shards=shards, lease_ms=lease_ms), kept
+    return Projector(
+        models, feed=feed, views=kept, clock=SystemClock(), shards=shards, lease_ms=lease_ms, batch_max=batch
+    ), kept
 
 
 @asynccontextmanager
