@@ -60,8 +60,10 @@ STATE = """
             (SELECT recorded_at FROM log.events ORDER BY sequence LIMIT 1)
         ),
         clock_timestamp() - interval '14 days' + interval '1 hour',
-        anchored.number, anchored.sequence, anchored.digest
-    FROM log.head AS head CROSS JOIN log.layout AS layout LEFT JOIN log.anchored AS anchored ON true
+        anchored.number, anchored.sequence, anchored.digest,
+        audit.number, audit.hash
+    FROM log.head AS head CROSS JOIN log.layout AS layout CROSS JOIN audit.head AS audit
+    LEFT JOIN log.anchored AS anchored ON true
 """
 _ARCHIVED_TO = "SELECT archived_to FROM log.layout"
 _STREAMS = """
@@ -239,7 +241,10 @@ class PostgresLogSource:
 
 def state_of(row: Sequence[Any]) -> LogState:
     """Return the state of a row of `STATE`."""
-    sequence, last, hash_, recorded_at_us, epoch, first_at_us, since_us, number, anchored, digest = row
+    (
+        sequence, last, hash_, recorded_at_us, epoch, first_at_us, since_us, number, anchored, digest,
+        audit_number, audit_hash,
+    ) = row  # fmt: skip
     return LogState(
         sequence=sequence,
         last_sequence=last,
@@ -249,6 +254,8 @@ def state_of(row: Sequence[Any]) -> LogState:
         first_recorded_at_us=first_at_us,
         commands_since_us=since_us,
         anchored=None if number is None else LastAnchor(number, anchored, digest),
+        audit_number=audit_number,
+        audit_hash=audit_hash,
     )
 
 

@@ -24,7 +24,8 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     """The log up to `sequence`, whose event has `hash`; times in UTC microseconds.
 
     `number` counts from 1, `previous` is the digest of the anchor before. `commands_count` and `commands_hash` cover
-    the outcomes of the commands whose first event lies after the last continued anchor, up to `sequence`.
+    the outcomes of the commands whose first event lies after the last continued anchor, up to `sequence`. The audit
+    table had `audit_number` entries by then, the last of them with `audit_hash`.
     """
 
     number: int
@@ -38,6 +39,8 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     continues: int
     commands_count: int
     commands_hash: bytes
+    audit_number: int
+    audit_hash: bytes
 
     def signed_bytes(self) -> bytes:
         """Return what the signature is made over: every field, each prefixed by its length, in their order."""

@@ -27,12 +27,15 @@ class Kind(StrEnum):
     ARCHIVE_CHANGED = "ARCHIVE_CHANGED"
     ARCHIVE_ROW_WRONG = "ARCHIVE_ROW_WRONG"
     ARCHIVE_INDEX_WRONG = "ARCHIVE_INDEX_WRONG"
+    AUDIT_MISSING = "AUDIT_MISSING"
+    AUDIT_CHANGED = "AUDIT_CHANGED"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it was written.
 
-    `place` names it: `event`, `head`, `stream <id>`, `command <scope>/<key>`, `anchor line <n>`, `archive <file>`.
+    `place` names it: `event`, `head`, `stream <id>`, `command <scope>/<key>`, `anchor line <n>`, `archive <file>`,
+    `audit entry <n>`.
     The first sequence that was touched lies between `first_sequence` and `last_sequence`, both included; the two are
     equal where it is known exactly. Both are None where no sequence was touched: an anchor's line is no event.
     """

@@ -70,13 +70,15 @@ def _check_anchors(settings: "Settings", path: Path | None, public_key: Path | N
 
 async def _verify(settings: "Settings", checked: "CheckedAnchors", first: int, last: int | None) -> "Verdict":
     import psycopg
+    from msgspec.structs import replace
     from rich.console import Console
     from rich.progress import Progress
 
+    from commands.ports import StoreUnavailable
     from infra.logs import configure
     from infra.places import archive_folder
     from infra.reaching import reach_database
-    from infra.wiring.integrity import verify_log
+    from infra.wiring.integrity import verify_audit, verify_log
 
     configure(settings)
     console = Console(stderr=True)
@@ -84,7 +86,7 @@ async def _verify(settings: "Settings", checked: "CheckedAnchors", first: int, l
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("Verifying events", total=None)
             try:
-                return await asyncio.to_thread(
+                verdict = await asyncio.to_thread(
                     verify_log,
                     database.query,
                     archive_folder(settings),
@@ -93,10 +95,15 @@ async def _verify(settings: "Settings", checked: "CheckedAnchors", first: int, l
                     first=first,
                     last=last,
                 )
-            except psycopg.OperationalError as error:
+                if first > 1 or last is not None:
+                    return verdict
+                audit = await verify_audit(database.writer, anchors=checked)
+            except (psycopg.OperationalError, StoreUnavailable) as error:
                 raise OperatorProblem(
                     f"The log cannot be read: {type(error).__name__}.", remedy="`khata doctor` says more."
                 ) from error
+    found = () if audit.finding is None else (audit.finding,)
+    return replace(verdict, audit_entries=audit.entries, findings=(*verdict.findings, *found))
 
 
 def _tell(verdict: "Verdict", *, as_json: bool) -> None:
@@ -113,6 +120,8 @@ def _tell(verdict: "Verdict", *, as_json: bool) -> None:
     write = sys.stdout.write
     write(f"Checked {verdict.events:,} events ({verdict.first_sequence} to {verdict.last_sequence}),")
     write(f" {verdict.streams:,} streams, {verdict.anchors:,} anchors.\n")
+    if verdict.audit_entries is not None:
+        write(f"Checked {verdict.audit_entries:,} entries of the audit table.\n")
     for note in verdict.notes:
         write(f"Note: {note}.\n")
     if verdict.anchored_to < verdict.last_sequence:

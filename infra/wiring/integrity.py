@@ -4,6 +4,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,14 @@ from adapters.archive.parquet import ParquetArchive
 from adapters.postgres import archiver
 from adapters.postgres.anchored_log import PostgresAnchoredLog
 from adapters.postgres.archiver import FILE_EVENTS
+from adapters.postgres.audit import PostgresAudit
+from adapters.postgres.database import Database
 from adapters.postgres.log_source import PostgresLogSource
+from adapters.postgres.reading import LogReads
 from adapters.security.anchors import AnchorKey
 from domain.integrity.anchors import CheckedAnchors
+from domain.integrity.audit import AuditCheck, anchored_entries
+from domain.integrity.findings import Finding
 from domain.integrity.joining import Stretch
 from infra.places import anchors_path
 from infra.wiring import stretch_worker
@@ -24,6 +30,16 @@ from projections.integrity.anchoring import Anchoring
 from projections.integrity.stretches import Plan
 from projections.integrity.verifier import STRETCH, Progress, Verdict, Verification
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditVerdict:
+    """How many entries of the audit table are as they were written, and the first that is not (None: all are)."""
+
+    entries: int
+    finding: Finding | None
+
+
+AUDIT_PAGE = 1_000
 WORKERS = 2
 """Processes that check a long log: one alone keeps a core busy with hashing while the other one idles."""
 
@@ -39,6 +55,26 @@ async def make_anchoring(wiring: Wiring) -> Anchoring:
         signer=AnchorKey(wiring.runtime.keys.signing_pem),
         clock=wiring.clock,
     )
+
+
+async def verify_audit(conninfo: str, *, anchors: CheckedAnchors) -> AuditVerdict:
+    """Verify the audit table that the writer's *conninfo* reaches, against *anchors*.
+
+    Raises:
+        commands.ports.StoreUnavailable
+    """
+    async with Database(conninfo, size=1) as database:
+        audit = PostgresAudit(database)
+        epoch = (await LogReads(database).head()).epoch
+        check = AuditCheck(anchored_entries(anchors.holding, epoch=epoch))
+        # The head first: what is added meanwhile lies behind it.
+        number, hash_ = await audit.head()
+        while check.number < number and check.finding is None:
+            page = await audit.read(after_number=check.number, limit=min(AUDIT_PAGE, number - check.number))
+            check.feed(page)
+            if not page:
+                break
+        return AuditVerdict(entries=check.number, finding=check.end(number, hash_))
 
 
 def archive_log(

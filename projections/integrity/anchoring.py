@@ -156,6 +156,8 @@ class Anchoring:
             continues=0 if continues is None else continues.number,
             commands_count=commands.rows,
             commands_hash=commands.hash,
+            audit_number=state.audit_number,
+            audit_hash=state.audit_hash,
         )
         await asyncio.to_thread(self._sink.append, self._signer.sign(anchor))
         self._last = anchor

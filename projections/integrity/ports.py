@@ -20,7 +20,8 @@ class LogState(NamedTuple):
 
     `sequence` is what the head says, `last_sequence` that of the last event there is; the two agree unless somebody
     touched one of them. `first_recorded_at_us` is None in an empty log. Outcomes of commands recorded at or after
-    `commands_since_us` are all still kept. `anchored` is None where no anchor was made.
+    `commands_since_us` are all still kept. `anchored` is None where no anchor was made. `audit_number` and `audit_hash`
+    are the audit table's head.
     """
 
     sequence: int
@@ -31,6 +32,8 @@ class LogState(NamedTuple):
     first_recorded_at_us: int | None
     commands_since_us: int
     anchored: LastAnchor | None
+    audit_number: int
+    audit_hash: bytes
 
 
 class StreamRow(NamedTuple):

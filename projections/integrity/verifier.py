@@ -32,6 +32,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `events` from `first_sequence` to `last_sequence` were checked. `anchored_to` is the last sequence that an anchor
     covers: what was done to later events by somebody who chained them anew does not show, and nothing is promised.
+    `audit_entries` is how many entries of the audit table were checked, None where it was not looked at.
     """
 
     first_sequence: int
@@ -42,6 +43,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     anchored_to: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    audit_entries: int | None = None
 
     @property
     def is_intact(self) -> bool:

@@ -9,14 +9,16 @@ import pytest
 
 from adapters.anchor_file import AnchorFile
 from adapters.postgres.anchored_log import PostgresAnchoredLog
+from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.security.anchors import AnchorKey
+from domain.audit import AuditEntry, AuditKind, encode
 from domain.integrity.findings import Kind
 from infra.continuity import FoundLog, LastKnown, anchor_witness, contradiction
 from infra.database import DatabaseUrls
 from infra.settings import load, override
-from infra.wiring.integrity import verify_log
+from infra.wiring.integrity import verify_audit, verify_log
 from projections.integrity.anchoring import Anchoring, AnchorsNotValid, LogNotAsAnchored
 from tests.support.anchored_logs import LogWriter, anchors_in
 from tests.support.servers import Servers
@@ -184,3 +186,24 @@ async def test_anchors_that_are_gone_are_not_begun_anew(ground: Ground) -> None:
     async with ground.anchoring() as anchoring:
         with pytest.raises(AnchorsNotValid, match="2 were made"):
             await anchoring.anchor_now()
+
+
+async def test_the_audit_table_is_anchored_with_the_log_and_verified_with_it(ground: Ground) -> None:
+    async with Database(ground.database.writer) as writer:
+        audit = PostgresAudit(writer)
+        for number in range(30):
+            await audit.append([encode(AuditEntry(kind=AuditKind.REFUSED, code=f"CODE_{number}"))])
+        await ground.writer.write_to(130)
+        async with ground.anchoring() as anchoring:
+            await anchoring.anchor_now()
+        await audit.append([encode(AuditEntry(kind=AuditKind.LOGGED_IN))])
+    anchors = anchors_in(ground.keys, ground.path)
+    assert [anchor.audit_number for anchor in anchors.anchors] == [30, 30]
+    verdict = await verify_audit(ground.database.writer, anchors=anchors)
+    assert (verdict.entries, verdict.finding) == (31, None)
+
+    async with await psycopg.AsyncConnection.connect(ground.database.admin, autocommit=True) as admin:
+        await admin.execute("UPDATE audit.entries SET body = set_byte(body, 12, 88) WHERE number = 7")
+    touched = await verify_audit(ground.database.writer, anchors=anchors)
+    assert touched.finding is not None
+    assert (touched.finding.kind, touched.finding.place) == (Kind.AUDIT_CHANGED, "audit entry 7")

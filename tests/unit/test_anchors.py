@@ -27,6 +27,8 @@ first = Anchor(
     continues=0,
     commands_count=3,
     commands_hash=bytes(32),
+    audit_number=0,
+    audit_hash=bytes(32),
 )
 
 
@@ -120,7 +122,8 @@ def test_a_restore_makes_the_anchors_void_that_it_says_do_not_hold(key: AnchorKe
 def test_each_field_is_signed(key: AnchorKey) -> None:
     others = {
         "number": 9, "cell": "1", "epoch": "x", "sequence": 9, "hash": b"x" * 32, "recorded_at_us": 9, "made_at_us": 9,
-        "previous": b"x" * 32, "continues": 9, "commands_count": 9, "commands_hash": b"x" * 32,
+        "previous": b"x" * 32, "continues": 9, "commands_count": 9, "commands_hash": b"x" * 32, "audit_number": 9,
+            "audit_hash": b"x" * 32,
     }  # fmt: skip
     assert set(others) == set(Anchor.__struct_fields__)
     signature = key.sign(first).signature

@@ -75,6 +75,8 @@ def as_source(events: list[RecordedEvent]) -> MutableLog:
         first_recorded_at_us=events[0].recorded_at_us,
         commands_since_us=0,
         anchored=None,
+        audit_number=0,
+        audit_hash=bytes(32),
     )
     streams = [
         StreamRow(stream.encode(), end.version, leaf_of(end), snapshot_sequence=0)

@@ -51,6 +51,8 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION audit.append(bytea[]) FROM PUBLIC;
-GRANT USAGE ON SCHEMA audit TO khata_writer;
-GRANT SELECT ON audit.head, audit.entries TO khata_writer;
+GRANT USAGE ON SCHEMA audit TO khata_writer, khata_projector, khata_query;
+-- Where the table ends is for whoever checks or anchors; what is in it is the writer's alone.
+GRANT SELECT ON audit.head TO khata_writer, khata_projector, khata_query;
+GRANT SELECT ON audit.entries TO khata_writer;
 GRANT EXECUTE ON FUNCTION audit.append(bytea[]) TO khata_writer;
