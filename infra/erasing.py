@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
 from adapters.postgres.event_store import PostgresEventStore
@@ -18,6 +19,7 @@ from domain.ids import UserId
 from infra.database import DatabaseUrls
 from infra.home import Home
 from infra.keys import Keys
+from infra.places import archive_folder
 from infra.settings import Settings
 from infra.user_keys import open_user_keys
 
@@ -43,7 +45,8 @@ class FileErasures:
 async def open_erasing(settings: Settings, keys: Keys, database: DatabaseUrls) -> AsyncIterator[Erasing]:
     """Yield what erases users of the log in *database*."""
     clock = SystemClock()
-    async with open_user_keys(settings) as user_keys, PostgresEventStore(database.writer) as store:
+    log = PostgresEventStore(database.writer, archive=ParquetArchive(archive_folder(settings)))
+    async with open_user_keys(settings) as user_keys, log as store:
         yield Erasing(
             store=store,
             ids=SystemIds(clock),

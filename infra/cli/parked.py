@@ -42,16 +42,20 @@ async def _streams() -> "list[ParkedStream]":
 
 
 async def _replay(name: str, stream_id: str) -> "list[Replayed]":
+    from adapters.archive.parquet import ParquetArchive
     from adapters.postgres.event_store import PostgresEventStore
     from adapters.postgres.parking import PostgresParking
+    from infra.places import archive_folder
     from infra.problems import OperatorProblem
     from infra.reaching import reach_running_database
     from infra.settings import load
     from projections.catalogue import READ_MODELS
     from projections.parking import replay_stream
 
-    database = await reach_running_database(load())
-    async with PostgresParking(database.projector) as parking, PostgresEventStore(database.writer) as log:
+    settings = load()
+    database = await reach_running_database(settings)
+    store = PostgresEventStore(database.writer, archive=ParquetArchive(archive_folder(settings)))
+    async with PostgresParking(database.projector) as parking, store as log:
         waiting = [each for each in await parking.streams(READ_MODELS) if each.stream_id == stream_id]
         chosen = [each.model for each in waiting if each.model.name == name]
         if not chosen:

@@ -48,10 +48,12 @@ async def _rebuild(name: str, *, is_quiet: bool) -> dict[str, Any]:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
+    from adapters.archive.parquet import ParquetArchive
     from adapters.clock import SystemClock
     from adapters.ids import SystemIds
     from adapters.postgres.event_store import PostgresEventStore
     from adapters.postgres.rebuilding import PostgresEditions
+    from infra.places import archive_folder
     from infra.problems import OperatorProblem
     from infra.reaching import reach_running_database
     from infra.settings import load
@@ -59,7 +61,9 @@ async def _rebuild(name: str, *, is_quiet: bool) -> dict[str, Any]:
     from projections.rebuild import EditionsDiffer, NotLevel, Rebuild, RebuildRunning, RebuildStopped
 
     model, clock = _model(name), SystemClock()
-    database = await reach_running_database(load())
+    settings = load()
+    database = await reach_running_database(settings)
+    archive = ParquetArchive(archive_folder(settings))
     console = Console(stderr=True)
     with Bar(console=console, transient=True, disable=is_quiet or not console.is_terminal) as bar:
         task = bar.add_task(_PHASES["fill"], total=None)
@@ -68,7 +72,7 @@ async def _rebuild(name: str, *, is_quiet: bool) -> dict[str, Any]:
             bar.update(task, description=_PHASES[progress.phase], completed=progress.done, total=progress.total or None)
 
         async with (
-            PostgresEventStore(database.writer) as log,
+            PostgresEventStore(database.writer, archive=archive) as log,
             PostgresEditions(database.projector, owner=SystemIds(clock).new("rebuild")) as editions,
         ):
             try:
