@@ -1,12 +1,10 @@
 """The eventsourcing library's own conformance suites, on our recorders. No method is overridden but their hooks."""
 
-import gc
 import os
 from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
-from eventsourcing.application import Application
 from eventsourcing.persistence import (
     AggregateRecorder,
     ApplicationRecorder,
@@ -166,10 +164,18 @@ class InAnEnvironmentOfItsOwn:
     def _environment(self, database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setitem(os.environ, "PERSISTENCE_MODULE", PERSISTENCE)
         monkeypatch.setitem(os.environ, CONNINFO, database.writer)
+        made: list[LogFactory] = []
+        make = LogFactory.__init__
+
+        def make_and_remember(factory: LogFactory, env: Environment) -> None:
+            make(factory, env)
+            made.append(factory)
+
+        monkeypatch.setattr(LogFactory, "__init__", make_and_remember)
         yield
         # The suites do not close their applications, and a log that is still open outlives its database.
-        for application in [each for each in gc.get_objects() if isinstance(each, Application)]:
-            application.close()
+        for factory in made:
+            factory.close()
 
 
 class TestExampleApplication(InAnEnvironmentOfItsOwn, ExampleApplicationTestCase):
