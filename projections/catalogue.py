@@ -1,6 +1,6 @@
 """Every read model of this release."""
 
-from projections.audit import AUDIT
+from projections.audit_trail import AUDIT_TRAIL
 from projections.backtests import BACKTESTS
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
@@ -10,4 +10,4 @@ from projections.strategies import STRATEGIES
 from projections.trades import TRADES
 from projections.users import USERS
 
-READ_MODELS: tuple[AnyReadModel, ...] = (USERS, TRADES, ORDERS, POSITIONS, RISK, STRATEGIES, BACKTESTS, AUDIT)
+READ_MODELS: tuple[AnyReadModel, ...] = (USERS, TRADES, ORDERS, POSITIONS, RISK, STRATEGIES, BACKTESTS, AUDIT_TRAIL)

@@ -214,7 +214,7 @@ async def test_readers_see_the_accounts_they_name_and_no_other(
                 ("khata.users", user_registered.user_id, 6),
             ):
                 await connection.execute("SELECT set_config(%s, %s, true)", [setting, name])
-                cursor = await connection.execute("SELECT count(*) FROM views.audit_v1")
+                cursor = await connection.execute("SELECT count(*) FROM views.audit_trail_v1")
                 assert await cursor.fetchone() == (expected,)
                 await connection.rollback()  # The next one begins with no rights.
             for hidden in ("views.parked_events", "views.projectors"):

@@ -16,7 +16,7 @@ from adapters.postgres.view_store import PostgresViewStore
 from adapters.postgres.views import PostgresViews
 from commands.ports import NewEvent
 from infra.database import DatabaseUrls
-from projections.audit import AUDIT
+from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import READ_MODELS
 from projections.positions import POSITIONS
 from projections.queries import QueriesUnavailable
@@ -90,7 +90,7 @@ def tables(database: DatabaseUrls, name: str) -> set[str]:
     return {table for (table,) in found if table.startswith(f"{name}_v")}
 
 
-@pytest.mark.parametrize(("shards", "models"), [(1, READ_MODELS), (3, (POSITIONS, AUDIT))])
+@pytest.mark.parametrize(("shards", "models"), [(1, READ_MODELS), (3, (POSITIONS, AUDIT_TRAIL))])
 async def test_every_read_model_is_rebuilt_beside_live_traffic_and_no_read_fails(
     database: DatabaseUrls,
     store: PostgresEventStore,
@@ -198,8 +198,8 @@ async def test_a_rebuild_never_skips_what_was_parked(
         last = await scribe.write_raw("user-1", [NewEvent(name="user.registered.v1", payload=b'{"user_id": 7}')])
         await eventually(lambda: projector.progress().state == "halted")
         with pytest.raises(RebuildStopped, match=f"sequence {last}"):
-            await rebuild(AUDIT, store, editions)
-    assert tables(database, "audit") == {"audit_v1"}
+            await rebuild(AUDIT_TRAIL, store, editions)
+    assert tables(database, "audit_trail") == {"audit_trail_v1"}
 
 
 async def test_a_rebuild_that_was_killed_goes_on_where_it_was(

@@ -16,7 +16,7 @@ from domain.refusals import Refusal
 from domain.strategy.decide import StrategyCommand
 from domain.strategy.decide import decider as strategy_decider
 from domain.strategy.events import StrategyEvent
-from projections.audit import AUDIT
+from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import READ_MODELS
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
@@ -146,7 +146,7 @@ def test_a_strategy_shows_what_it_decides_on(commands: list[StrategyCommand]) ->
     assert (row.source_hash, row.parameters) == (state.source_hash, state.parameters)
     assert (row.account_id, row.sequence) == (state.account_id, len(events))
     rows = {}
-    fold(AUDIT, ((decode(each.name, each.payload), each) for each in log), rows)
+    fold(AUDIT_TRAIL, ((decode(each.name, each.payload), each) for each in log), rows)
     assert [row.name for row in rows.values()] == [each.name for each in log]
 
 

@@ -19,7 +19,7 @@ from domain.envelope import RecordedEvent
 from domain.events import decode, encode, name_of
 from domain.ids import VenueFillId, joined_fill_id, split_fill_id
 from domain.order import NotSentReason, RefusalReason
-from projections.audit import AUDIT
+from projections.audit_trail import AUDIT_TRAIL
 from projections.batches import read_batch
 from projections.catalogue import READ_MODELS
 from projections.read_model import AnyReadModel, Key, fold
@@ -80,10 +80,10 @@ def test_a_log_of_the_first_release_leads_where_its_twin_of_today_leads(life: Li
     assert [decode(each.name, each.payload) for each in old] == events
     assert decider.fold(decode(each.name, each.payload) for each in old) == decider.fold(events)  # type: ignore[misc]
     for model in READ_MODELS:
-        if model is not AUDIT:
+        if model is not AUDIT_TRAIL:
             assert rows_of(model, old) == rows_of(model, new)
     # The audit trail says under which name an event was stored, and differs in nothing else.
-    trail_old, trail_new = rows_of(AUDIT, old), rows_of(AUDIT, new)
+    trail_old, trail_new = rows_of(AUDIT_TRAIL, old), rows_of(AUDIT_TRAIL, new)
     assert {key: replace(row, name=trail_new[key].name) for key, row in trail_old.items()} == trail_new
     assert [row.name for row in trail_old.values()] == [each.name for each in old]
     orders_old, orders_new = OpenOrders(), OpenOrders()

@@ -124,7 +124,7 @@ def test_rows_that_an_event_makes_are_not_asked_for() -> None:
         projection.part.model.name: list(projection.wanted())
         for projection in project({Part(model, 0): START for model in READ_MODELS}, batch)
     }
-    assert wanted["trades"] == wanted["orders"] == wanted["audit"] == []
+    assert wanted["trades"] == wanted["orders"] == wanted["audit_trail"] == []
     assert wanted["positions"] == [(ACCOUNT, "NSE_EQ", "2885", "INTRADAY")]
 
 

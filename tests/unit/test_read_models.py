@@ -14,7 +14,7 @@ from domain.events import Event, decode
 from domain.order import OrderStatus, Purpose, Side
 from domain.risk import DenialCode
 from domain.strategy.life import StrategyStatus
-from projections.audit import AUDIT, AuditRow
+from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
 from projections.backtests import BACKTESTS
 from projections.catalogue import READ_MODELS
 from projections.orders import ORDERS
@@ -380,8 +380,8 @@ def test_the_audit_trail_says_who_asked_from_where_and_why() -> None:
     said = Metadata(actor=OWNER, source="api", correlation_id="req_1", causation_id="cmd_0", received_at_ns=NOW_NS)
     [recorded] = log_of([order_intended])
     recorded = replace(recorded, metadata=msgspec.json.encode(said))
-    rows: dict[Key, AuditRow | None] = {}
-    fold(AUDIT, [(order_intended, recorded)], rows)
+    rows: dict[Key, AuditTrailRow | None] = {}
+    fold(AUDIT_TRAIL, [(order_intended, recorded)], rows)
     [row] = rows.values()
     assert row is not None
     assert (row.name, row.account_id, row.user_id) == ("order.intended.v1", ACCOUNT, None)
@@ -392,13 +392,13 @@ def test_the_audit_trail_says_who_asked_from_where_and_why() -> None:
 
 def test_what_is_no_accounts_is_shown_to_its_user() -> None:
     [recorded] = recorded_log([(f"strategy-{strategy_drafted.strategy_id}", strategy_drafted)])
-    row = AUDIT.apply(strategy_drafted, recorded, None)
+    row = AUDIT_TRAIL.apply(strategy_drafted, recorded, None)
     assert row is not None
     assert (row.account_id, row.user_id, row.actor) == (None, OWNER, None)
 
 
 def test_the_audit_trail_has_a_row_for_every_event_and_no_personal_data() -> None:
-    rows = rows_of(AUDIT, EVERY_EVENT)
+    rows = rows_of(AUDIT_TRAIL, EVERY_EVENT)
     assert [int(key) for (key,) in rows] == list(range(1, len(EVERY_EVENT) + 1))
     shown = b"".join(msgspec.json.encode(row) for row in rows.values())
     for secret in (b"sealed", b"dog ate the router", b"Opening range", b"results next week"):

@@ -1,4 +1,4 @@
-"""Read model `audit`, which answers what happened, by whom, from where and why: one row for each event of ours.
+"""Read model `audit_trail`, which answers what happened, by whom, from where and why: one row for each event of ours.
 
 It names users, accounts and ids, and holds no personal data and no free text. What the `eventsourcing` library's
 applications write to the log is theirs, and not in it.
@@ -23,7 +23,7 @@ def _said(metadata: bytes) -> Metadata:
     return _METADATA.decode(metadata)
 
 
-class AuditRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class AuditTrailRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event. `account_id` or `user_id` says whose it is: the account's, or else the user's.
 
     `actor` asked for it through the door `source`; `correlation_id` names the workflow and `causation_id` what made it
@@ -51,11 +51,11 @@ def _key_of(_: Event, recorded: RecordedEvent) -> Key | None:
     return (str(recorded.sequence),)
 
 
-def _apply(event: Event, recorded: RecordedEvent, _: AuditRow | None) -> AuditRow | None:
+def _apply(event: Event, recorded: RecordedEvent, _: AuditTrailRow | None) -> AuditTrailRow | None:
     stream_id = recorded.stream_id
     metadata = _said(recorded.metadata)
     is_accounts = stream_id.startswith(_ACCOUNT)
-    return AuditRow(
+    return AuditTrailRow(
         sequence=recorded.sequence,
         stream_id=stream_id,
         version=recorded.version,
@@ -74,10 +74,10 @@ def _apply(event: Event, recorded: RecordedEvent, _: AuditRow | None) -> AuditRo
     )
 
 
-AUDIT = ReadModel(
-    name="audit",
+AUDIT_TRAIL = ReadModel(
+    name="audit_trail",
     version=1,
-    row=AuditRow,
+    row=AuditTrailRow,
     key=("sequence",),
     key_of=_key_of,
     apply=_apply,
