@@ -30,6 +30,7 @@ OF_THE_KILLED = ('"exit_code": -9', "connection to client lost", ': budget"')
 it looks for them at the pace that the broker allows."""
 LATE_MS = 4_000
 """Within the time that the engine waits for an answer, so that it still waits."""
+MARK_AGE_MS = 60_000
 PATIENCE_S = 40.0
 """Longer than the sender's lease, which a killed executor cannot give back."""
 
@@ -90,6 +91,10 @@ async def test_killing_and_wiping_while_orders_flow_loses_nothing_and_sends_noth
 ) -> None:
     async with looking_at(engine) as onlooker:
         late, *traders = everybody = [await onlooker.newcomer(name) for name in NAMES]
+
+        # Prices are as old as the market role is away, and how long it takes to come back is the machine's matter.
+        for trader in everybody:
+            await trader.set_limits(mark_age_ms_max=MARK_AGE_MS)
 
         # The exchange has an order, and its answer is still under way when its sender dies.
         await onlooker.order_fault(kind="delay", delay_ms=LATE_MS, client_id=client_of(late))
