@@ -1,47 +1,25 @@
 """A log that the first release wrote, under this release's schema: nothing is lost, and both can write for a while."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import psycopg
 import pytest
-from alembic import command as alembic
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 
 from adapters.postgres.arrays import register_arrays
 from adapters.postgres.entries import entry_of, parameters_of
 from adapters.postgres.event_store import PostgresEventStore
 from commands.ports import Append, Appended, KeyReused
 from domain.envelope import is_intact
-from infra.database import DatabaseUrls, grants
+from infra.database import DatabaseUrls
 from infra.migrations.runner import migrate
 from tests.support.appends import command, on
-from tests.support.servers import Servers
 
-NAME = "test_first_release"
 _FIRST_PARAMETERS = 19
 _PLACES = ", ".join(["%b"] * _FIRST_PARAMETERS)
 _FIRST_APPEND = f"SELECT statuses, first_sequences, last_sequences FROM log.append_batch({_PLACES})"  # noqa: S608 - no input
-
-
-@pytest.fixture
-def first_release(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseUrls]:
-    """A database with the schema of the first release."""
-    urls = servers.database.for_database(NAME)
-    with psycopg.connect(servers.database.for_database("postgres").admin, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {NAME}".encode())
-        for statement in grants(NAME):
-            admin.execute(statement)
-        try:
-            upgrade = alembic.upgrade
-            with monkeypatch.context() as patch:
-                patch.setattr(alembic, "upgrade", lambda config, _: upgrade(config, "0001"))
-                migrate(urls.owner)
-            yield urls
-        finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(NAME)))
 
 
 @pytest.fixture
