@@ -61,9 +61,10 @@ async def _relay_and_project(database: DatabaseUrls, nats_url: str) -> None:
 
 @dataclass(slots=True)
 class Traffic:
-    """What the commands came to: `answered` with the log's last `sequence`, `failures` told by what they raised."""
+    """What the commands came to: `answered`, with their `events` and the last `sequence`; `failures` say what was raised."""
 
     answered: int = 0
+    events: int = 0
     sequence: int = 0
     late: int = 0
     failures: list[str] = field(default_factory=list)
@@ -91,6 +92,7 @@ async def commands(
             traffic.failures.append(f"{type(error).__name__}: {error}")
             return
         traffic.answered += 1
+        traffic.events += appended.last_sequence - appended.first_sequence + 1
         traffic.sequence = max(traffic.sequence, appended.last_sequence)
         answered(appended.last_sequence)
 

@@ -86,9 +86,8 @@ async def run(bench: Bench) -> None:
     report.check("readers were switched", holds=outcome.generation > 1)
     report.check("the new rows are those of a fold", holds=is_right)
     report.check("every command was answered", holds=not traffic.failures)
-    report.note(
-        "log", f"{filler.sequence:,} events before, {traffic.answered:,} commands meanwhile at {per_second} a second"
-    )
+    report.note("log", f"{filler.sequence:,} events before")
+    report.note("commands", f"{traffic.answered:,} meanwhile at {per_second} a second, of {traffic.events:,} events")
     report.note("reads", f"{reads.done:,} at {READS_PER_S} a second, slowest {reads.slowest_ms:.0f} ms")
     report.note("read model", f"{MODEL.name}, {outcome.compared_rows:,} rows compared before the switch")
     report.note("pause", f"longest time without news in the read model; {before_ms:.0f} ms without a rebuild")

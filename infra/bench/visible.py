@@ -66,7 +66,11 @@ async def run(bench: Bench) -> None:
     report.add("p99_ms", p99_ms, unit="ms", better="lower")
     report.check("every command was answered", holds=not traffic.failures)
     report.check("every answer became visible within two seconds", holds=behind == 0)
-    report.note("commands", f"{traffic.answered:,} answered, {len(waits_ms):,} measured, at {PER_SECOND} a second")
+    report.note(
+        "commands",
+        f"{traffic.answered:,} answered at {PER_SECOND} a second, of {traffic.events:,} events;"
+        f" {len(waits_ms):,} measured",
+    )
     report.note("failures", traffic.failures[:3] or "none")
     report.note("way", "log, relay, JetStream, projector in a process of its own, notification to the reader")
     report.note("sync", f"median {median:.2f} ms, p99 {p99:.2f} ms")
