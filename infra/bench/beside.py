@@ -61,7 +61,7 @@ async def _relay_and_project(database: DatabaseUrls, nats_url: str) -> None:
 
 @dataclass(slots=True)
 class Traffic:
-    """What the commands came to: `answered` with their `events` and the last `sequence`; `failures` by what was raised."""
+    """What the commands came to: `answered`, their `events`, the last `sequence`; `failures` by what was raised."""
 
     answered: int = 0
     events: int = 0
