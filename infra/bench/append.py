@@ -13,7 +13,6 @@ from psycopg import AsyncConnection
 
 from adapters.postgres.batches import EVENTS_MAX
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.reading import EVENT_COLUMNS
 from commands.ports import Append, NewEvent, StreamAppend
 from domain.envelope import RecordedEvent, is_intact
 from infra.bench.ground import running_servers, sync_ms
@@ -27,8 +26,9 @@ _PAYLOAD = b'{"note":"%s"}' % (b"x" * 339)
 _METADATA = b'{"actor":"usr_01J0000000000000000000ASHA","source":"import","received_at_ns":1795149000000000000}'
 _STREAMS = 200
 _EVENTS_A_COMMAND = 20
-_COPY_OUT = f"COPY (SELECT {EVENT_COLUMNS} FROM log.events ORDER BY sequence) TO STDOUT (FORMAT BINARY)"  # noqa: S608
-_COPY_IN = f"COPY log.events ({EVENT_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COLUMNS = "sequence, stream_id, version, name, command_id, metadata, payload, recorded_at, previous_hash, hash"
+_COPY_OUT = f"COPY (SELECT {_COLUMNS} FROM log.events ORDER BY sequence) TO STDOUT (FORMAT BINARY)"  # noqa: S608
+_COPY_IN = f"COPY log.events ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 

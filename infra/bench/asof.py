@@ -1,7 +1,8 @@
 """Bench `asof`: a portfolio as of a random time of a long log, nothing of it in memory.
 
-A question goes from the time to its place in the log, reads the account's tables and its stored states, and folds what
-lies between. The yardstick is the same question without stored states: folded from the account's beginning.
+A question goes from the time to its place in the log, reads the account's stored states, and folds what happened since.
+The yardstick is the same question without stored states: folded from the account's beginning. Then most of the log goes
+into the archive, and the same questions are asked again; there the yardstick is what they took before.
 """
 
 import asyncio
@@ -16,21 +17,29 @@ from random import Random
 import numpy as np
 import psycopg
 
+from adapters.anchor_file import AnchorFile
+from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
+from adapters.postgres.anchored_log import PostgresAnchoredLog
 from adapters.postgres.database import Database
 from adapters.postgres.reading import LogReads
 from adapters.postgres.stored_states import PostgresStates, PostgresStatesStore
 from adapters.postgres.view_store import PostgresViewStore
 from adapters.postgres.views import PostgresViews
+from adapters.security.anchors import AnchorKey
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId
+from domain.integrity.anchors import CheckedAnchors, check_anchors
+from infra.bench.events import BEGAN_NS, account_id_of, lives, until
+from infra.bench.filling import LogFiller, narrow_partitions
 from infra.bench.ground import Ground, running_servers
-from infra.bench.made_up_log import account_of, load, made_up_events, time_of
 from infra.bench.run import Bench
 from infra.database import DatabaseUrls
+from infra.wiring.integrity import archive_log
 from projections.as_of import History
 from projections.catalogue import READ_MODELS
 from projections.historical_marks import EventMarks
+from projections.integrity.anchoring import Anchoring
 from projections.past import PastAccounts
 from projections.portfolio import Portfolio, sum_portfolio
 from projections.ports import StatesReader, StoredState
@@ -44,6 +53,11 @@ MS_PER_S = 1_000
 _PAGE = 10_000
 _POLL_S = 0.2
 _PER_ROUND = 50
+_TRADES_AT_ONCE = 4
+_PARTITIONS = 4
+"""So many are full; all but the newest of them are archived."""
+_ARCHIVED_MIN = 0.5
+_NS_PER_US = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,12 @@ class _NoStates:
 
 
 @dataclass(frozen=True, slots=True)
+class _Question:
+    account_id: AccountId
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     took_ms: float
     rows: PortfolioRows | None
@@ -97,27 +117,48 @@ async def run(bench: Bench) -> None:
     size = _QUICK if bench.is_quick else _FULL
     async with running_servers() as ground:
         database = ground.database
-        load(
-            database.admin,
-            made_up_events(events=size.events, accounts=size.accounts, days=size.days, seed=bench.seed),
-            events=size.events,
-            progress=bench.progress,
-        )
-        await _project(bench, database, size)
-        await _keep(bench, database, size)
-        await _ask(bench, ground, database, size)
-    bench.report.note("log", f"{size.events} events of {size.accounts} accounts over {size.days} days")
+        filler = await _fill(bench, database, size)
+        await _project(bench, database, filler.sequence)
+        await _keep(bench, database, filler.sequence)
+        random = Random(bench.seed)  # noqa: S311 - no secret
+        questions = [
+            _Question(
+                account_id_of(random.randrange(size.accounts)),
+                random.randint(BEGAN_NS // _NS_PER_US, filler.recorded_at_us),
+            )
+            for _ in range(size.questions)
+        ]
+        answers = await _ask_the_database(bench, ground, questions, size.from_start)
+        folder = ground.home.path / "archive"
+        await _archive(bench, ground, folder, filler.sequence)
+        await _ask_the_archive(bench, ground, folder, questions, answers)
+    bench.report.note("log", f"{filler.sequence:,} events of {size.accounts} accounts over {size.days} days")
     bench.report.note("states", f"stored at the end of every day and every {EVENTS_MAX} events of an account")
 
 
-async def _project(bench: Bench, database: DatabaseUrls, size: _Size) -> None:
-    task = bench.progress.add_task("projecting", total=size.events)
+async def _fill(bench: Bench, database: DatabaseUrls, size: _Size) -> LogFiller:
+    task = bench.progress.add_task("filling the log", total=size.events)
+    narrow_partitions(database.owner, size.events // _PARTITIONS)
+    filler = LogFiller(database.owner, tell=lambda done: bench.progress.update(task, completed=done))
+    coming = lives(
+        seed=bench.seed,
+        accounts=size.accounts,
+        events_a_day=size.events // size.days,
+        trades_at_once=_TRADES_AT_ONCE,
+    )
+    await asyncio.to_thread(filler.fill, until(size.events, coming))
+    bench.progress.remove_task(task)
+    return filler
+
+
+async def _project(bench: Bench, database: DatabaseUrls, last: int) -> None:
+    task = bench.progress.add_task("projecting", total=last)
     views = PostgresViewStore(database.projector, owner="bench")
     async with Database(database.projector, size=1) as connections:
         projector = Projector(READ_MODELS, feed=_Pages(LogReads(connections)), views=views, clock=SystemClock())
         running = asyncio.create_task(projector.run())
         try:
-            reaching = asyncio.create_task(projector.reach(size.events))
+            reaching = asyncio.create_task(projector.reach(last))
             while not (await asyncio.wait({reaching, running}, timeout=_POLL_S, return_when="FIRST_COMPLETED"))[0]:
                 bench.progress.update(task, completed=projector.progress().sequence)
             await end(reaching)
@@ -131,8 +172,8 @@ async def _project(bench: Bench, database: DatabaseUrls, size: _Size) -> None:
             connection.execute(f"VACUUM (ANALYZE) views.{model.table_name}".encode())
 
 
-async def _keep(bench: Bench, database: DatabaseUrls, size: _Size) -> None:
-    task = bench.progress.add_task("storing states", total=size.events)
+async def _keep(bench: Bench, database: DatabaseUrls, last: int) -> None:
+    task = bench.progress.add_task("storing states", total=last)
     states = PostgresStatesStore(database.projector)
     async with Database(database.projector, size=1) as connections:
         keeper = StateKeeper(log=LogReads(connections), states=states, clock=SystemClock())
@@ -145,7 +186,7 @@ async def _keep(bench: Bench, database: DatabaseUrls, size: _Size) -> None:
         finally:
             await end(keeping)
             await states.close()
-        bench.report.note("storing states", f"{size.events / (time.perf_counter() - began):,.0f} events a second")
+        bench.report.note("storing states", f"{last / (time.perf_counter() - began):,.0f} events a second")
     bench.progress.remove_task(task)
     with psycopg.connect(database.projector, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE) views.stored_states")
@@ -156,70 +197,137 @@ async def _keep(bench: Bench, database: DatabaseUrls, size: _Size) -> None:
         bench.report.note("stored states", f"{row[0]} rows, {row[1] / 1_000_000:.0f} MB with their index")
 
 
-async def _ask(bench: Bench, ground: Ground, database: DatabaseUrls, size: _Size) -> None:
-    random = Random(bench.seed)  # noqa: S311 - no secret
-    first, last = (time_of(sequence, events=size.events, days=size.days) for sequence in (1, size.events))
-    questions = [
-        (account_of(random.randrange(size.accounts)), random.randint(first, last)) for _ in range(size.questions)
-    ]
-    task = bench.progress.add_task("asking", total=size.questions + size.from_start)
-    answers: list[_Answer] = []
-    for start in range(0, size.questions, _PER_ROUND):
-        await _make_cold(ground)
-        for account_id, time_us in questions[start : start + _PER_ROUND]:
-            answers.append(await _question(database, account_id, time_us))
-            bench.progress.update(task, advance=1)
-    folded: list[_Answer] = []
-    await _make_cold(ground)
-    for account_id, time_us in questions[: size.from_start]:
-        folded.append(await _question(database, account_id, time_us, states=_NoStates()))
-        bench.progress.update(task, advance=1)
-    bench.progress.remove_task(task)
-    same = all((a.rows, a.portfolio) == (b.rows, b.portfolio) for a, b in zip(answers, folded, strict=False))
-    bench.report.check("an answer from stored states is that of a fold from the beginning", holds=same)
+async def _ask_the_database(
+    bench: Bench, ground: Ground, questions: Sequence[_Question], from_start: int
+) -> list[_Answer]:
+    answers = await _ask(bench, ground, questions)
+    folded = await _ask(bench, ground, questions[:from_start], states=_NoStates())
+    bench.report.check(
+        "an answer from stored states is that of a fold from the beginning", holds=_same(answers, folded)
+    )
     bench.report.check(
         "accounts were there and held something", holds=any(a.rows and a.rows.positions for a in answers)
     )
-    ours = np.asarray([answer.took_ms for answer in answers])
-    yardstick = np.asarray([answer.took_ms for answer in folded])
-    p99_ms, slow_ms = float(np.percentile(ours, 99)), float(np.percentile(yardstick, 99))
-    bench.report.add("p99_ms", p99_ms, unit="ms", better="lower", yardstick=slow_ms)
-    bench.report.note("p50 ms", f"{float(np.percentile(ours, 50)):.1f}, the longest {float(ours.max()):.1f}")
-    bench.report.note("yardstick", f"the same without stored states, {size.from_start} questions, p99")
+    took_ms = [answer.took_ms for answer in answers]
+    p50_ms, p99_ms = np.percentile(took_ms, [50, 99])
+    slow_ms = float(np.percentile([answer.took_ms for answer in folded], 99))
+    bench.report.add("p99_ms", float(p99_ms), unit="ms", better="lower", yardstick=slow_ms)
+    bench.report.note("p50 ms", f"{p50_ms:.1f}, the longest {max(took_ms):.1f}")
+    bench.report.note("yardstick", f"the same without stored states, {from_start} questions, p99")
     bench.report.note(
         "cold",
         f"a fresh connection for every question; before every {_PER_ROUND} the server was started anew, so that its"
         " buffers were empty, and its files were dropped from the page cache of the system",
     )
+    return answers
 
 
-async def _question(
-    database: DatabaseUrls, account_id: AccountId, time_us: int, *, states: StatesReader | None = None
+async def _ask_the_archive(
+    bench: Bench, ground: Ground, folder: Path, questions: Sequence[_Question], before: Sequence[_Answer]
+) -> None:
+    answers = await _ask(bench, ground, questions, folder=folder)
+    bench.report.check("the answers are those from before the archive", holds=_same(answers, before))
+    took_ms = [answer.took_ms for answer in answers]
+    p50_ms, p99_ms = np.percentile(took_ms, [50, 99])
+    before_ms = float(np.percentile([answer.took_ms for answer in before], 99))
+    bench.report.add("p99_ms_archived", float(p99_ms), unit="ms", better="lower", yardstick=before_ms)
+    bench.report.note("p50 ms, archived", f"{p50_ms:.1f}, the longest {max(took_ms):.1f}")
+    bench.report.note("yardstick, archived", "the same questions while all of it was in the database, p99")
+
+
+def _same(some: Sequence[_Answer], others: Sequence[_Answer]) -> bool:
+    """Tell whether the answers are the same, as far as there are some from both."""
+    return all((a.rows, a.portfolio) == (b.rows, b.portfolio) for a, b in zip(some, others, strict=False))
+
+
+async def _ask(
+    bench: Bench,
+    ground: Ground,
+    questions: Sequence[_Question],
+    *,
+    states: StatesReader | None = None,
+    folder: Path | None = None,
+) -> list[_Answer]:
+    """Ask all *questions*; *states* instead of those that are stored, and with the archive in *folder*."""
+    task = bench.progress.add_task("asking", total=len(questions))
+    answers = []
+    for number, question in enumerate(questions):
+        if number % _PER_ROUND == 0:
+            await _make_cold(ground, folder)
+        answers.append(await _answer(ground.database, question, states=states, folder=folder))
+        bench.progress.advance(task)
+    bench.progress.remove_task(task)
+    return answers
+
+
+async def _answer(
+    database: DatabaseUrls, question: _Question, *, states: StatesReader | None, folder: Path | None
 ) -> _Answer:
     """Ask for an account's portfolio as of a time, by connections that have asked for nothing yet."""
+    archive = None if folder is None else ParquetArchive(folder)
     async with AsyncExitStack() as stack:
         queries = await stack.enter_async_context(PostgresViews(database.query, size=1))
-        log = LogReads(await stack.enter_async_context(Database(database.query, size=1)))
+        log = LogReads(await stack.enter_async_context(Database(database.query, size=1)), archive)
         await queries.wait_for(1)
-        async with queries.reading([account_id]):
+        async with queries.reading([question.account_id]):
             pass  # Every connection stands, the one that listens too: nothing else goes on while the question is timed.
         accounts = PastAccounts(states=states or PostgresStates(queries), log=log)
         history = History(queries=queries, accounts=accounts, log=log, marks=EventMarks(accounts), clock=SystemClock())
         began = time.perf_counter()
-        past = history.at(await history.moment_at(time_us))
-        found = (await past.portfolio(account_id)).value
+        past = history.at(await history.moment_at(question.time_us))
+        found = (await past.portfolio(question.account_id)).value
         portfolio = None
         if found is not None:
             day = past.day(found.risk.day)
-            portfolio = sum_portfolio(await past.valued(account_id, found.positions, day=day), day=day)
+            portfolio = sum_portfolio(await past.valued(question.account_id, found.positions, day=day), day=day)
         return _Answer((time.perf_counter() - began) * MS_PER_S, found, portfolio)
 
 
-async def _make_cold(ground: Ground) -> None:
+# --- The archive ------------------------------------------------------------------------------------------------------
+
+
+async def _archive(bench: Bench, ground: Ground, folder: Path, last: int) -> None:
+    """Put all full partitions but the newest one into the archive, as `khata archive` does."""
+    task = bench.progress.add_task("archiving", total=last)
+    anchors = await _anchored(ground)
+    outcome = await asyncio.to_thread(
+        archive_log,
+        ground.database.owner,
+        folder,
+        anchors=anchors,
+        keep=1,
+        progress=lambda _partition, sequence: bench.progress.update(task, completed=sequence),
+    )
+    bench.progress.remove_task(task)
+    archived_to = max((partition.last for partition in outcome.archived), default=0)
+    bench.report.check("half of the log or more is archived", holds=archived_to >= last * _ARCHIVED_MIN)
+    size = sum(file.stat().st_size for file in await asyncio.to_thread(_files_in, folder))
+    bench.report.note("archive", f"events 1 to {archived_to:,}, {size / 1_000_000:.0f} MB of files")
+
+
+async def _anchored(ground: Ground) -> CheckedAnchors:
+    """Anchor the log to its end: what no anchor confirms stays in the database."""
+    sink, key = AnchorFile(ground.home.path / "anchors.jsonl"), AnchorKey(ground.keys.signing_pem)
+    async with Database(ground.database.writer, size=1) as writer:
+        anchoring = Anchoring(PostgresAnchoredLog(writer), sink=sink, signer=key, clock=SystemClock())
+        await anchoring.anchor_now()
+    sink.close()
+    return check_anchors(sink.lines(), key.verify)
+
+
+# --- Cold caches ------------------------------------------------------------------------------------------------------
+
+
+async def _make_cold(ground: Ground, archive: Path | None) -> None:
     await ground.postgres.stop()
-    for file in await asyncio.to_thread(lambda: [path for path in ground.postgres.data.rglob("*") if path.is_file()]):
-        _forget(file)
+    for folder in [ground.postgres.data] if archive is None else [ground.postgres.data, archive]:
+        for file in await asyncio.to_thread(_files_in, folder):
+            _forget(file)
     await ground.postgres.start()
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def _forget(file: Path) -> None:

@@ -14,9 +14,8 @@ from adapters.nats.relay import Relay
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.view_store import PostgresViewStore
-from commands.ports import Append, NewEvent, StreamAppend
-from domain.events import encode, name_of
-from infra.bench.life_log import LogFilled, Pair
+from commands.ports import Append
+from infra.bench.events import LifeCommand, append_of
 from infra.database import DatabaseUrls
 from infra.logs import configure
 from infra.settings import Settings
@@ -26,7 +25,6 @@ from projections.projector import Projector
 from projections.tasks import end
 
 _JOIN_S = 10.0
-_METADATA = b'{"actor":"usr_bench","source":"bench"}'
 
 
 @contextmanager
@@ -63,9 +61,10 @@ async def _relay_and_project(database: DatabaseUrls, nats_url: str) -> None:
 
 @dataclass(slots=True)
 class Traffic:
-    """What the commands came to: `answered` with the log's last `sequence`, `failures` told by what they raised."""
+    """What the commands came to: `answered`, their `events`, the last `sequence`; `failures` by what was raised."""
 
     answered: int = 0
+    events: int = 0
     sequence: int = 0
     late: int = 0
     failures: list[str] = field(default_factory=list)
@@ -74,31 +73,26 @@ class Traffic:
 @asynccontextmanager
 async def commands(
     store: PostgresEventStore,
-    pairs: Iterator[Pair],
-    log: LogFilled,
+    coming: Iterator[LifeCommand],
     *,
     per_second: int,
     answered: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[Traffic]:
-    """Append so many single-event commands a second, none waiting for another, until the block ends.
+    """Append so many of the commands that are *coming* a second, none waiting for another, until the block ends.
 
-    *answered* is told each command's sequence the moment its answer is there.
+    *answered* is told the sequence of each command's last event the moment its answer is there.
     """
     traffic = Traffic()
     running: set[asyncio.Task[None]] = set()
 
-    async def command(stream_id: str, version: int, event: NewEvent, number: int) -> None:
-        append = Append(
-            command_id=f"cmd_bench_{number:016d}",
-            streams=(StreamAppend(stream_id=stream_id, expected_version=version, events=(event,)),),
-            metadata=_METADATA,
-        )
+    async def carry_out(append: Append) -> None:
         try:
             appended = await store.append(append)
         except Exception as error:  # noqa: BLE001 - the bench tells it, and its figures are void then
             traffic.failures.append(f"{type(error).__name__}: {error}")
             return
         traffic.answered += 1
+        traffic.events += appended.last_sequence - appended.first_sequence + 1
         traffic.sequence = max(traffic.sequence, appended.last_sequence)
         answered(appended.last_sequence)
 
@@ -108,11 +102,7 @@ async def commands(
             due = int((time.perf_counter() - began) * per_second)
             while number < due:
                 number += 1
-                stream_id, event = next(pairs)
-                version = log.versions.get(stream_id, 0)
-                log.versions[stream_id] = version + 1
-                new = NewEvent(name=name_of(event), payload=encode(event))
-                task = asyncio.create_task(command(stream_id, version, new, number))
+                task = asyncio.create_task(carry_out(append_of(next(coming))))
                 running.add(task)
                 task.add_done_callback(running.discard)
             traffic.late = max(traffic.late, len(running))

@@ -18,7 +18,7 @@ BENCHES: dict[str, Entry] = {
     "store": Entry(
         "appends of single commands: as many as go, on schedule, beside an open snapshot", "infra.bench.store"
     ),
-    "asof": Entry("a portfolio as of a random time of a long log, cold", "infra.bench.asof"),
+    "asof": Entry("a portfolio as of a random time of a long log, cold, and most of it archived", "infra.bench.asof"),
     "verify": Entry("checking that nobody touched a log of a million events", "infra.bench.verify"),
     "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
     "projection": Entry(

@@ -1,10 +1,12 @@
 """What benches write: whole lives of trades over many accounts, as they could have happened, repeatable by a seed.
 
-Users register and their accounts open; then the accounts take turns, each living through one trade after another. The
-events of a trade come in the order of its life and with exact amounts, so every fold of ours takes them. A payload has
-about 350 bytes in the mean (`mean_payload_bytes`), because that is what such lives weigh.
+Users register and their accounts open; then the accounts take turns, each living through one trade after another, or
+through several at once, and now and then through a strategy. The events of a trade come in the order of its life and
+with exact amounts, so every fold of ours takes them, and every read model gets rows. A payload has about 350 bytes in
+the mean (`mean_payload_bytes`), because that is what such lives weigh.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -38,6 +40,7 @@ from domain.account.events import (
     TradeOpened,
 )
 from domain.account.holding import Holding, after_fill, effect_of_fill
+from domain.backtest.events import BacktestRequested
 from domain.envelope import GENESIS_HASH, RecordedEvent, chain_hash, leaf_hash
 from domain.events import Event, encode, name_of
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueOrderId
@@ -46,7 +49,9 @@ from domain.market import NS_PER_S, Mark, MarketSnapshot, trading_day
 from domain.money import value_paise
 from domain.order import NotSentReason, OrderInstruction, OrderType, Product, Purpose, RefusalReason, Side
 from domain.risk import DenialCode, RiskParameters
+from domain.strategy.events import StrategyDrafted
 from domain.user.events import Sealed, UserRegistered
+from infra.bench.strategy_lives import StrategyLives
 
 ACCOUNTS = 200
 INSTRUMENTS = 20
@@ -57,8 +62,7 @@ EVENTS_A_DAY = 20_000
 BEGAN_NS = 1_606_708_800 * NS_PER_S
 """2020-11-30 09:30 in India."""
 DAY_NS = 24 * 3600 * NS_PER_S
-_SESSION_NS = 6 * 3600 * NS_PER_S
-_STEP_NS = _SESSION_NS // EVENTS_A_DAY
+SESSION_NS = 6 * 3600 * NS_PER_S
 _TICK_E4 = 500
 _COMMANDS_MAX = 10**12
 """Of one call: command numbers of others begin beyond."""
@@ -66,6 +70,11 @@ _LOOSE = RiskParameters(open_trades_max=1_000, trades_per_day_max=100_000, day_l
 _DENIED, _LAPSED, _REJECTED, _CANCELED, _NOT_SENT, _UNKNOWN = 0.05, 0.07, 0.10, 0.15, 0.17, 0.25
 """Shares of the ways a trade may go, summed up; the rest goes well."""
 _TRADES_BETWEEN_CHANGES = 40
+_STRATEGIES = 0.01
+"""Share of the commands that concern a strategy or a backtest."""
+_OF_USERS_ONE_WITH_STRATEGIES = 20
+
+_ASKED_FOR = TradeOpened | OrderDenied | StrategyDrafted | BacktestRequested
 
 # Of one command, events of its stream follow each other; a life yields them command by command.
 _Decided = tuple[AccountEvent, ...]
@@ -89,17 +98,20 @@ def lives(
     instruments: int = INSTRUMENTS,
     first_account: int = 0,
     began_ns: int = BEGAN_NS,
+    events_a_day: int = EVENTS_A_DAY,
+    trades_at_once: int = 1,
 ) -> Iterator[LifeCommand]:
     """Yield commands without end, first those that register users and open accounts, oldest first.
 
     The same arguments yield the same commands. Accounts are numbered from *first_account*: lives whose numbers do not
     overlap share no stream, command or key, so one may follow the other in a log. *began_ns* is when the first session
-    begins (UTC nanoseconds).
+    begins (UTC nanoseconds); each day has one, of six hours. *trades_at_once*: so many an account has under way.
     """
     random = Random(seed)  # noqa: S311 - it is to be repeatable
     listed = [_instrument(number) for number in range(instruments)]
-    clock = _Clock(began_ns)
-    running = [_Life(first_account + number, random, listed, clock) for number in range(accounts)]
+    clock = _Clock(began_ns, SESSION_NS // events_a_day)
+    running = [_Life(first_account + number, random, listed, clock, trades_at_once) for number in range(accounts)]
+    with_strategies = running[::_OF_USERS_ONE_WITH_STRATEGIES]
     count = first_account * _COMMANDS_MAX
     for life in running:
         for stream_id, events in life.openings():
@@ -110,6 +122,11 @@ def lives(
     while True:
         for life in choose(running, k=1_024):
             count += 1
+            if random.random() < _STRATEGIES:
+                stream_id, version, event = random.choice(with_strategies).strategies.go_on()
+                yield _command(count, stream_id, version, clock.now_ns, (event,))
+                clock.tick(1)
+                continue
             first_version = life.version + 1
             events = life.go_on()
             life.version += len(events)
@@ -134,6 +151,12 @@ def at_least(events: int, commands: Iterable[LifeCommand]) -> list[LifeCommand]:
 def days_of(events: int) -> int:
     """Return how many days *events* events take, none of them in the day after."""
     return events // EVENTS_A_DAY + 1
+
+
+def ending_today(events: int) -> int:
+    """Return when *events* begin that end before today: keys of the last two weeks are still honoured."""
+    today_ns = time.time_ns() // DAY_NS * DAY_NS
+    return today_ns - days_of(events) * DAY_NS
 
 
 def account_id_of(number: int) -> AccountId:
@@ -200,22 +223,23 @@ def mean_payload_bytes(*, seed: int, commands: int = 10_000) -> float:
 
 def _command(number: int, stream_id: str, first_version: int, at_ns: int, events: tuple[Event, ...]) -> LifeCommand:
     # What a person asked for carries a key; what the executor or the protection recorded does not.
-    key = f"key-{number:020d}" if isinstance(events[0], TradeOpened | OrderDenied) else None
+    key = f"key-{number:020d}" if isinstance(events[0], _ASKED_FOR) else None
     return LifeCommand(f"cmd_{number:026d}", stream_id, first_version, at_ns, key, events)
 
 
 class _Clock:
-    """The log's time: sessions of six hours, one a day, an event every second or so."""
+    """The log's time: sessions of six hours, one a day, in them an event every *step_ns*."""
 
-    def __init__(self, began_ns: int) -> None:
+    def __init__(self, began_ns: int, step_ns: int) -> None:
+        self._step_ns = step_ns
         self.now_ns = began_ns
         self.day = trading_day(began_ns).isoformat()
-        self._session_ends_ns = began_ns + _SESSION_NS
+        self._session_ends_ns = began_ns + SESSION_NS
 
     def tick(self, events: int) -> None:
-        self.now_ns += events * _STEP_NS
+        self.now_ns += events * self._step_ns
         if self.now_ns >= self._session_ends_ns:
-            self.now_ns += DAY_NS - _SESSION_NS
+            self.now_ns += DAY_NS - SESSION_NS
             self._session_ends_ns += DAY_NS
             self.day = trading_day(self.now_ns).isoformat()
 
@@ -237,7 +261,7 @@ def _instrument(number: int) -> _Listed:
 class _Life:
     """One account's life. `version` is that of its stream's last event."""
 
-    def __init__(self, number: int, random: Random, listed: list[_Listed], clock: _Clock) -> None:
+    def __init__(self, number: int, random: Random, listed: list[_Listed], clock: _Clock, trades_at_once: int) -> None:
         self._account_id = account_id_of(number)
         self._user_id = UserId(f"usr_{number:026d}")
         self._number = number
@@ -245,7 +269,9 @@ class _Life:
         self._listed = listed
         self._clock = clock
         self._trades = self._marks = 0
-        self._steps: Iterator[_Decided] = iter(())
+        self._at_once = trades_at_once
+        self._under_way: list[Iterator[_Decided]] = []
+        self.strategies = StrategyLives(number, self._account_id, self._user_id, random)
         self.stream_id = stream_of(self._account_id)
         self.version = 1
 
@@ -268,12 +294,16 @@ class _Life:
 
     def go_on(self) -> _Decided:
         """Return the events of the account's next command."""
-        events = next(self._steps, None)
-        if events is None:
-            self._trades += 1
-            self._steps = self._change() if self._trades % _TRADES_BETWEEN_CHANGES == 0 else self._trade()
-            events = next(self._steps)
-        return events
+        while True:
+            while len(self._under_way) < self._at_once:
+                self._trades += 1
+                is_change = self._trades % _TRADES_BETWEEN_CHANGES == 0
+                self._under_way.append(self._change() if is_change else self._trade(self._trades))
+            steps = self._under_way[0] if self._at_once == 1 else self._random.choice(self._under_way)
+            events = next(steps, None)
+            if events is not None:
+                return events
+            self._under_way.remove(steps)
 
     def _change(self) -> Iterator[_Decided]:
         yield (RiskParametersChanged(parameters=_LOOSE),)
@@ -291,13 +321,13 @@ class _Life:
             number=self._marks,
         )
 
-    def _trade(self) -> Iterator[_Decided]:
+    def _trade(self, number: int) -> Iterator[_Decided]:
         random = self._random
         # The instruments of an account take turns, so that each of them is traded.
-        listed = self._listed[(self._number + self._trades) % len(self._listed)]
+        listed = self._listed[(self._number + number) % len(self._listed)]
         way = random.random()
         side = Side.BUY if random.random() < 0.5 else Side.SELL  # noqa: PLR2004 - a fair coin
-        trade_id = TradeId(f"trd_{self._number:06d}{self._trades:020d}")
+        trade_id = TradeId(f"trd_{self._number:06d}{number:020d}")
         mark = self._mark(listed)
         market = MarketSnapshot(market_time_ns=self._clock.now_ns, instrument=listed.instrument, marks=(mark,))
         entry = OrderInstruction(
@@ -427,7 +457,7 @@ class _Life:
             yield (unknown,)
 
     def _submitting(self, order_id: OrderId, trade_id: TradeId) -> OrderSubmitting:
-        name = CorrelationId(f"BEN{self._number:06d}{self._trades:014d}{order_id[-1]:0>2}")
+        name = CorrelationId(f"BEN{self._number:06d}{trade_id[-14:]}{order_id[-1]:0>2}")
         return OrderSubmitting(order_id=order_id, trade_id=trade_id, correlation_id=name, sender_epoch=1)
 
     def _acknowledged(self, order_id: OrderId, trade_id: TradeId, *, is_found: bool = False) -> OrderAcknowledged:
@@ -440,7 +470,7 @@ class _Life:
         )
 
     def _venue_order_id(self, order_id: OrderId) -> VenueOrderId:
-        return VenueOrderId(f"{self._number:05d}{self._trades:07d}{order_id[-1]}")
+        return VenueOrderId(f"{self._number:05d}{_number_in(order_id)}{order_id[-1]}")
 
     def _fills(
         self,
@@ -466,7 +496,7 @@ class _Life:
                 order_id=order_id,
                 trade_id=trade_id,
                 venue_segment=told.instrument.segment.value,
-                venue_trade_number=f"{self._number:05d}{self._trades:07d}{order_id[-1]}{number}",
+                venue_trade_number=f"{self._number:05d}{_number_in(order_id)}{order_id[-1]}{number}",
                 venue_order_id=self._venue_order_id(order_id),
                 instrument=told.instrument,
                 product=told.product,
@@ -491,3 +521,8 @@ def _closed(
     trade_id: TradeId, *, cause: ExitCause | None = None, entry_quantity: int = 0, realised_paise: int = 0
 ) -> TradeClosed:
     return TradeClosed(trade_id=trade_id, cause=cause, entry_quantity=entry_quantity, realised_paise=realised_paise)
+
+
+def _number_in(order_id: OrderId) -> str:
+    """Return the last digits of the number of an order's trade."""
+    return order_id.partition(".")[0][-7:]

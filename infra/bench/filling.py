@@ -3,6 +3,7 @@
 Partitions are filled before they get their indexes and are attached last, so the log has to be empty and nobody may
 write to it meanwhile. What appends leave beside the events is made too: the heads of the streams, the outcomes of
 commands whose keys are still honoured, and the head of the log, so that a log filled like this passes verification.
+Partitions are as wide as the log's layout has it; `narrow_partitions` makes them narrower in a log that is empty.
 """
 
 from collections import deque
@@ -21,7 +22,6 @@ from infra.bench.events import METADATA, LifeCommand
 EVENT_BYTES_ON_DISK = 1_000
 """What an event of a bench takes with its share of indexes, rounded up; the log written before a checkpoint aside."""
 
-_PARTITION_EVENTS = 1_000_000
 _HONOURED_US = 14 * 24 * 3600 * 1_000_000
 _WEEK_US = 7 * 24 * 3600 * 1_000_000
 _US_FROM_1970_TO_2000 = 946_684_800_000_000
@@ -37,6 +37,7 @@ _HASHES = Struct(">i32si32s").pack
 _COLUMNS = 10
 _INT8_BYTES, _HASH_BYTES = 8, 32
 
+_WIDTH = "SELECT partition_width FROM log.layout"
 _CREATE = "CREATE TABLE log.{} (LIKE log.events INCLUDING ALL)"
 _COPY = """
     COPY log.{} (
@@ -44,6 +45,7 @@ _COPY = """
     ) FROM STDIN (FORMAT binary, FREEZE)
 """
 _ATTACH = "ALTER TABLE log.events ATTACH PARTITION log.{} FOR VALUES FROM ({}) TO ({})"
+_PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'log.events'::regclass"
 _INDEXES_OF = """
     -- Read which indexes a partition has: their statements, and the constraint where one is a primary key.
     SELECT pg_get_indexdef(indexes.indexrelid), pg_get_constraintdef(keys.oid), indexes.indexrelid::regclass::text
@@ -64,16 +66,29 @@ _SET_HEAD = """
 """
 
 
+def narrow_partitions(owner_url: str, width: int) -> None:
+    """Let each partition of the empty log of *owner_url* hold *width* sequences."""
+    with psycopg.connect(owner_url) as connection:
+        for (partition,) in connection.execute(_PARTITIONS).fetchall():
+            connection.execute(f"DROP TABLE {partition}".encode())
+        connection.execute("UPDATE log.layout SET partition_width = %s", [width])
+        connection.execute("SELECT log.prepare_partitions()")
+
+
 class LogFiller:
-    """Fills the empty log of *owner_url* as its owner. *tell* hears how many events there are, now and then."""
+    """Fills the empty log of *owner_url* as its owner. *tell* hears how many events there are, now and then.
+
+    `sequence` and `recorded_at_us` are those of the last event.
+    """
 
     def __init__(self, owner_url: str, *, tell: Callable[[int], None]) -> None:
         self._url = owner_url
         self._tell = tell
         self._hash = GENESIS_HASH
-        self._recorded_at_us = 0
+        self.recorded_at_us = 0
         self._heads: dict[str, tuple[int, bytes]] = {}
         self._keyed: deque[tuple[int, str, str, int, int]] = deque()
+        self._width = 0
         self.sequence = 0
 
     def fill(self, commands: Iterable[LifeCommand]) -> None:
@@ -84,7 +99,8 @@ class LogFiller:
         """
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute("SET maintenance_work_mem = '256MB'")
-            indexes = connection.execute(_INDEXES_OF, [f"log.{_partition(0)}"]).fetchall()
+            [[self._width]] = connection.execute(_WIDTH).fetchall()
+            indexes = connection.execute(_INDEXES_OF, [f"log.{self._partition(0)}"]).fetchall()
             rows = self._rows(commands)
             row = next(rows, None)
             while row is not None:
@@ -95,9 +111,9 @@ class LogFiller:
         self, connection: psycopg.Connection[Any], row: bytes, rows: Iterator[bytes], indexes: list[Any]
     ) -> bytes | None:
         """Make the partition that *row* belongs to; return the first row of the next one, None where there is none."""
-        number = self.sequence // _PARTITION_EVENTS
-        end = (number + 1) * _PARTITION_EVENTS
-        name = sql.Identifier(_partition(number))
+        number = self.sequence // self._width
+        end = (number + 1) * self._width
+        name = sql.Identifier(self._partition(number))
         connection.execute(sql.SQL("DROP TABLE IF EXISTS log.{}").format(name))
         with connection.transaction(), connection.cursor() as cursor:
             # Copied into a table of the same transaction, the rows are frozen from the start.
@@ -118,15 +134,18 @@ class LogFiller:
                 copy.write(bytes(chunk) + _END)
         for definition, key, index_name in indexes:
             if key is not None:
-                statement = f"ALTER TABLE log.{_partition(number)} ADD {key}"
+                statement = f"ALTER TABLE log.{self._partition(number)} ADD {key}"
             else:
                 # The index gets the name that PostgreSQL would give it.
                 statement = definition.replace(f" {index_name.removeprefix('log.')} ON ", " ON ").replace(
-                    _partition(0), _partition(number)
+                    self._partition(0), self._partition(number)
                 )
             connection.execute(statement.encode())
-        connection.execute(sql.SQL(_ATTACH).format(name, number * _PARTITION_EVENTS, end))
+        connection.execute(sql.SQL(_ATTACH).format(name, number * self._width, end))
         return following
+
+    def _partition(self, number: int) -> str:
+        return f"events_{number * self._width:015d}"
 
     def _finish(self, connection: psycopg.Connection[Any]) -> None:
         with connection.transaction(), connection.cursor() as cursor:
@@ -141,7 +160,7 @@ class LogFiller:
                 for at_us, scope, key, first, last in self._keyed:
                     at = _EPOCH + timedelta(microseconds=at_us)
                     copy.write_row((scope, key, b"bench", "appended", first, last, at))
-            cursor.execute(_SET_HEAD, [self.sequence, self._hash, self._recorded_at_us])
+            cursor.execute(_SET_HEAD, [self.sequence, self._hash, self.recorded_at_us])
             cursor.execute("SELECT log.prepare_partitions()")
         connection.execute("VACUUM (ANALYZE) log.events, log.streams, log.commands, log.head")
         self._tell(self.sequence)
@@ -151,7 +170,7 @@ class LogFiller:
         metadata = _with_length(METADATA)
         texts: dict[str, bytes] = {}
         for command in commands:
-            at_us = self._recorded_at_us = command.at_ns // 1_000
+            at_us = self.recorded_at_us = command.at_ns // 1_000
             stream_id, command_id = command.stream_id, command.command_id
             at = _NUMBER(_INT8_BYTES, at_us - _US_FROM_1970_TO_2000)
             first_sequence = self.sequence + 1
@@ -190,10 +209,6 @@ class LogFiller:
         while self._keyed and self._keyed[0][0] < at_us - _HONOURED_US:
             self._keyed.popleft()
         self._keyed.append((at_us, command.stream_id, key, first_sequence, self.sequence))
-
-
-def _partition(number: int) -> str:
-    return f"events_{number * _PARTITION_EVENTS:015d}"
 
 
 def _with_length(value: bytes) -> bytes:

@@ -1,12 +1,13 @@
 """Bench `history`: whether five years of events behind make anything slower.
 
-Two logs end with the same events of the same accounts; before one of them lie five years of other accounts' lives, with
-their partitions, streams and outcomes. The same is done on both in turn, so what the machine does meanwhile concerns
-both, and a measure is the time on the long log by the time on the short one.
+Two logs end with the same events of the same accounts, which have their snapshots and stored states; before one of them
+lie five years of other accounts' lives, with their partitions, streams and outcomes. The same is done on both in turn,
+so what the machine does meanwhile concerns both. A measure is the time on the long log by the time on the short one.
 
 - `append`: a durable command, 64 in flight.
 - `replay`: an account's whole life, read from the log and folded.
-- `tail`: the last events of such an account's stream.
+- `tail`: such an account as the engine loads it: its snapshot and the events after it.
+- `asof`: an account's portfolio as of a time: the place in the log, stored states, and a fold of what happened since.
 
 The long log is made once, under `KHATA_HOME`, by COPY, and is removed with `--clean`.
 """
@@ -24,16 +25,38 @@ from statistics import median
 from typing import cast
 
 import psycopg
+from msgspec.structs import replace
 from psycopg import sql
 
+from adapters.clock import SystemClock
+from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresEventStore
-from commands.accounts import stream_of
+from adapters.postgres.reading import LogReads
+from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.postgres.stored_states import PostgresStates
+from adapters.postgres.views import PostgresViews
+from commands.accounts import ACCOUNT_STATES, stream_of
+from commands.snapshots import EVERY, SnapshotCache
 from domain.account import Account, decider
 from domain.account.events import AccountEvent
+from domain.envelope import RecordedEvent
 from domain.events import decode
-from infra.bench.events import ACCOUNTS, DAY_NS, LifeCommand, account_id_of, days_of, lives, until
+from domain.ids import AccountId
+from domain.market import NS_PER_S
+from infra.bench.events import (
+    ACCOUNTS,
+    DAY_NS,
+    SESSION_NS,
+    LifeCommand,
+    account_id_of,
+    days_of,
+    ending_today,
+    lives,
+    until,
+)
 from infra.bench.filling import EVENT_BYTES_ON_DISK, LogFiller
 from infra.bench.ground import kept_postgres, remove_kept, running_servers
+from infra.bench.history_caches import keep_snapshots, store_states
 from infra.bench.run import Bench
 from infra.bench.store_load import Load, closed_loop
 from infra.database import DATABASE, DatabaseUrls, grants
@@ -41,41 +64,54 @@ from infra.home import Home
 from infra.migrations.runner import migrate
 from infra.problems import OperatorProblem
 from infra.settings import load
+from projections.as_of import History
+from projections.historical_marks import EventMarks
+from projections.past import PastAccounts
+from projections.portfolio import sum_portfolio
 
 _BYTES_ASIDE = 6 * 1024**3
 """Room for the server's write-ahead log, for sorting, and for what a run appends."""
 _FIRST_RECENT_ACCOUNT = 100_000
+_RECENT_ACCOUNTS = range(_FIRST_RECENT_ACCOUNT, _FIRST_RECENT_ACCOUNT + ACCOUNTS)
 _COMMANDS_FROM = 10**19
 """Commands of a run are numbered from here, and on by what earlier runs left: none has the name of another."""
 _IN_FLIGHT = 64
-_TAIL_AFTER = 40
-"""Accounts of the short log in its quick form live longer than this."""
+_OPENED_WITHIN_NS = 600 * NS_PER_S
+"""By then all accounts are open."""
+_NS_PER_US = 1_000
 _GIB = 1024**3
+_FORM = 2
+"""What the logs are made of. Whoever changes it counts on: a log of another form is not taken for one of this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much is made and measured: events behind and after, rounds, accounts to read."""
+    """How much is made and measured: events behind and after, rounds, accounts to read, events between snapshots."""
 
     behind: int
     recent: int
     rounds: int
     append_s: float
     accounts: int
+    snapshot_every: int = EVERY
 
 
 FULL = Extent(behind=25_000_000, recent=100_000, rounds=9, append_s=2, accounts=20)
-QUICK = Extent(behind=200_000, recent=20_000, rounds=3, append_s=0.6, accounts=6)
+QUICK = Extent(behind=200_000, recent=20_000, rounds=3, append_s=0.6, accounts=6, snapshot_every=30)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Log:
-    """One of the two logs. `times_s` holds what each round took, by measure."""
+    """One of the two logs, and its readers. `times_s` holds what each round took, by measure."""
 
     name: str
     store: PostgresEventStore
+    reads: LogReads
+    queries: PostgresViews
     urls: DatabaseUrls
     load: Load
+    recent_began_ns: int
+    recent_days: int
     times_s: dict[str, list[float]] = field(default_factory=dict)
 
     def took(self, measure: str, seconds: float) -> None:
@@ -105,11 +141,11 @@ async def run(bench: Bench) -> None:
 async def _throwaway_logs(bench: Bench, extent: Extent) -> AsyncIterator[tuple[_Log, _Log]]:
     async with running_servers() as ground, AsyncExitStack() as stack:
         logs = []
-        recent_began_ns = _ending_today(extent.recent)
+        recent_began_ns = ending_today(extent.recent)
         for name, behind in (("long", extent.behind), ("short", 0)):
             urls = stack.enter_context(ground.fresh_database())
-            await _fill(bench, urls, behind, extent.recent, recent_began_ns)
-            logs.append(await _opened(stack, name, urls))
+            await _fill(bench, urls, extent, behind, recent_began_ns)
+            logs.append(await _opened(stack, name, urls, extent, recent_began_ns))
         yield logs[0], logs[1]
 
 
@@ -119,19 +155,28 @@ async def _kept_logs(bench: Bench, extent: Extent, folder: Path) -> AsyncIterato
         logs = []
         recent_began_ns = _kept_beginning(folder, extent.recent)
         for name, behind in (("long", extent.behind), ("short", 0)):
-            urls = database.for_database(f"{name}_{behind + extent.recent}_{bench.seed}")
+            urls = database.for_database(f"{name}_{behind + extent.recent}_{bench.seed}_form{_FORM}")
             if not _exists(database, urls):
                 _demand_room(postgres.data, behind + extent.recent)
-                await _make(bench, database, urls, behind, extent.recent, recent_began_ns=recent_began_ns)
+                await _make(bench, database, urls, extent, behind, recent_began_ns=recent_began_ns)
             migrate(urls.owner)
-            logs.append(await _opened(stack, name, urls))
+            logs.append(await _opened(stack, name, urls, extent, recent_began_ns))
         yield logs[0], logs[1]
 
 
-async def _opened(stack: AsyncExitStack, name: str, urls: DatabaseUrls) -> _Log:
+async def _opened(stack: AsyncExitStack, name: str, urls: DatabaseUrls, extent: Extent, recent_began_ns: int) -> _Log:
     store = await stack.enter_async_context(PostgresEventStore(urls.writer))
-    # Streams, commands and keys of this run are new ones, whatever earlier runs left.
-    return _Log(name=name, store=store, urls=urls, load=Load(f"h{(await store.head()).sequence:010d}"))
+    return _Log(
+        name=name,
+        store=store,
+        reads=LogReads(await stack.enter_async_context(Database(urls.query))),
+        queries=await stack.enter_async_context(PostgresViews(urls.query)),
+        urls=urls,
+        # Streams, commands and keys of this run are new ones, whatever earlier runs left.
+        load=Load(f"h{(await store.head()).sequence:010d}"),
+        recent_began_ns=recent_began_ns,
+        recent_days=days_of(extent.recent),
+    )
 
 
 def _demand_room(place: Path, events: int) -> None:
@@ -151,7 +196,7 @@ def _exists(database: DatabaseUrls, urls: DatabaseUrls) -> bool:
 
 
 async def _make(
-    bench: Bench, database: DatabaseUrls, urls: DatabaseUrls, behind: int, recent: int, *, recent_began_ns: int
+    bench: Bench, database: DatabaseUrls, urls: DatabaseUrls, extent: Extent, behind: int, *, recent_began_ns: int
 ) -> None:
     """Make the log under another name and rename it when it is whole: a log that exists is a complete one."""
     name = _name_in(urls)
@@ -164,7 +209,7 @@ async def _make(
         for statement in grants(beside):
             admin.execute(statement)
         try:
-            await _fill(bench, database.for_database(beside), behind, recent, recent_began_ns)
+            await _fill(bench, database.for_database(beside), extent, behind, recent_began_ns)
         except BaseException:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(beside)))
             raise
@@ -175,17 +220,33 @@ def _name_in(urls: DatabaseUrls) -> str:
     return str(psycopg.conninfo.conninfo_to_dict(urls.admin)["dbname"])
 
 
-async def _fill(bench: Bench, urls: DatabaseUrls, behind: int, recent: int, recent_began_ns: int) -> None:
-    total = behind + recent
+async def _fill(bench: Bench, urls: DatabaseUrls, extent: Extent, behind: int, recent_began_ns: int) -> None:
+    total = behind + extent.recent
     task = bench.progress.add_task(f"history: making {total:,} events", total=total)
     began = time.perf_counter()
     filler = LogFiller(urls.owner, tell=lambda done: bench.progress.update(task, completed=done))
-    await asyncio.to_thread(filler.fill, _commands(bench.seed, behind, recent, recent_began_ns))
+    await asyncio.to_thread(filler.fill, _commands(bench.seed, behind, extent.recent, recent_began_ns))
     bench.report.note(
         f"log of {filler.sequence:,}",
         f"made in {time.perf_counter() - began:,.0f} s, {_bytes_of(urls) / filler.sequence:.0f} bytes an event on disk",
     )
+    bench.progress.update(task, description=f"history: snapshots and states of {total:,} events", total=None)
+    await _fill_caches(bench, urls, extent)
     bench.progress.remove_task(task)
+
+
+async def _fill_caches(bench: Bench, urls: DatabaseUrls, extent: Extent) -> None:
+    streams = [stream_of(account_id_of(number)) for number in _RECENT_ACCOUNTS]
+    snapshots = await keep_snapshots(urls, streams, every=extent.snapshot_every)
+    bench.report.check("some accounts have snapshots", holds=snapshots > 0)
+    async with PostgresEventStore(urls.writer) as store:
+        [first, *_] = await store.read_stream(streams[0])
+    await store_states(urls, after_sequence=first.sequence - 1)
+    bench.report.note(
+        "caches",
+        f"snapshots of {snapshots} accounts and stored states, for the {ACCOUNTS} accounts that both logs end with and"
+        " not for those before; a portfolio of the past reads no table of a read model, so none is filled",
+    )
 
 
 def _commands(seed: int, behind: int, recent: int, recent_began_ns: int) -> Iterable[LifeCommand]:
@@ -196,17 +257,11 @@ def _commands(seed: int, behind: int, recent: int, recent_began_ns: int) -> Iter
     return chain(old, until(recent, new))
 
 
-def _ending_today(events: int) -> int:
-    """Return when *events* begin that end before today: keys of the last two weeks are still honoured."""
-    today_ns = time.time_ns() // DAY_NS * DAY_NS
-    return today_ns - days_of(events) * DAY_NS
-
-
 def _kept_beginning(folder: Path, events: int) -> int:
     """Return when the recent events begin: for both logs at one time, on whatever day each of them is made."""
     kept = folder / "recent_began_ns"
     if not kept.exists():
-        kept.write_text(str(_ending_today(events)))
+        kept.write_text(str(ending_today(events)))
     return int(kept.read_text())
 
 
@@ -223,8 +278,7 @@ async def _measure(bench: Bench, extent: Extent, long: _Log, short: _Log) -> Non
     logs = (long, short)
     heads = {log.name: (await log.store.head()).sequence for log in logs}
     numbers = {log.name: count(_COMMANDS_FROM + heads[log.name]) for log in logs}
-    accounts = range(_FIRST_RECENT_ACCOUNT, _FIRST_RECENT_ACCOUNT + ACCOUNTS)
-    chosen = Random(bench.seed).sample(accounts, extent.accounts)  # noqa: S311 - it is to be repeatable
+    chosen = Random(bench.seed).sample(_RECENT_ACCOUNTS, extent.accounts)  # noqa: S311 - it is to be repeatable
     streams = [stream_of(account_id_of(number)) for number in chosen]
     task = bench.progress.add_task("history: measuring", total=extent.rounds * len(logs))
     for round_number in range(extent.rounds):
@@ -251,26 +305,58 @@ async def _read_in_turn(bench: Bench, logs: Sequence[_Log], streams: Sequence[st
             answers = []
             for log in logs if number % 2 else logs[::-1]:
                 began = time.perf_counter()
-                answers.append(await read(log.store, stream_id))
+                answers.append(await read(log, stream_id))
                 log.took(measure, time.perf_counter() - began)
-            bench.report.check(f"{measure} of {stream_id}: the same from both logs", holds=answers[0] == answers[1])
+            bench.report.check(
+                f"{measure} of {stream_id}: the same from both logs, and something",
+                holds=answers[0] == answers[1] and answers[0] is not None,
+            )
 
 
-async def _replay(store: PostgresEventStore, stream_id: str) -> object:
+async def _replay(log: _Log, stream_id: str) -> object:
     """Return an account's state, folded from its first event on."""
-    events = await store.read_stream(stream_id)
-    state: Account = decider.initial
+    return _folded(decider.initial, await log.store.read_stream(stream_id))
+
+
+async def _tail(log: _Log, stream_id: str) -> object:
+    """Return an account's state as a lane that knows nothing yet comes to it."""
+    snapshots = SnapshotCache(PostgresSnapshots(log.store.database), ACCOUNT_STATES)
+    start = await snapshots.start_of(stream_id, log.store)
+    if start is None:
+        return await _replay(log, stream_id)
+    return _folded(start.state, start.tail)
+
+
+def _folded(state: Account, events: Iterable[RecordedEvent]) -> Account:
     for event in events:
         state = decider.evolve(state, cast("AccountEvent", decode(event.name, event.payload)))
     return state
 
 
-async def _tail(store: PostgresEventStore, stream_id: str) -> object:
-    """Return the payloads of what an account did last."""
-    return [event.payload for event in await store.read_stream(stream_id, after_version=_TAIL_AFTER)]
+async def _as_of(log: _Log, stream_id: str) -> object:
+    """Return an account's portfolio as of a time in its life, without its places in the log, which are not the same."""
+    account_id = AccountId(stream_id.removeprefix(stream_of(AccountId(""))))
+    accounts = PastAccounts(states=PostgresStates(log.queries), log=log.reads)
+    history = History(
+        queries=log.queries, accounts=accounts, log=log.reads, marks=EventMarks(accounts), clock=SystemClock()
+    )
+    past = history.at(await history.moment_at(_time_us_for(log, stream_id)))
+    found = (await past.portfolio(account_id)).value
+    if found is None:
+        return None
+    day = past.day(found.risk.day)
+    positions = [replace(row, sequence=0) for row in found.positions]
+    return replace(found.risk, sequence=0), sum_portfolio(await past.valued(account_id, positions, day=day), day=day)
 
 
-_READS: dict[str, Callable[[PostgresEventStore, str], Awaitable[object]]] = {"replay": _replay, "tail": _tail}
+def _time_us_for(log: _Log, stream_id: str) -> int:
+    """Return the time (UTC microseconds) that is asked about: the same for the same account, in a session."""
+    random = Random(stream_id)  # noqa: S311 - it is to be repeatable
+    day, within_ns = random.randrange(log.recent_days), random.randrange(_OPENED_WITHIN_NS, SESSION_NS)
+    return (log.recent_began_ns + day * DAY_NS + within_ns) // _NS_PER_US
+
+
+_READS: dict[str, Callable[[_Log, str], Awaitable[object]]] = {"replay": _replay, "tail": _tail, "asof": _as_of}
 """What is asked of an account of the recent ones, by measure."""
 
 

@@ -5,7 +5,7 @@ tracking in one transaction, as the library's documentation has it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,13 +23,12 @@ from adapters.postgres.arrays import register_arrays
 from adapters.postgres.view_rows import key_arrays, row_arrays, row_of, statements_of
 from domain.envelope import GENESIS_HASH, RecordedEvent
 from domain.events import decode, encode, name_of
-from infra.bench.life_log import Pair
+from infra.bench.events import METADATA, LifeCommand
 from projections.catalogue import READ_MODELS
 from projections.read_model import AnyReadModel, Key, Row
 
 _CHUNK = 500
 _WITHIN_S = 600.0
-_METADATA = b'{"actor":"usr_bench","source":"bench"}'
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class LibraryProjection(Projection[LibraryViews]):
             version=domain_event.originator_version,
             name=domain_event.name,
             command_id=f"cmd_{sequence:026d}",
-            metadata=_METADATA,
+            metadata=METADATA,
             payload=domain_event.payload.encode(),
             recorded_at_us=sequence,
             previous_hash=GENESIS_HASH,
@@ -88,8 +87,11 @@ class LibraryProjection(Projection[LibraryViews]):
         self.view.write(recorded, tracking)
 
 
-def library_rate(admin_url: str, pairs: Iterator[Pair], events: int) -> float:
-    """Return how many events a second the library projects into all read models, whose empty tables exist."""
+def library_rate(admin_url: str, commands: Iterable[LifeCommand], events: int) -> float:
+    """Return how many events a second the library projects into all read models, whose empty tables exist.
+
+    It is given the first *events* of *commands*.
+    """
     given = conninfo_to_dict(admin_url)
     env = {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
@@ -100,12 +102,15 @@ def library_rate(admin_url: str, pairs: Iterator[Pair], events: int) -> float:
         "POSTGRES_PASSWORD": str(given["password"]),
     }
     application = BenchApplication(env=env)
-    versions: dict[str, int] = {}
+    coming = (
+        (command.stream_id, version, event)
+        for command in commands
+        for version, event in enumerate(command.events, command.first_version)
+    )
     last = 0
     for start in range(0, events, _CHUNK):
         chunk = []
-        for stream_id, event in islice(pairs, min(_CHUNK, events - start)):
-            version = versions[stream_id] = versions.get(stream_id, 0) + 1
+        for stream_id, version, event in islice(coming, min(_CHUNK, events - start)):
             chunk.append(
                 Happened(
                     originator_id=uuid5(NAMESPACE_URL, stream_id),

@@ -14,9 +14,10 @@ from adapters.nats.stream import last_sequence
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.view_store import PostgresViewStore
+from infra.bench.events import ACCOUNTS, INSTRUMENTS, lives, until
+from infra.bench.filling import LogFiller
 from infra.bench.ground import Ground, running_servers, sync_ms
 from infra.bench.library_projection import library_rate
-from infra.bench.life_log import ACCOUNTS, INSTRUMENTS, LifeLog, LogFilled, fill_log
 from infra.bench.run import Bench
 from infra.bench.views_check import folded, written
 from infra.database import DatabaseUrls
@@ -30,6 +31,10 @@ EVENTS, EVENTS_QUICK = 300_000, 20_000
 YARDSTICK_EVENTS, YARDSTICK_EVENTS_QUICK = 10_000, 600
 EVENT_TYPES_MIN = 12
 _POLL_S = 0.05
+_CONTENTS = """
+    -- Count events and their types, and weigh their payloads.
+    SELECT count(*), count(DISTINCT name), avg(length(payload))::integer FROM log.events
+"""
 
 
 async def run(bench: Bench) -> None:
@@ -43,28 +48,49 @@ async def run(bench: Bench) -> None:
         with ground.fresh_database() as database:
             await _prepared(database)
             _commit_alike(database)
-            yardstick = await asyncio.to_thread(library_rate, database.admin, iter(LifeLog(seed=bench.seed)), fewer)
+            yardstick = await asyncio.to_thread(library_rate, database.admin, lives(seed=bench.seed), fewer)
         bench.progress.update(task, description="from the log", advance=1)
         with ground.fresh_database() as database:
-            log = fill_log(database.admin, iter(LifeLog(seed=bench.seed)), events)
-            store_rate = await _rate(database, PostgresFeed(database.projector), events)
+            last = await _fill(bench, database, events)
+            store_rate = await _rate(database, PostgresFeed(database.projector), last)
             expected = folded(database.admin, READ_MODELS)
+            bench.report.check("every read model has rows", holds=all(expected.values()))
             bench.report.check(
                 "the rows from the log are those of a fold", holds=written(database.admin, READ_MODELS) == expected
             )
         bench.progress.update(task, description="from the stream", advance=1)
         with ground.fresh_database() as database:
-            fill_log(database.admin, iter(LifeLog(seed=bench.seed)), events)
-            stream_rate = await _from_stream(bench, ground, database, events)
+            await _fill(bench, database, events)
+            stream_rate = await _from_stream(bench, ground, database, last)
             bench.report.check(
                 "the rows from the stream are those of a fold", holds=written(database.admin, READ_MODELS) == expected
             )
+            _note_log(bench, database)
         median, p99 = sync_ms(ground.home.path)
     bench.report.add("events_stream", stream_rate, unit="events/s", better="higher", yardstick=yardstick)
     bench.report.add("events_store", store_rate, unit="events/s", better="higher", yardstick=yardstick)
-    bench.report.check(f"{EVENT_TYPES_MIN} event types or more", holds=len(log.names) >= EVENT_TYPES_MIN)
-    _note(bench, log, fewer)
+    bench.report.note("accounts", f"{ACCOUNTS}, {INSTRUMENTS} instruments, {len(READ_MODELS)} read models")
+    bench.report.note(
+        "yardstick",
+        f"ProjectionRunner of the eventsourcing library, same folds, tables and commit setting, {fewer:,} events",
+    )
+    bench.report.note("stream", "the stream is complete before the projector starts")
     bench.report.note("sync", f"median {median:.2f} ms, p99 {p99:.2f} ms")
+
+
+async def _fill(bench: Bench, database: DatabaseUrls, events: int) -> int:
+    """Fill the log and return its last sequence."""
+    filler = LogFiller(database.owner, tell=lambda _: None)
+    await asyncio.to_thread(filler.fill, until(events, lives(seed=bench.seed)))
+    return filler.sequence
+
+
+def _note_log(bench: Bench, database: DatabaseUrls) -> None:
+    with psycopg.connect(database.query) as connection:
+        row = connection.execute(_CONTENTS).fetchone()
+    events, types, size = row or (0, 0, 0)
+    bench.report.check(f"{EVENT_TYPES_MIN} event types or more", holds=types >= EVENT_TYPES_MIN)
+    bench.report.note("events", f"{events:,} of {types} types, {size} bytes each")
 
 
 def _commit_alike(database: DatabaseUrls) -> None:
@@ -111,14 +137,3 @@ async def _mirror(nats: NatsConnection, store: PostgresEventStore, database: Dat
     while (await last_sequence(nats, epoch) or 0) < events:  # noqa: ASYNC110 - a look now and then is enough
         await asyncio.sleep(_POLL_S)
     await end(task)
-
-
-def _note(bench: Bench, log: LogFilled, fewer: int) -> None:
-    report = bench.report
-    report.note("events", f"{log.events:,} of {len(log.names)} types, {log.payload_bytes // log.events} bytes each")
-    report.note("accounts", f"{ACCOUNTS}, {INSTRUMENTS} instruments, {len(READ_MODELS)} read models")
-    report.note(
-        "yardstick",
-        f"ProjectionRunner of the eventsourcing library, same folds, tables and commit setting, {fewer:,} events",
-    )
-    report.note("stream", "the stream is complete before the projector starts")

@@ -15,8 +15,9 @@ from adapters.postgres.view_tables import CHANNEL
 from adapters.postgres.views import PostgresViews
 from domain.ids import AccountId
 from infra.bench.beside import commands, projecting
+from infra.bench.events import ACCOUNTS, account_id_of, ending_today, lives, until
+from infra.bench.filling import LogFiller
 from infra.bench.ground import running_servers, sync_ms
-from infra.bench.life_log import LifeLog, fill_log
 from infra.bench.run import Bench
 from infra.bench.views_check import folded, written
 from infra.database import DatabaseUrls
@@ -48,19 +49,20 @@ async def run(bench: Bench) -> None:
     """Measure."""
     events = EVENTS_QUICK if bench.is_quick else EVENTS
     per_second = COMMANDS_PER_S_QUICK if bench.is_quick else COMMANDS_PER_S
-    task = bench.progress.add_task("filling the log", total=None)
+    task = bench.progress.add_task("filling the log", total=events)
     async with running_servers() as ground:
         with ground.fresh_database() as database:
-            life = LifeLog(seed=bench.seed)
-            pairs = iter(life)
-            log = await asyncio.to_thread(fill_log, database.admin, pairs, events)
+            coming = lives(seed=bench.seed, began_ns=ending_today(events))
+            filler = LogFiller(database.owner, tell=lambda done: bench.progress.update(task, completed=done))
+            await asyncio.to_thread(filler.fill, until(events, coming))
+            accounts = [account_id_of(number) for number in range(ACCOUNTS)]
             async with PostgresEventStore(database.writer) as store, PostgresViews(database.query) as queries:
                 with projecting(database, ground.nats_url):
                     bench.progress.update(task, description="projecting it")
-                    await queries.wait_for(events, timeout_s=_CAUGHT_UP_S)
-                    reads, gaps = _Reads(queries, life.accounts), _Gaps(database.projector, MODEL)
+                    await queries.wait_for(filler.sequence, timeout_s=_CAUGHT_UP_S)
+                    reads, gaps = _Reads(queries, accounts), _Gaps(database.projector, MODEL)
                     tasks = [asyncio.create_task(reads.run()), asyncio.create_task(gaps.run())]
-                    async with commands(store, pairs, log, per_second=per_second) as traffic:
+                    async with commands(store, coming, per_second=per_second) as traffic:
                         await asyncio.sleep(SETTLE_S)
                         gaps.reset()
                         await asyncio.sleep(SETTLE_S)
@@ -84,7 +86,8 @@ async def run(bench: Bench) -> None:
     report.check("readers were switched", holds=outcome.generation > 1)
     report.check("the new rows are those of a fold", holds=is_right)
     report.check("every command was answered", holds=not traffic.failures)
-    report.note("log", f"{events:,} events before, {traffic.answered:,} commands meanwhile at {per_second} a second")
+    report.note("log", f"{filler.sequence:,} events before")
+    report.note("commands", f"{traffic.answered:,} meanwhile at {per_second} a second, of {traffic.events:,} events")
     report.note("reads", f"{reads.done:,} at {READS_PER_S} a second, slowest {reads.slowest_ms:.0f} ms")
     report.note("read model", f"{MODEL.name}, {outcome.compared_rows:,} rows compared before the switch")
     report.note("pause", f"longest time without news in the read model; {before_ms:.0f} ms without a rebuild")

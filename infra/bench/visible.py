@@ -8,8 +8,9 @@ import numpy as np
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.views import PostgresViews
 from infra.bench.beside import commands, projecting
+from infra.bench.events import ending_today, lives, until
+from infra.bench.filling import LogFiller
 from infra.bench.ground import running_servers, sync_ms
-from infra.bench.life_log import LifeLog, fill_log
 from infra.bench.run import Bench
 from projections.queries import ReadModelBehind
 
@@ -28,11 +29,12 @@ async def run(bench: Bench) -> None:
     behind = 0
     async with running_servers() as ground:
         with ground.fresh_database() as database:
-            pairs = iter(LifeLog(seed=bench.seed))
-            log = fill_log(database.admin, pairs, EVENTS_BEFORE)
+            coming = lives(seed=bench.seed, began_ns=ending_today(EVENTS_BEFORE))
+            filler = LogFiller(database.owner, tell=lambda _: None)
+            await asyncio.to_thread(filler.fill, until(EVENTS_BEFORE, coming))
             async with PostgresEventStore(database.writer) as store, PostgresViews(database.query) as queries:
                 with projecting(database, ground.nats_url):
-                    await queries.wait_for(EVENTS_BEFORE, timeout_s=_CAUGHT_UP_S)
+                    await queries.wait_for(filler.sequence, timeout_s=_CAUGHT_UP_S)
                     waiting: set[asyncio.Task[None]] = set()
                     measured_from = time.perf_counter() + WARM_S
 
@@ -50,7 +52,7 @@ async def run(bench: Bench) -> None:
                         waiting.add(seeing)
                         seeing.add_done_callback(waiting.discard)
 
-                    async with commands(store, pairs, log, per_second=PER_SECOND, answered=answered) as traffic:
+                    async with commands(store, coming, per_second=PER_SECOND, answered=answered) as traffic:
                         while time.perf_counter() < measured_from + seconds:
                             await asyncio.sleep(0.2)
                             done = time.perf_counter() - measured_from
@@ -64,7 +66,11 @@ async def run(bench: Bench) -> None:
     report.add("p99_ms", p99_ms, unit="ms", better="lower")
     report.check("every command was answered", holds=not traffic.failures)
     report.check("every answer became visible within two seconds", holds=behind == 0)
-    report.note("commands", f"{traffic.answered:,} answered, {len(waits_ms):,} measured, at {PER_SECOND} a second")
+    report.note(
+        "commands",
+        f"{traffic.answered:,} answered at {PER_SECOND} a second, of {traffic.events:,} events;"
+        f" {len(waits_ms):,} measured",
+    )
     report.note("failures", traffic.failures[:3] or "none")
     report.note("way", "log, relay, JetStream, projector in a process of its own, notification to the reader")
     report.note("sync", f"median {median:.2f} ms, p99 {p99:.2f} ms")

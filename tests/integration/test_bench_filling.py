@@ -10,7 +10,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from commands.ports import VersionConflict
 from domain.envelope import is_intact
 from infra.bench.events import DAY_NS, append_of, at_least, lives, recorded
-from infra.bench.filling import LogFiller
+from infra.bench.filling import LogFiller, narrow_partitions
 from infra.database import DatabaseUrls
 
 BEFORE = 999_200
@@ -78,3 +78,19 @@ async def test_its_partitions_have_the_indexes_of_the_others(
     # Two were filled, and the one after them was made by the log itself.
     assert len(indexes) == 3
     assert indexes["events_000000000000000"] == indexes["events_000000001000000"] == indexes["events_000000002000000"]
+
+
+async def test_in_narrow_partitions_it_is_the_same_log_and_appends_go_on(database: DatabaseUrls) -> None:
+    width = 500
+    narrow_partitions(database.owner, width)
+    LogFiller(database.owner, tell=lambda _: None).fill(LIVED)
+    wanted = list(recorded(LIVED))
+    async with PostgresEventStore(database.writer) as store:
+        assert await store.read_all(after_sequence=0, limit=10_000) == wanted
+        appended = await store.append(append_of(NEXT[0]))
+        assert appended.first_sequence == wanted[-1].sequence + 1
+    with psycopg.connect(database.admin) as admin:
+        partitions = [(table, index) for table, index in admin.execute(_INDEXES)]
+    # Those that are filled or begun, and the one after them.
+    assert len({table for table, _ in partitions}) == wanted[-1].sequence // width + 2
+    assert len({index for _, index in partitions}) * len({table for table, _ in partitions}) == len(partitions)

@@ -25,8 +25,8 @@ SMALL = {
     ),
     "history": (
         history,
-        history.Extent(behind=3_000, recent=2_000, rounds=1, append_s=0.1, accounts=2),
-        {"append", "replay", "tail"},
+        history.Extent(behind=3_000, recent=2_000, rounds=1, append_s=0.1, accounts=2, snapshot_every=5),
+        {"append", "replay", "tail", "asof"},
     ),
 }
 
