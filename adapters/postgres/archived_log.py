@@ -17,13 +17,16 @@ from domain.integrity.archives import Archive
 Fetch = Callable[[LiteralString, Sequence[Any]], Awaitable[list[Any]]]
 """Runs a statement with its parameters and returns the rows, times as UTC microseconds."""
 
+NO_SEQUENCE_ABOVE = 2**63 - 1
+"""The greatest bigint."""
+
 _ARCHIVED_TO = "SELECT archived_to FROM log.layout"
 _STREAM = """
     -- Find the archives that took over events of a stream, and where in them those lie.
-    SELECT spans.archive, greatest(spans.first_sequence, %s), spans.last_sequence
+    SELECT spans.archive, greatest(spans.first_sequence, %s), least(spans.last_sequence, %s)
     FROM log.archive_streams AS spans, log.layout AS layout
     WHERE spans.stream_id = %s AND spans.last_version > %s AND spans.first_version <= %s
-        AND spans.last_sequence > %s AND spans.last_sequence <= layout.archived_to
+        AND spans.last_sequence > %s AND spans.first_sequence <= %s AND spans.last_sequence <= layout.archived_to
     ORDER BY spans.archive
 """
 
@@ -54,14 +57,31 @@ class ArchivedLog:
         return events[: min(limit, self.known_to - first_sequence + 1)]
 
     async def read_stream(
-        self, stream_id: str, *, after_version: int, last_version: int, after_sequence: int = 0
+        self,
+        stream_id: str,
+        *,
+        after_version: int,
+        last_version: int,
+        after_sequence: int = 0,
+        last_sequence: int = NO_SEQUENCE_ABOVE,
     ) -> list[RecordedEvent]:
-        """Return a stream's archived events after one version up to another, oldest first, behind *after_sequence*.
+        """Return a stream's archived events after one version up to another, oldest first.
+
+        They lie behind *after_sequence*, up to *last_sequence*.
 
         Raises:
             StoreUnavailable, ArchiveUnreadable
         """
-        spans = await self._fetch(_STREAM, (after_sequence + 1, stream_id, after_version, last_version, after_sequence))
+        wanted = (
+            after_sequence + 1,
+            last_sequence,
+            stream_id,
+            after_version,
+            last_version,
+            after_sequence,
+            last_sequence,
+        )
+        spans = await self._fetch(_STREAM, wanted)
         events: list[RecordedEvent] = []
         for first, from_sequence, to_sequence in spans:
             archive = await self._archive_at(first)

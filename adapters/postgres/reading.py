@@ -203,8 +203,9 @@ class LogReads:
                     after_version=after_version,
                     last_version=_NO_VERSION_ABOVE,
                     after_sequence=after_sequence,
+                    last_sequence=min(archived_to, last_sequence),
                 )
-                events = [event for event in older if event.sequence <= min(archived_to, last_sequence)][:limit]
+                events = older[:limit]
             events += await self._read_windows(
                 stream_id,
                 after_version=events[-1].version if events else after_version,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,21 @@ async def test_every_read_is_the_same_after_archiving(log: Log) -> None:
         for after in (0, 1, len(own) // 2, len(own) - 1, len(own)):
             assert await log.store.read_stream(stream_id, after_version=after) == own[after:]
     assert await log.store.read_stream("account-none") == []
+
+
+async def test_a_span_of_a_stream_is_the_same_after_archiving(log: Log) -> None:
+    log.archive()
+    for own in (of_stream(log.events, stream_id) for stream_id in STREAMS):
+        for first, last in ((0, 1), (0, len(own) - 1), (1, len(own) // 2), (len(own) // 2, len(own) - 1)):
+            read = partial(
+                log.store.read_span,
+                own[0].stream_id,
+                after_version=own[first].version,
+                after_sequence=own[first].sequence,
+            )
+            assert await read(last_sequence=own[last].sequence) == own[first + 1 : last + 1]
+            assert await read(last_sequence=own[last].sequence - 1) == own[first + 1 : last]
+            assert await read(last_sequence=EVENTS, limit=2) == own[first + 1 : first + 3]
 
 
 async def test_what_a_snapshot_covers_is_not_read_from_archives_either(log: Log) -> None:
