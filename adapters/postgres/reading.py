@@ -21,12 +21,17 @@ READ_ALL = f"""
     LIMIT %s
 """  # noqa: S608 - columns of ours
 _READ_STREAM = f"""
-    -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that.
+    -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that. The stream's
+    -- row is looked for in its latest era: what an old snapshot keeps of it is not gone through.
     SELECT {EVENT_COLUMNS}
     FROM log.events
     WHERE stream_id = %s AND version > %s
         AND sequence > coalesce(
-            (SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s AND snapshot_version <= %s), 0
+            (
+                SELECT CASE WHEN snapshot_version <= %s THEN snapshot_sequence END
+                FROM log.streams WHERE stream_id = %s ORDER BY era DESC LIMIT 1
+            ),
+            0
         )
     ORDER BY version
     LIMIT %s
@@ -47,7 +52,7 @@ _SEQUENCE_AT = """
     -- before the first event; `beyond` is after the time, or stands after the head.
     WITH RECURSIVE halving (first, known, beyond) AS (
         SELECT oldest.sequence, oldest.sequence - 1, head.sequence + 1
-        FROM log.head AS head
+        FROM log.current_head() AS head
         CROSS JOIN (SELECT sequence FROM log.events ORDER BY sequence LIMIT 1) AS oldest
         UNION ALL
         SELECT
@@ -76,7 +81,7 @@ _NO_VERSION_ABOVE = 2**63 - 1
 _FIRST_VERSIONS = (0, 1)
 _READ_HEAD = """
     -- Read the end of the log and the epoch that its sequence belongs to.
-    SELECT sequence, hash, log.current_epoch() FROM log.head
+    SELECT head.sequence, head.hash, log.current_epoch() FROM log.current_head() AS head
 """
 _FIND_CLAIM = """
     -- Find who owns a claimed value.
@@ -165,7 +170,7 @@ class LogReads:
         events: list[RecordedEvent] = []
         page_after = after_version
         while True:
-            rows = await self._database.fetch(_READ_STREAM, (stream_id, page_after, stream_id, page_after, STREAM_PAGE))
+            rows = await self._database.fetch(_READ_STREAM, (stream_id, page_after, page_after, stream_id, STREAM_PAGE))
             events += [recorded_event(row) for row in rows]
             if len(rows) < STREAM_PAGE:
                 break

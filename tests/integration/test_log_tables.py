@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
@@ -118,7 +118,7 @@ async def test_an_outcome_is_found_by_its_command_id_when_its_key_is_forgotten(
     store: PostgresEventStore, admin: AsyncConnection[Any]
 ) -> None:
     ids = SystemIds(SystemClock())
-    asked = replace(command(on(STREAM, events=2), on("account-2"), key="k"), command_id=ids.new("cmd"))
+    asked = msgspec.structs.replace(command(on(STREAM, events=2), on("account-2"), key="k"), command_id=ids.new("cmd"))
     await store.append(command(on("account-0")))
     await store.append(asked)
     await store.append(command(on("account-3")))
@@ -170,7 +170,7 @@ async def partitions_read(admin: AsyncConnection[Any], *, after_version: int) ->
     await admin.execute("ANALYZE log.events")
     cursor = await admin.execute(
         f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {_READ_STREAM}",
-        (STREAM, after_version, STREAM, after_version, 1_000),
+        (STREAM, after_version, after_version, STREAM, 1_000),
     )
     lines = [line for (line,) in await cursor.fetchall()]
     return sorted(
