@@ -21,8 +21,8 @@ READ_ALL = f"""
     LIMIT %s
 """  # noqa: S608 - columns of ours
 _READ_STREAM = f"""
-    -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that. The stream's
-    -- row is looked for in its latest era: what an old snapshot keeps of it is not gone through.
+    -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that. The row
+    -- of the stream is taken from its latest era: versions that an old snapshot keeps are not gone through.
     SELECT {EVENT_COLUMNS}
     FROM log.events
     WHERE stream_id = %s AND version > %s
