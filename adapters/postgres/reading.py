@@ -21,18 +21,10 @@ READ_ALL = f"""
     LIMIT %s
 """  # noqa: S608 - columns of ours
 _READ_STREAM = f"""
-    -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that. The row
-    -- of the stream is taken from its latest era: versions that an old snapshot keeps are not gone through.
+    -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that.
     SELECT {EVENT_COLUMNS}
     FROM log.events
-    WHERE stream_id = %s AND version > %s
-        AND sequence > coalesce(
-            (
-                SELECT CASE WHEN snapshot_version <= %s THEN snapshot_sequence END
-                FROM log.streams WHERE stream_id = %s ORDER BY era DESC LIMIT 1
-            ),
-            0
-        )
+    WHERE stream_id = %s AND version > %s AND sequence > (SELECT log.landmark_of(%s, %s))
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
@@ -75,7 +67,7 @@ _SEQUENCE_AT = """
 """
 _LANDMARK_OF = """
     -- Read up to where a snapshot covers a stream, for one who starts there.
-    SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s AND snapshot_version <= %s
+    SELECT log.landmark_of(%s, %s)
 """
 _NO_VERSION_ABOVE = 2**63 - 1
 _FIRST_VERSIONS = (0, 1)
@@ -170,7 +162,7 @@ class LogReads:
         events: list[RecordedEvent] = []
         page_after = after_version
         while True:
-            rows = await self._database.fetch(_READ_STREAM, (stream_id, page_after, page_after, stream_id, STREAM_PAGE))
+            rows = await self._database.fetch(_READ_STREAM, (stream_id, page_after, stream_id, page_after, STREAM_PAGE))
             events += [recorded_event(row) for row in rows]
             if len(rows) < STREAM_PAGE:
                 break
@@ -185,7 +177,7 @@ class LogReads:
             stream_id,
             after_version=after_version,
             last_version=events[0].version - 1 if events else _NO_VERSION_ABOVE,
-            after_sequence=landmarks[0][0] if landmarks else 0,
+            after_sequence=landmarks[0][0],
         )
         return older + events
 

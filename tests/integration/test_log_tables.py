@@ -170,7 +170,7 @@ async def partitions_read(admin: AsyncConnection[Any], *, after_version: int) ->
     await admin.execute("ANALYZE log.events")
     cursor = await admin.execute(
         f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {_READ_STREAM}",
-        (STREAM, after_version, after_version, STREAM, 1_000),
+        (STREAM, after_version, STREAM, after_version, 1_000),
     )
     lines = [line for (line,) in await cursor.fetchall()]
     return sorted(

@@ -94,7 +94,7 @@ async def test_an_append_and_what_follows_it_touch_no_more_blocks_when_an_old_sn
         return {
             "head": await blocks_touched(writer, _READ_HEAD),
             "epoch": await blocks_touched(writer, "SELECT log.current_epoch()"),
-            "landmark": await blocks_touched(writer, _READ_STREAM, (STREAM, version, version, STREAM, 1)),
+            "landmark": await blocks_touched(writer, _READ_STREAM, (STREAM, version, STREAM, version, 1)),
             "snapshot": await blocks_touched(writer, _KEEP, (STREAM, version, version, b"l" * 32, "account.v1", b"{}")),
         }
 
@@ -103,7 +103,10 @@ async def test_an_append_and_what_follows_it_touch_no_more_blocks_when_an_old_sn
         await AsyncConnection.connect(database.query) as reader,
     ):
         register_arrays(writer)
-        for _ in range(3):  # The catalogues and the plans are in memory now.
+        await measured()
+        # What is known of the tables now is that each of them has one row: plans are made for that, and kept.
+        await admin.execute("VACUUM (ANALYZE) log.head, log.streams")
+        for _ in range(2):
             await measured()
             await reads()
         await reader.set_isolation_level(IsolationLevel.REPEATABLE_READ)

@@ -250,11 +250,12 @@ BEGIN
     ) AS added (sequence, stream_id, version, name, command_id, metadata, payload, previous_hash, hash)
     WHERE added.sequence IS NOT NULL;
 
-    -- Set where the streams end. The era that was read says where the row lies, so no older version is gone through.
+    -- Set where the streams end. The era that was read says where the row lies, so no older version is gone through. With
+    -- "= ANY" each row is looked up by itself: with "=" a small table would be read whole, in the order of its index.
     UPDATE log.streams AS streams
     SET version = ended.version, leaf = ended.leaf
     FROM unnest(stream_ids, versions, leaves, eras, is_changed) AS ended (stream_id, version, leaf, era, is_changed)
-    WHERE ended.is_changed AND streams.stream_id = ended.stream_id AND streams.era = ended.era;
+    WHERE ended.is_changed AND streams.stream_id = ANY (ARRAY[ended.stream_id]) AND streams.era = ended.era;
     GET DIAGNOSTICS streams_set = ROW_COUNT;
     IF streams_set < cardinality(array_positions(is_changed, true)) THEN
         INSERT INTO log.streams (stream_id, version, leaf)

@@ -1,4 +1,25 @@
--- Keeping a snapshot of an aggregate, which sets the landmark in its stream's row.
+-- The landmark in a stream's row: reading it, and setting it when a snapshot is kept.
+
+-- Tell the sequence behind which everything lies that a stream has after a version; 0 where no landmark says so.
+CREATE FUNCTION log.landmark_of(of_stream text, after_version bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    landmark bigint;
+BEGIN
+    SELECT CASE WHEN streams.snapshot_version <= after_version THEN streams.snapshot_sequence END INTO landmark
+    FROM log.streams AS streams
+    WHERE streams.stream_id = of_stream
+    ORDER BY streams.era DESC
+    LIMIT 1;
+    RETURN coalesce(landmark, 0);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION log.landmark_of(text, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION log.landmark_of(text, bigint) TO khata_writer, khata_projector, khata_query;
 
 -- Keep a snapshot, unless a later one is there, and set the landmark just before its last event, so that a reader who
 -- starts from the snapshot still reads that event. Tells whether the log has that event.
