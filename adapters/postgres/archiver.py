@@ -53,7 +53,7 @@ _DETACHED = """
     WHERE parts.relnamespace = 'log'::regnamespace AND parts.relkind = 'r' AND parts.relname ~ '^events_[0-9]+$'
         AND NOT parts.relispartition
 """
-_STATE = "SELECT head.sequence, layout.archived_to FROM log.head AS head, log.layout AS layout"
+_STATE = "SELECT head.sequence, layout.archived_to FROM log.current_head() AS head, log.layout AS layout"
 _EVENTS = f"""
     -- Read a page of events.
     SELECT {EVENT_COLUMNS} FROM log.events WHERE sequence >= %s AND sequence <= %s ORDER BY sequence

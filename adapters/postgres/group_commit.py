@@ -61,7 +61,7 @@ _FIND_BY_COMMAND = """
 _FIND_TRACKED = """
     -- Find the appends that nothing but tracking came of, and where the log ended after them at the latest.
     SELECT tracking.command_id, head.sequence
-    FROM ops.library_tracking AS tracking, log.head AS head
+    FROM ops.library_tracking AS tracking, log.current_head() AS head
     WHERE tracking.command_id = ANY(%b)
 """
 _PREPARE_PARTITIONS = """

@@ -24,10 +24,7 @@ _READ_STREAM = f"""
     -- Read a page of a stream; who starts behind its landmark does not look into the partitions before that.
     SELECT {EVENT_COLUMNS}
     FROM log.events
-    WHERE stream_id = %s AND version > %s
-        AND sequence > coalesce(
-            (SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s AND snapshot_version <= %s), 0
-        )
+    WHERE stream_id = %s AND version > %s AND sequence > (SELECT log.landmark_of(%s, %s))
     ORDER BY version
     LIMIT %s
 """  # noqa: S608 - columns of ours
@@ -47,7 +44,7 @@ _SEQUENCE_AT = """
     -- before the first event; `beyond` is after the time, or stands after the head.
     WITH RECURSIVE halving (first, known, beyond) AS (
         SELECT oldest.sequence, oldest.sequence - 1, head.sequence + 1
-        FROM log.head AS head
+        FROM log.current_head() AS head
         CROSS JOIN (SELECT sequence FROM log.events ORDER BY sequence LIMIT 1) AS oldest
         UNION ALL
         SELECT
@@ -70,13 +67,13 @@ _SEQUENCE_AT = """
 """
 _LANDMARK_OF = """
     -- Read up to where a snapshot covers a stream, for one who starts there.
-    SELECT snapshot_sequence FROM log.streams WHERE stream_id = %s AND snapshot_version <= %s
+    SELECT log.landmark_of(%s, %s)
 """
 _NO_VERSION_ABOVE = 2**63 - 1
 _FIRST_VERSIONS = (0, 1)
 _READ_HEAD = """
     -- Read the end of the log and the epoch that its sequence belongs to.
-    SELECT sequence, hash, log.current_epoch() FROM log.head
+    SELECT head.sequence, head.hash, log.current_epoch() FROM log.current_head() AS head
 """
 _FIND_CLAIM = """
     -- Find who owns a claimed value.
@@ -180,7 +177,7 @@ class LogReads:
             stream_id,
             after_version=after_version,
             last_version=events[0].version - 1 if events else _NO_VERSION_ABOVE,
-            after_sequence=landmarks[0][0] if landmarks else 0,
+            after_sequence=landmarks[0][0],
         )
         return older + events
 

@@ -121,7 +121,7 @@ WHERE (kept.name, kept.version, kept.generation, kept.shard)
 # What another claim would find: how many shards have something free, and ours among them; whose time is over.
 _OUTLOOK = """
 SELECT
-    (SELECT sequence FROM log.head) AS head,
+    (SELECT sequence FROM log.current_head()) AS head,
     (SELECT count(*) FROM views.projectors WHERE kind = %(kind)s AND seen_until > clock_timestamp()) AS living,
     count(DISTINCT shard) AS free,
     count(*) FILTER (WHERE shard = ANY (%(held)s::integer[])) AS free_here,

@@ -33,7 +33,7 @@ _SET_UP = """
 _WHO_AND_WHERE = """
     -- Name this session, and where the log ends.
     SELECT activity.pid, activity.backend_start, head.sequence
-    FROM pg_stat_activity AS activity, log.head AS head
+    FROM pg_stat_activity AS activity, log.current_head() AS head
     WHERE activity.pid = pg_backend_pid()
 """
 _HAS_ENDED = """

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from psycopg import AsyncConnection
@@ -118,7 +119,7 @@ async def test_an_outcome_is_found_by_its_command_id_when_its_key_is_forgotten(
     store: PostgresEventStore, admin: AsyncConnection[Any]
 ) -> None:
     ids = SystemIds(SystemClock())
-    asked = replace(command(on(STREAM, events=2), on("account-2"), key="k"), command_id=ids.new("cmd"))
+    asked = msgspec.structs.replace(command(on(STREAM, events=2), on("account-2"), key="k"), command_id=ids.new("cmd"))
     await store.append(command(on("account-0")))
     await store.append(asked)
     await store.append(command(on("account-3")))
