@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from adapters.clock import SystemClock

@@ -1,11 +1,11 @@
-"""What erasing a user and putting the log back to an older state need of the database."""
+"""The audit table: log-ins and refusals."""
 
 from infra.migrations.statements import run_files
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add two functions."""
+    """Make the table, its head and the function that adds to it."""
     run_files("sql_0006")

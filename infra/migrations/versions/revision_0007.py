@@ -1,4 +1,4 @@
-"""The audit table: log-ins and refusals."""
+"""Appends that stay quick while an old snapshot is held open."""
 
 from infra.migrations.statements import run_files
 
@@ -7,5 +7,5 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Make the table, its head and the function that adds to it."""
+    """Give the ends of the log and of its streams an era to be found by, and let everybody find them so."""
     run_files("sql_0007")
