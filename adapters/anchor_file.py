@@ -5,7 +5,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from adapters.durable_files import sync_folder
+from adapters.durable_files import sync_path
 from domain.integrity.anchors import SignedAnchor
 
 _MODE = 0o600
@@ -59,7 +59,7 @@ class AnchorFile:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            sync_folder(self.path.parent)
+            sync_path(self.path.parent)
 
 
 def _end_of_lines(content: bytes) -> int:

@@ -17,11 +17,11 @@ def write_durably(path: Path, content: bytes) -> None:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync_path(path.parent)
 
 
-def sync_folder(path: Path) -> None:
-    """Make what was created, renamed or removed in the folder *path* durable."""
+def sync_path(path: Path) -> None:
+    """Make durable what the file *path* holds, or what was created, renamed or removed in the folder *path*."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from commands.ports import Append, Appended, EventStore, NewEvent, StreamAppend, VersionConflict
-from commands.snapshots import SnapshotCache, leaf_of
+from commands.snapshots import SnapshotCache
 from domain.decider import Decider
-from domain.envelope import RecordedEvent, leaf_hash
+from domain.envelope import RecordedEvent, leaf_hash, leaf_of
 from domain.events import decode_known, encode, name_of
 from domain.refusals import Refusal
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from commands.ports import EventStore, Snapshot, Snapshots, StoreUnavailable
-from domain.envelope import RecordedEvent, leaf_hash
+from domain.envelope import RecordedEvent, leaf_of
 
 EVERY = 500
 """So many events after the last one a snapshot of the stream is due."""
@@ -103,15 +103,3 @@ class SnapshotCache(Generic[State]):
             await self._snapshots.keep(snapshot)
         except StoreUnavailable:
             return  # The next one that is due is another try.
-
-
-def leaf_of(recorded: RecordedEvent) -> bytes:
-    """Return the hash of an event's content."""
-    return leaf_hash(
-        stream_id=recorded.stream_id,
-        version=recorded.version,
-        name=recorded.name,
-        command_id=recorded.command_id,
-        metadata=recorded.metadata,
-        payload=recorded.payload,
-    )

@@ -82,9 +82,9 @@ def chain_hash(*, previous: bytes, sequence: int, recorded_at_us: int, leaf: byt
     return sha256(previous + _PLACE(sequence, recorded_at_us) + leaf).digest()
 
 
-def is_intact(event: RecordedEvent) -> bool:
-    """Tell whether the event's hash is that of its content and the hash it claims to follow."""
-    leaf = leaf_hash(
+def leaf_of(event: RecordedEvent) -> bytes:
+    """Return the hash of an event's content, whatever hash it bears."""
+    return leaf_hash(
         stream_id=event.stream_id,
         version=event.version,
         name=event.name,
@@ -92,6 +92,11 @@ def is_intact(event: RecordedEvent) -> bool:
         metadata=event.metadata,
         payload=event.payload,
     )
+
+
+def is_intact(event: RecordedEvent) -> bool:
+    """Tell whether the event's hash is that of its content and the hash it claims to follow."""
+    leaf = leaf_of(event)
     expected = chain_hash(
         previous=event.previous_hash, sequence=event.sequence, recorded_at_us=event.recorded_at_us, leaf=leaf
     )

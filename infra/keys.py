@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.durable_files import sync_folder
+from adapters.durable_files import sync_path
 from infra.home import PRIVATE, Home
 from infra.problems import OperatorProblem
 
@@ -188,7 +188,7 @@ def _make(home: Home) -> bool:
     try:
         for name, make in _MAKERS.items():
             _write_durably(beside / name, make())
-        sync_folder(beside)
+        sync_path(beside)
         beside.rename(home.keys)
     except OSError:
         if home.keys.is_dir():
@@ -196,7 +196,7 @@ def _make(home: Home) -> bool:
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    sync_folder(home.path)
+    sync_path(home.path)
     return True
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.durable_files import sync_folder
+from adapters.durable_files import sync_path
 from commands.ports import StoreUnavailable
 from domain.envelope import RecordedEvent
 from domain.integrity.archives import Archive
@@ -69,7 +69,7 @@ class ParquetArchive:
             unfinished.flush()
             os.fsync(unfinished.fileno())
         beside.replace(self.path_of(file))
-        sync_folder(self._folder)
+        sync_path(self._folder)
         return Archive(
             first_sequence=first.sequence,
             last_sequence=last.sequence,

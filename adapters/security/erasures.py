@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.durable_files import sync_folder
+from adapters.durable_files import sync_path
 from domain.ids import UserId
 
 
@@ -65,7 +65,7 @@ class ErasureList:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            sync_folder(self._path.parent)
+            sync_path(self._path.parent)
             yield descriptor
         finally:
             os.close(descriptor)

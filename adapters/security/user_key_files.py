@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from adapters.durable_files import sync_folder, write_durably
+from adapters.durable_files import sync_path, write_durably
 from commands.ports import StoreUnavailable
 from domain.ids import UserId
 
@@ -67,7 +67,7 @@ class FileUserKeys:
         # A reader finds the key or none, never one that is half overwritten.
         with suppress(FileNotFoundError):
             file.rename(file.with_name(f"{_DOOMED}{secrets.token_hex(8)}"))
-            sync_folder(self._folder)
+            sync_path(self._folder)
         for unfinished in self._folder.glob(f".new-{file.name}-*"):
             destroy_file(unfinished)
         self._finish()
@@ -75,7 +75,7 @@ class FileUserKeys:
     def _finish(self) -> None:
         for doomed in self._folder.glob(f"{_DOOMED}*"):
             destroy_file(doomed)
-        sync_folder(self._folder)
+        sync_path(self._folder)
 
     def _names(self) -> list[tuple[UserId, str]]:
         stems = sorted(file.stem for file in self._folder.glob(f"*{_SUFFIX}"))

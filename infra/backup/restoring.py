@@ -12,7 +12,6 @@ Sequences after the restored end will mean other events than they did; the new e
 """
 
 import asyncio
-import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -25,7 +24,7 @@ import msgspec
 import psycopg
 from psycopg.rows import scalar_row
 
-from adapters.durable_files import sync_folder, write_durably
+from adapters.durable_files import sync_path, write_durably
 from adapters.epoch_file import EpochFile
 from adapters.security.erasures import ErasuresDamaged
 from commands.ports import AppendOutcomeUnknown, StoreUnavailable
@@ -129,7 +128,7 @@ def _put_in_place(home: Home, postgres: EmbeddedPostgres, folder: Path, progress
     try:
         _copy(folder / DATA, copying, postgres, progress)
         copying.rename(fresh)
-        sync_folder(data.parent)
+        sync_path(data.parent)
     except OSError as error:
         raise OperatorProblem(f"The backup cannot be copied to {data.parent}: {error.strerror}.") from error
     finally:
@@ -156,7 +155,7 @@ def _finish_swap(home: Home, postgres: EmbeddedPostgres) -> str:
         if data.exists() and not kept.exists():
             data.rename(kept)
         fresh.rename(data)
-        sync_folder(data.parent)
+        sync_path(data.parent)
     return str(kept) if kept.exists() else ""
 
 
@@ -179,20 +178,12 @@ def _copy(source: Path, target: Path, postgres: EmbeddedPostgres, progress: Prog
         shutil.copyfile(path, copied)
         copied.chmod(0o600)
         postgres.place.own(copied)
-        _sync(copied)
+        sync_path(copied)
         done += path.stat().st_size
         progress("copying", done, total)
     for folder in [target, *(path for path in target.rglob("*") if path.is_dir())]:
-        sync_folder(folder)
-    sync_folder(target.parent)
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_path(folder)
+    sync_path(target.parent)
 
 
 # --- Database ---------------------------------------------------------------------------------------------------------
@@ -222,7 +213,7 @@ async def _finish(settings: Settings, home: Home, keys: Keys, *, kept_as: str) -
             ) from fault
         file.accept(Epoch.parse(epoch))
         home.restore_begun.unlink(missing_ok=True)
-        sync_folder(home.witness)
+        sync_path(home.witness)
         lost = max((each.sequence for each in known if each.epoch == found.epoch), default=0)
         is_lost = lost > found.sequence
         return Restored(

@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.durable_files import sync_folder
+from adapters.durable_files import sync_path
 from infra.backup.manifest import verify_backup
 from infra.backup.record import DATA, RECORD, BackupRecord, write_record
 from infra.continuity import find_log
@@ -98,7 +98,7 @@ def _take_into(folder: Path, urls: DatabaseUrls, place: Place, installation: str
         if folder.exists():
             folder.rmdir()
         beside.rename(folder)
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
     except OSError as error:
         raise OperatorProblem(f"{folder} cannot be written: {error.strerror}.") from error
     finally:

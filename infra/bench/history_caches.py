@@ -17,9 +17,9 @@ from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.postgres.stored_states import PostgresStatesStore
 from commands.accounts import ACCOUNT_STATES
 from commands.ports import Snapshot
-from commands.snapshots import leaf_of
 from domain.account import decider
 from domain.account.events import AccountEvent
+from domain.envelope import leaf_of
 from domain.events import decode
 from infra.database import DatabaseUrls
 from projections.read_model import AnyReadModel

@@ -28,7 +28,7 @@ def recorder_commands(admin_url: str, *, threads: int, in_flight: int, warm_up_s
         AssertionError: the recorder does not hold exactly what it stored.
     """
     factory: InfrastructureFactory[TrackingRecorder] = InfrastructureFactory.construct(
-        Environment("bench", _environment_of(admin_url, threads=threads))
+        Environment("bench", _with_pool(admin_url, threads=threads))
     )
     try:
         recorder = factory.application_recorder()
@@ -65,7 +65,7 @@ class _Filled(Aggregate):
 
 def application_commands(admin_url: str, *, threads: int, in_flight: int, warm_up_s: float, for_s: float) -> float:
     """Return how many aggregates with one new event a second an application of the library saves."""
-    application: Application[UUID] = Application(env=_environment_of(admin_url, threads=threads))
+    application: Application[UUID] = Application(env=_with_pool(admin_url, threads=threads))
     try:
         waiting = deque(_Filled() for _ in range(in_flight))
         application.save(*waiting)
@@ -118,8 +118,8 @@ def _rate(one: Callable[[], None], *, threads: int, warm_up_s: float, for_s: flo
     return rate
 
 
-def _environment_of(admin_url: str, *, threads: int) -> dict[str, str]:
-    """Return the library's settings for the database of *admin_url* and a pool as large as *threads*."""
+def settings_of(admin_url: str) -> dict[str, str]:
+    """Return the library's settings for the database of *admin_url*."""
     told = conninfo_to_dict(admin_url)
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
@@ -128,6 +128,12 @@ def _environment_of(admin_url: str, *, threads: int) -> dict[str, str]:
         "POSTGRES_PORT": str(told.get("port", "5432")),
         "POSTGRES_USER": str(told["user"]),
         "POSTGRES_PASSWORD": str(told["password"]),
+    }
+
+
+def _with_pool(admin_url: str, *, threads: int) -> dict[str, str]:
+    """Return the library's settings with a pool as large as *threads*."""
+    return settings_of(admin_url) | {
         "POSTGRES_POOL_SIZE": str(threads),
         "POSTGRES_MAX_OVERFLOW": "0",
         "POSTGRES_CONNECT_TIMEOUT": "30",

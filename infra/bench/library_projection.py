@@ -17,13 +17,13 @@ from eventsourcing.domain import DomainEvent
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
-from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.arrays import register_arrays
 from adapters.postgres.view_rows import key_arrays, row_arrays, row_of, statements_of
 from domain.envelope import GENESIS_HASH, RecordedEvent
 from domain.events import decode, encode, name_of
 from infra.bench.events import METADATA, LifeCommand
+from infra.bench.library import settings_of
 from projections.catalogue import READ_MODELS
 from projections.read_model import AnyReadModel, Key, Row
 
@@ -92,15 +92,7 @@ def library_rate(admin_url: str, commands: Iterable[LifeCommand], events: int) -
 
     It is given the first *events* of *commands*.
     """
-    given = conninfo_to_dict(admin_url)
-    env = {
-        "PERSISTENCE_MODULE": "eventsourcing.postgres",
-        "POSTGRES_DBNAME": str(given["dbname"]),
-        "POSTGRES_HOST": str(given["host"]),
-        "POSTGRES_PORT": str(given.get("port", "5432")),
-        "POSTGRES_USER": str(given["user"]),
-        "POSTGRES_PASSWORD": str(given["password"]),
-    }
+    env = settings_of(admin_url)
     application = BenchApplication(env=env)
     coming = (
         (command.stream_id, version, event)

@@ -8,6 +8,9 @@ from random import Random
 import msgspec
 from msgspec.structs import replace
 
+from adapters.clock import SystemClock
+from adapters.ids import SystemIds
+from adapters.instruments import InstrumentMaster
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.lane import AccountBusy
 from commands.ports import (
@@ -62,6 +65,7 @@ NOW_NS = 1_795_149_000_000_000_000
 PRICE_E4 = 2_850_0000
 RELIANCE = InstrumentKey(Segment.NSE_EQ, "2885")
 PATIENCE_S = 60.0
+_ENTRY_LIFE_MS = 60_000
 _CODE = installation_code("faults")
 _PAUSE_S = 0.02
 _WIDE = RiskParameters(
@@ -91,9 +95,17 @@ MARK = Mark(instrument=RELIANCE, last_price_e4=PRICE_E4, exchange_time_ns=NOW_NS
 class Desk:
     """One writing process as its clients see it: the log and the commands on accounts."""
 
-    def __init__(self, store: EventStore, accounts: Accounts) -> None:
+    def __init__(self, store: EventStore) -> None:
+        clock = SystemClock()
         self.store = store
-        self.accounts = accounts
+        self.accounts = Accounts(
+            store=store,
+            clock=clock,
+            ids=SystemIds(clock),
+            marks=StandingMarket(),
+            instruments=InstrumentMaster.load(),
+            entry_life_ms=_ENTRY_LIFE_MS,
+        )
 
 
 class Asking:

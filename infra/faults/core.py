@@ -12,8 +12,6 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from adapters.clock import SystemClock
-from adapters.ids import SystemIds
-from adapters.instruments import InstrumentMaster
 from adapters.nats.connection import NatsConnection, connect
 from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.relay import Relay
@@ -24,10 +22,9 @@ from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.reading import LogReads
 from adapters.postgres.view_store import PostgresViewStore
 from adapters.postgres.views import PostgresViews
-from commands.accounts import Accounts
 from infra.database import DatabaseUrls
 from infra.embedded.nats import EmbeddedNats
-from infra.faults.clients import Desk, StandingMarket
+from infra.faults.clients import Desk
 from infra.faults.ledger import Ledger
 from infra.faults.link import NatsLink, PostgresLink
 from infra.faults.oracle import Evidence
@@ -48,7 +45,6 @@ _CHECK_S = 0.2
 _SILENCE_S = 0.1
 _POLL_S = 0.01
 _ANSWER_S = 0.5
-_ENTRY_LIFE_MS = 60_000
 
 
 class NotConverged(Exception):
@@ -97,20 +93,11 @@ class Core:
     async def start(self) -> None:
         """Start everything."""
         enter = self._stack.enter_async_context
-        clock = SystemClock()
         for _ in range(WRITERS):
             link = await enter(PostgresLink(self.database.writer))
             store = await enter(PostgresEventStore(link.conninfo, deadline_s=DEADLINE_S))
-            accounts = Accounts(
-                store=store,
-                clock=clock,
-                ids=SystemIds(clock),
-                marks=StandingMarket(),
-                instruments=InstrumentMaster.load(),
-                entry_life_ms=_ENTRY_LIFE_MS,
-            )
             self.writer_links.append(link)
-            self.desks.append(Desk(store, accounts))
+            self.desks.append(Desk(store))
         reads = await enter(Database(make_conninfo(self.database.writer, application_name=READER)))
         self.log = LogReads(reads)
         self.all_views = await enter(PostgresViews(self.database.projector))

@@ -21,7 +21,7 @@ from adapters.nats.stream import decode, stream_name
 from adapters.nats.stream_reader import StreamReader
 from adapters.postgres.reading import LogReads
 from adapters.postgres.views import PostgresViews
-from domain.envelope import GENESIS_HASH, Metadata, RecordedEvent, is_intact, leaf_hash
+from domain.envelope import GENESIS_HASH, Metadata, RecordedEvent, is_intact, leaf_of
 from infra.faults.ledger import Ledger
 from projections.catalogue import READ_MODELS
 from projections.verification import differences
@@ -98,7 +98,7 @@ async def check_log(connection: AsyncConnection[Any], events: Sequence[RecordedE
         if event.previous_hash != previous or not is_intact(event):
             findings.differences.append(f"sequence {event.sequence}: its hash is not that of its content and place")
         previous, at_us = event.hash, event.recorded_at_us
-        ends[event.stream_id] = (event.version, _leaf_of(event))
+        ends[event.stream_id] = (event.version, leaf_of(event))
     head = await (await connection.execute(_HEAD)).fetchone()
     if head != (len(events), previous):
         findings.differences.append(f"the head is {head}, the log ends at {len(events)}")
@@ -180,17 +180,6 @@ async def _bodies(nats: Client, epoch: str, first_sequence: int, count: int) -> 
     finally:
         await reader.close()
     return bodies
-
-
-def _leaf_of(event: RecordedEvent) -> bytes:
-    return leaf_hash(
-        stream_id=event.stream_id,
-        version=event.version,
-        name=event.name,
-        command_id=event.command_id,
-        metadata=event.metadata,
-        payload=event.payload,
-    )
 
 
 def total(findings: Iterable[Findings]) -> dict[str, int]:

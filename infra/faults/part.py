@@ -15,7 +15,6 @@ import structlog
 
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
-from adapters.instruments import InstrumentMaster
 from adapters.nats.connection import connect
 from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.relay import Relay
@@ -24,9 +23,8 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.reading import LogReads
 from adapters.postgres.view_store import PostgresViewStore
-from commands.accounts import Accounts
 from infra.database import DatabaseUrls
-from infra.faults.clients import Account, Asking, Client, Desk, StandingMarket
+from infra.faults.clients import Account, Asking, Client, Desk
 from infra.faults.core import DEADLINE_S, seeded
 from infra.faults.ledger import Answer, Asked, Ledger
 from projections.catalogue import READ_MODELS
@@ -37,7 +35,6 @@ LEASE_MS = 500
 _CHECK_S = 0.2
 _SILENCE_S = 0.1
 _CLIENTS = 3
-_ENTRY_LIFE_MS = 60_000
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,17 +69,8 @@ class ToldLedger(Ledger):
 
 
 async def _writer(place: Place, lines: asyncio.StreamReader) -> None:
-    clock = SystemClock()
     async with PostgresEventStore(place.database.writer, deadline_s=DEADLINE_S) as store:
-        accounts = Accounts(
-            store=store,
-            clock=clock,
-            ids=SystemIds(clock),
-            marks=StandingMarket(),
-            instruments=InstrumentMaster.load(),
-            entry_life_ms=_ENTRY_LIFE_MS,
-        )
-        asking = Asking([Desk(store, accounts)], ToldLedger(), seeded(place.seed))
+        asking = Asking([Desk(store)], ToldLedger(), seeded(place.seed))
         clients = [
             Client(name, Account(name), asking, is_founder=True)
             for name in (f"{place.seed}-{number}" for number in range(_CLIENTS))

@@ -18,7 +18,7 @@ from commands.ports import (
     StreamAppend,
     VersionConflict,
 )
-from domain.envelope import GENESIS_HASH, RecordedEvent, is_intact, leaf_hash
+from domain.envelope import GENESIS_HASH, RecordedEvent, is_intact, leaf_hash, leaf_of
 from tests.support.appends import command, new_event, on
 from tests.support.memory_store import MemoryEventStore
 
@@ -45,17 +45,6 @@ def assert_is_one_chain(events: list[RecordedEvent]) -> None:
     for before, after in pairwise(events):
         assert after.previous_hash == before.hash
         assert after.recorded_at_us >= before.recorded_at_us
-
-
-def leaf_of(event: RecordedEvent) -> bytes:
-    return leaf_hash(
-        stream_id=event.stream_id,
-        version=event.version,
-        name=event.name,
-        command_id=event.command_id,
-        metadata=event.metadata,
-        payload=event.payload,
-    )
 
 
 async def outcomes(store: EventStore, *appends: Append) -> list[Appended | BaseException]:

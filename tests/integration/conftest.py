@@ -1,11 +1,13 @@
-"""What several integration tests ask for beside a database of this release."""
+"""What several integration tests ask for."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.views import PostgresViews
 from infra.database import DatabaseUrls, grants
 from infra.migrations.runner import migrate
 from tests.support.servers import Servers
@@ -26,3 +28,17 @@ def first_release(servers: Servers) -> Iterator[DatabaseUrls]:
             yield urls
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_NAME)))
+
+
+@pytest.fixture
+async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
+    """The log of the fresh database."""
+    async with PostgresEventStore(database.writer) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def views(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
+    """The read models of the fresh database, read as the projector, from whom nothing is hidden."""
+    async with PostgresViews(database.projector) as opened:
+        yield opened

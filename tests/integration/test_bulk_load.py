@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import psycopg
@@ -21,12 +20,6 @@ _BACKENDS = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND usename = 'khata_writer' AND query LIKE '%append_batch%'
 """
-
-
-@pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
 
 
 def history(commands: int, *, events: int = 3) -> list[Append]:

@@ -39,12 +39,6 @@ async def admin(database: DatabaseUrls) -> AsyncIterator[AsyncConnection[Any]]:
         yield connection
 
 
-@pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
-
-
 async def open_append(connection: AsyncConnection[Any], append: Append) -> None:
     """Append in a transaction that stays open."""
     register_arrays(connection)

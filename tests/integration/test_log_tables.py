@@ -15,7 +15,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.reading import _READ_STREAM
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.ports import Appended, KeyReused, Snapshot
-from commands.snapshots import leaf_of
+from domain.envelope import leaf_of
 from infra.database import DatabaseUrls
 from tests.support.appends import command, on
 
@@ -31,12 +31,6 @@ _WEEKS = """
 async def admin(database: DatabaseUrls) -> AsyncIterator[AsyncConnection[Any]]:
     async with await AsyncConnection.connect(database.admin, autocommit=True) as connection:
         yield connection
-
-
-@pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
 
 
 async def age(admin: AsyncConnection[Any], key: str, interval: str) -> None:

@@ -17,7 +17,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.reading import _READ_HEAD, _READ_STREAM
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.ports import Append, Appended, Snapshot, VersionConflict
-from commands.snapshots import leaf_of
+from domain.envelope import leaf_of
 from infra.database import DatabaseUrls
 from tests.support.appends import command, on
 from tests.support.eventually import eventually

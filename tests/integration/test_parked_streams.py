@@ -20,18 +20,6 @@ from tests.support.specimens import STRATEGY, strategy_drafted, strategy_paused,
 
 
 @pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def views(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
-    async with PostgresViews(database.projector) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def parking(database: DatabaseUrls) -> AsyncIterator[PostgresParking]:
     async with PostgresParking(database.projector) as opened:
         yield opened

@@ -1,7 +1,6 @@
 """The projector on real servers: exactly once in effect, whatever is killed and however many want the work."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from random import Random
 
 import psycopg
@@ -20,19 +19,6 @@ from tests.support.lives import Life
 from tests.support.log_writing import Scribe
 from tests.support.projecting import projector_of, reach, running, write_lives
 from tests.support.specimens import user_registered
-
-
-@pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def views(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
-    """Reads as the projector, from whom nothing is hidden."""
-    async with PostgresViews(database.projector) as opened:
-        yield opened
 
 
 async def test_read_models_equal_a_fold_of_the_log(

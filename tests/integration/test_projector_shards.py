@@ -1,7 +1,6 @@
 """Several projectors share the work by shards; whoever dies is replaced, and the rows are those of a fold."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
@@ -20,18 +19,6 @@ from tests.support.specimens import user_registered
 
 SHARDS = 4
 WITHIN_S = 15.0
-
-
-@pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def views(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
-    async with PostgresViews(database.projector) as opened:
-        yield opened
 
 
 def shards_of(projector: Projector) -> set[int]:

@@ -40,18 +40,6 @@ from tests.support.projecting import projector_of, reach, running, write_lives, 
 
 
 @pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def views(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
-    async with PostgresViews(database.projector) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def editions(database: DatabaseUrls) -> AsyncIterator[PostgresEditions]:
     async with PostgresEditions(database.projector, owner="rebuild-1") as opened:
         yield opened

@@ -30,12 +30,6 @@ LIMITS = StreamLimits()
 
 
 @pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def nats(nats_url: str) -> AsyncIterator[NatsConnection]:
     connection = await connect(nats_url)
     yield connection

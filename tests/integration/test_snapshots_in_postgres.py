@@ -1,9 +1,6 @@
 """Lanes of several processes over one log, which start from snapshots while there are any."""
 
-from collections.abc import AsyncIterator
 from itertools import count
-
-import pytest
 
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.snapshots import PostgresSnapshots
@@ -13,7 +10,6 @@ from commands.snapshots import SnapshotCache
 from domain.account import Account, decider
 from domain.account.commands import AccountCommand
 from domain.events import decode
-from infra.database import DatabaseUrls
 from tests.support.specimens import ACCOUNT, engage, open_account, release
 
 STREAM = stream_of(ACCOUNT)
@@ -39,12 +35,6 @@ class Process:
         for _ in range(commands):
             await self.ask(release if (await self.lane.state()).kill_switch_engaged else engage)
         await self.cache.close()
-
-
-@pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
 
 
 async def whole_fold(store: PostgresEventStore) -> Account:

@@ -39,12 +39,6 @@ from tests.support.past_answers import check_against_oracle
 
 
 @pytest.fixture
-async def store(database: DatabaseUrls) -> AsyncIterator[PostgresEventStore]:
-    async with PostgresEventStore(database.writer) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def queries(database: DatabaseUrls) -> AsyncIterator[PostgresViews]:
     async with PostgresViews(database.query) as opened:
         yield opened

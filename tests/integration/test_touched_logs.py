@@ -27,7 +27,7 @@ from adapters.archive.parquet import ParquetArchive
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_source import PostgresLogSource
 from adapters.security.anchors import AnchorKey
-from domain.envelope import RecordedEvent
+from domain.envelope import RecordedEvent, leaf_of
 from domain.integrity.anchors import CheckedAnchors, check_anchors
 from domain.integrity.commands import encode_outcome, read_outcome
 from domain.integrity.findings import Finding, Kind
@@ -45,7 +45,6 @@ from tests.support.mutable_log import (
     decoded,
     field_of,
     flipped,
-    leaf_of,
     rehashed,
     rehashed_tail,
     sequence_of,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from domain.envelope import RecordedEvent, chain_hash, leaf_hash
+from domain.envelope import RecordedEvent, chain_hash, leaf_of
 from domain.integrity.commands import read_outcome
 from domain.integrity.joining import Stretch
 from domain.integrity.rows import US_FROM_1970_TO_2000
@@ -51,17 +51,6 @@ def decoded(row: bytes) -> RecordedEvent:
         recorded_at_us=int.from_bytes(value["recorded_at"], "big", signed=True) + US_FROM_1970_TO_2000,
         previous_hash=value["previous_hash"],
         hash=value["hash"],
-    )
-
-
-def leaf_of(event: RecordedEvent) -> bytes:
-    return leaf_hash(
-        stream_id=event.stream_id,
-        version=event.version,
-        name=event.name,
-        command_id=event.command_id,
-        metadata=event.metadata,
-        payload=event.payload,
     )
 
 

@@ -6,13 +6,13 @@ from random import Random
 import msgspec
 import pytest
 
-from domain.envelope import GENESIS_HASH, RecordedEvent
+from domain.envelope import GENESIS_HASH, RecordedEvent, leaf_of
 from domain.integrity.commands import encode_outcome, read_outcome
 from domain.integrity.findings import Finding, Kind
 from domain.integrity.rows import encode_row
 from projections.integrity.ports import LogState, StreamRow
 from projections.integrity.verifier import Verification
-from tests.support.mutable_log import MutableLog, field_of, flipped, leaf_of, rehashed
+from tests.support.mutable_log import MutableLog, field_of, flipped, rehashed
 
 EVENTS = 60
 
