@@ -14,6 +14,7 @@ VenueFillId = NewType("VenueFillId", str)
 """What tells one execution from another, for ever: segment, the venue's number and its order id, joined by colons."""
 StrategyId = NewType("StrategyId", str)
 BacktestId = NewType("BacktestId", str)
+BasketId = NewType("BasketId", str)
 
 
 def split_fill_id(fill_id: VenueFillId) -> tuple[str | None, str, VenueOrderId | None]:

@@ -20,6 +20,15 @@ class Segment(StrEnum):
     INDEX = "INDEX"
 
 
+class InstrumentKind(StrEnum):
+    """What kind of paper it is."""
+
+    EQUITY = "equity"
+    INDEX = "index"
+    FUTURE = "future"
+    OPTION = "option"
+
+
 class InstrumentKey(msgspec.Struct, frozen=True, order=True):
     """What identifies an instrument: a security id is unique only within its segment."""
 
@@ -41,6 +50,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     `tick_e4` is the price step in 1/10,000 rupee, `lot` the quantity step in units, `freeze_quantity` the largest
     quantity of one order (None: no such limit), `multiplier` the units of the underlying behind one unit traded.
+    `expires_on` is the last day of a derivative (ISO), None for what does not expire. `mtf` tells whether the broker
+    lends for it, `has_derivatives` whether it closes early for the auction that stocks with derivatives have.
     """
 
     key: InstrumentKey
@@ -51,6 +62,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     lot: int
     multiplier: int = 1
     freeze_quantity: int | None = None
+    kind: InstrumentKind = InstrumentKind.EQUITY
+    expires_on: str | None = None
+    mtf: bool = False
+    has_derivatives: bool = False
 
     def is_on_tick(self, price_e4: int) -> bool:
         """Tell whether *price_e4* is a whole number of ticks."""

@@ -47,17 +47,29 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """How an order is priced. Stop orders come with resting protection."""
+    """How an order is priced.
+
+    SL rests unseen until its trigger trades and is a limit order from then on. SL-M is asked for only: no venue of ours
+    lets one rest, so it is denied or becomes an SL whose limit lies a buffer behind its trigger, everywhere alike.
+    """
 
     MARKET = "MARKET"
     LIMIT = "LIMIT"
+    SL = "SL"
+    SL_M = "SL-M"
 
 
 class Product(StrEnum):
     """Under which regime a position is held; the broker does not net one with another."""
 
     CNC = "CNC"
+    """Delivery, paid in full."""
     INTRADAY = "INTRADAY"
+    """Squared off before the session ends."""
+    MARGIN = "MARGIN"
+    """Derivatives carried over night against margin."""
+    MTF = "MTF"
+    """Delivery, partly paid by the broker."""
 
 
 class TimeInForce(StrEnum):
@@ -68,10 +80,31 @@ class TimeInForce(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why an order exists: to open its trade, or to close it."""
+    """Why an order exists: to open its trade, to close it, or to close it when it goes wrong."""
 
     ENTRY = "entry"
     EXIT = "exit"
+    STOP = "stop"
+    """The protective stop, which rests at the venue. A wanted exit may turn it into a marketable order."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether an order of this purpose can only take away from what its trade holds."""
+        return self is not Purpose.ENTRY
+
+
+class ModifyCause(StrEnum):
+    """Why a resting order is to be changed."""
+
+    USER = "user"
+    SIZE = "size"
+    """The trade holds more or less than its stop covers."""
+    LEVEL = "level"
+    """Its stop moved: by hand, by trailing, or by a corporate action."""
+    EXIT = "exit"
+    """The trade shall be closed: its stop becomes marketable."""
+    GAP = "gap"
+    """The price went through the stop's limit without filling it."""
 
 
 class RefusalReason(StrEnum):
@@ -158,8 +191,16 @@ def status_after_fill(status: OrderStatus, *, cumulative_quantity: int, quantity
     return status if status in CLOSED else OrderStatus.PARTLY_FILLED
 
 
+MODIFICATIONS_MAX = 25
+"""So often the venue lets one order be changed. Source: Dhan, orders, "max 25 modifications per order"."""
+
+
 class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
-    """What an order tells the venue to do. `limit_price_e4` is set for LIMIT and None for MARKET."""
+    """What an order tells the venue to do.
+
+    `limit_price_e4` is set for LIMIT and SL and None for MARKET, `trigger_price_e4` for SL alone. Of
+    `disclosed_quantity` units the book shows (0: all). An `after_market` order waits at the broker for the next session.
+    """
 
     instrument: InstrumentKey
     side: Side
@@ -168,6 +209,9 @@ class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
     limit_price_e4: int | None
     product: Product
     time_in_force: TimeInForce = TimeInForce.DAY
+    trigger_price_e4: int | None = None
+    disclosed_quantity: int = 0
+    after_market: bool = False
 
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

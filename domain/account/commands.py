@@ -2,12 +2,30 @@
 
 import msgspec
 
-from domain.account.events import AccountMode, Evidence
-from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueFillId, VenueOrderId
-from domain.instrument import InstrumentKey
+from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Trailing
+from domain.ids import (
+    AccountId,
+    BasketId,
+    CorrelationId,
+    OrderId,
+    StrategyId,
+    TradeId,
+    UserId,
+    VenueFillId,
+    VenueOrderId,
+)
+from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark, MarketSnapshot
-from domain.order import NotSentReason, OrderStatus, OrderType, Product, RefusalReason, Side, TimeInForce
-from domain.risk import RiskParameters
+from domain.order import (
+    NotSentReason,
+    OrderStatus,
+    OrderType,
+    Product,
+    RefusalReason,
+    Side,
+    TimeInForce,
+)
+from domain.risk import BreachKind, RiskParameters
 
 
 class OpenAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,20 +46,79 @@ class SetRiskParameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngageKillSwitch(msgspec.Struct, frozen=True, kw_only=True):
-    """Block entries, and cancel those that rest."""
+    """Block entries of a strategy or (None) of the account, cancel those that rest, and close what is open if asked."""
 
     user_id: UserId
     reason: str
+    strategy_id: StrategyId | None = None
+    mode: KillMode = KillMode.HALT
 
 
 class ReleaseKillSwitch(msgspec.Struct, frozen=True, kw_only=True):
-    """Allow entries again."""
+    """Allow entries again, of a strategy or (None) of the account."""
 
     user_id: UserId
+    strategy_id: StrategyId | None = None
+
+
+class ConfirmFlat(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's net quantities, by instrument and product, read after a flattening switch had closed its trades."""
+
+    strategy_id: StrategyId | None
+    net_quantities: tuple[tuple[InstrumentKey, Product, int], ...]
+
+
+class ObserveResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what the account made against its limits on losses. `market` carries the valuation.
+
+    `is_confirmed` tells that a second tick, or a second of time, confirmed what is seen: only then a breach acts.
+    """
+
+    market: MarketSnapshot
+    is_confirmed: bool
+
+
+class ReleaseBreach(msgspec.Struct, frozen=True, kw_only=True):
+    """Allow entries again although a limit on losses was reached today."""
+
+    user_id: UserId
+    kind: BreachKind
+    reason: str
+
+
+class MoveCash(msgspec.Struct, frozen=True, kw_only=True):
+    """Record money that came in (positive) or went out (negative), in paise."""
+
+    user_id: UserId
+    amount_paise: int
+    reason: str
+    market_time_ns: int
+
+
+class RecordSuppressedIntents(msgspec.Struct, frozen=True, kw_only=True):
+    """Record that *count* intents met the intake limit between two times (UTC nanoseconds)."""
+
+    count: int
+    since_ns: int
+    until_ns: int
+
+
+class ApplyCorporateAction(msgspec.Struct, frozen=True, kw_only=True):
+    """Adjust what is open in an instrument: *numerator* units for every *denominator* held."""
+
+    action_id: str
+    instrument: Instrument
+    numerator: int
+    denominator: int
+    effective_on: str
 
 
 class OpenTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """Open a trade, if every check passes. `entry_life_ns` is how long its entry may wait to be sent (market clock)."""
+    """Open a trade, if every check passes. `entry_life_ns` is how long its entry may wait to be sent (market clock).
+
+    What its strategy (None: a person) holds the other way in the same instrument and product is closed first: only what
+    goes beyond it is opened.
+    """
 
     trade_id: TradeId
     user_id: UserId
@@ -55,14 +132,73 @@ class OpenTrade(msgspec.Struct, frozen=True, kw_only=True):
     target_e4: int | None
     entry_life_ns: int
     market: MarketSnapshot
+    trigger_price_e4: int | None = None
+    disclosed_quantity: int = 0
+    after_market: bool = False
+    strategy_id: StrategyId | None = None
+    trailing: Trailing | None = None
+    protection: ProtectionMode = ProtectionMode.RESTING
+
+
+class OpenBasket(msgspec.Struct, frozen=True, kw_only=True):
+    """Open several trades, all or none of them by risk: `ranks` gives each leg's turn, 0 first."""
+
+    basket_id: BasketId
+    user_id: UserId
+    legs: tuple[OpenTrade, ...]
+    ranks: tuple[int, ...]
+    policy: BasketPolicy
+
+
+class ChangeTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """Change a trade that is at *expected_version*. A field that is UNSET stays as it is, None takes a level away.
+
+    The entry's own fields can be changed as long as it rests.
+    """
+
+    trade_id: TradeId
+    user_id: UserId
+    expected_version: int
+    market: MarketSnapshot
+    stop_loss_e4: int | None | msgspec.UnsetType = msgspec.UNSET
+    target_e4: int | None | msgspec.UnsetType = msgspec.UNSET
+    trailing: Trailing | None | msgspec.UnsetType = msgspec.UNSET
+    quantity: int | msgspec.UnsetType = msgspec.UNSET
+    order_type: OrderType | msgspec.UnsetType = msgspec.UNSET
+    limit_price_e4: int | None | msgspec.UnsetType = msgspec.UNSET
+    trigger_price_e4: int | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class CancelTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """Cancel what of a trade's entry has not filled. What has filled stays."""
+
+    trade_id: TradeId
+    user_id: UserId
+
+
+class CloseTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """Close a trade, or *quantity* units of it."""
+
+    trade_id: TradeId
+    user_id: UserId
+    quantity: int | None = None
 
 
 class ClosePosition(msgspec.Struct, frozen=True, kw_only=True):
-    """Close every open trade in one instrument and product."""
+    """Close every open trade in one instrument and product, or those of one strategy."""
 
     user_id: UserId
     instrument: InstrumentKey
     product: Product
+    strategy_id: StrategyId | None = None
+
+
+class CloseAll(msgspec.Struct, frozen=True, kw_only=True):
+    """Close every open trade of the account, or of one strategy. External trades are left alone unless asked for."""
+
+    user_id: UserId
+    strategy_id: StrategyId | None = None
+    includes_external: bool = False
 
 
 class TriggerExit(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +206,33 @@ class TriggerExit(msgspec.Struct, frozen=True, kw_only=True):
 
     trade_id: TradeId
     mark: Mark
+
+
+class TrailStop(msgspec.Struct, frozen=True, kw_only=True):
+    """Let a trade's stop follow *mark*."""
+
+    trade_id: TradeId
+    mark: Mark
+
+
+class RepriceStop(msgspec.Struct, frozen=True, kw_only=True):
+    """The price went through a resting stop and it did not fill: give it another limit, at the market of *mark*."""
+
+    trade_id: TradeId
+    mark: Mark
+
+
+class ProtectTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """Place a trade's stop, or bring it to size and level, where it is not so already. At `mark` gaps are seen."""
+
+    trade_id: TradeId
+    mark: Mark | None
+
+
+class SquareOff(msgspec.Struct, frozen=True, kw_only=True):
+    """Close an intraday trade before its session ends."""
+
+    trade_id: TradeId
 
 
 class BeginSubmission(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,8 +276,20 @@ class RecordUnknown(msgspec.Struct, frozen=True, kw_only=True):
     sent_at_ns: int | None
 
 
+class RecordModifyRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue answered a modification with a well-formed refusal."""
+
+    order_id: OrderId
+    number: int
+    reason: RefusalReason
+    message: str
+
+
 class RecordVenueOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The venue's books show the order. `status` and `cumulative_quantity` are the venue's."""
+    """The venue's books show the order. `status` and `cumulative_quantity` are the venue's.
+
+    `quantity`, `order_type` and the prices are what its books say now, None where they were not read.
+    """
 
     order_id: OrderId
     venue_order_id: VenueOrderId
@@ -122,6 +297,26 @@ class RecordVenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     cumulative_quantity: int
     message: str
     evidence: Evidence
+    quantity: int | None = None
+    order_type: OrderType | None = None
+    limit_price_e4: int | None = None
+    trigger_price_e4: int | None = None
+
+
+class RecordForeignFill(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's trade book shows an execution that no order of ours made.
+
+    `adopted_as` names the external trade that is made of it where none is there yet.
+    """
+
+    adopted_as: TradeId
+    venue_fill_id: VenueFillId
+    instrument: Instrument
+    product: Product
+    side: Side
+    quantity: int
+    price_e4: int
+    filled_at_ns: int
 
 
 class RecordFill(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,15 +341,32 @@ AccountCommand = (
     | SetRiskParameters
     | EngageKillSwitch
     | ReleaseKillSwitch
+    | ConfirmFlat
+    | ObserveResult
+    | ReleaseBreach
+    | MoveCash
+    | RecordSuppressedIntents
+    | ApplyCorporateAction
     | OpenTrade
+    | OpenBasket
+    | ChangeTrade
+    | CancelTrade
+    | CloseTrade
     | ClosePosition
+    | CloseAll
     | TriggerExit
+    | TrailStop
+    | RepriceStop
+    | ProtectTrade
+    | SquareOff
     | BeginSubmission
     | RecordNotSent
     | RecordAccepted
     | RecordRefused
     | RecordUnknown
+    | RecordModifyRefused
     | RecordVenueOrder
+    | RecordForeignFill
     | RecordFill
     | PresumeAbsent
 )

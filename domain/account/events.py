@@ -6,8 +6,10 @@ import msgspec
 
 from domain.ids import (
     AccountId,
+    BasketId,
     CorrelationId,
     OrderId,
+    StrategyId,
     TradeId,
     UserId,
     VenueFillId,
@@ -16,8 +18,8 @@ from domain.ids import (
 )
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
-from domain.order import NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
-from domain.risk import DenialCode, RiskParameters
+from domain.order import ModifyCause, NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
+from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
 
 
 class AccountMode(StrEnum):
@@ -33,6 +35,66 @@ class ExitCause(StrEnum):
     STOP_LOSS = "stop_loss"
     TARGET = "target"
     MANUAL = "manual"
+    FLIP = "flip"
+    """An intent the other way, which closes before it opens."""
+    SQUARE_OFF = "square_off"
+    """An intraday trade at the end of its session."""
+    KILL_SWITCH = "kill_switch"
+    RISK_BREACH = "risk_breach"
+    BASKET = "basket"
+    """Another leg of its basket failed."""
+
+
+class ProtectionMode(StrEnum):
+    """Who holds a trade's stop loss."""
+
+    RESTING = "resting"
+    """A stop order rests at the venue; the engine watches the target."""
+    ENGINE = "engine"
+    """The engine watches both, and nothing rests. Before there were stop orders, every trade was so."""
+
+
+class KillMode(StrEnum):
+    """What a kill switch does besides blocking entries."""
+
+    HALT = "halt"
+    """Resting entries are canceled; stops stay."""
+    FLATTEN = "flatten"
+    """Halt, and close what is open, trade by trade."""
+
+
+class BasketPolicy(StrEnum):
+    """What becomes of a basket of which a leg fails."""
+
+    CONTINUE = "continue"
+    """The other legs go on."""
+    STOP = "stop"
+    """Legs not sent yet stay unsent; what is filled is kept."""
+    UNWIND = "unwind"
+    """Likewise, and what is filled is closed."""
+
+
+class Trailing(msgspec.Struct, frozen=True, kw_only=True):
+    """A stop that follows the best price at `distance_e4`, in steps of `step_e4` at least (1/10,000 rupee)."""
+
+    distance_e4: int
+    step_e4: int
+
+
+class BasketLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade of a basket. Legs of one `rank` are sent together, those of the next when all of these have filled."""
+
+    trade_id: TradeId
+    rank: int
+
+
+class CorporateAdjustment(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade as a corporate action leaves it: its cost stays, its quantity and its levels change."""
+
+    trade_id: TradeId
+    net_quantity: int
+    stop_loss_e4: int | None
+    target_e4: int | None
 
 
 class Evidence(StrEnum):
@@ -60,17 +122,109 @@ class RiskParametersChanged(msgspec.Struct, frozen=True, kw_only=True, tag="acco
 
 
 class KillSwitchEngaged(msgspec.Struct, frozen=True, kw_only=True, tag="account.kill_switch_engaged.v1"):
-    """Entries are blocked and resting entries canceled until the switch is released."""
+    """Entries are blocked and resting entries canceled until the switch is released.
+
+    `strategy_id` names the strategy that it is for; None: the whole account.
+    """
 
     reason: str
+    strategy_id: StrategyId | None = None
+    mode: KillMode = KillMode.HALT
 
 
 class KillSwitchReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.kill_switch_released.v1"):
-    """Entries are allowed again."""
+    """Entries are allowed again, of the strategy or (None) of the account."""
+
+    strategy_id: StrategyId | None = None
+
+
+class FlattenFinished(msgspec.Struct, frozen=True, kw_only=True, tag="account.flatten_finished.v1"):
+    """The venue's positions confirm what a flattening switch left open: nothing, where `remaining` is empty."""
+
+    strategy_id: StrategyId | None
+    remaining: tuple[TradeId, ...]
+
+
+class RiskBreached(msgspec.Struct, frozen=True, kw_only=True, tag="account.risk_breached.v1"):
+    """The day's loss or the drawdown reached its limit. It holds to the next session, even if the result recovers.
+
+    `value_paise` is what met `limit_paise`, and `marks` are the prices it was seen at.
+    """
+
+    kind: BreachKind
+    action: BreachAction
+    limit_paise: int
+    value_paise: int
+    trading_day: str
+    marks: tuple[Mark, ...] = ()
+
+
+class RiskBreachReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.risk_breach_released.v1"):
+    """A person allows entries again although the limit was reached today."""
+
+    kind: BreachKind
+    user_id: UserId
+    reason: str
+
+
+class CashMoved(msgspec.Struct, frozen=True, kw_only=True, tag="account.cash_moved.v1"):
+    """Money came in (positive) or went out. It is no result: drawdown does not see it."""
+
+    amount_paise: int
+    reason: str
+    trading_day: str
+
+
+class IntentsSuppressed(msgspec.Struct, frozen=True, kw_only=True, tag="account.intents_suppressed.v1"):
+    """A storm of intents met the intake limit: so many were turned away unrecorded since the last such event."""
+
+    count: int
+    since_ns: int
+    until_ns: int
+
+
+class CorporateActionApplied(msgspec.Struct, frozen=True, kw_only=True, tag="account.corporate_action.v1"):
+    """A split or bonus: *numerator* units for every *denominator* held. `trades` are the open trades as it leaves them.
+
+    Source: exchange circular named by `action_id`.
+    """
+
+    action_id: str
+    instrument: InstrumentKey
+    numerator: int
+    denominator: int
+    effective_on: str
+    trades: tuple[CorporateAdjustment, ...]
+
+
+class BasketOpened(msgspec.Struct, frozen=True, kw_only=True, tag="basket.opened.v1"):
+    """Several intents passed every check together and are sent rank by rank."""
+
+    basket_id: BasketId
+    user_id: UserId
+    legs: tuple[BasketLeg, ...]
+    policy: BasketPolicy
+
+
+class BasketFailed(msgspec.Struct, frozen=True, kw_only=True, tag="basket.failed.v1"):
+    """A leg came to nothing or to a part, and the policy was applied to the others."""
+
+    basket_id: BasketId
+    failed_trade_id: TradeId
+    policy: BasketPolicy
+
+
+class BasketCompleted(msgspec.Struct, frozen=True, kw_only=True, tag="basket.completed.v1"):
+    """Every leg has filled."""
+
+    basket_id: BasketId
 
 
 class TradeOpened(msgspec.Struct, frozen=True, kw_only=True, tag="trade.opened.v1"):
-    """An intent passed every check and became a trade. `market` is what the checks saw."""
+    """An intent passed every check and became a trade. `market` is what the checks saw.
+
+    `strategy_id` names whose trade it is, None: a person's.
+    """
 
     trade_id: TradeId
     user_id: UserId
@@ -80,10 +234,17 @@ class TradeOpened(msgspec.Struct, frozen=True, kw_only=True, tag="trade.opened.v
     stop_loss_e4: int | None
     target_e4: int | None
     market: MarketSnapshot
+    strategy_id: StrategyId | None = None
+    trailing: Trailing | None = None
+    protection: ProtectionMode = ProtectionMode.ENGINE
+    basket_id: BasketId | None = None
 
 
 class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, tag="order.denied.v1"):
-    """An intent that our own risk check refused: the limit, the value that met it, and what the check saw."""
+    """An intent that our own risk check refused: the limit, the value that met it, and what the check saw.
+
+    `passing` says, for people, what would have passed; empty where nothing would.
+    """
 
     trade_id: TradeId
     user_id: UserId
@@ -95,6 +256,63 @@ class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, tag="order.denied.v
     limit: str
     value: str
     market: MarketSnapshot
+    passing: str = ""
+    strategy_id: StrategyId | None = None
+
+
+class TradeChanged(msgspec.Struct, frozen=True, kw_only=True, tag="trade.changed.v1"):
+    """A person or strategy moved a trade's levels: all three as they are now. `version` counts the changes, from 2."""
+
+    trade_id: TradeId
+    user_id: UserId
+    version: int
+    stop_loss_e4: int | None
+    target_e4: int | None
+    trailing: Trailing | None
+
+
+class TradeReductionAsked(msgspec.Struct, frozen=True, kw_only=True, tag="trade.reduction_asked.v1"):
+    """*quantity* units of what the trade holds shall be sold (or bought back); the rest goes on."""
+
+    trade_id: TradeId
+    quantity: int
+    cause: ExitCause
+
+
+class StopTrailed(msgspec.Struct, frozen=True, kw_only=True, tag="trade.stop_trailed.v1"):
+    """The trade's stop followed the price. `mark` is the tick that moved it."""
+
+    trade_id: TradeId
+    stop_loss_e4: int
+    best_price_e4: int
+    mark: Mark
+
+
+class ProtectionLapsed(msgspec.Struct, frozen=True, kw_only=True, tag="trade.protection_lapsed.v1"):
+    """The session ended and the trade's stop with it: it is unprotected until its stop is placed again."""
+
+    trade_id: TradeId
+    order_id: OrderId
+
+
+class ProtectionFailed(msgspec.Struct, frozen=True, kw_only=True, tag="trade.protection_failed.v1"):
+    """The trade's stop cannot be placed, moved or filled by rule: a person has to look. `reason` is for people."""
+
+    trade_id: TradeId
+    order_id: OrderId | None
+    reason: str
+
+
+class TradeAdopted(msgspec.Struct, frozen=True, kw_only=True, tag="trade.adopted.v1"):
+    """What came from outside in one instrument and product is kept as one external trade, without levels."""
+
+    trade_id: TradeId
+    symbol: str
+    multiplier: int
+    instrument: InstrumentKey
+    product: Product
+    side: Side
+    trading_day: str
 
 
 class OrderIntended(msgspec.Struct, frozen=True, kw_only=True, tag="order.intended.v1"):
@@ -184,6 +402,37 @@ class OrderCancelRequested(msgspec.Struct, frozen=True, kw_only=True, tag="order
     trade_id: TradeId
 
 
+class OrderModifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="order.modify_requested.v1"):
+    """The order shall become *instruction* as soon as the venue is known to have it.
+
+    `number` counts the order's modifications, from 1. `mark` is the tick that caused it, None where none did.
+    """
+
+    order_id: OrderId
+    trade_id: TradeId
+    number: int
+    instruction: OrderInstruction
+    cause: ModifyCause
+    mark: Mark | None = None
+
+
+class OrderModified(msgspec.Struct, frozen=True, kw_only=True, tag="order.modified.v1"):
+    """The venue's books show the order as *instruction* says."""
+
+    order_id: OrderId
+    trade_id: TradeId
+    instruction: OrderInstruction
+
+
+class OrderModifyRefused(msgspec.Struct, frozen=True, kw_only=True, tag="order.modify_refused.v1"):
+    """The venue refused the modification: the order stands as it stood."""
+
+    order_id: OrderId
+    trade_id: TradeId
+    reason: RefusalReason
+    message: str
+
+
 class OrderCanceled(msgspec.Struct, frozen=True, kw_only=True, tag="order.canceled.v1"):
     """The venue's word: canceled, with what was filled before."""
 
@@ -238,6 +487,36 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
         return joined_fill_id(self.venue_segment, self.venue_trade_number, self.venue_order_id)
 
 
+class ForeignFillAllocated(msgspec.Struct, frozen=True, kw_only=True, tag="trade.foreign_fill.v1"):
+    """An execution that no order of ours made, or the part of it that fell to this trade: `part` 1, 2 … of it.
+
+    Quantities, costs and results as in `OrderFilled`.
+    """
+
+    trade_id: TradeId
+    venue_segment: str | None = None
+    venue_trade_number: str
+    venue_order_id: VenueOrderId | None = None
+    part: int
+    instrument: InstrumentKey
+    product: Product
+    side: Side
+    last_quantity: int
+    last_price_e4: int
+    value_paise: int
+    opened_cost_paise: int
+    closed_quantity: int
+    closed_cost_paise: int
+    realised_paise: int
+    filled_at_ns: int
+    trading_day: str
+
+    @property
+    def venue_fill_id(self) -> VenueFillId:
+        """What tells this execution from every other one."""
+        return joined_fill_id(self.venue_segment, self.venue_trade_number, self.venue_order_id)
+
+
 class TradeExitTriggered(msgspec.Struct, frozen=True, kw_only=True, tag="trade.exit_triggered.v1"):
     """The trade shall be closed. `mark` is the tick that caused it, None where a person asked."""
 
@@ -260,8 +539,23 @@ AccountEvent = (
     | RiskParametersChanged
     | KillSwitchEngaged
     | KillSwitchReleased
+    | FlattenFinished
+    | RiskBreached
+    | RiskBreachReleased
+    | CashMoved
+    | IntentsSuppressed
+    | CorporateActionApplied
+    | BasketOpened
+    | BasketFailed
+    | BasketCompleted
     | TradeOpened
     | OrderDenied
+    | TradeChanged
+    | TradeReductionAsked
+    | StopTrailed
+    | ProtectionLapsed
+    | ProtectionFailed
+    | TradeAdopted
     | OrderIntended
     | OrderSubmitting
     | OrderNotSent
@@ -272,9 +566,13 @@ AccountEvent = (
     | OrderLapsed
     | OrderBlocked
     | OrderCancelRequested
+    | OrderModifyRequested
+    | OrderModified
+    | OrderModifyRefused
     | OrderCanceled
     | OrderExpired
     | OrderFilled
+    | ForeignFillAllocated
     | TradeExitTriggered
     | TradeClosed
 )

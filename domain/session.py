@@ -1,0 +1,51 @@
+"""The phases of a trading day, and which orders each of them takes."""
+
+from enum import StrEnum
+
+import msgspec
+
+from domain.order import OrderType, TimeInForce
+
+
+class Phase(StrEnum):
+    """Where a segment is in its day."""
+
+    CLOSED = "closed"
+    PRE_OPEN = "pre_open"
+    CONTINUOUS = "continuous"
+    CLOSING_AUCTION = "closing_auction"
+    POST_CLOSE = "post_close"
+
+
+class SessionMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """One moment of a segment's session. `continuous_until_ns` is when continuous trading ends today, None: not today.
+
+    Times are UTC nanoseconds of the market clock. `trading_day` is the exchange's day (ISO).
+    """
+
+    phase: Phase
+    trading_day: str
+    continuous_until_ns: int | None = None
+
+
+class PhaseRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What a phase takes. `after_market` tells that it takes orders for the next session only."""
+
+    order_types: frozenset[OrderType] = frozenset()
+    times_in_force: frozenset[TimeInForce] = frozenset()
+    after_market: bool = False
+
+
+_T, _V = OrderType, TimeInForce
+PHASE_RULES: dict[Phase, PhaseRule] = {
+    Phase.CLOSED: PhaseRule(
+        order_types=frozenset({_T.MARKET, _T.LIMIT, _T.SL}), times_in_force=frozenset({_V.DAY}), after_market=True
+    ),
+    Phase.PRE_OPEN: PhaseRule(order_types=frozenset({_T.MARKET, _T.LIMIT}), times_in_force=frozenset({_V.DAY})),
+    Phase.CONTINUOUS: PhaseRule(
+        order_types=frozenset({_T.MARKET, _T.LIMIT, _T.SL}), times_in_force=frozenset({_V.DAY, _V.IOC})
+    ),
+    Phase.CLOSING_AUCTION: PhaseRule(order_types=frozenset({_T.MARKET, _T.LIMIT}), times_in_force=frozenset({_V.DAY})),
+    Phase.POST_CLOSE: PhaseRule(order_types=frozenset({_T.MARKET}), times_in_force=frozenset({_V.DAY})),
+}
+"""Phase × order type × validity. Source: NSE, market timings and order types of each session."""
