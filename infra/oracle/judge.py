@@ -7,6 +7,9 @@ from collections import defaultdict
 
 from domain.account.events import (
     AccountEvent,
+    BasketFailed,
+    BasketOpened,
+    BasketPolicy,
     CorporateActionApplied,
     ForeignFillAllocated,
     KillSwitchEngaged,
@@ -25,7 +28,7 @@ from domain.account.events import (
     TradeOpened,
 )
 from domain.account.state import WHOLE_ACCOUNT, Account, Trade
-from domain.ids import OrderId, StrategyId, TradeId
+from domain.ids import BasketId, OrderId, StrategyId, TradeId
 from domain.instrument import InstrumentKey
 from domain.order import OrderInstruction, OrderType, Purpose
 from infra.oracle.books import Books
@@ -58,7 +61,8 @@ class Judge:
         self._modifying: dict[OrderId, OrderInstruction] = {}
         self._submissions: defaultdict[OrderId, int] = defaultdict(int)
         self._returns: defaultdict[OrderId, int] = defaultdict(int)
-        self._closed: set[TradeId] = set()
+        self._to_be_closed: set[TradeId] = set()
+        self._baskets: dict[BasketId, BasketOpened] = {}
         self._fill_ids: set[tuple[OrderId, str]] = set()
 
     def take(self, event: AccountEvent) -> None:  # noqa: C901, PLR0912 - one arm an event
@@ -101,6 +105,10 @@ class Judge:
                 self._killed.add(event.strategy_id or WHOLE_ACCOUNT)
             case KillSwitchReleased():
                 self._killed.discard(event.strategy_id or WHOLE_ACCOUNT)
+            case BasketOpened():
+                self._baskets[event.basket_id] = event
+            case BasketFailed(policy=BasketPolicy.UNWIND):
+                self._to_be_closed |= {leg.trade_id for leg in self._baskets[event.basket_id].legs}
             case TradeClosed():
                 book = self.books.of[event.trade_id]
                 demand(book.quantity == 0, f"{event.trade_id} was closed holding {book.quantity}")
@@ -128,6 +136,8 @@ class Judge:
         fill = (event.order_id, event.venue_fill_id)
         demand(fill not in self._fill_ids, f"{fill} was booked twice")
         self._fill_ids.add(fill)
+        if event.purpose is Purpose.STOP:
+            self._to_be_closed.add(event.trade_id)
         self.books.of[event.trade_id].take(
             event.side.sign, event.last_quantity, event.last_price_e4, is_entry=event.purpose is Purpose.ENTRY
         )
@@ -214,7 +224,7 @@ class Judge:
                 sum(order.leaves_quantity for order in closing) <= abs(held),
                 f"{trade_id} holds {held} and its exits may fill {[(o.order_id, o.leaves_quantity) for o in closing]}",
             )
-            if trade.exit_cause is not None:
+            if trade.exit_cause is not None or trade_id in self._to_be_closed:
                 demand(held == 0, f"{trade_id} was to be closed for {trade.exit_cause} and holds {held}")
             guards = trade.protection is ProtectionMode.RESTING and trade.stop_loss_e4 is not None
             if guards and held and trade.exit_cause is None and trade_id not in given_up:
