@@ -153,7 +153,7 @@ class World:
         for event in events:
             self.judge.take(event)
         if events:
-            self.judge.check(self.state)
+            self.judge.check(self.state, events)
         return events
 
     def step(self) -> None:
