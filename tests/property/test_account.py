@@ -27,8 +27,8 @@ from domain.account.events import (
     OrderIntended,
     TradeClosed,
 )
+from domain.account.exits import EXITS_MAX
 from domain.account.refusals import PositionNotOpen
-from domain.account.trades import EXITS_MAX
 from domain.envelope import RecordedEvent
 from domain.events import decode, encode, name_of
 from domain.ids import OrderId, TradeId, VenueFillId, VenueOrderId
