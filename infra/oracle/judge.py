@@ -4,9 +4,13 @@ Nothing here looks at how the engine reckons: its state is compared, never asked
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from domain.account.events import (
     AccountEvent,
+    BasketFailed,
+    BasketOpened,
+    BasketPolicy,
     CorporateActionApplied,
     ForeignFillAllocated,
     KillSwitchEngaged,
@@ -21,13 +25,14 @@ from domain.account.events import (
     OrderNotSent,
     OrderSubmitting,
     ProtectionMode,
+    TradeAdopted,
     TradeClosed,
     TradeOpened,
 )
 from domain.account.state import WHOLE_ACCOUNT, Account, Trade
-from domain.ids import OrderId, StrategyId, TradeId
+from domain.ids import BasketId, OrderId, StrategyId, TradeId
 from domain.instrument import InstrumentKey
-from domain.order import OrderInstruction, OrderType, Purpose
+from domain.order import OrderInstruction, OrderType, Product, Purpose
 from infra.oracle.books import Books
 from infra.oracle.venue import Venue, VenueSide
 
@@ -52,13 +57,17 @@ class Judge:
         self.intended: dict[OrderId, OrderIntended] = {}
         self._venue = venue
         self._trades: dict[TradeId, TradeOpened] = {}
+        self._product_of: dict[TradeId, Product] = {}
+        self._positions: defaultdict[tuple[InstrumentKey, Product], int] = defaultdict(int)
+        self._cash_paise = 0
         self._killed: set[StrategyId] = set()
         self._unsent: set[OrderId] = set()
         self._canceling: set[OrderId] = set()
         self._modifying: dict[OrderId, OrderInstruction] = {}
         self._submissions: defaultdict[OrderId, int] = defaultdict(int)
         self._returns: defaultdict[OrderId, int] = defaultdict(int)
-        self._closed: set[TradeId] = set()
+        self._to_be_closed: set[TradeId] = set()
+        self._baskets: dict[BasketId, BasketOpened] = {}
         self._fill_ids: set[tuple[OrderId, str]] = set()
 
     def take(self, event: AccountEvent) -> None:  # noqa: C901, PLR0912 - one arm an event
@@ -66,7 +75,10 @@ class Judge:
         match event:
             case TradeOpened():
                 self._trades[event.trade_id] = event
+                self._product_of[event.trade_id] = event.entry.product
                 demand(not self._is_killed(event.strategy_id), "a trade was opened under an engaged kill switch")
+            case TradeAdopted():
+                self._product_of[event.trade_id] = event.product
             case OrderIntended():
                 self.intended[event.order_id] = event
                 self._unsent.add(event.order_id)
@@ -88,19 +100,22 @@ class Judge:
             case OrderFilled():
                 self._filled(event)
             case ForeignFillAllocated():
-                is_entry = event.closed_quantity < event.last_quantity
-                self.books.of[event.trade_id].take(
-                    event.side.sign, event.last_quantity, event.last_price_e4, is_entry=is_entry
-                )
+                self._book(event, is_entry=event.closed_quantity < event.last_quantity)
                 self.disturbed.add(event.trade_id)
             case CorporateActionApplied():
                 for each in event.trades:
-                    self.books.of[each.trade_id].scale(each.net_quantity)
+                    book, product = self.books.of[each.trade_id], self._product_of[each.trade_id]
+                    self._positions[event.instrument, product] += each.net_quantity - book.quantity
+                    book.scale(each.net_quantity)
                     self.disturbed.add(each.trade_id)
             case KillSwitchEngaged():
                 self._killed.add(event.strategy_id or WHOLE_ACCOUNT)
             case KillSwitchReleased():
                 self._killed.discard(event.strategy_id or WHOLE_ACCOUNT)
+            case BasketOpened():
+                self._baskets[event.basket_id] = event
+            case BasketFailed(policy=BasketPolicy.UNWIND):
+                self._to_be_closed |= {leg.trade_id for leg in self._baskets[event.basket_id].legs}
             case TradeClosed():
                 book = self.books.of[event.trade_id]
                 demand(book.quantity == 0, f"{event.trade_id} was closed holding {book.quantity}")
@@ -128,56 +143,49 @@ class Judge:
         fill = (event.order_id, event.venue_fill_id)
         demand(fill not in self._fill_ids, f"{fill} was booked twice")
         self._fill_ids.add(fill)
-        self.books.of[event.trade_id].take(
-            event.side.sign, event.last_quantity, event.last_price_e4, is_entry=event.purpose is Purpose.ENTRY
-        )
+        if event.purpose is Purpose.STOP:
+            self._to_be_closed.add(event.trade_id)
+        self._book(event, is_entry=event.purpose is Purpose.ENTRY)
 
     # --- After every command ---
 
-    def check(self, state: Account) -> None:
-        """Hold the account's state against the books and the venue."""
-        for trade_id, trade in state.trades.items():
-            self._check_holding(trade_id, trade)
+    def check(self, state: Account, events: Sequence[AccountEvent]) -> None:
+        """Hold the trades that *events* speak of against the books and the venue, and all positions against both."""
+        touched = {trade_id for event in events if (trade_id := getattr(event, "trade_id", None)) in state.trades}
+        for trade_id in touched:
+            self._check_holding(trade_id, state.trades[trade_id])
             self._check_room(trade_id)
-        self._check_positions(state)
+        if any(isinstance(event, OrderFilled | ForeignFillAllocated | CorporateActionApplied) for event in events):
+            self._check_positions(state)
 
     def _check_holding(self, trade_id: TradeId, trade: Trade) -> None:
         book = self.books.of[trade_id]
         holding = trade.holding
-        demand(holding.net_quantity == book.quantity, f"{trade_id} holds {holding.net_quantity}, not {book.quantity}")
-        demand(
-            holding.realised_paise == book.cash_paise + holding.cost_paise,
-            f"{trade_id} realised {holding.realised_paise} at a cost of {holding.cost_paise}, cash {book.cash_paise}",
-        )
-        if trade_id not in self.disturbed:
-            demand(
-                abs(holding.cost_paise - book.exact_cost) <= book.fills,
-                f"{trade_id} cost {holding.cost_paise}, exactly {book.exact_cost}",
-            )
-        demand(book.quantity != 0 or holding.cost_paise == 0, f"{trade_id} holds nothing at a cost")
+        if holding.net_quantity != book.quantity:
+            raise Mismatch(f"{trade_id} holds {holding.net_quantity}, not {book.quantity}")
+        if holding.realised_paise != book.cash_paise + holding.cost_paise:
+            raise Mismatch(f"{trade_id} realised {holding.realised_paise}, its cash and cost say {book.cash_paise}")
+        if abs(holding.cost_paise - book.exact_cost) > book.fills:
+            raise Mismatch(f"{trade_id} cost {holding.cost_paise}, exactly {book.exact_cost}")
+        if book.quantity == 0 and holding.cost_paise != 0:
+            raise Mismatch(f"{trade_id} holds nothing at a cost")
 
     def _check_room(self, trade_id: TradeId) -> None:
         """What exits and stops may still fill, by the venue's own book, is never more than is held."""
         held = self.books.held(trade_id) + self._untold(trade_id)
-        asked = strict = 0
-        for order in self._venue.orders.values():
-            if order.trade_id != trade_id or not order.purpose.closes or not order.is_live:
+        room = 0
+        for order in self._venue.of_trade(trade_id):
+            if not order.purpose.closes or not order.is_live:
                 continue
-            leaves = self._worst(order)
-            strict += leaves
-            if order.order_id not in self._canceling and order.order_id not in self._modifying:
-                asked += order.leaves_quantity
+            room += self._worst(order)
         for order_id in self._unsent:
             intended = self.intended[order_id]
             if intended.trade_id == trade_id and intended.purpose.closes:
-                strict += intended.instruction.quantity
-                asked += intended.instruction.quantity
-                demand(
-                    intended.instruction.side.sign * self.books.held(trade_id) <= 0 or trade_id in self.disturbed,
-                    f"{order_id} would add to what is held",
-                )
-        if trade_id not in self.disturbed:
-            demand(strict <= abs(held), f"exits of {trade_id} may fill {strict} of {held} held")
+                room += intended.instruction.quantity
+                if intended.instruction.side.sign * self.books.held(trade_id) > 0 and trade_id not in self.disturbed:
+                    raise Mismatch(f"{order_id} would add to what is held")
+        if room > abs(held) and trade_id not in self.disturbed:
+            raise Mismatch(f"exits of {trade_id} may fill {room} of {held} held")
 
     def _worst(self, order: VenueSide) -> int:
         wanted = self._modifying.get(order.order_id)
@@ -188,33 +196,44 @@ class Judge:
         """Return what has executed of the trade's orders and was not recorded yet, signed."""
         return sum(
             order.instruction.side.sign * execution.quantity
-            for order in self._venue.orders.values()
-            if order.trade_id == trade_id
+            for order in self._venue.of_trade(trade_id)
             for execution in order.executions[order.told :]
         )
 
     def _check_positions(self, state: Account) -> None:
-        trades: defaultdict[tuple[InstrumentKey, str], int] = defaultdict(int)
-        fills: defaultdict[tuple[InstrumentKey, str], int] = defaultdict(int)
+        """A position is the sum of its trades; what the account realised is its cash and the cost of what it holds."""
+        sums: defaultdict[tuple[InstrumentKey, Product], int] = defaultdict(int)
+        cost = 0
         for trade in state.trades.values():
-            position = (trade.entry.instrument, trade.entry.product.value)
-            trades[position] += trade.holding.net_quantity
-            fills[position] += self.books.held(trade.trade_id)
-        demand(trades == fills, f"positions {dict(trades)} are not the sum of their fills {dict(fills)}")
+            sums[trade.entry.instrument, trade.entry.product] += trade.holding.net_quantity
+            cost += trade.holding.cost_paise
+        for position, quantity in self._positions.items():
+            if sums[position] != quantity:
+                raise Mismatch(f"the trades in {position} hold {sums[position]}, its executions come to {quantity}")
+        if state.realised_paise != self._cash_paise + cost:
+            raise Mismatch(f"realised {state.realised_paise}, cash {self._cash_paise} and cost {cost}")
+
+    def _book(self, event: OrderFilled | ForeignFillAllocated, *, is_entry: bool) -> None:
+        book = self.books.of[event.trade_id]
+        before = book.cash_paise
+        book.take(event.side.sign, event.last_quantity, event.last_price_e4, is_entry=is_entry)
+        self._cash_paise += book.cash_paise - before
+        self._positions[event.instrument, event.product] += event.side.sign * event.last_quantity
 
     # --- At the end, when everything has been answered ---
 
     def check_end(self, state: Account, *, given_up: set[TradeId]) -> None:
         """Hold the account against what it shall be when nothing is under way any more."""
         for trade_id, trade in state.trades.items():
+            self._check_holding(trade_id, trade)
+            self._check_room(trade_id)
             held = self.books.held(trade_id)
-            live = [o for o in self._venue.orders.values() if o.trade_id == trade_id and o.is_live]
+            live = [order for order in self._venue.of_trade(trade_id) if order.is_live]
             closing = [order for order in live if order.purpose.closes]
-            demand(
-                sum(order.leaves_quantity for order in closing) <= abs(held),
-                f"{trade_id} holds {held} and its exits may fill {[(o.order_id, o.leaves_quantity) for o in closing]}",
-            )
-            if trade.exit_cause is not None:
+            leaves = {order.order_id: order.leaves_quantity for order in closing}
+            if sum(leaves.values()) > abs(held):
+                raise Mismatch(f"{trade_id} holds {held} and its exits may fill {leaves}")
+            if trade.exit_cause is not None or trade_id in self._to_be_closed:
                 demand(held == 0, f"{trade_id} was to be closed for {trade.exit_cause} and holds {held}")
             guards = trade.protection is ProtectionMode.RESTING and trade.stop_loss_e4 is not None
             if guards and held and trade.exit_cause is None and trade_id not in given_up:

@@ -1,5 +1,6 @@
 """The venue of the made-up lives: an order book of its own, which has what reached it and nothing else."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import msgspec
@@ -63,13 +64,19 @@ class Venue:
 
     def __init__(self) -> None:
         self.orders: dict[OrderId, VenueSide] = {}
+        self._of_trade: defaultdict[TradeId, list[VenueSide]] = defaultdict(list)
         self._fills = 0
 
     def take(self, order_id: OrderId, trade_id: TradeId, purpose: Purpose, instruction: OrderInstruction) -> VenueSide:
         """Take an order in."""
         order = VenueSide(order_id=order_id, trade_id=trade_id, purpose=purpose, instruction=instruction)
         self.orders[order_id] = order
+        self._of_trade[trade_id].append(order)
         return order
+
+    def of_trade(self, trade_id: TradeId) -> list[VenueSide]:
+        """Return a trade's orders."""
+        return self._of_trade[trade_id]
 
     def fill(self, order: VenueSide, quantity: int, price_e4: int) -> None:
         """Execute *quantity* units of *order*; a stop that executes has been triggered before."""

@@ -153,12 +153,12 @@ class World:
         for event in events:
             self.judge.take(event)
         if events:
-            self.judge.check(self.state)
+            self.judge.check(self.state, events)
         return events
 
     def step(self) -> None:
         """Let one thing happen."""
-        self.pick(_STEPS)(self)
+        self.pick(STEPS)(self)
 
     # --- What people ask ---
 
@@ -472,6 +472,8 @@ class World:
                 filled_at_ns=self.now_ns,
             )
             self.do(fill)
+            if self.chance(10):
+                demand(self.do(fill) == (), "the same execution was booked twice")
 
     def _show(self, order: VenueSide, evidence: Evidence) -> None:
         known = self.state.orders.get(order.order_id)
@@ -573,7 +575,7 @@ def _venue_id(order_id: OrderId) -> VenueOrderId:
     return VenueOrderId(f"v-{order_id}")
 
 
-_STEPS: tuple[Callable[[World], None], ...] = (
+STEPS: tuple[Callable[[World], None], ...] = (
     World.open,
     World.open,
     World.open,
