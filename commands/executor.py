@@ -24,19 +24,20 @@ from typing import Any
 import structlog
 
 from commands.accounts import Accounts
+from commands.adoption import Adoption
 from commands.evidence import (
     Search,
     Terms,
     fills_to_record,
-    foreign_fills,
     order_of_row,
     record_of_row,
     record_of_terms,
     terms_of_row,
 )
+from commands.flattening import Flattening
 from commands.lane import AccountBusy
 from commands.open_orders import OpenOrder, OpenOrders
-from commands.outside import Flattening, Outside
+from commands.outside import Outside
 from commands.ports import (
     AppendOutcomeUnknown,
     Broker,
@@ -50,24 +51,20 @@ from commands.ports import (
     NotSent,
     Refused,
     StoreUnavailable,
-    VenueFill,
     VenueOrder,
     Watermarks,
 )
 from commands.sender import Sender, executor_context
 from domain.account.commands import (
     AccountCommand,
-    ConfirmFlat,
     PresumeAbsent,
-    RecordForeignFill,
     RecordModifyRefused,
     RecordUnknown,
     RecordVenueOrder,
 )
 from domain.account.events import Evidence
 from domain.account.refusals import FillInvalid, OrderNotFound
-from domain.ids import AccountId, OrderId, TradeId, VenueFillId
-from domain.instrument import InstrumentUnknown
+from domain.ids import AccountId, OrderId
 from domain.order import AT_VENUE, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
@@ -138,12 +135,26 @@ class Executor:
         self._feed = feed
         self._clock = clock
         self._watermarks = watermarks
-        self._instruments = instruments
-        self._ids = ids
-        self._installation_code = installation_code
         self._settings = settings
         self._orders = OpenOrders()
         self._outside = Outside()
+        self._adoption = Adoption(
+            accounts=accounts,
+            orders=self._orders,
+            outside=self._outside,
+            instruments=instruments,
+            ids=ids,
+            clock=clock,
+            installation_code=installation_code,
+        )
+        self._flattening = Flattening(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            outside=self._outside,
+            clock=clock,
+            patience_ms=settings.flat_patience_ms,
+        )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
@@ -154,9 +165,6 @@ class Executor:
         self._modifies: dict[OrderId, _Asked] = {}
         self._in_transit: set[OrderId] = set()
         self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
-        self._passed_over: set[VenueFillId] = set()
-        self._flat_asked: dict[Flattening, int] = {}
-        self._busy_at: dict[Flattening, int] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
         self._has_stopped = False
@@ -179,7 +187,7 @@ class Executor:
                 if not self._settings.lock_step:
                     group.create_task(self._every(self._settings.poll_ms, self._poll_all))
                     group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
-                    group.create_task(self._every(self._settings.flat_again_ms, self._confirm_all_flat))
+                    group.create_task(self._every(self._settings.flat_again_ms, self._confirm_flat))
         finally:
             self._has_stopped = True
             self._outside.stop()
@@ -210,7 +218,7 @@ class Executor:
             await self._poll_all()
             if is_first:  # What others did meanwhile. What came of it here is looked after by the rounds that follow.
                 await self._poll_idle()
-            await self._confirm_all_flat()
+            await self._confirm_flat()
             await self._catch_up()
             is_first = False
             moved = before != (self._commands, self._orders.sequence)
@@ -228,7 +236,7 @@ class Executor:
             "sequence": self._orders.sequence,
             "orders": dict(counts),
             "searches": len(self._searches),
-            "passed_over": len(self._passed_over),
+            "passed_over": len(self._adoption.passed_over),
         }
 
     # --- Following the log ---
@@ -392,6 +400,9 @@ class Executor:
         }
         await asyncio.gather(*(self._poll(account_id) for account_id in sorted(watched)))
 
+    async def _confirm_flat(self) -> None:
+        self._commands += await self._flattening.confirm()
+
     async def _poll_idle(self) -> None:
         """Read the books of accounts that hold something and have no order open, for what others do to it."""
         busy = {order.account_id for order in self._orders.open()}
@@ -420,8 +431,7 @@ class Executor:
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)
-                if self._outside.is_caught_up:
-                    await self._record_foreign(account_id, rows, fills)
+                self._commands += await self._adoption.record(account_id, rows, fills)
             except _PASSING as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
                 return False
@@ -462,98 +472,6 @@ class Executor:
             self._commands += 1
         if isinstance(command, RecordVenueOrder):
             self._searches.pop(order.order_id, None)
-
-    # --- What others did ---
-
-    async def _record_foreign(
-        self, account_id: AccountId, rows: Sequence[VenueOrder], fills: Sequence[VenueFill]
-    ) -> None:
-        """Record the executions of orders that are not ours, once each."""
-        await self._outside.reach(self._orders.sequence)
-        known = {row.venue_order_id for row in rows}
-        for fill in fills:
-            if fill.venue_order_id not in known and self._orders.by_venue_id(account_id, fill.venue_order_id) is None:
-                self._pass_over(account_id, fill, "its order is in no book")
-        foreign = foreign_fills(self._orders, account_id, rows, fills, installation_code=self._installation_code)
-        for fill in foreign:
-            if not self._outside.is_recorded(account_id, fill.venue_fill_id):
-                await self._adopt(account_id, fill)
-        self._outside.forget_unshown(account_id, fills)
-
-    async def _adopt(self, account_id: AccountId, fill: VenueFill) -> None:
-        if fill.instrument is None or fill.product is None or fill.side is None:
-            self._pass_over(account_id, fill, "it is of a kind that we do not trade")
-            return
-        try:
-            instrument = self._instruments.by_key(fill.instrument, market_time_ns=fill.filled_at_ns)
-        except InstrumentUnknown as unknown:
-            self._pass_over(account_id, fill, unknown.message)
-            return
-        command = RecordForeignFill(
-            adopted_as=TradeId(self._ids.new("trd")),
-            venue_fill_id=fill.venue_fill_id,
-            instrument=instrument,
-            product=fill.product,
-            side=fill.side,
-            quantity=fill.quantity,
-            price_e4=fill.price_e4,
-            filled_at_ns=fill.filled_at_ns,
-        )
-        context = executor_context(self._clock, causation_id=fill.venue_fill_id)
-        try:
-            outcome = await self._accounts.carry_out(account_id, command, context)
-        except FillInvalid as refusal:
-            self._pass_over(account_id, fill, refusal.message)
-            return
-        if outcome.events:
-            self._commands += 1
-
-    def _pass_over(self, account_id: AccountId, fill: VenueFill, reason: str) -> None:
-        if fill.venue_fill_id not in self._passed_over:
-            self._passed_over.add(fill.venue_fill_id)
-            log.error("execution passed over", account_id=account_id, fill=fill.venue_fill_id, reason=reason)
-
-    # --- Flattened accounts ---
-
-    async def _confirm_all_flat(self) -> None:
-        if not self._outside.is_caught_up:
-            return
-        switches = self._outside.flattening()
-        self._flat_asked = {switch: asked for switch, asked in self._flat_asked.items() if switch in switches}
-        self._busy_at = {switch: busy for switch, busy in self._busy_at.items() if switch in switches}
-        await asyncio.gather(*(self._confirm_flat(switch) for switch in switches if self._may_confirm(switch)))
-
-    def _may_confirm(self, switch: Flattening) -> bool:
-        """Tell whether a switch has done its work: nothing is held any more, or nothing is tried any more."""
-        now = self._clock.monotonic_ns()
-        is_busy = any(
-            order.account_id == switch.account_id and self._outside.trade_is_of(order.trade_id, switch)
-            for order in self._orders.open()
-        )
-        if is_busy or switch not in self._busy_at:
-            self._busy_at[switch] = now
-        has_given_up = now - self._busy_at[switch] >= self._settings.flat_patience_ms * NS_PER_MS
-        if is_busy or (self._outside.holds(switch) and not has_given_up):
-            return False
-        return self._settings.lock_step or self._is_due(self._flat_asked.get(switch), self._settings.flat_again_ms)
-
-    async def _confirm_flat(self, switch: Flattening) -> None:
-        self._flat_asked[switch] = self._clock.monotonic_ns()
-        try:
-            positions = await self._broker.positions(switch.account_id)
-            command = ConfirmFlat(
-                strategy_id=switch.strategy_id,
-                net_quantities=tuple(
-                    sorted((position.instrument, position.product, position.net_quantity) for position in positions)
-                ),
-            )
-            context = executor_context(self._clock, causation_id=switch.account_id)
-            outcome = await self._accounts.carry_out(switch.account_id, command, context)
-        except _PASSING as fault:
-            log.warning("positions not read", account_id=switch.account_id, fault=str(fault))
-            return
-        if outcome.events:
-            self._commands += 1
 
     # --- Looking for the unknown ---
 

@@ -44,8 +44,8 @@ class _OpenTrade:
 
 
 @dataclass(frozen=True, slots=True)
-class Flattening:
-    """A switch that closes what is held, of a strategy or (None) of the whole account."""
+class Switch:
+    """A kill switch that closes what is held, of a strategy or (None) of the whole account."""
 
     account_id: AccountId
     strategy_id: StrategyId | None
@@ -59,7 +59,7 @@ class Outside:
         self._now_us = 0
         self._trades: dict[TradeId, _OpenTrade] = {}
         self._foreign: dict[tuple[AccountId, VenueFillId], tuple[int, int]] = {}
-        self._flattening: dict[Flattening, int] = {}
+        self._flattening: dict[Switch, int] = {}
         self._caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._has_stopped = False
@@ -120,9 +120,9 @@ class Outside:
             case TradeClosed():
                 self._trades.pop(event.trade_id, None)
             case KillSwitchEngaged(mode=KillMode.FLATTEN):
-                self._flattening.setdefault(Flattening(account_id, event.strategy_id), sequence)
+                self._flattening.setdefault(Switch(account_id, event.strategy_id), sequence)
             case KillSwitchReleased() | FlattenFinished():
-                self._flattening.pop(Flattening(account_id, event.strategy_id), None)
+                self._flattening.pop(Switch(account_id, event.strategy_id), None)
             case _:
                 return
 
@@ -130,23 +130,18 @@ class Outside:
         """Return the accounts that have a trade open."""
         return {trade.account_id for trade in self._trades.values()}
 
-    def flattening(self) -> list[Flattening]:
+    def flattening(self) -> list[Switch]:
         """Return the switches that wait for the venue's positions, oldest first."""
         return list(self._flattening)
 
-    def holds(self, switch: Flattening) -> bool:
+    def holds(self, switch: Switch) -> bool:
         """Tell whether a trade that *switch* closes is still open. External ones are none of its business."""
-        return any(
-            trade.account_id == switch.account_id
-            and not trade.is_external
-            and switch.strategy_id in {None, trade.strategy_id}
-            for trade in self._trades.values()
-        )
+        return any(self.is_closed_by(trade_id, switch) for trade_id in self._trades)
 
-    def trade_is_of(self, trade_id: TradeId, switch: Flattening) -> bool:
-        """Tell whether *switch* closes the trade."""
+    def is_closed_by(self, trade_id: TradeId, switch: Switch) -> bool:
+        """Tell whether the trade is open and one that *switch* closes."""
         trade = self._trades.get(trade_id)
-        return trade is not None and switch.strategy_id in {None, trade.strategy_id}
+        return trade is not None and trade.account_id == switch.account_id and _is_in_scope(trade, switch)
 
     def is_recorded(self, account_id: AccountId, venue_fill_id: VenueFillId) -> bool:
         """Tell whether a foreign execution is in the log."""
@@ -168,3 +163,7 @@ class Outside:
             *self._flattening.values(),
         ]
         return min(firsts, default=self.sequence + 1) - 1
+
+
+def _is_in_scope(trade: _OpenTrade, switch: Switch) -> bool:
+    return not trade.is_external and switch.strategy_id in {None, trade.strategy_id}

@@ -87,7 +87,10 @@ class TwoInstruments:
         raise InstrumentUnknown(f"no instrument is called {symbol}")
 
     def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:  # noqa: ARG002
-        return {reliance.key: reliance, infy.key: infy}[key]
+        for instrument in (reliance, infy):
+            if instrument.key == key:
+                return instrument
+        raise InstrumentUnknown(f"no instrument is {key}")
 
 
 class SetLease:

@@ -93,6 +93,8 @@ class FakeBroker:
     modify_answers: deque[Answer] = field(default_factory=deque)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: list[str] = field(default_factory=list)
+    """Every request to change something, oldest first."""
     reads: int = 0
     ignores_cancels: bool = False
     rows: dict[VenueOrderId, Row] = field(default_factory=dict)
@@ -156,6 +158,7 @@ class FakeBroker:
     async def place(
         self, account_id: AccountId, instruction: OrderInstruction, correlation_id: CorrelationId, purpose: Purpose
     ) -> Placement:
+        self.requests.append(f"place {purpose.value}")
         await asyncio.sleep(0)
         answer = self.answers.popleft() if self.answers else Answer.ACCEPT
         if answer is Answer.NOT_SENT:
@@ -187,6 +190,7 @@ class FakeBroker:
     async def modify(
         self, account_id: AccountId, venue_order_id: VenueOrderId, instruction: OrderInstruction, purpose: Purpose
     ) -> Modification:
+        self.requests.append(f"modify {purpose.value}")
         await asyncio.sleep(0)
         row = self.rows[venue_order_id]
         assert row.account_id == account_id
@@ -209,6 +213,7 @@ class FakeBroker:
         return ModifyAccepted(sent_at_ns=SENT_AT_NS)
 
     async def cancel(self, account_id: AccountId, venue_order_id: VenueOrderId) -> None:  # noqa: ARG002
+        self.requests.append("cancel")
         await self._answer("cancel")
         self.canceled.append(venue_order_id)
         row = self.rows[venue_order_id]
