@@ -60,7 +60,9 @@ class Outside:
         self._trades: dict[TradeId, _OpenTrade] = {}
         self._foreign: dict[tuple[AccountId, VenueFillId], tuple[int, int]] = {}
         self._flattening: dict[Switch, int] = {}
-        self._caught_up = asyncio.Event()
+        self._may_be_asked = asyncio.Event()
+        self.is_caught_up = False
+        """Whether all that was in the log at the start has been taken in."""
         self._advanced = asyncio.Event()
         self._has_stopped = False
 
@@ -68,23 +70,21 @@ class Outside:
         """Follow the log from *after* until canceled."""
         head = (await store.head()).sequence
         self.sequence = min(after, head)
-        if self.sequence >= head:
-            self._caught_up.set()
+        self._note_progress(head)
         async for batch in feed.follow(after_sequence=self.sequence):
             for recorded in batch:
                 self.apply(recorded)
-            if self.sequence >= head:
-                self._caught_up.set()
-            self._advanced.set()
+            self._note_progress(head)
 
-    @property
-    def is_caught_up(self) -> bool:
-        """Whether all that was in the log at the start has been taken in."""
-        return self._caught_up.is_set()
+    def _note_progress(self, head: int) -> None:
+        if self.sequence >= head:
+            self.is_caught_up = True
+            self._may_be_asked.set()
+        self._advanced.set()
 
     async def reach(self, sequence: int) -> None:
         """Return once the log has been taken in up to *sequence*."""
-        await self._caught_up.wait()
+        await self._may_be_asked.wait()
         while self.sequence < sequence and not self._has_stopped:
             self._advanced.clear()
             await self._advanced.wait()
@@ -92,7 +92,7 @@ class Outside:
     def stop(self) -> None:
         """Let nobody wait any more for a log that is followed no longer."""
         self._has_stopped = True
-        self._caught_up.set()
+        self._may_be_asked.set()
         self._advanced.set()
 
     def apply(self, recorded: RecordedEvent) -> None:

@@ -32,19 +32,21 @@ calls in the same order give the same executions.
 from bisect import insort
 from dataclasses import dataclass, field
 from itertools import count
+from operator import attrgetter
 
 import msgspec
 
 from domain.order import OrderType, Side, TimeInForce
 
 _BP = 10_000
+_rank_of = attrgetter("rank")
 
 
 class MatchingOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it arrives. `limit_price_e4` is set for LIMIT and SL and None for MARKET, `trigger_price_e4` for SL.
 
-    `filled_quantity` of `quantity` had executed, and `has_triggered` tells that the trigger had been reached, before the
-    order came into this book. `first_execution_max` caps the first execution: less was at hand than the tape shows.
+    Before it came into this book, `filled_quantity` of `quantity` had executed, and `has_triggered` tells whether its
+    trigger had been reached. `first_execution_max` caps the first execution: less was at hand than the tape shows.
     """
 
     order_id: str
@@ -130,6 +132,7 @@ class _Side:
     Stops stand in the order in which a moving price reaches them.
     """
 
+    which: Side
     orders: list[_Working] = field(default_factory=list)
     stops: list[_Working] = field(default_factory=list)
     share: int = 0
@@ -149,7 +152,8 @@ class Matching:
         self._participation_bp = participation_bp
         self._protection_bp = protection_bp
         self._last_price_e4: int | None = None
-        self._sides = {Side.BUY: _Side(), Side.SELL: _Side()}
+        self._sides = {side: _Side(side) for side in (Side.BUY, Side.SELL)}
+        self._both = tuple(self._sides.values())
         self._working: dict[str, _Working] = {}
         self._unpriced: list[_Working] = []
         self._arrivals = count(1)
@@ -172,19 +176,22 @@ class Matching:
         """Take in one print and return what came of it: executions in priority order, then stops; buys before sells."""
         self._last_price_e4 = price_e4
         share = self._share_of(volume)
-        for side in self._sides.values():
+        for side in self._both:
             side.share = share
         if not self._working:
             return []
-        for working in self._unpriced:
-            self._rest(working, self._protection_limit(working.order.side, price_e4))
-        self._unpriced.clear()
-        return [
-            *self._match(Side.BUY, time_ns),
-            *self._match(Side.SELL, time_ns),
-            *self._release_stops(Side.BUY, time_ns),
-            *self._release_stops(Side.SELL, time_ns),
-        ]
+        if self._unpriced:
+            for working in self._unpriced:
+                self._rest(working, self._protection_limit(working.order.side, price_e4))
+            self._unpriced.clear()
+        happened: list[Happening] = []
+        for side in self._both:
+            if side.orders:
+                self._match(side, price_e4, time_ns, happened)
+        for side in self._both:
+            if side.stops:
+                self._release_stops(side, time_ns, happened)
+        return happened
 
     def submit(self, order: MatchingOrder, *, time_ns: int) -> Submission:
         """Take in an order that arrives at *time_ns*, and execute what the last print has left for it.
@@ -241,7 +248,7 @@ class Matching:
         left = sorted(self._working.values(), key=lambda working: working.arrival)
         self._working.clear()
         self._unpriced.clear()
-        for side in self._sides.values():
+        for side in self._both:
             side.orders.clear()
             side.stops.clear()
         return [Withdrawn(working.order.order_id, working.leaves_quantity) for working in left]
@@ -296,7 +303,7 @@ class Matching:
         order = working.order
         working.limit_price_e4 = order.limit_price_e4
         working.rank = (order.side.sign * (order.trigger_price_e4 or 0), working.arrival)
-        insort(self._sides[order.side].stops, working, key=_rank)
+        insort(self._sides[order.side].stops, working, key=_rank_of)
         self._working[order.order_id] = working
         return Submission(
             executions=(),
@@ -325,7 +332,7 @@ class Matching:
         side = working.order.side
         working.limit_price_e4 = limit
         working.rank = (-limit if side is Side.BUY else limit, working.arrival)
-        insort(self._sides[side].orders, working, key=_rank)
+        insort(self._sides[side].orders, working, key=_rank_of)
         self._working[working.order.order_id] = working
 
     def _take_out(self, working: _Working) -> None:
@@ -335,33 +342,30 @@ class Matching:
             if working in queue:
                 queue.remove(working)
 
-    def _match(self, which: Side, time_ns: int) -> list[Execution]:
-        side, price = self._sides[which], self._last_price_e4
-        if price is None or not side.orders:
-            return []
-        executions: list[Execution] = []
+    def _match(self, side: _Side, price: int, time_ns: int, happened: list[Happening]) -> None:
+        is_buy = side.which is Side.BUY
+        has_filled = False
         for working in side.orders:
-            if side.share <= 0 or not _reaches(which, working.limit_price_e4 or 0, price):
+            limit = working.limit_price_e4
+            if side.share <= 0 or limit is None or (price > limit if is_buy else price < limit):
                 break
             quantity = min(working.leaves_quantity, side.share)
             if working.cap is not None:
                 quantity, working.cap = min(quantity, working.cap), None
             working.leaves_quantity -= quantity
             side.share -= quantity
-            executions.append(Execution(working.order.order_id, quantity, price, time_ns))
-        filled = [working for working in side.orders if working.leaves_quantity == 0]
-        if filled:
-            side.orders = [working for working in side.orders if working.leaves_quantity > 0]
-            for working in filled:
+            happened.append(Execution(working.order.order_id, quantity, price, time_ns))
+            if working.leaves_quantity == 0:
                 del self._working[working.order.order_id]
-        return executions
+                has_filled = True
+        if has_filled:
+            side.orders = [working for working in side.orders if working.leaves_quantity > 0]
 
-    def _release_stops(self, which: Side, time_ns: int) -> list[Happening]:
-        stops = self._sides[which].stops
+    def _release_stops(self, side: _Side, time_ns: int, happened: list[Happening]) -> None:
+        stops = side.stops
         released = 0
         while released < len(stops) and self._is_reached(stops[released].order):
             released += 1
-        happened: list[Happening] = []
         for stop in stops[:released]:
             order_id = stop.order.order_id
             del self._working[order_id]
@@ -370,16 +374,16 @@ class Matching:
             if submission.canceled_quantity:
                 happened.append(Withdrawn(order_id, submission.canceled_quantity))
         del stops[:released]
-        return happened
 
 
 def _check(order: MatchingOrder) -> None:
-    is_stop = order.order_type is OrderType.SL
-    has_limit = order.limit_price_e4 is not None
+    order_type = order.order_type
+    is_stop = order_type is OrderType.SL
+    has_limit = is_stop or order_type is OrderType.LIMIT
     if (
-        order.order_type is OrderType.SL_M
+        order_type is OrderType.SL_M
         or not 0 <= order.filled_quantity < order.quantity
-        or has_limit is not (is_stop or order.order_type is OrderType.LIMIT)
+        or (order.limit_price_e4 is not None) is not has_limit
         or (order.trigger_price_e4 is not None) is not is_stop
     ):
         raise ValueError(
@@ -401,10 +405,6 @@ def _keeps_place(working: _Working, order: MatchingOrder) -> bool:
         and awaits_trigger is working.awaits_trigger
         and (not awaits_trigger or order.trigger_price_e4 == before.trigger_price_e4)
     )
-
-
-def _rank(working: _Working) -> tuple[int, int]:
-    return working.rank
 
 
 def _reaches(side: Side, limit_e4: int, price_e4: int) -> bool:
