@@ -66,7 +66,12 @@ def status_after(  # noqa: C901, PLR0911, PLR0912 - one arm per event
         case OrderCancelRequested():
             return status
         case OrderFilled():
-            return status_after_fill(status, cumulative_quantity=event.cumulative_quantity, quantity=quantity)
+            return status_after_fill(
+                status,
+                cumulative_quantity=event.cumulative_quantity,
+                quantity=quantity,
+                leaves_quantity=event.leaves_quantity,
+            )
         case _:
             assert_never(event)
 
