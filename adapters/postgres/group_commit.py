@@ -23,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psycopg
 
@@ -31,7 +32,7 @@ from adapters.postgres.batches import COMMANDS_MAX, Room
 from adapters.postgres.entries import APPEND, Entry, parameters_of
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone, WaitingTogether
-from adapters.postgres.writer_connection import Session, WriterConnection
+from adapters.postgres.writer_connection import Running, Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
 
 _UNDIVIDED = 16
@@ -75,6 +76,15 @@ _PASSING = (
 )
 _EXTENDING = frozenset({"mdextend", "mdzeroextend"})
 """Where in the server a table's file grows. It has a code of its own for a full disk, none for a limit on files."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch under way."""
+
+    batch: list[Waiting]
+    connection: WriterConnection
+    running: Running
 
 
 class GroupCommit:
@@ -152,10 +162,13 @@ class GroupCommit:
             raise StoreUnavailable("the log's writer is closed")
 
     async def _write(self) -> None:
+        sent: _Sent | None = None
         try:
-            while self._queue or not self._is_closing:
-                if self._queue:
-                    await self._write_batch()
+            while sent is not None or self._queue or not self._is_closing:
+                if sent is not None:
+                    sent = await self._finish(sent)
+                elif self._queue:
+                    sent = await self._connect_and_send()
                 else:
                     self._wake.clear()
                     await self._wake.wait()
@@ -163,36 +176,43 @@ class GroupCommit:
             # Only a cancelled or broken writer leaves anything here, and it was not sent.
             self._fail_queue(StoreUnavailable("the log's writer has stopped"))
 
-    async def _write_batch(self) -> None:
+    async def _connect_and_send(self) -> "_Sent | None":
         try:
             connection = await self._connected()
         except psycopg.OperationalError as error:
             self._fail_queue(_unavailable(error), error)
-            return
+            return None
+        return self._send(connection)
+
+    def _send(self, connection: WriterConnection) -> "_Sent | None":
+        """Send the next batch, as the next thing that the loop does."""
         batch = self._next_batch()
         if not batch:
-            return
-        deadline_s = min(waiting.deadline_s for waiting in batch)
+            return None
+        within_s = min(waiting.deadline_s for waiting in batch) - time.monotonic()
+        return _Sent(batch, connection, connection.begin(APPEND, _parameters_of(batch), within_s=within_s))
+
+    async def _finish(self, sent: "_Sent") -> "_Sent | None":
+        """Wait for the outcomes of a batch, send the next one, and only then tell them: the server need not wait."""
+        batch, connection = sent.batch, sent.connection
         try:
-            rows = await connection.run(
-                APPEND,
-                _parameters_of(batch),
-                within_s=deadline_s - time.monotonic(),
-            )
+            rows = await sent.running.rows()
         except psycopg.Error as error:
             if connection.is_lost:
                 await self._recover(batch, connection.session, error)
             else:
                 await self._try_again(batch, connection, error)
-            return
+            return None
         except BaseException as stopped:
             for waiting in batch:
                 waiting.fail(AppendOutcomeUnknown("the log's writer was stopped"), stopped)
             raise
         self._answered = len(batch)
-        statuses, first_sequences, last_sequences, self.head_sequence = rows[0]
-        for waiting, status, first, last in zip(batch, statuses, first_sequences, last_sequences, strict=True):
-            waiting.tell(Outcome(status, first, last))
+        *outcomes, self.head_sequence = rows[0]
+        # What the loop does next comes in this order. There is no step between in which the writer could be stopped.
+        following = None if connection.is_lost else self._send(connection)
+        asyncio.get_running_loop().call_soon(_tell, batch, *outcomes)
+        return following
 
     def _next_batch(self) -> list[Waiting]:
         # The callers of the batch before this one are about to come back: they count as under way.
@@ -319,6 +339,13 @@ class GroupCommit:
     def _fail_queue(self, fault: StoreUnavailable, cause: BaseException | None = None) -> None:
         while self._queue:
             self._queue.popleft().fail(StoreUnavailable(*fault.args), cause)
+
+
+def _tell(
+    batch: list[Waiting], statuses: list[str], first_sequences: list[int], last_sequences: list[int]
+) -> None:
+    for waiting, status, first, last in zip(batch, statuses, first_sequences, last_sequences, strict=True):
+        waiting.tell(Outcome(status, first, last))
 
 
 def _parameters_of(batch: list[Waiting]) -> list[BinaryArray]:

@@ -8,7 +8,7 @@ not want to wait any longer closes the socket under it.
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +48,33 @@ class Session:
 
     pid: int
     started_at: datetime
+
+
+class Running:
+    """A statement under way. After *within_s* seconds it is not waited for: *drop* takes the connection from under it."""
+
+    __slots__ = ("_drop", "_task", "_timer")
+
+    def __init__(self, statement: Coroutine[Any, Any, list[Any]], drop: Callable[[], None], *, within_s: float) -> None:
+        self._task = asyncio.create_task(statement)
+        self._drop = drop
+        self._timer = asyncio.get_running_loop().call_later(max(within_s, 0), drop)
+
+    async def rows(self) -> list[Any]:
+        """Return the statement's rows. Whoever is cancelled here drops the connection.
+
+        Raises:
+            psycopg.Error: as the server says. If `is_lost` afterwards, the statement may have been carried out.
+        """
+        try:
+            await asyncio.wait({self._task})
+        except asyncio.CancelledError:
+            self._drop()
+            self._task.add_done_callback(_forget)
+            raise
+        finally:
+            self._timer.cancel()
+        return self._task.result()
 
 
 class WriterConnection:
@@ -95,17 +122,11 @@ class WriterConnection:
         Raises:
             psycopg.Error: as the server says. If `is_lost` afterwards, the statement may have been carried out.
         """
-        task = asyncio.create_task(self._run(statement, parameters))
-        try:
-            await asyncio.wait({task}, timeout=max(within_s, 0))
-            if not task.done():
-                self._drop()
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            self._drop()
-            task.add_done_callback(_forget)
-            raise
-        return task.result()
+        return await self.begin(statement, parameters, within_s=within_s).rows()
+
+    def begin(self, statement: LiteralString, parameters: Sequence[Any], *, within_s: float) -> Running:
+        """Have a statement sent as the next thing that the loop does; otherwise like `run`."""
+        return Running(self._run(statement, parameters), self._drop, within_s=within_s)
 
     async def has_ended(self, session: Session, *, within_s: float) -> bool:
         """Tell whether *session* is over."""
