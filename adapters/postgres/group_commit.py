@@ -31,7 +31,7 @@ from adapters.postgres.arrays import BinaryArray, BytesArray, TextArray
 from adapters.postgres.batches import COMMANDS_MAX, Room
 from adapters.postgres.entries import APPEND, Entry, parameters_of
 from adapters.postgres.epochs import EpochWatch
-from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone, WaitingTogether
+from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone
 from adapters.postgres.writer_connection import Running, Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
 
@@ -133,18 +133,19 @@ class GroupCommit:
             self._task = None
         await self._disconnect()
 
-    async def submit(self, entry: Entry) -> Outcome:
-        """Return what became of *entry*, once it is durable.
+    def submit(self, entry: Entry) -> asyncio.Future[Outcome]:
+        """Return the future of what became of *entry*, told once it is durable.
 
         Raises:
-            StoreUnavailable, AppendOutcomeUnknown
+            StoreUnavailable: here, or from the future like what follows
+            AppendOutcomeUnknown, LogFull
             ValueError: the log cannot hold it (a text with a zero character, say).
         """
         self._demand_open()
-        waiting = WaitingAlone(entry, time.monotonic() + self._deadline_s)
-        self._queue.append(waiting)
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append(WaitingAlone(entry, time.monotonic() + self._deadline_s, outcome))
         self._wake.set()
-        return await waiting.outcome
+        return outcome
 
     def submit_ready(self, batch: ReadyBatch) -> asyncio.Future[list[Outcome]]:
         """Return the future of what became of the entries of *batch*, each as `submit` tells it.
@@ -234,12 +235,11 @@ class GroupCommit:
                 waiting.fail(StoreUnavailable("the log took too long; nothing of the command was stored"))
                 self._queue.popleft()
                 continue
-            belongs_to = waiting.batch if isinstance(waiting, WaitingTogether) else None
-            if batch and belongs_to is not ready:
+            if batch and waiting.batch is not ready:
                 break  # A ready batch goes as it is.
             if not room.take(waiting.entry):
                 break
-            ready = belongs_to
+            ready = waiting.batch
             batch.append(self._queue.popleft())
         return batch
 
@@ -341,17 +341,15 @@ class GroupCommit:
             self._queue.popleft().fail(StoreUnavailable(*fault.args), cause)
 
 
-def _tell(
-    batch: list[Waiting], statuses: list[str], first_sequences: list[int], last_sequences: list[int]
-) -> None:
+def _tell(batch: list[Waiting], statuses: list[str], first_sequences: list[int], last_sequences: list[int]) -> None:
     for waiting, status, first, last in zip(batch, statuses, first_sequences, last_sequences, strict=True):
         waiting.tell(Outcome(status, first, last))
 
 
 def _parameters_of(batch: list[Waiting]) -> list[BinaryArray]:
-    first = batch[0]
-    if isinstance(first, WaitingTogether) and len(batch) == len(first.batch.entries):
-        return first.batch.parameters
+    ready = batch[0].batch
+    if ready is not None and len(batch) == len(ready.entries):
+        return ready.parameters
     return parameters_of([waiting.entry for waiting in batch])
 
 

@@ -51,7 +51,7 @@ class Session:
 
 
 class Running:
-    """A statement under way. After *within_s* seconds it is not waited for: *drop* takes the connection from under it."""
+    """A statement under way. After *within_s* seconds *drop* takes the connection from under it."""
 
     __slots__ = ("_drop", "_task", "_timer")
 
