@@ -5,7 +5,7 @@ The driver's own way adapts element by element, which for a batch of a thousand 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from struct import Struct, pack
+from struct import Struct, pack, unpack_from
 from typing import ClassVar, Self
 
 from psycopg.abc import AdaptContext
@@ -17,6 +17,7 @@ NULL = _LENGTH(-1)
 """The element that is none."""
 _INT4_BYTES = 4
 _INT8_BYTES = 8
+_HEADER_BYTES = 20
 _INT8_ELEMENT = Struct(">iq").pack
 _BOOLEANS = {None: NULL, False: _LENGTH(1) + b"\x00", True: _LENGTH(1) + b"\x01"}
 
@@ -139,6 +140,31 @@ def bool_elements(values: Sequence[bool | None]) -> list[bytes]:
 def int8_elements(numbers: Sequence[int | None]) -> list[bytes]:
     """Return *numbers* as elements."""
     return [NULL if number is None else _INT8_ELEMENT(_INT8_BYTES, number) for number in numbers]
+
+
+# --- Items: what an array without nulls holds -------------------------------------------------------------------------
+
+
+def text_items(data: bytes) -> list[str]:
+    """Return the items of a `text[]` in its wire form, in which few texts come often."""
+    items = []
+    known: dict[bytes, str] = {}
+    place = _HEADER_BYTES
+    while place < len(data):
+        after = place + _INT4_BYTES + int.from_bytes(data[place : place + _INT4_BYTES])
+        value = data[place + _INT4_BYTES : after]
+        item = known.get(value)
+        if item is None:
+            item = known[value] = value.decode()
+        items.append(item)
+        place = after
+    return items
+
+
+def int8_items(data: bytes) -> list[int]:
+    """Return the items of a `bigint[]` in its wire form."""
+    count = max(len(data) - _HEADER_BYTES, 0) // (_INT4_BYTES + _INT8_BYTES)
+    return list(unpack_from(">" + "iq" * count, data, _HEADER_BYTES)[1::2]) if count else []
 
 
 def _header(element_oid: int, count: int, *, has_null: bool) -> bytes:

@@ -38,6 +38,15 @@ APPEND = """
     )
 """
 """Takes what `parameters_of` returns."""
+APPEND_NAME = b"append"
+PREPARE_APPEND = """
+    -- Name the append of a batch, for this session.
+    PREPARE append AS
+    SELECT statuses, first_sequences, last_sequences, head_sequence
+    FROM log.append_batch(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+    )
+"""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

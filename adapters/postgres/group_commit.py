@@ -29,10 +29,10 @@ import psycopg
 
 from adapters.postgres.arrays import BinaryArray, BytesArray, TextArray
 from adapters.postgres.batches import COMMANDS_MAX, Room
-from adapters.postgres.entries import APPEND, Entry, parameters_of
+from adapters.postgres.entries import Entry, parameters_of
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone
-from adapters.postgres.writer_connection import Running, Session, WriterConnection
+from adapters.postgres.writer_connection import BatchOutcomes, RunningAppend, Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
 
 _UNDIVIDED = 16
@@ -84,7 +84,7 @@ class _Sent:
 
     batch: list[Waiting]
     connection: WriterConnection
-    running: Running
+    running: RunningAppend
 
 
 class GroupCommit:
@@ -186,18 +186,17 @@ class GroupCommit:
         return self._send(connection)
 
     def _send(self, connection: WriterConnection) -> "_Sent | None":
-        """Send the next batch, as the next thing that the loop does."""
         batch = self._next_batch()
         if not batch:
             return None
         within_s = min(waiting.deadline_s for waiting in batch) - time.monotonic()
-        return _Sent(batch, connection, connection.begin(APPEND, _parameters_of(batch), within_s=within_s))
+        return _Sent(batch, connection, connection.begin_append(_parameters_of(batch), within_s=within_s))
 
     async def _finish(self, sent: "_Sent") -> "_Sent | None":
         """Wait for the outcomes of a batch, send the next one, and only then tell them: the server need not wait."""
         batch, connection = sent.batch, sent.connection
         try:
-            rows = await sent.running.rows()
+            outcomes = await sent.running.outcomes()
         except psycopg.Error as error:
             if connection.is_lost:
                 await self._recover(batch, connection.session, error)
@@ -209,10 +208,9 @@ class GroupCommit:
                 waiting.fail(AppendOutcomeUnknown("the log's writer was stopped"), stopped)
             raise
         self._answered = len(batch)
-        *outcomes, self.head_sequence = rows[0]
-        # What the loop does next comes in this order. There is no step between in which the writer could be stopped.
+        self.head_sequence = outcomes.head_sequence
         following = None if connection.is_lost else self._send(connection)
-        asyncio.get_running_loop().call_soon(_tell, batch, *outcomes)
+        _tell(batch, outcomes)
         return following
 
     def _next_batch(self) -> list[Waiting]:
@@ -341,8 +339,10 @@ class GroupCommit:
             self._queue.popleft().fail(StoreUnavailable(*fault.args), cause)
 
 
-def _tell(batch: list[Waiting], statuses: list[str], first_sequences: list[int], last_sequences: list[int]) -> None:
-    for waiting, status, first, last in zip(batch, statuses, first_sequences, last_sequences, strict=True):
+def _tell(batch: list[Waiting], outcomes: BatchOutcomes) -> None:
+    for waiting, status, first, last in zip(
+        batch, outcomes.statuses, outcomes.first_sequences, outcomes.last_sequences, strict=True
+    ):
         waiting.tell(Outcome(status, first, last))
 
 

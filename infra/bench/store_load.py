@@ -124,8 +124,8 @@ async def open_loop(
     """Let commands arrive at *rate* a second whatever becomes of those before; return each one's latency in ms.
 
     The latency counts from when a command was due, so one that finds *in_flight* under way is charged for its wait, and
-    so is one that the schedule's clock, which looks every millisecond, hands out late. A store that falls behind is left
-    after twice *for_s*: what was not begun by then has waited at least until then.
+    so is one that the schedule's clock, which looks every millisecond, hands out late. A store that falls behind is
+    left after twice *for_s*: what was not begun by then has waited at least until then.
     """
     loop = asyncio.get_running_loop()
     total = int(rate * for_s)
