@@ -2,7 +2,9 @@
 
 There is no timer: while a batch commits, the next one gathers. A batch takes half of what is under way and leaves the
 other half, so that the callers of one half are answered and come back while the server works on the other; with all in
-one batch, server and callers would wait for each other in turn. What a caller is told, and when:
+one batch, server and callers would wait for each other in turn. When a batch's outcomes arrive, the next batch is sent
+first and they are told then. One batch is under way at a time: a second one on the wire would be carried out although
+the first was rolled back, and before it. What a caller is told, and when:
 
 1. An outcome is told after the commit only. An entry of a batch that is stale or repeated fails alone.
 2. The queue holds only entries that are known not to be stored. If the log cannot be reached they fail as unavailable.
@@ -80,7 +82,7 @@ _EXTENDING = frozenset({"mdextend", "mdzeroextend"})
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A batch under way."""
+    """A batch under way, and what it is under way on."""
 
     batch: list[Waiting]
     connection: WriterConnection
@@ -128,10 +130,12 @@ class GroupCommit:
         """Take nothing more in, append what waits, and let go of the connection."""
         self._is_closing = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
             self._task = None
-        await self._disconnect()
+            await self._disconnect()
 
     def submit(self, entry: Entry) -> asyncio.Future[Outcome]:
         """Return the future of what became of *entry*, told once it is durable.
@@ -189,8 +193,12 @@ class GroupCommit:
         batch = self._next_batch()
         if not batch:
             return None
-        within_s = min(waiting.deadline_s for waiting in batch) - time.monotonic()
-        return _Sent(batch, connection, connection.begin_append(_parameters_of(batch), within_s=within_s))
+        try:
+            within_s = min(waiting.deadline_s for waiting in batch) - time.monotonic()
+            return _Sent(batch, connection, connection.begin_append(_parameters_of(batch), within_s=within_s))
+        except BaseException as stopped:
+            _leave(batch, stopped)
+            raise
 
     async def _finish(self, sent: "_Sent") -> "_Sent | None":
         """Wait for the outcomes of a batch, send the next one, and only then tell them: the server need not wait."""
@@ -204,14 +212,14 @@ class GroupCommit:
                 await self._try_again(batch, connection, error)
             return None
         except BaseException as stopped:
-            for waiting in batch:
-                waiting.fail(AppendOutcomeUnknown("the log's writer was stopped"), stopped)
+            _leave(batch, stopped)
             raise
         self._answered = len(batch)
         self.head_sequence = outcomes.head_sequence
-        following = None if connection.is_lost else self._send(connection)
-        _tell(batch, outcomes)
-        return following
+        try:
+            return None if connection.is_lost else self._send(connection)
+        finally:
+            _tell(batch, outcomes)
 
     def _next_batch(self) -> list[Waiting]:
         # The callers of the batch before this one are about to come back: they count as under way.
@@ -344,6 +352,11 @@ def _tell(batch: list[Waiting], outcomes: BatchOutcomes) -> None:
         batch, outcomes.statuses, outcomes.first_sequences, outcomes.last_sequences, strict=True
     ):
         waiting.tell(Outcome(status, first, last))
+
+
+def _leave(batch: list[Waiting], stopped: BaseException) -> None:
+    for waiting in batch:
+        waiting.fail(AppendOutcomeUnknown("the log's writer was stopped"), stopped)
 
 
 def _parameters_of(batch: list[Waiting]) -> list[BinaryArray]:

@@ -67,7 +67,7 @@ class Session:
 class RunningAppend:
     """An append under way. It is driven by libpq alone: the driver's own way costs a batch several times as much."""
 
-    __slots__ = ("_connection", "_loop", "_outcomes", "_pgconn", "_result", "_timer", "_watched")
+    __slots__ = ("_answer", "_connection", "_loop", "_pgconn", "_result", "_timer", "_watched")
 
     def __init__(
         self, connection: "WriterConnection", pgconn: PGconn, values: Sequence[bytes], *, within_s: float
@@ -75,7 +75,7 @@ class RunningAppend:
         self._connection = connection
         self._pgconn = pgconn
         self._loop = asyncio.get_running_loop()
-        self._outcomes: asyncio.Future[BatchOutcomes] = self._loop.create_future()
+        self._answer: asyncio.Future[PGresult] = self._loop.create_future()
         self._result: PGresult | None = None
         self._timer = self._loop.call_later(max(within_s, 0), connection.drop)
         self._watched: tuple[int, bool] | None = None
@@ -92,7 +92,7 @@ class RunningAppend:
             psycopg.Error: as the server says. If the connection is lost afterwards, the batch may have been stored.
         """
         try:
-            return await self._outcomes
+            return _outcomes_of(await self._answer)
         except asyncio.CancelledError:
             self._let_go()
             self._connection.drop()
@@ -132,20 +132,20 @@ class RunningAppend:
     def _end(self) -> None:
         self._let_go()
         result = self._result
-        if self._outcomes.done():
+        if self._answer.done():
             return
         if result is not None and result.status == ExecStatus.TUPLES_OK:
-            self._outcomes.set_result(_outcomes_of(result))
+            self._answer.set_result(result)
         elif result is not None and result.status == ExecStatus.FATAL_ERROR:
-            self._outcomes.set_exception(error_from_result(result))
+            self._answer.set_exception(error_from_result(result))
         else:
             self._break(psycopg.OperationalError("the log's server answered out of turn"))
 
     def _break(self, error: psycopg.Error) -> None:
         self._let_go()
         self._connection.is_broken = True
-        if not self._outcomes.done():
-            self._outcomes.set_exception(error)
+        if not self._answer.done():
+            self._answer.set_exception(error)
 
     def _let_go(self) -> None:
         self._timer.cancel()

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
+from adapters.postgres.entries import entry_of
 from adapters.postgres.event_store import PostgresEventStore
-from commands.ports import Append, Appended, AppendOutcomeUnknown, StreamAppend
+from adapters.postgres.group_commit import GroupCommit
+from adapters.postgres.waiting import Outcome
+from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable, StreamAppend
 from infra.database import DatabaseUrls
 from infra.faults.link import Cut, PostgresLink
 from tests.support.appends import command, new_event, on
@@ -159,3 +162,18 @@ async def test_a_batch_larger_than_what_a_socket_takes_at_once_is_stored_whole(d
         assert appended == Appended(first_sequence=1, last_sequence=30)
         events = await store.read_stream("account-1")
     assert [event.payload for event in events] == [event.payload for event in large]
+
+
+async def test_a_writer_that_is_stopped_leaves_nobody_waiting(database: DatabaseUrls, locks: Locks) -> None:
+    writer = GroupCommit(database.writer, deadline_s=5, commands_max=1)
+    await writer.start()
+    await locks.take()
+    first, second, third = (writer.submit(entry_of(command(on(f"account-{number}")))) for number in (1, 2, 3))
+    await locks.let_one_batch_pass()
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name() == "group commit")
+    task.cancel()
+    done = await asyncio.gather(first, second, third, return_exceptions=True)
+    assert [type(each) for each in done] == [Outcome, AppendOutcomeUnknown, StoreUnavailable]
+    await locks.let_go()
+    with pytest.raises(asyncio.CancelledError):
+        await writer.close()
