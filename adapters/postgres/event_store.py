@@ -111,7 +111,8 @@ class PostgresEventStore:
         Raises:
             VersionConflict, KeyReused, ClaimTaken, EventTooLarge, StoreUnavailable, LogFull, AppendOutcomeUnknown
         """
-        return await self.append_entry(entry_of(append))
+        entry = entry_of(append)
+        return _answer(entry, await self._writer.submit(entry))
 
     async def append_entry(self, entry: Entry) -> Appended:
         """Append what is ready to be appended; otherwise like `append`.
