@@ -15,7 +15,6 @@ itself.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,7 +31,7 @@ from projections.ports import (
     Part,
     ViewsRefused,
     ViewsUnavailable,
-    ViewTransaction,
+    ViewWriter,
 )
 from projections.read_model import AnyReadModel, Key, Row
 from projections.row_cache import RowCache
@@ -88,7 +87,7 @@ class PageComparison:
     last_key: Key | None
 
 
-class Editions(Protocol):
+class Editions(ViewWriter, Protocol):
     """The editions of read models, for the one who makes new ones. Everything raises ViewsUnavailable."""
 
     async def begin(self, model: AnyReadModel) -> tuple[AnyReadModel, Checkpoint]:
@@ -101,10 +100,6 @@ class Editions(Protocol):
 
     async def extend(self, edition: AnyReadModel) -> None:
         """Keep others from taking the filling up. Raises ClaimLost where one did."""
-        ...
-
-    def transaction(self) -> AbstractAsyncContextManager[ViewTransaction]:
-        """Open a transaction on rows and checkpoints."""
         ...
 
     async def unfilled(self, models: Sequence[AnyReadModel]) -> list[AnyReadModel]:
@@ -253,14 +248,13 @@ class Rebuild:
         [projection] = project({part: before}, decoded, may_park=False)
         rows: dict[Key, Row | None] = {}
         missing = cache.take(projection.wanted(), rows)
-        async with self._editions.transaction() as transaction:
-            if missing:
-                rows.update((await transaction.load({edition: missing}))[edition])
-            projection.fold(rows)
-            if projection.after.halted is not None:
-                raise RebuildStopped(projection.after.halted)
-            changes = {edition: projection.changes} if projection.changes else {}
-            await transaction.save(changes, {part: (before, projection.after)}, {})
+        if missing:
+            rows.update((await self._editions.load({edition: missing}))[edition])
+        projection.fold(rows)
+        if projection.after.halted is not None:
+            raise RebuildStopped(projection.after.halted)
+        changes = {edition: projection.changes} if projection.changes else {}
+        await self._editions.save(changes, {part: (before, projection.after)}, {})
         if not edition.only_grows:
             cache.put(rows)
         return projection.after
