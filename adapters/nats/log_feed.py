@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 import msgspec
 import nats.errors
 import structlog
-from nats.aio.client import Client
 
+from adapters.nats.connection import NatsConnection
 from adapters.nats.stream import decode
 from adapters.nats.stream_reader import StreamLost, StreamReader
 from commands.ports import StoreUnavailable
@@ -70,7 +70,7 @@ class JetStreamFeed:
 
     def __init__(
         self,
-        nats: Client,
+        nats: NatsConnection,
         log: LogReader,
         *,
         silence_s: float = SILENCE_S,
@@ -128,7 +128,7 @@ class _Follower:
 
     def __init__(
         self,
-        nats: Client,
+        nats: NatsConnection,
         log: LogReader,
         metrics: FeedMetrics,
         *,
