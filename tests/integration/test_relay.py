@@ -179,7 +179,7 @@ async def test_two_relays_hinder_each_other_and_mirror_the_log_once(
     nats: NatsConnection, store: PostgresEventStore, database: DatabaseUrls
 ) -> None:
     log = Growing(store)
-    async with relaying(nats, store, database) as one, relaying(nats, store, database) as other:
+    async with relaying(nats, store, database), relaying(nats, store, database):
         for _ in range(6):
             last = await log.grow(together=3)
         assert await mirrored(nats, await log.epoch(), last) == await log.events()
