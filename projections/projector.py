@@ -22,8 +22,8 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -81,7 +81,8 @@ class BatchRefused(Exception):
         self.last_sequence = last_sequence
 
 
-class Write(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Write:
     """A batch that is folded and has to be written: rows, checkpoints before and after, and what is put aside."""
 
     decoded: Sequence[Decoded]
@@ -127,6 +128,7 @@ class Projector:
         self._checkpoints: dict[Part, Checkpoint] = {}
         self._folded: dict[Part, Checkpoint] = {}
         self._writes: asyncio.Queue[Write] = asyncio.Queue(maxsize=1)
+        self._unsaved: deque[Write] = deque()
         self._careful_to = 0
         self._parked: dict[AnyReadModel, frozenset[str]] = {}
         self._caches: dict[AnyReadModel, RowCache] = {}
@@ -193,9 +195,10 @@ class Projector:
         if self._is_outlived:
             await self._views.drop_due(self._models)
             self._is_outlived = False
-        # Rows that were folded and not written are nobody's.
-        known = self._caches if self._folded == self._checkpoints else {}
-        self._caches = {}
+        known, self._caches = self._caches, {}
+        while self._unsaved:
+            for model, rows in self._unsaved.popleft().changes.items():
+                known.get(model, RowCache()).forget(rows)
         claimed = await self._views.claim(self._models, shards=self._shards_wanted, lease_ms=self._lease_ms)
         self._caches = {model: cache for model, cache in known.items() if self._is_as_left(model, claimed)}
         self._checkpoints = dict(claimed.checkpoints)
@@ -322,6 +325,7 @@ class Projector:
             await self._save(await self._fold(decoded, live))
         except ViewsRefused as refusal:
             self._caches = {}
+            self._unsaved.clear()
             if len(decoded) > 1:
                 middle = len(decoded) // 2
                 await self._apply(decoded[:middle], live)
@@ -355,10 +359,13 @@ class Projector:
                 self._cache(model).put(kept)
         moved = [each for each in projections if each.after != each.before]
         self._folded.update({each.part: each.after for each in moved})
-        return Write(decoded, changes, {each.part: (each.before, each.after) for each in moved}, _by_model(moved))
+        write = Write(decoded, changes, {each.part: (each.before, each.after) for each in moved}, _by_model(moved))
+        self._unsaved.append(write)
+        return write
 
     async def _save(self, write: Write) -> None:
         await self._views.save(write.changes, write.advances, write.parked)
+        self._unsaved.remove(write)
         self._note_parked(write.parked)
         self._note_batch(write.decoded)
         self._move_to(write.after())
