@@ -23,6 +23,8 @@ SCHEMA = "views"
 
 Key = tuple[str, ...]
 Row = msgspec.Struct
+Change = dict[str, Any]
+"""Fields of a row with their new values."""
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 
