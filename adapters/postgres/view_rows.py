@@ -1,13 +1,13 @@
 """Rows of read models on their way into tables and out of them: whole sets by one statement each.
 
-Rows go in as one JSON text a read model: made at once by `msgspec`, and taken apart by the server, which has time while
-the next rows are folded. An array for each of thirty columns costs the projector several times as much.
+A few rows go in as one JSON text a read model, which `msgspec` makes at once: an array for each of thirty columns is
+several times the work. Many go in as arrays, or by COPY, of which the server has half as much work.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 from psycopg import sql
@@ -15,16 +15,61 @@ from psycopg.types.json import Json
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from adapters.postgres.arrays import TextArray
+from adapters.postgres.arrays import (
+    BinaryArray,
+    BoolArray,
+    BytesArray,
+    Int8Array,
+    TextArray,
+    bool_elements,
+    bytes_elements,
+    int8_elements,
+    text_elements,
+)
 from projections.read_model import SCHEMA, AnyReadModel, Key, Row
 
-# How a column's values are read from JSON. An enum of ours is a string, and travels as one; bytes travel as base64.
-_READ_AS: dict[type[Any], sql.SQL] = {
-    BigInteger: sql.SQL("bigint"),
-    Boolean: sql.SQL("boolean"),
-    LargeBinary: sql.SQL("text"),
-    Text: sql.SQL("text"),
-    JSONB: sql.SQL("jsonb"),
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_COPY_TRAILER = b"\xff\xff"
+_JSONB_VERSION = b"\x01"
+
+
+def _json(values: Sequence[Any]) -> list[bytes | None]:
+    return [None if value is None else msgspec.json.encode(value) for value in values]
+
+
+def _json_array(values: Sequence[Any]) -> BinaryArray:
+    # A list of JSON texts; cast one by one where they are read.
+    return TextArray.of([None if text is None else text.decode() for text in _json(values)])
+
+
+def _jsonb_elements(values: Sequence[Any]) -> list[bytes]:
+    return bytes_elements([None if text is None else _JSONB_VERSION + text for text in _json(values)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the values of a column travel: within JSON as `in_json`, as an array of `in_array`, and one by one.
+
+    `from_json` and `from_array` make of it what the column holds.
+    """
+
+    in_json: sql.SQL
+    in_array: sql.SQL
+    array: Callable[[Sequence[Any]], BinaryArray]
+    elements: Callable[[Sequence[Any]], list[bytes]]
+    from_json: LiteralString = "{}"
+    from_array: LiteralString = "{}"
+
+
+# An enum of ours is a string, and travels as one; within JSON bytes are base64.
+_FORMS: dict[type[Any], _Form] = {
+    BigInteger: _Form(sql.SQL("bigint"), sql.SQL("bigint[]"), Int8Array.of, int8_elements),
+    Boolean: _Form(sql.SQL("boolean"), sql.SQL("boolean[]"), BoolArray.of, bool_elements),
+    LargeBinary: _Form(
+        sql.SQL("text"), sql.SQL("bytea[]"), BytesArray.of, bytes_elements, from_json="decode({}, 'base64')"
+    ),
+    Text: _Form(sql.SQL("text"), sql.SQL("text[]"), TextArray.of, text_elements),
+    JSONB: _Form(sql.SQL("jsonb"), sql.SQL("text[]"), _json_array, _jsonb_elements, from_array="{}::jsonb"),
 }
 _ENCODER = msgspec.json.Encoder()
 
@@ -38,6 +83,7 @@ class Statements:
 
     select_all: bytes
     select_by_keys: bytes
+    copy: bytes
     upsert: bytes
     delete: bytes
 
@@ -62,6 +108,9 @@ def statements_of(model: AnyReadModel) -> Statements:
     return Statements(
         select_all=select.as_bytes(),
         select_by_keys=select_by_keys.as_bytes(),
+        copy=sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)")
+        .format(table=table, columns=sql.SQL(", ").join(names))
+        .as_bytes(),
         upsert=upsert_of(model, rows=sql.SQL("%s"), where=sql.SQL("true")).as_bytes(),
         delete=delete_of(model, keys=sql.SQL("%s"), where=sql.SQL("true")).as_bytes(),
     )
@@ -69,33 +118,46 @@ def statements_of(model: AnyReadModel) -> Statements:
 
 def upsert_of(model: AnyReadModel, *, rows: sql.Composable, where: sql.Composable) -> sql.Composed:
     """Return the statement that writes *rows*, a place for what `rows_json` returns, on the condition *where*."""
-    columns, values, changes = [], [], []
-    for column in model.table.columns:
-        name = sql.Identifier(column.name)
-        columns.append(sql.SQL("{} {}").format(name, _READ_AS[type(column.type)]))
-        is_bytes = isinstance(column.type, LargeBinary)
-        values.append(sql.SQL("decode({}, 'base64')").format(name) if is_bytes else name)
-        if column.name not in model.key:
-            changes.append(sql.SQL("{name} = EXCLUDED.{name}").format(name=name))
+    names = [sql.Identifier(column.name) for column in model.table.columns]
+    columns = [sql.SQL("{} {}").format(name, form.in_json) for name, form in zip(names, _forms_of(model), strict=True)]
+    source = sql.SQL("json_to_recordset({}::json) AS new ({})").format(rows, sql.SQL(", ").join(columns))
+    return _upsert(model, source, [sql.SQL(form.from_json) for form in _forms_of(model)], where)
+
+
+def upsert_arrays_of(model: AnyReadModel, *, arrays: Sequence[sql.Composable], where: sql.Composable) -> sql.Composed:
+    """Return the statement that writes *arrays*, places for what `row_arrays` returns, on the condition *where*."""
+    forms = _forms_of(model)
+    typed = [sql.SQL("{}::{}").format(array, form.in_array) for array, form in zip(arrays, forms, strict=True)]
+    names = [sql.Identifier(column.name) for column in model.table.columns]
+    source = sql.SQL("unnest({}) AS new ({})").format(sql.SQL(", ").join(typed), sql.SQL(", ").join(names))
+    return _upsert(model, source, [sql.SQL(form.from_array) for form in forms], where)
+
+
+def _upsert(
+    model: AnyReadModel, source: sql.Composable, made: Sequence[sql.SQL], where: sql.Composable
+) -> sql.Composed:
+    names = [sql.Identifier(column.name) for column in model.table.columns]
+    changed = [sql.Identifier(column.name) for column in model.table.columns if column.name not in model.key]
+    comma = sql.SQL(", ")
     return sql.SQL(
-        "INSERT INTO {table} ({names}) SELECT {values} FROM json_to_recordset({rows}::json) AS new ({columns})"
-        " WHERE {where} ON CONFLICT ({key}) DO UPDATE SET {changes}"
+        "INSERT INTO {table} ({names}) SELECT {values} FROM {source} WHERE {where}"
+        " ON CONFLICT ({key}) DO UPDATE SET {changes}"
     ).format(
         table=sql.Identifier(SCHEMA, model.table_name),
-        names=sql.SQL(", ").join(sql.Identifier(column.name) for column in model.table.columns),
-        values=sql.SQL(", ").join(values),
-        rows=rows,
-        columns=sql.SQL(", ").join(columns),
+        names=comma.join(names),
+        values=comma.join(form.format(name) for name, form in zip(names, made, strict=True)),
+        source=source,
         where=where,
-        key=sql.SQL(", ").join(sql.Identifier(name) for name in model.key),
-        changes=sql.SQL(", ").join(changes),
+        key=comma.join(sql.Identifier(name) for name in model.key),
+        changes=comma.join(sql.SQL("{name} = EXCLUDED.{name}").format(name=name) for name in changed),
     )
 
 
 def delete_of(model: AnyReadModel, *, keys: sql.Composable, where: sql.Composable) -> sql.Composed:
     """Return the statement that deletes the rows under *keys*, a place for what `keys_json` returns, if *where*."""
     names = [sql.Identifier(name) for name in model.key]
-    columns = [sql.SQL("{} {}").format(sql.Identifier(n), _READ_AS[type(model.table.c[n].type)]) for n in model.key]
+    forms = [_FORMS[type(model.table.c[name].type)] for name in model.key]
+    columns = [sql.SQL("{} {}").format(name, form.in_json) for name, form in zip(names, forms, strict=True)]
     return sql.SQL(
         "DELETE FROM {table} AS kept USING json_to_recordset({keys}::json) AS gone ({columns})"
         " WHERE {where} AND {same_key}"
@@ -111,6 +173,28 @@ def delete_of(model: AnyReadModel, *, keys: sql.Composable, where: sql.Composabl
 def key_arrays(keys: Iterable[Key]) -> list[TextArray]:
     """Return *keys* as one array per column."""
     return [TextArray.of(column) for column in zip(*keys, strict=True)]
+
+
+def row_arrays(model: AnyReadModel, rows: Sequence[Row]) -> list[BinaryArray]:
+    """Return *rows*, at least one, as one array per column."""
+    return [form.array(values) for form, values in _columns(model, rows)]
+
+
+def copy_data(model: AnyReadModel, rows: Sequence[Row]) -> bytes:
+    """Return *rows*, at least one, in the binary form of COPY."""
+    columns = [form.elements(values) for form, values in _columns(model, rows)]
+    head = len(columns).to_bytes(2, "big")
+    lines = [head + b"".join(elements) for elements in zip(*columns, strict=True)]
+    return _COPY_HEADER + b"".join(lines) + _COPY_TRAILER
+
+
+def _columns(model: AnyReadModel, rows: Sequence[Row]) -> Iterable[tuple[_Form, Sequence[Any]]]:
+    return zip(_forms_of(model), zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True)
+
+
+@cache
+def _forms_of(model: AnyReadModel) -> tuple[_Form, ...]:
+    return tuple(_FORMS[type(column.type)] for column in model.table.columns)
 
 
 def rows_json(rows: Sequence[Row]) -> Json:

@@ -16,7 +16,7 @@ from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.log_feed import fetch_on
 from adapters.postgres.view_claims import Claimant
 from adapters.postgres.view_rows import key_arrays, rows_by_key, statements_of
-from adapters.postgres.view_session import ViewSession
+from adapters.postgres.view_session import Connection, ViewSession
 from adapters.postgres.view_writes import Write, write_of
 from projections.ports import Checkpoint, Claimed, ClaimLost, ParkedEvent, Part, Renewed, ViewsUnavailable
 from projections.read_model import AnyReadModel, Key, Row
@@ -87,7 +87,7 @@ class PostgresViewStore:
         advances: Mapping[Part, tuple[Checkpoint, Checkpoint]],
         parked: Mapping[AnyReadModel, Sequence[ParkedEvent]],
     ) -> None:
-        """Write rows, put events aside and move checkpoints, in one transaction and one round trip."""
+        """Write rows, put events aside and move checkpoints, in one transaction; few rows in one round trip."""
         await save(self._session, write_of(self._owner, changes, advances, parked))
 
     async def close(self) -> None:
@@ -113,8 +113,19 @@ async def load(
 
 async def save(session: ViewSession, write: Write) -> None:
     """Carry *write* out. Raises ClaimLost."""
-    async with session.connection() as connection:
-        cursor = AsyncRawCursor(connection)
-        await cursor.execute(write.statement, write.parameters)
-        if not cursor.rowcount:
-            raise ClaimLost("the claim on the read models was taken over")
+    if not write.copies:
+        async with session.connection() as connection:
+            await _run(connection, write)
+        return
+    async with session.transaction() as connection:
+        for statement, data in write.copies:
+            async with connection.cursor().copy(statement) as copy:
+                await copy.write(data)
+        await _run(connection, write)
+
+
+async def _run(connection: Connection, write: Write) -> None:
+    cursor = AsyncRawCursor(connection)
+    await cursor.execute(write.statement, write.parameters)
+    if not cursor.rowcount:
+        raise ClaimLost("the claim on the read models was taken over")

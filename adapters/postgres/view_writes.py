@@ -2,7 +2,8 @@
 
 One statement is one round trip and one transaction, which for the small batches of a log that is followed closely is
 most of what they cost. It holds the checkpoints first, so that two who want the same rows never wait for each other
-crosswise; and unless all of them are where they were left and ours, it writes nothing at all and returns no row.
+crosswise; and unless all of them are where they were left and ours, it writes nothing at all and returns no row. Many
+new rows come by COPY before it, in one transaction with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,17 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg import sql
 
-from adapters.postgres.view_rows import delete_of, json_of, keys_json, rows_json, upsert_of
+from adapters.postgres.view_rows import (
+    copy_data,
+    delete_of,
+    json_of,
+    keys_json,
+    row_arrays,
+    rows_json,
+    statements_of,
+    upsert_arrays_of,
+    upsert_of,
+)
 from adapters.postgres.view_tables import CHANNEL
 from projections.ports import Checkpoint, ParkedEvent, Part
 from projections.read_model import AnyReadModel, Key, Row
@@ -61,9 +72,17 @@ WHERE (kept.name, kept.version, kept.generation, kept.shard)
 _TELL = "SELECT pg_notify($3, $4) FROM claim WHERE is_ours"
 
 
-class Write(NamedTuple):
-    """A statement with its parameters, which are numbered (`$1`). It returns a row if the checkpoints were ours."""
+MANY = 64
+"""So many rows of a read model are worth an array a column, or a COPY."""
 
+
+class Write(NamedTuple):
+    """A statement with its parameters, which are numbered (`$1`). It returns a row if the checkpoints were ours.
+
+    `copies` come before it, in its transaction: statements with their data.
+    """
+
+    copies: list[tuple[bytes, bytes]]
     statement: bytes
     parameters: list[Any]
 
@@ -101,10 +120,16 @@ def write_of(
         for (model, shard), (old, new) in advances.items()
     ]
     parameters: list[Any] = [json_of(moves), owner, CHANNEL, _told(advances)]
-    upserts, deletes = [], []
+    copies, upserts, deletes = [], [], []
     for model, rows in changes.items():
-        if kept := [row for row in rows.values() if row is not None]:
-            upserts.append(model)
+        kept = [row for row in rows.values() if row is not None]
+        if model.only_grows and len(kept) >= MANY:
+            copies.append((statements_of(model).copy, copy_data(model, kept)))
+        elif len(kept) >= MANY:
+            upserts.append((model, len(model.table.columns)))
+            parameters += row_arrays(model, kept)
+        elif kept:
+            upserts.append((model, 1))
             parameters.append(rows_json(kept))
     for model, rows in changes.items():
         if gone := [key for key, row in rows.items() if row is None]:
@@ -117,18 +142,27 @@ def write_of(
     ]
     if waiting:
         parameters.append(json_of(waiting))
-    return Write(_statement(tuple(upserts), tuple(deletes), is_parking=bool(waiting)), parameters)
+    return Write(copies, _statement(tuple(upserts), tuple(deletes), is_parking=bool(waiting)), parameters)
 
 
 @cache
-def _statement(upserts: tuple[AnyReadModel, ...], deletes: tuple[AnyReadModel, ...], *, is_parking: bool) -> bytes:
-    """Return the statement for rows of these read models, one parameter for each after the first four."""
+def _statement(
+    upserts: tuple[tuple[AnyReadModel, int], ...], deletes: tuple[AnyReadModel, ...], *, is_parking: bool
+) -> bytes:
+    """Return the statement for rows of these read models, with so many parameters each: one JSON, or all columns.
+
+    The parameters come after the first four.
+    """
     is_ours = sql.SQL(_IS_OURS)
     parts: list[sql.Composable] = []
     number = 4
-    for model in upserts:
-        number += 1
-        parts.append(upsert_of(model, rows=sql.SQL(f"${number}"), where=is_ours))
+    for model, width in upserts:
+        places = [sql.SQL(f"${place}") for place in range(number + 1, number + 1 + width)]
+        number += width
+        if width == 1:
+            parts.append(upsert_of(model, rows=places[0], where=is_ours))
+        else:
+            parts.append(upsert_arrays_of(model, arrays=places, where=is_ours))
     for model in deletes:
         number += 1
         parts.append(delete_of(model, keys=sql.SQL(f"${number}"), where=is_ours))
