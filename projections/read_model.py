@@ -22,6 +22,8 @@ SCHEMA = "views"
 
 Key = tuple[str, ...]
 Row = msgspec.Struct
+Change = dict[str, Any]
+"""Fields of a row with their new values."""
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 
