@@ -13,7 +13,7 @@ from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection
 from commands.sender import Sender
 from domain.account.commands import AccountCommand
-from domain.account.events import AccountEvent
+from domain.account.events import AccountEvent, ProtectionMode
 from domain.events import decode
 from domain.ids import AccountId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
@@ -128,6 +128,7 @@ buy = TradeIntent(
     time_in_force=TimeInForce.DAY,
     stop_loss_e4=2_800_0000,
     target_e4=2_900_0000,
+    protection=ProtectionMode.ENGINE,
 )
 
 SETTINGS = ExecutorSettings(
