@@ -11,6 +11,7 @@ from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrder
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark
 from domain.order import NotSentReason, OrderInstruction, OrderStatus, Product, Purpose, RefusalReason
+from domain.session import SessionMoment
 
 # --- The log ----------------------------------------------------------------------------------------------------------
 
@@ -223,6 +224,14 @@ class Instruments(Protocol):
 
     def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:
         """Return the definition of *key* in force; raises likewise."""
+        ...
+
+
+class Sessions(Protocol):
+    """The session table: when what may be traded."""
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
+        """Return where *instrument* is in its session, None where no table knows its segment or that day."""
         ...
 
 

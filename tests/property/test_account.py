@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from commands.accounts import stream_of
 from commands.open_orders import OpenOrders
-from commands.protection import WatchedTrades
+from commands.watched_trades import WatchedTrades
 from domain.account import decider
 from domain.account.commands import AccountCommand, OpenTrade
 from domain.account.events import (
