@@ -217,7 +217,6 @@ CHECKS: tuple[Callable[[Intent], Denial | None], ...] = (
     _mark_present,
     _mark_fresh,
     _quantity,
-    _freeze_quantity,
     _short_sale,
     _collar,
     _order_value,
