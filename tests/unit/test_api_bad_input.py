@@ -47,7 +47,7 @@ BAD_ORDERS: list[tuple[str, Any, int, str]] = [
     ("quantity beyond all shares", ORDER | {"quantity": 10**30}, 422, "QUANTITY_INVALID"),
     ("unknown side", ORDER | {"side": "HOLD"}, 422, "SIDE_INVALID"),
     ("side in small letters", ORDER | {"side": "buy"}, 422, "SIDE_INVALID"),
-    ("unknown order type", ORDER | {"order_type": "SL-M"}, 422, "ORDER_TYPE_INVALID"),
+    ("unknown order type", ORDER | {"order_type": "BRACKET"}, 422, "ORDER_TYPE_INVALID"),
     ("unknown product", ORDER | {"product": "BO"}, 422, "PRODUCT_INVALID"),
     ("unknown time in force", ORDER | {"time_in_force": "GTC"}, 422, "TIME_IN_FORCE_INVALID"),
     ("missing symbol", without(ORDER, "symbol"), 422, "FIELD_MISSING"),
