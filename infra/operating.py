@@ -53,7 +53,7 @@ class WallMarket:
 
 
 class Operator:
-    """Carries a command out in one account after another: one that does not take it keeps none of the others from it."""
+    """Carries a command out in one account after another. Where one refuses it, the others are not kept from it."""
 
     def __init__(self, accounts: Accounts, listed: PostgresAccountList, clock: Clock) -> None:
         self._accounts = accounts
