@@ -20,6 +20,7 @@ from domain.order import (
     RefusalReason,
     Side,
 )
+from domain.session import SessionMoment
 
 # --- The log ----------------------------------------------------------------------------------------------------------
 
@@ -232,6 +233,14 @@ class Instruments(Protocol):
 
     def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:
         """Return the definition of *key* in force; raises likewise."""
+        ...
+
+
+class Sessions(Protocol):
+    """The session table: when what may be traded."""
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
+        """Return where *instrument* is in its session, None where no table knows its segment or that day."""
         ...
 
 

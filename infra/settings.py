@@ -116,6 +116,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " order there, in milliseconds: for what is traded by other means.",
         ),
     ] = 2000
+    stop_reprice_after_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Time for which the price may be beyond a resting stop's limit before the stop gets another, in"
+            " milliseconds of market time.",
+        ),
+    ] = 3000
+    square_off_lead_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Shortest time before the end of continuous trading at which INTRADAY trades are closed, in"
+            " milliseconds; what the limits on orders demand comes on top.",
+        ),
+    ] = 60_000
     breaker_failures_max: Annotated[
         int,
         Meta(ge=1, description="Failures in a row that open the circuit breaker of a class of broker calls."),

@@ -17,14 +17,28 @@ from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.accounts import ACCOUNT_STATES, Accounts
+from commands.ports import Sessions
 from commands.snapshots import SnapshotCache
 from domain.account import Account
+from domain.instrument import Instrument
+from domain.session import SessionMoment
 from infra.home import Home
 from infra.places import archive_folder
 from infra.runtime import Runtime
 from infra.settings import Settings
 
 Part = TypeVar("Part")
+
+
+class UnknownSessions:
+    """No session is known. Implements `commands.ports.Sessions`.
+
+    Nothing is squared off then, and a stop that lapsed is placed again when the next price is printed.
+    """
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:  # noqa: ARG002 - the port's shape
+        """Return None."""
+        return None
 
 
 class Wiring:
@@ -39,6 +53,7 @@ class Wiring:
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = InstrumentMaster.load()
+        self.sessions: Sessions = UnknownSessions()
         self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
         self.archive = ParquetArchive(archive_folder(runtime.settings))
         self._parts: dict[str, asyncio.Future[Any]] = {}
