@@ -143,7 +143,10 @@ class OpenOrders:
     @staticmethod
     def _filled(order: OpenOrder, event: OrderFilled) -> OpenOrder:
         status = status_after_fill(
-            order.status, cumulative_quantity=event.cumulative_quantity, quantity=order.instruction.quantity
+            order.status,
+            cumulative_quantity=event.cumulative_quantity,
+            quantity=order.instruction.quantity,
+            leaves_quantity=event.leaves_quantity,
         )
         return replace(
             order,
