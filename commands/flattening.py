@@ -1,7 +1,8 @@
 """Kill switches that flatten: when they have done what they can, the venue's own positions have the last word.
 
 A switch has done so when no trade that it closes is open, or when for a while no order of such a trade has been: then
-what is left cannot be closed by rule, and is listed for a person.
+what is left cannot be closed by rule, and is listed for a person. An order that is presumed absent is watched to the
+end of the day, but nobody waits so long for it here: its trade is listed too.
 """
 
 import structlog
@@ -13,6 +14,7 @@ from commands.outside import Outside, Switch
 from commands.ports import AppendOutcomeUnknown, Broker, BrokerUnavailable, Clock, StoreUnavailable
 from commands.sender import executor_context
 from domain.account.commands import ConfirmFlat
+from domain.order import OrderStatus
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +58,9 @@ class Flattening:
     def _has_done_what_it_can(self, switch: Switch) -> bool:
         now = self._clock.monotonic_ns()
         is_busy = any(
-            order.account_id == switch.account_id and self._outside.is_closed_by(order.trade_id, switch)
+            order.account_id == switch.account_id
+            and order.status is not OrderStatus.PRESUMED_ABSENT
+            and self._outside.is_closed_by(order.trade_id, switch)
             for order in self._orders.open()
         )
         if is_busy:

@@ -129,7 +129,7 @@ class _Broker:
     async def modify(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
         body = await _json_of(request)
-        fault = self._desk.faults.take(FaultTarget.MODIFY, client_id=client_id)
+        fault = self._desk.faults.take(FaultTarget.MODIFY, client_id=client_id, body=self._named(client_id, request))
         early = await self._fault_before(fault, request)
         if early is not None:
             return early
@@ -143,7 +143,7 @@ class _Broker:
 
     async def cancel(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
-        fault = self._desk.faults.take(FaultTarget.CANCEL, client_id=client_id)
+        fault = self._desk.faults.take(FaultTarget.CANCEL, client_id=client_id, body=self._named(client_id, request))
         early = await self._fault_before(fault, request)
         if early is not None:
             return early
@@ -231,6 +231,17 @@ class _Broker:
         await self._desk.feed.serve(websocket, client_id if client_id == query.get("clientId") else None)
 
     # --- Parts
+
+    def _named(self, client_id: str, request: Request) -> dict[str, str]:
+        """Return what a fault may be told by of the order that the path names, in the words of a new order."""
+        order = self._simulator.account_of(client_id).orders.get(request.path_params["order_id"])
+        if order is None:
+            return {}
+        return {
+            "securityId": order.instrument.key.security_id,
+            "transactionType": order.side.value,
+            "correlationId": order.correlation_id,
+        }
 
     def _accept(self, client_id: str, body: Any, fault: Fault | None) -> BookedOrder:
         request = read_order(

@@ -45,7 +45,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A fault as it is asked for: the next *count* requests to *target* that match the filters meet it.
 
     `delay_ms` goes with delay and refuse_connection (how long), `quantity` with partial, `message` with reject and
-    refuse, `status` and `code` with refuse. `side` is BUY or SELL.
+    refuse, `status` and `code` with refuse. `side` is BUY or SELL. The filters by security, side and correlation id are
+    held against the order that is placed, modified or canceled; no read meets them.
     """
 
     kind: FaultKind

@@ -34,6 +34,8 @@ from domain.market import trading_day
 from domain.order import LIVE, OrderStatus, Product
 from domain.risk import BreachAction, BreachKind
 
+_DELIVERY = frozenset({Product.CNC, Product.MTF})
+
 
 def engage_kill_switch(command: EngageKillSwitch, state: Account) -> tuple[AccountEvent, ...]:
     """Block entries and take back those under way; in the mode that flattens, begin to close what is held.
@@ -71,26 +73,42 @@ def release_kill_switch(command: ReleaseKillSwitch, state: Account) -> tuple[Acc
 
 
 def confirm_flat(command: ConfirmFlat, state: Account) -> tuple[AccountEvent, ...]:
-    """Keep what the venue's positions say of a flattening switch, once nothing of it is under way any more."""
+    """Keep what the venue's positions say of a flattening switch, once nothing of it is under way any more.
+
+    What is left is listed: what is held, and what an order that is presumed absent may still bring about.
+    """
     scope = WHOLE_ACCOUNT if command.strategy_id is None else command.strategy_id
     if scope not in state.flattening:
         return ()
     trades = trades_in_scope(state, command.strategy_id)
-    waiting = LIVE | {OrderStatus.PRESUMED_ABSENT}
-    if any(order.status in waiting for trade in trades for order in state.orders_of(trade.trade_id)):
+    statuses = {trade.trade_id: {order.status for order in state.orders_of(trade.trade_id)} for trade in trades}
+    if any(LIVE & found for found in statuses.values()):
         return ()
-    remaining = [trade.trade_id for trade in trades if trade.holding.net_quantity]
-    if scope == WHOLE_ACCOUNT:
-        # What the venue shows and no trade of ours explains belongs to the external trades of that position.
-        ours: dict[tuple[InstrumentKey, Product], int] = {}
-        for trade in state.unclosed_trades():
-            ours[trade.position] = ours.get(trade.position, 0) + trade.holding.net_quantity
-        shown = {(instrument, product): net for instrument, product, net in command.net_quantities}
-        if any(shown.get(position, 0) != net for position, net in ours.items()) or any(
-            net != ours.get(position, 0) for position, net in shown.items()
-        ):
-            return ()  # The books do not agree yet: nothing is confirmed by them.
+    if scope == WHOLE_ACCOUNT and not _agree(command, state):
+        return ()  # The books do not agree yet: nothing is confirmed by them.
+    remaining = [
+        trade.trade_id
+        for trade in trades
+        if trade.holding.net_quantity or OrderStatus.PRESUMED_ABSENT in statuses[trade.trade_id]
+    ]
     return (FlattenFinished(strategy_id=command.strategy_id, remaining=tuple(remaining)),)
+
+
+def _agree(command: ConfirmFlat, state: Account) -> bool:
+    """Tell whether the venue's positions are what our trades add up to, in every position that we have traded.
+
+    Others, such as shares from before the account was ours to keep, are none of the switch's business. What delivery
+    was carried over night the broker moves to its holdings: there the positions show the day's change alone.
+    """
+    shown = {(instrument, product): net for instrument, product, net in command.net_quantities}
+    ours: dict[tuple[InstrumentKey, Product], tuple[int, int]] = {}
+    for trade in state.trades.values():
+        net, carried = ours.get(trade.position, (0, 0))
+        ours[trade.position] = net + trade.holding.net_quantity, carried + trade.carried_quantity
+    return all(
+        shown.get(position, 0) in ({net, net - carried} if position[1] in _DELIVERY else {net})
+        for position, (net, carried) in ours.items()
+    )
 
 
 def observe_result(command: ObserveResult, state: Account) -> tuple[AccountEvent, ...]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
+from commands.ports import Instruments
 from commands.protection import Protection, ProtectionSettings
 from commands.sender import Sender
 from domain.account.commands import AccountCommand
@@ -169,6 +170,7 @@ class Desk:
         self.broker = FakeBroker()
         self.clock = SteppingClock()
         self.marks = SetMarks()
+        self.instruments: Instruments = TwoInstruments()
         self.ids = CountingIds()
         self.watermarks = MemoryWatermarks()
         self.sessions = SetSessions()
@@ -181,7 +183,7 @@ class Desk:
             clock=self.clock,
             ids=self.ids,
             marks=self.marks,
-            instruments=TwoInstruments(),
+            instruments=self.instruments,
             entry_life_ms=5_000,
         )
 
@@ -225,7 +227,7 @@ class Desk:
             feed=self.feed,
             clock=self.clock,
             watermarks=self.watermarks,
-            instruments=TwoInstruments(),
+            instruments=self.instruments,
             ids=self.ids,
             installation_code=CODE,
             settings=settings,
@@ -240,7 +242,7 @@ class Desk:
             clock=self.clock,
             watermarks=self.watermarks,
             sessions=self.sessions,
-            instruments=TwoInstruments(),
+            instruments=self.instruments,
             settings=settings or ProtectionSettings(),
         )
 

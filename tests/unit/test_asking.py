@@ -56,11 +56,13 @@ from domain.account.refusals import (
     VersionMismatch,
 )
 from domain.ids import BasketId, OrderId, TradeId, VenueFillId
-from domain.order import ModifyCause, OrderType, Purpose, Side
+from domain.order import ModifyCause, OrderType, Product, Purpose, Side
 from domain.refusals import Refusal
 from domain.risk import BreachKind
 from tests.support.scenario import Given, scenario
 from tests.support.specimens import (
+    DAY_NS,
+    INFY,
     NOW_NS,
     NS_PER_S,
     OTHER_TRADE,
@@ -72,8 +74,10 @@ from tests.support.specimens import (
     accepted,
     account_opened,
     begin,
+    begin_exit,
     engage,
     exit_accepted,
+    exit_fill,
     fill,
     infy,
     infy_mark,
@@ -81,9 +85,11 @@ from tests.support.specimens import (
     market,
     open_limit,
     open_trade,
+    presume_absent,
     refused,
     release,
     reliance,
+    unknown,
 )
 
 account = scenario(decider)
@@ -334,6 +340,30 @@ def test_flat_is_confirmed_by_the_venues_positions() -> None:
     out.when(still_there).then_nothing()
     assert one(out.when(confirm).events, FlattenFinished).remaining == ()
     out.after(confirm).when(confirm).then_nothing()
+
+
+def test_an_order_presumed_absent_is_listed_and_holds_no_switch_up() -> None:
+    engaged = empty.after(open_limit, begin, unknown, replace(engage, mode=KillMode.FLATTEN))
+    confirm = ConfirmFlat(strategy_id=None, net_quantities=())
+    engaged.when(confirm).then_nothing()  # It is still looked for.
+    assert one(engaged.after(presume_absent).when(confirm).events, FlattenFinished).remaining == (TRADE,)
+
+
+def test_positions_that_we_have_no_part_in_hold_no_switch_up() -> None:
+    halted = empty.after(open_limit, replace(engage, mode=KillMode.FLATTEN))
+    shown = ((INFY, Product.CNC, 40), (RELIANCE, open_trade.product, 7))
+    halted.when(ConfirmFlat(strategy_id=None, net_quantities=shown)).then_nothing()  # We have traded one of them.
+    assert halted.when(ConfirmFlat(strategy_id=None, net_quantities=shown[:1])).events
+
+
+@pytest.mark.parametrize("shown", [0, -100])
+def test_delivery_that_was_carried_and_sold_is_flat_by_either_book(shown: int) -> None:
+    carried = replace(open_trade, product=Product.CNC)
+    tomorrow = replace(exit_fill, quantity=100, filled_at_ns=NOW_NS + DAY_NS)
+    flatten = replace(engage, mode=KillMode.FLATTEN)
+    sold = empty.after(carried, begin, accepted, fill, flatten, begin_exit, exit_accepted)
+    confirm = ConfirmFlat(strategy_id=None, net_quantities=((RELIANCE, Product.CNC, shown),))
+    assert one(sold.after(tomorrow).when(confirm).events, FlattenFinished).remaining == ()
 
 
 def test_closing_all_leaves_what_came_from_outside_unless_it_is_asked_for() -> None:

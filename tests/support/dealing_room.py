@@ -1,0 +1,374 @@
+"""A dealing room: accounts, executor, protection and the Dhan adapter at work, with the simulator for a venue.
+
+All of it is the production code with the settings of production, over a log in memory, in virtual time
+(`virtual_time.py`); budgets, breakers, pauses and the venue's own limits count in that time too. A test sets every
+price; a second of the market is a second of everybody's clock.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from adapters.dhan.broker import DhanBroker
+from adapters.dhan.client import HttpClient
+from adapters.dhan.settings import DhanSettings
+from adapters.dhan.tokens import PaperLogins, PinLogin
+from adapters.instruments import InstrumentMaster
+from adapters.simulator.limits import Family, RateLimits
+from adapters.simulator.tape import TapeSecond, Tick
+from commands.accounts import TradeIntent
+from commands.executor import Executor, ExecutorSettings
+from commands.protection import Protection, ProtectionSettings
+from domain.account import decider
+from domain.account.events import OrderIntended, ProtectionMode, TradeOpened
+from domain.account.state import Account
+from domain.ids import OrderId, TradeId
+from domain.instrument import Instrument, InstrumentKey, Segment
+from domain.market import NS_PER_S, Mark
+from domain.order import OrderType, Product, Purpose, Side, TimeInForce
+from domain.risk import RiskParameters
+from domain.session import Phase, SessionMoment
+from infra.wiring.trading import LEASE_S
+from tests.support import tape
+from tests.support.desk import Desk, kill
+from tests.support.specimens import ACCOUNT, DAY_NS, NOW_NS, TODAY, open_account
+from tests.support.virtual_time import LoopClock, within
+
+PRICE_E4 = 1_000_0000
+STOP_E4 = 950_0000
+QUANTITY = 10
+STOCKS = tuple(
+    Instrument(
+        key=InstrumentKey(Segment.NSE_EQ, str(100 + number)),
+        symbol=f"STOCK{number}",
+        name=f"Stock {number}",
+        tradable=True,
+        tick_e4=500,
+        lot=1,
+    )
+    for number in range(32)
+)
+FUTURES = tuple(
+    Instrument(
+        key=InstrumentKey(Segment.NSE_FNO, str(500 + number)),
+        symbol=f"FUTURE{number}",
+        name=f"Future {number}",
+        tradable=True,
+        tick_e4=500,
+        lot=5,
+    )
+    for number in range(3)
+)
+ROOMY = RiskParameters(open_trades_max=100, gross_exposure_paise_max=10**12, day_loss_paise_max=10**12)
+"""Limits that are none of these tests' business."""
+CONTINUOUS_S = 5 * 3600
+"""So long after the room opens the continuous phase ends, unless a test says otherwise."""
+buy = TradeIntent(
+    symbol=STOCKS[0].symbol,
+    side=Side.BUY,
+    quantity=QUANTITY,
+    order_type=OrderType.MARKET,
+    limit_price_e4=None,
+    product=Product.INTRADAY,
+    time_in_force=TimeInForce.DAY,
+    stop_loss_e4=STOP_E4,
+    target_e4=None,
+    protection=ProtectionMode.RESTING,
+)
+"""A good intent: its stop rests at the venue."""
+
+
+class SetTape:
+    """Seconds as the test adds them. Where none was added, the session ends. Implements `tape.Tape`."""
+
+    def __init__(self, instruments: Sequence[InstrumentKey], start_ns: int) -> None:
+        self.instruments = instruments
+        self.start_ns = start_ns
+        self.seconds = None
+        self.previous_closes_e4: Mapping[InstrumentKey, int] = {}
+        self.to_come: deque[TapeSecond] = deque()
+
+    def play(self) -> Iterator[TapeSecond]:
+        while self.to_come:
+            yield self.to_come.popleft()
+
+
+class LoopTime:
+    """The module `time`, as far as the simulator uses it, in the loop's time."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        self.time_ns = clock.wall_ns
+        self.monotonic_ns = clock.monotonic_ns
+
+
+class Toll:
+    """The venue's limits on requests, which count as they always do; and what they counted."""
+
+    def __init__(self) -> None:
+        self.order_requests_ns: list[int] = []
+        self.refused = 0
+
+    def limits(self, *, scale: float) -> RateLimits:
+        toll = self
+
+        class Counted(RateLimits):
+            def take(self, client_id: str, family: Family, *, now_ns: int) -> bool:
+                is_taken = super().take(client_id, family, now_ns=now_ns)
+                if family is Family.ORDERS and is_taken:
+                    toll.order_requests_ns.append(now_ns)
+                toll.refused += not is_taken
+                return is_taken
+
+        return Counted(scale=scale)
+
+    def most_in(self, seconds: int) -> int:
+        """Return the most order requests that the venue counted within *seconds*."""
+        times = self.order_requests_ns
+        return max((sum(0 <= at - first < seconds * NS_PER_S for at in times) for first in times), default=0)
+
+
+class DealingRoom:
+    """Everybody who works for one account, and the venue that they work at."""
+
+    def __init__(
+        self,
+        venue: tape.Venue,
+        market: SetTape,
+        desk: Desk,
+        toll: Toll,
+        *,
+        dhan: DhanSettings,
+        executor: ExecutorSettings,
+        protection: ProtectionSettings,
+    ) -> None:
+        self.venue = venue
+        self.desk = desk
+        self.toll = toll
+        self.prices_e4: dict[InstrumentKey, int] = dict.fromkeys(market.instruments, PRICE_E4)
+        self.bands_e4: dict[InstrumentKey, tuple[int, int]] = {}
+        self.client_id = ""
+        self._market = market
+        self._dhan = dhan
+        self._settings = executor, protection
+        self._numbers = count(1)
+        self._seconds = 0
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.broker: DhanBroker
+        self.executor: Executor
+        self.protection: Protection
+
+    # --- People and processes ---
+
+    async def start(self) -> None:
+        """Let new processes begin, which know nothing but the log."""
+        clock = self.desk.clock
+        client = HttpClient(self._dhan, clock)
+        logins = PaperLogins(PinLogin(client, self._dhan, clock), tape.SECRET)
+        self.broker = DhanBroker(self._dhan, logins, client, clock)
+        self.client_id = logins.client_id(ACCOUNT)
+        self.desk.broker = self.broker
+        self.desk.accounts = self.desk.another_process()
+        executor, protection = self._settings
+        self.executor = self.desk.executor(executor)
+        self.protection = self.desk.protection(protection)
+        self._tasks = [asyncio.create_task(self.executor.run()), asyncio.create_task(self.protection.run())]
+
+    async def stop(self) -> None:
+        """End all processes at once, with whatever they were doing."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+        await kill(self.executor, *self._tasks)
+        await self.broker.aclose()
+
+    async def crash(self) -> None:
+        """Kill all processes, and begin again when the sender's lease has run out."""
+        await self.stop()
+        await asyncio.sleep(LEASE_S)
+        await self.start()
+
+    async def open(self, intent: TradeIntent = buy, **changes: Any) -> TradeId:
+        """Open a trade and return its name; that its entry and stop are taken is awaited by `settled`."""
+        outcome = await self.desk.open_trade(_changed(intent, changes))
+        opened = [event for event in outcome.events if isinstance(event, TradeOpened)]
+        assert opened, outcome.events
+        return opened[0].trade_id
+
+    # --- The market ---
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the market."""
+        return self.desk.marks.now_ns
+
+    async def second(self, prices_e4: Mapping[InstrumentKey, int] | None = None, *, volume: int = tape.PLENTY) -> None:
+        """Let a second of the market pass: every instrument prints its price, which *prices_e4* may change."""
+        self.prices_e4.update(prices_e4 or {})
+        self._seconds += 1
+        now_ns = self.desk.marks.now_ns = self._market.start_ns + self._seconds * NS_PER_S
+        ticks = [Tick(key, price_e4, volume, now_ns) for key, price_e4 in self.prices_e4.items()]
+        self._market.to_come.append(TapeSecond(now_ns, ticks))
+        await self.venue.step()
+        for tick in ticks:
+            lower, upper = self.bands_e4.get(tick.instrument, (None, None))
+            mark = Mark(
+                instrument=tick.instrument,
+                last_price_e4=tick.last_price_e4,
+                exchange_time_ns=now_ns,
+                received_at_ns=now_ns,
+                number=next(self._numbers),
+                lower_circuit_e4=lower,
+                upper_circuit_e4=upper,
+            )
+            self.desk.marks.marks[tick.instrument] = mark
+            await self.protection.on_mark(mark)
+        await self.protection.on_time(now_ns)
+        await asyncio.sleep(1)
+
+    async def seconds(self, number: int) -> None:
+        for _ in range(number):
+            await self.second()
+
+    async def seconds_until(self, is_so: Any, *, most: int) -> int:
+        """Let the market go on until *is_so*, and return how many seconds that took."""
+        for number in range(most):
+            if is_so():
+                return number
+            await self.second()
+        assert is_so(), f"it did not come to be within {most} s"
+        return most
+
+    async def close_session(self) -> None:
+        """End the session: what rests at the venue expires."""
+        await self.venue.step()
+
+    async def settled(self, *, most: int = 60) -> None:
+        """Let time pass until nothing is on its way: no order is intended, travels, or is asked to be otherwise."""
+        await within(most, lambda: not any(_is_restless(order) for order in self.state().orders.values()))
+
+    # --- What came of it ---
+
+    def state(self) -> Account:
+        """Return the account as the log has it."""
+        return decider.fold(self.desk.events())
+
+    def orders_intended(self, purpose: Purpose) -> list[OrderId]:
+        return [event.order_id for event in self.desk.events_of(OrderIntended) if event.purpose is purpose]
+
+    async def books(self) -> Any:
+        """Return the account's books at the venue."""
+        return (await self.venue.admin("GET", "/books"))["clients"][self.client_id]
+
+    async def held(self) -> dict[tuple[str, str], int]:
+        """Return what the venue holds for the account, by symbol and product, nothing left out but zeros."""
+        positions = (await self.books())["positions"]
+        return {(row["symbol"], row["product"]): row["net_quantity"] for row in positions if row["net_quantity"]}
+
+    async def resting(self, order_type: str | None = None) -> list[Any]:
+        """Return the orders that rest at the venue, of one type or all."""
+        orders = (await self.books())["orders"]
+        return [
+            order
+            for order in orders
+            if order["status"] in {"PENDING", "PART_TRADED", "TRANSIT"} and order_type in {None, order["order_type"]}
+        ]
+
+    async def by_hand(self, instrument: Instrument, side: Side, quantity: int, product: Product) -> None:
+        """Trade at the market past us, with the broker's own app."""
+        body = {
+            "dhanClientId": self.client_id,
+            "transactionType": side.value,
+            "exchangeSegment": instrument.key.segment.value,
+            "productType": product.value,
+            "orderType": "MARKET",
+            "validity": "DAY",
+            "securityId": instrument.key.security_id,
+            "quantity": quantity,
+            "price": 0,
+        }
+        await self.venue.admin("POST", "/orders", json=body)
+
+
+def _changed(intent: TradeIntent, changes: Mapping[str, Any]) -> TradeIntent:
+    names = {name: getattr(intent, name) for name in TradeIntent.__dataclass_fields__}
+    return TradeIntent(**{**names, **changes})
+
+
+def _is_restless(order: Any) -> bool:
+    if order.wanted is not None and order.status.value in {"acknowledged", "partly_filled"}:
+        return True
+    return order.status.value in {"intended", "submitting", "unknown"}
+
+
+@contextlib.asynccontextmanager
+async def dealing_room(
+    instruments: Sequence[Instrument] = STOCKS,
+    *,
+    parameters: RiskParameters = ROOMY,
+    continuous_s: int = CONTINUOUS_S,
+    dhan: Mapping[str, Any] | None = None,
+    executor: ExecutorSettings | None = None,
+    protection: ProtectionSettings | None = None,
+    start_ns: int = NOW_NS,
+    desk: Desk | None = None,
+    **simulator: Any,
+) -> AsyncIterator[DealingRoom]:
+    """Open a room in which an account is open and every price is `PRICE_E4`; at the end, close it.
+
+    With *desk* the day begins on the log of an earlier one.
+    """
+    clock = LoopClock(start_ns)
+    market = SetTape([instrument.key for instrument in instruments], start_ns)
+    master = InstrumentMaster((date.min, instrument) for instrument in instruments)
+    toll = Toll()
+    is_first = desk is None
+    desk = desk or Desk()
+    desk.clock, desk.instruments = clock, master
+    day = SessionMoment(
+        phase=Phase.CONTINUOUS,
+        trading_day=TODAY if start_ns < NOW_NS + DAY_NS else "2026-11-21",
+        continuous_until_ns=start_ns + continuous_s * NS_PER_S,
+    )
+    desk.sessions.moments = dict.fromkeys(market.instruments, day)
+    config = tape.config_of(
+        market,  # type: ignore[arg-type] - it is a tape like the scripted one
+        **{
+            "instruments": master,
+            "opening_balance_paise": 10**12,
+            "rate_limited": True,
+            "participation_bp": 10_000,
+            **simulator,
+        },
+    )
+    venue_time = LoopTime(clock)
+    with (
+        patch("adapters.simulator.desk.time", venue_time),
+        patch("adapters.simulator.broker_routes.time", venue_time),
+        patch("adapters.simulator.desk.RateLimits", toll.limits),
+    ):
+        async with tape.venue(config, logged_in=False) as venue:
+            url = f"http://127.0.0.1:{venue.port}"
+            room = DealingRoom(
+                venue,
+                market,
+                desk,
+                toll,
+                dhan=DhanSettings(base_url=f"{url}/v2", auth_url=url, **(dhan or {})),
+                executor=executor or ExecutorSettings(),
+                protection=protection or ProtectionSettings(),
+            )
+            await room.start()
+            try:
+                if is_first:
+                    await desk.do(replace(open_account, parameters=parameters))
+                await room.second()
+                yield room
+            finally:
+                await room.stop()
