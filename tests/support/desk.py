@@ -274,9 +274,11 @@ async def running(process: Executor | Protection) -> AsyncIterator[None]:
 
 async def kill(process: Executor | Protection, *tasks_of_it: asyncio.Task[Any]) -> None:
     """End a process at once, with all that it was sending."""
-    tasks = [*tasks_of_it]
-    if isinstance(process, Executor):
-        tasks += [*process._sending.values(), *process._asking.values()]
-    for each in tasks:
-        each.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks_of_it:
+        task.cancel()
+    await asyncio.gather(*tasks_of_it, return_exceptions=True)
+    if isinstance(process, Executor):  # Its loops may have begun to send until they heard of their end.
+        under_way = [*process._sending.values(), *process._asking.values()]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)

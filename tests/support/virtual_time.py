@@ -1,11 +1,12 @@
 """Time that stands still while anybody works, and jumps to the next thing that is due when nobody does.
 
 So minutes of pauses, budgets and time-outs take no longer than the work between them, and what happens in them does not
-depend on the machine's speed. Sockets on the loopback are real: before time moves on, they get a moment to bring what
-is on its way.
+depend on the machine's speed. Connections to the loopback go through local sockets under the same number: what is
+written to one of those can be read at once, while over TCP it may be on its way when time moves on.
 """
 
 import asyncio
+import os
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
@@ -14,9 +15,6 @@ from typing import Any, ParamSpec
 from domain.market import NS_PER_S
 
 Arguments = ParamSpec("Arguments")
-
-_MOMENT_S = 0.001
-"""So long, of real time, sockets are waited for before nothing is thought to be on its way."""
 
 
 class _Patient(selectors.DefaultSelector):  # type: ignore[misc,valid-type] - which class it is depends on the system
@@ -27,14 +25,13 @@ class _Patient(selectors.DefaultSelector):  # type: ignore[misc,valid-type] - wh
         self.waited_s = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
+        """Return what is ready; where nothing is, the time that would have passed has passed."""
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
         if timeout is None:
-            return super().select(None)  # Nothing is due at any time: only a socket or a thread can go on.
-        ready = super().select(_MOMENT_S)
-        if not ready:
-            self.waited_s += max(timeout, 0.0)
+            return super().select(None)  # Nothing is due at any time: only somebody outside can go on.
+        self.waited_s += max(timeout, 0.0)
         return ready
 
 
@@ -48,6 +45,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the seconds that were waited for so far."""
         return self._patient.waited_s
+
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
+        """Listen on the local socket of the port, not on the port itself."""
+        sock = options.get("sock")
+        number = port if sock is None else sock.getsockname()[1]
+        return await self.create_unix_server(protocol_factory, _local(number), backlog=options.get("backlog", 100))
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
+        """Connect to the local socket of the port."""
+        return await self.create_unix_connection(protocol_factory, _local(port))
+
+
+def _local(port: int) -> str:
+    """Return the address of a local socket that no file stands for, and that no other process uses."""
+    return f"\0khata-test-{os.getpid()}-{port}"
 
 
 class LoopClock:
