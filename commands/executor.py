@@ -2,9 +2,10 @@
 
 It holds nothing that the log does not: after a crash it reads its open orders again from the low-water mark. Loops run
 side by side. One follows the log. One asks the venue for what the log wants: cancels first, then exits and stops, then
-modifications, then entries, each by a task of its own. One reads the venue's books of every account that has an order
-there, and records what is news (`evidence.py`); another, slower, those of accounts that only hold something
-(`outside.py`). One looks for the unknown, and one has flattened accounts confirmed.
+modifications, then entries, each by a task of its own; no entry of an account begins while an exit or stop of it waits
+to be sent. One reads the venue's books of every account that has an order there, and records what is news
+(`evidence.py`); another, slower, those of accounts that only hold something (`outside.py`). One looks for the unknown,
+and one has flattened accounts confirmed.
 
 A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
 Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
@@ -263,7 +264,9 @@ class Executor:
 
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
-            return not self._broker.is_held_back(order.account_id, order.purpose)
+            # An entry that waits for an exit is no more restless than the exit is.
+            waits = not order.purpose.closes and order.account_id in _accounts_with_closing(self._orders.open())
+            return not waits and not self._broker.is_held_back(order.account_id, order.purpose)
         if order.is_to_be_modified:
             return not self._broker.is_held_back(order.account_id, order.purpose)
         waits_for_cancel = order.cancel_requested and order.venue_order_id is not None
@@ -290,7 +293,11 @@ class Executor:
         self._ask(self._cancel, (order for order in orders if order.cancel_requested and self._may_cancel(order)))
         self._begin_sending(order for order in intended if order.purpose.closes)
         self._ask(self._modify, (order for order in orders if order.is_to_be_modified and self._may_modify(order)))
-        self._begin_sending(order for order in intended if not order.purpose.closes)
+        # What adds risk goes after all that takes it away: a stop may lose a race for its place in the log, and waits.
+        closing = _accounts_with_closing(intended)
+        self._begin_sending(
+            order for order in intended if not order.purpose.closes and order.account_id not in closing
+        )
         for order in self._orders.open():
             if order.status is OrderStatus.SUBMITTING and order.order_id not in self._sending:
                 await self._disown(order)
@@ -528,6 +535,11 @@ class Executor:
                 await _wait(self._changed.wait(), interval_ms / 1000)
             else:
                 await asyncio.sleep(interval_ms / 1000)
+
+
+def _accounts_with_closing(orders: Iterable[OpenOrder]) -> set[AccountId]:
+    """Return the accounts of which an exit or a stop waits to be sent."""
+    return {order.account_id for order in orders if order.status is OrderStatus.INTENDED and order.purpose.closes}
 
 
 async def _wait(event: Awaitable[object], timeout_s: float) -> None:

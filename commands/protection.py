@@ -180,6 +180,7 @@ class Protection:
     async def on_time(self, now_ns: int) -> None:
         """Propose what is due at *now_ns* (market clock). Once a second is enough; more often does nothing."""
         self._now_ns = now_ns
+        self._trades.learn_time(now_ns)
         if self._looked_at_ns is not None and 0 <= now_ns - self._looked_at_ns < NS_PER_S:
             return
         self._looked_at_ns = now_ns

@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from commands.accounts import account_of
 from domain.account.events import (
@@ -11,6 +12,7 @@ from domain.account.events import (
     OrderAcknowledged,
     OrderBlocked,
     OrderCanceled,
+    OrderCancelRequested,
     OrderExpired,
     OrderFilled,
     OrderIntended,
@@ -18,6 +20,7 @@ from domain.account.events import (
     OrderModified,
     OrderModifyRefused,
     OrderModifyRequested,
+    OrderNotSent,
     OrderPresumedAbsent,
     OrderRejected,
     OrderSubmitting,
@@ -43,6 +46,14 @@ SENDS_KEPT_NS = 3600 * NS_PER_S
 """The longest window in which the venue counts orders and that a square-off may have to wait for."""
 SENDS_READ_AGAIN_NS = 60 * NS_PER_S
 """So far back a new process reads what was sent. Not the whole hour: a busy one would keep it from protecting."""
+
+
+class _Send(NamedTuple):
+    """A request that the venue counts: when it was made (market clock), where the log has it, and of which order."""
+
+    at_ns: int
+    sequence: int
+    order_id: OrderId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +145,7 @@ class WatchedTrades:
         self.sequence = 0
         self._trades: dict[TradeId, WatchedTrade] = {}
         self._in: defaultdict[InstrumentKey, set[TradeId]] = defaultdict(set)
-        self._sends: defaultdict[AccountId, deque[tuple[int, int]]] = defaultdict(deque)
+        self._sends: defaultdict[AccountId, deque[_Send]] = defaultdict(deque)
         self._market_time_ns = 0
 
     # --- Following the log ---
@@ -162,8 +173,7 @@ class WatchedTrades:
         if isinstance(event, CorporateActionApplied):
             self._adjust(event)
             return
-        if isinstance(event, OrderSubmitting):
-            self._count_send(account_id, event.market_time_ns, sequence)
+        self._count(account_id, event, sequence)
         trade = self._trades.get(getattr(event, "trade_id", TradeId("")))
         after = None if trade is None else _after(trade, event)
         if after is None:
@@ -213,12 +223,31 @@ class WatchedTrades:
                     target_e4=each.target_e4,
                 )
 
-    def _count_send(self, account_id: AccountId, market_time_ns: int, sequence: int) -> None:
-        self._market_time_ns = max(self._market_time_ns, market_time_ns)
+    def _count(self, account_id: AccountId, event: Event, sequence: int) -> None:
+        """Count what the venue counts: orders that were sent, and what was asked to be changed or canceled."""
+        match event:
+            case OrderSubmitting():
+                self.learn_time(event.market_time_ns)
+                self._count_send(account_id, _Send(event.market_time_ns, sequence, event.order_id))
+            case OrderModifyRequested() | OrderCancelRequested():
+                self._count_send(account_id, _Send(self._market_time_ns, sequence, event.order_id))
+            case OrderNotSent():
+                sends = self._sends[account_id]
+                last = next((send for send in reversed(sends) if send.order_id == event.order_id), None)
+                if last is not None:
+                    sends.remove(last)
+            case _:
+                return
+
+    def _count_send(self, account_id: AccountId, send: _Send) -> None:
         sends = self._sends[account_id]
-        sends.append((market_time_ns, sequence))
-        while sends[0][0] <= market_time_ns - SENDS_KEPT_NS:
+        sends.append(send)
+        while sends[0].at_ns <= send.at_ns - SENDS_KEPT_NS:
             sends.popleft()
+
+    def learn_time(self, market_time_ns: int) -> None:
+        """Take in that it is so late by the market clock."""
+        self._market_time_ns = max(self._market_time_ns, market_time_ns)
 
     # --- Looking ---
 
@@ -232,8 +261,8 @@ class WatchedTrades:
         return (trade for trade in self._trades.values() if not trade.is_closed)
 
     def sent_at_ns(self, account_id: AccountId) -> list[int]:
-        """Return when the account's orders of the last hour were sent (market clock), oldest first."""
-        return [market_time_ns for market_time_ns, _ in self._sends.get(account_id, ())]
+        """Return when the account's requests of the last hour were made (market clock), oldest first."""
+        return [send.at_ns for send in self._sends.get(account_id, ())]
 
     def low_water(self) -> int:
         """Return the sequence after which a new process has to read to find every trade that is not closed.
@@ -242,17 +271,17 @@ class WatchedTrades:
         """
         first = [trade.first_sequence for trade in self.unclosed()]
         since_ns = self._market_time_ns - SENDS_READ_AGAIN_NS
-        first += [sequence for sends in self._sends.values() for at_ns, sequence in sends if at_ns > since_ns]
+        first += [send.sequence for sends in self._sends.values() for send in sends if send.at_ns > since_ns]
         return min(first, default=self.sequence + 1) - 1
 
     def forget_past(self, *, keep: int, market_time_ns: int) -> None:
         """Forget the oldest closed trades beyond *keep* of them, and what was sent more than an hour ago."""
-        self._market_time_ns = max(self._market_time_ns, market_time_ns)
+        self.learn_time(market_time_ns)
         closed = [trade.trade_id for trade in self._trades.values() if trade.is_closed]
         for trade_id in closed[: max(0, len(closed) - keep)]:
             del self._trades[trade_id]
         for account_id, sends in list(self._sends.items()):
-            while sends and sends[0][0] <= market_time_ns - SENDS_KEPT_NS:
+            while sends and sends[0].at_ns <= market_time_ns - SENDS_KEPT_NS:
                 sends.popleft()
             if not sends:
                 del self._sends[account_id]

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 from msgspec.structs import replace
 
 from adapters.dhan.broker import DhanBroker
@@ -28,17 +29,17 @@ from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
 from domain.account import decider
 from domain.account.events import OrderIntended, ProtectionMode, TradeOpened
-from domain.account.state import Account
+from domain.account.state import Account, Order
 from domain.ids import OrderId, TradeId
 from domain.instrument import Instrument, InstrumentKey, Segment
-from domain.market import NS_PER_S, Mark
-from domain.order import OrderType, Product, Purpose, Side, TimeInForce
+from domain.market import NS_PER_S, Mark, trading_day
+from domain.order import OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
 from domain.risk import RiskParameters
 from domain.session import Phase, SessionMoment
 from infra.wiring.trading import LEASE_S
 from tests.support import tape
 from tests.support.desk import Desk, kill
-from tests.support.specimens import ACCOUNT, DAY_NS, NOW_NS, TODAY, open_account
+from tests.support.specimens import ACCOUNT, DAY_NS, NOW_NS, open_account
 from tests.support.virtual_time import LoopClock, within
 
 PRICE_E4 = 1_000_0000
@@ -86,7 +87,10 @@ buy = TradeIntent(
 
 
 class SetTape:
-    """Seconds as the test adds them. Where none was added, the session ends. Implements `tape.Tape`."""
+    """Seconds as the test adds them. Where none was added, the session ends, and the next one begins another session.
+
+    Implements `adapters.simulator.tape.Tape`, and is the iterator of its seconds.
+    """
 
     def __init__(self, instruments: Sequence[InstrumentKey], start_ns: int) -> None:
         self.instruments = instruments
@@ -96,8 +100,15 @@ class SetTape:
         self.to_come: deque[TapeSecond] = deque()
 
     def play(self) -> Iterator[TapeSecond]:
-        while self.to_come:
-            yield self.to_come.popleft()
+        return self
+
+    def __iter__(self) -> Iterator[TapeSecond]:
+        return self
+
+    def __next__(self) -> TapeSecond:
+        if not self.to_come:
+            raise StopIteration
+        return self.to_come.popleft()
 
 
 class LoopTime:
@@ -114,19 +125,26 @@ class Toll:
     def __init__(self) -> None:
         self.order_requests_ns: list[int] = []
         self.refused = 0
+        self._limits = RateLimits(scale=1)
 
-    def limits(self, *, scale: float) -> RateLimits:
-        toll = self
+    def limits(self, *, scale: float) -> "Toll":
+        """Begin with limits of this scale. Stands in for `RateLimits`, which it asks."""
+        self._limits = RateLimits(scale=scale)
+        return self
 
-        class Counted(RateLimits):
-            def take(self, client_id: str, family: Family, *, now_ns: int) -> bool:
-                is_taken = super().take(client_id, family, now_ns=now_ns)
-                if family is Family.ORDERS and is_taken:
-                    toll.order_requests_ns.append(now_ns)
-                toll.refused += not is_taken
-                return is_taken
+    def take(self, client_id: str, family: Family, *, now_ns: int) -> bool:
+        """Ask, and count."""
+        is_taken = self._limits.take(client_id, family, now_ns=now_ns)
+        if family is Family.ORDERS and is_taken:
+            self.order_requests_ns.append(now_ns)
+        self.refused += not is_taken
+        return is_taken
 
-        return Counted(scale=scale)
+    def tighten(self, client_id: str, scale: float) -> None:
+        """Let the limits be so much tighter from now on; what was counted stays counted."""
+        tighter = RateLimits(scale=scale)
+        tighter._taken = {key: value for key, value in self._limits._taken.items() if key[0] == client_id}
+        self._limits = tighter
 
     def most_in(self, seconds: int) -> int:
         """Return the most order requests that the venue counted within *seconds*."""
@@ -155,6 +173,7 @@ class DealingRoom:
         self.bands_e4: dict[InstrumentKey, tuple[int, int]] = {}
         self.client_id = ""
         self._market = market
+        self._day_ns = market.start_ns
         self._dhan = dhan
         self._settings = executor, protection
         self._numbers = count(1)
@@ -194,6 +213,12 @@ class DealingRoom:
         await asyncio.sleep(LEASE_S)
         await self.start()
 
+    async def begin_anew(self, *, dhan: Mapping[str, Any], protection: ProtectionSettings) -> None:
+        """Likewise, with other settings."""
+        self._dhan = msgspec.structs.replace(self._dhan, **dhan)
+        self._settings = self._settings[0], protection
+        await self.crash()
+
     async def open(self, intent: TradeIntent = buy, **changes: Any) -> TradeId:
         """Open a trade and return its name; that its entry and stop are taken is awaited by `settled`."""
         outcome = await self.desk.open_trade(_changed(intent, changes))
@@ -210,9 +235,16 @@ class DealingRoom:
 
     async def second(self, prices_e4: Mapping[InstrumentKey, int] | None = None, *, volume: int = tape.PLENTY) -> None:
         """Let a second of the market pass: every instrument prints its price, which *prices_e4* may change."""
+        await self.print_prices(prices_e4, volume=volume)
+        await asyncio.sleep(1)
+
+    async def print_prices(
+        self, prices_e4: Mapping[InstrumentKey, int] | None = None, *, volume: int = tape.PLENTY
+    ) -> None:
+        """Begin the next second of the market, and let protection see what it prints."""
         self.prices_e4.update(prices_e4 or {})
         self._seconds += 1
-        now_ns = self.desk.marks.now_ns = self._market.start_ns + self._seconds * NS_PER_S
+        now_ns = self.desk.marks.now_ns = self._day_ns + self._seconds * NS_PER_S
         ticks = [Tick(key, price_e4, volume, now_ns) for key, price_e4 in self.prices_e4.items()]
         self._market.to_come.append(TapeSecond(now_ns, ticks))
         await self.venue.step()
@@ -230,7 +262,12 @@ class DealingRoom:
             self.desk.marks.marks[tick.instrument] = mark
             await self.protection.on_mark(mark)
         await self.protection.on_time(now_ns)
-        await asyncio.sleep(1)
+
+    async def quiet(self, seconds: int) -> None:
+        """Let so many seconds of the market pass in which nothing is traded, and nobody looks at the clock."""
+        self._seconds += seconds
+        self.desk.marks.now_ns += seconds * NS_PER_S
+        await asyncio.sleep(seconds)
 
     async def seconds(self, number: int) -> None:
         for _ in range(number):
@@ -248,9 +285,24 @@ class DealingRoom:
     async def close_session(self) -> None:
         """End the session: what rests at the venue expires."""
         await self.venue.step()
+        self.session(self.now_ns, phase=Phase.CLOSED)
+
+    def next_day(self) -> None:
+        """Let it be the next morning, the session open; its first second is still to come."""
+        self._day_ns += DAY_NS
+        self.session(self._day_ns)
+
+    def session(self, now_ns: int, *, phase: Phase = Phase.CONTINUOUS, continuous_s: int = CONTINUOUS_S) -> None:
+        """Let every instrument be in *phase* of the day of *now_ns*, of which the continuous one lasts so long yet."""
+        moment = SessionMoment(
+            phase=phase,
+            trading_day=trading_day(now_ns).isoformat(),
+            continuous_until_ns=now_ns + continuous_s * NS_PER_S,
+        )
+        self.desk.sessions.moments = dict.fromkeys(self.prices_e4, moment)
 
     async def settled(self, *, most: int = 60) -> None:
-        """Let time pass until nothing is on its way: no order is intended, travels, or is asked to be otherwise."""
+        """Let time pass until nothing is on its way: no order is to be sent, looked for, executed or modified."""
         await within(most, lambda: not any(_is_restless(order) for order in self.state().orders.values()))
 
     # --- What came of it ---
@@ -301,10 +353,10 @@ def _changed(intent: TradeIntent, changes: Mapping[str, Any]) -> TradeIntent:
     return TradeIntent(**{**names, **changes})
 
 
-def _is_restless(order: Any) -> bool:
-    if order.wanted is not None and order.status.value in {"acknowledged", "partly_filled"}:
-        return True
-    return order.status.value in {"intended", "submitting", "unknown"}
+def _is_restless(order: Order) -> bool:
+    if order.status in {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED}:
+        return order.wanted is not None or order.is_at_market
+    return order.status in {OrderStatus.INTENDED, OrderStatus.SUBMITTING, OrderStatus.UNKNOWN}
 
 
 @contextlib.asynccontextmanager
@@ -317,12 +369,13 @@ async def dealing_room(
     executor: ExecutorSettings | None = None,
     protection: ProtectionSettings | None = None,
     start_ns: int = NOW_NS,
+    prices_e4: Mapping[InstrumentKey, int] | None = None,
     desk: Desk | None = None,
     **simulator: Any,
 ) -> AsyncIterator[DealingRoom]:
     """Open a room in which an account is open and every price is `PRICE_E4`; at the end, close it.
 
-    With *desk* the day begins on the log of an earlier one.
+    With *desk* the day begins on the log of an earlier one. Its first prices have just been printed.
     """
     clock = LoopClock(start_ns)
     market = SetTape([instrument.key for instrument in instruments], start_ns)
@@ -331,12 +384,6 @@ async def dealing_room(
     is_first = desk is None
     desk = desk or Desk()
     desk.clock, desk.instruments = clock, master
-    day = SessionMoment(
-        phase=Phase.CONTINUOUS,
-        trading_day=TODAY if start_ns < NOW_NS + DAY_NS else "2026-11-21",
-        continuous_until_ns=start_ns + continuous_s * NS_PER_S,
-    )
-    desk.sessions.moments = dict.fromkeys(market.instruments, day)
     config = tape.config_of(
         market,  # type: ignore[arg-type] - it is a tape like the scripted one
         **{
@@ -364,11 +411,13 @@ async def dealing_room(
                 executor=executor or ExecutorSettings(),
                 protection=protection or ProtectionSettings(),
             )
+            room.prices_e4.update(prices_e4 or {})
+            room.session(start_ns, continuous_s=continuous_s)
             await room.start()
             try:
                 if is_first:
                     await desk.do(replace(open_account, parameters=parameters))
-                await room.second()
+                await room.print_prices()
                 yield room
             finally:
                 await room.stop()

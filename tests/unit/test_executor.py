@@ -197,6 +197,23 @@ async def test_exits_go_before_entries(desk: Desk) -> None:
     assert [placed.purpose for placed in desk.broker.placed[1:]] == [Purpose.EXIT, Purpose.ENTRY]
 
 
+async def test_no_entry_is_sent_while_an_exit_of_the_account_waits(desk: Desk) -> None:
+    desk.broker.fill_price_e4 = PRICE_E4
+    await desk.open_trade()
+    await settled(desk)
+    desk.broker.held_back.add(Purpose.EXIT)
+    await desk.close()
+    await desk.open_trade(but(buy, symbol="INFY", stop_loss_e4=None, target_e4=None))
+    other = AccountId("acc_other")
+    await desk.open_account(other)
+    await desk.open_trade(account_id=other)
+    await settled(desk)
+    assert [placed.account_id for placed in desk.broker.placed[1:]] == [other]
+    desk.broker.held_back.clear()
+    await settled(desk)
+    assert [placed.purpose for placed in desk.broker.placed[2:]] == [Purpose.EXIT, Purpose.ENTRY]
+
+
 async def test_nobody_sends_without_the_lease(desk: Desk) -> None:
     executor = desk.executor()
     desk.lease.held = False
