@@ -9,7 +9,8 @@ shall be closed, how much of it live exits cover, and how much a resting stop gu
    quantity is several orders.
 3. **An exit takes its room from the stop.** For the whole trade the stop itself becomes a market order by modification;
    where the venue's word on the stop is outstanding, or no modification is left, it is canceled and the exit waits for
-   the final word. For a part of the trade the stop shrinks first, and the exit follows when the venue has confirmed it.
+   the final word. For a part of the trade the stop shrinks first (of several, some are canceled), and the exit follows
+   when the venue has confirmed it.
 4. **What is asked of an order the venue has not confirmed is remembered** and taken up at its next word.
 5. **Nothing is tried without end.** A failed exit is tried again by later ticks up to `EXITS_MAX` times, a failed stop
    up to `STOPS_FAILED_MAX` times; then a person is called. What a person asks for is always tried.
@@ -173,7 +174,7 @@ def _exit(state: Account, trade: Trade, wanted: int, *, is_asked: bool, places: 
             break
         taken = min(missing, stop.leaves_quantity)
         missing -= taken
-        events += _take_from(stop, taken)
+        events += _take_from(stop, taken, is_part=trade.exit_cause is None)
     if places and any(isinstance(event, OrderBlocked) for event in events):
         # A stop that was never sent gives its room at once: no word of the venue follows that could.
         events += _pursued(state, events, trade.trade_id, is_asked=is_asked)
@@ -186,13 +187,19 @@ def _resting_stops(state: Account, trade: Trade, *, is_asked: bool = False) -> l
     return [order for order in reversed(orders) if not _covers(order, is_asked=is_asked)]
 
 
-def _take_from(stop: Order, quantity: int) -> list[AccountEvent]:
-    """Make *quantity* units of a resting stop an exit: the whole of it at the market, of a part by shrinking it."""
+def _take_from(stop: Order, quantity: int, *, is_part: bool) -> list[AccountEvent]:
+    """Make *quantity* units of a resting stop an exit: the whole of it at the market, of a part by shrinking it.
+
+    *is_part*: only a part of the trade shall be closed. Then the stop gives its room to exits of their own: what fills
+    under its name closes the whole trade.
+    """
     if stop.wanted is not None or stop.cancel_requested:
         return []  # Its next word is outstanding.
     if not stop.is_modifiable or stop.modifications >= MODIFICATIONS_MAX or stop.refused_modifications:
         return withdraw(stop)
     if quantity >= stop.leaves_quantity:
+        if is_part:
+            return withdraw(stop)
         at_market = msgspec.structs.replace(
             stop.instruction, order_type=OrderType.MARKET, limit_price_e4=None, trigger_price_e4=None
         )

@@ -27,12 +27,13 @@ from domain.account.events import (
     ProtectionMode,
     TradeAdopted,
     TradeClosed,
+    TradeExitTriggered,
     TradeOpened,
 )
 from domain.account.state import WHOLE_ACCOUNT, Account, Trade
 from domain.ids import BasketId, OrderId, StrategyId, TradeId
 from domain.instrument import InstrumentKey
-from domain.order import OrderInstruction, OrderType, Product, Purpose
+from domain.order import ModifyCause, OrderInstruction, OrderType, Product, Purpose
 from infra.oracle.books import Books
 from infra.oracle.venue import Venue, VenueSide
 
@@ -67,6 +68,7 @@ class Judge:
         self._submissions: defaultdict[OrderId, int] = defaultdict(int)
         self._returns: defaultdict[OrderId, int] = defaultdict(int)
         self._to_be_closed: set[TradeId] = set()
+        self._exiting: set[TradeId] = set()
         self._baskets: dict[BasketId, BasketOpened] = {}
         self._fill_ids: set[tuple[OrderId, str]] = set()
 
@@ -95,6 +97,10 @@ class Judge:
             case OrderModifyRequested():
                 demand(event.order_id not in self._modifying, "a modification while another is under way")
                 self._modifying[event.order_id] = event.instruction
+                if event.cause is ModifyCause.EXIT:
+                    demand(event.trade_id in self._exiting, "a stop became the exit of a trade that goes on")
+            case TradeExitTriggered():
+                self._exiting.add(event.trade_id)
             case OrderModified() | OrderModifyRefused():
                 self._modifying.pop(event.order_id, None)
             case OrderFilled():

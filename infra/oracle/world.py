@@ -301,7 +301,7 @@ class World:
             case 2:
                 self.do(CloseTrade(trade_id=trade.trade_id, user_id=OWNER))
             case _:
-                self.do(CloseTrade(trade_id=trade.trade_id, user_id=OWNER, quantity=1 + self._chooser.below(12)))
+                self.do(CloseTrade(trade_id=trade.trade_id, user_id=OWNER, quantity=1 + self._chooser.below(40)))
 
     def switch(self) -> None:
         """Somebody engages or releases a kill switch."""

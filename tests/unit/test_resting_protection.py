@@ -19,6 +19,7 @@ from domain.account.commands import (
     RecordAccepted,
     RecordFill,
     RecordForeignFill,
+    RecordNotSent,
     RecordRefused,
     RecordUnknown,
     RecordVenueOrder,
@@ -41,7 +42,17 @@ from domain.account.exits import STOPS_FAILED_MAX
 from domain.account.protection import GAP_STEPS_MAX
 from domain.ids import OrderId, TradeId, VenueFillId, VenueOrderId
 from domain.market import Mark
-from domain.order import ModifyCause, OrderStatus, OrderType, Product, Purpose, RefusalReason, Side, correlation_id_of
+from domain.order import (
+    ModifyCause,
+    NotSentReason,
+    OrderStatus,
+    OrderType,
+    Product,
+    Purpose,
+    RefusalReason,
+    Side,
+    correlation_id_of,
+)
 from domain.session import Phase, SessionMoment
 from tests.support.desk import Desk, buy, running
 from tests.support.specimens import (
@@ -504,6 +515,26 @@ async def test_square_off_starts_earlier_where_the_rate_budget_is_nearly_spent(
     ends_in(floor, reliance=lead_s)
     await floor.time(NOW_NS + NS_PER_S)
     assert floor.causes == [ExitCause.SQUARE_OFF] * 10
+
+
+async def test_what_was_not_sent_is_not_counted_and_what_was_changed_is(floor: Floor) -> None:
+    trade_id = await floor.open()
+    (_, waiting) = (await floor.desk.open_trade(rest)).events
+    assert isinstance(waiting, OrderIntended)
+    for _ in range(3):
+        await floor.submit(waiting.order_id)
+        not_sent = RecordNotSent(order_id=waiting.order_id, reason=NotSentReason.HELD_BACK, detail="budget")
+        await floor.desk.do(not_sent)
+    await floor.protection.catch_up()
+    watched = floor.protection._trades
+    assert watched.sent_at_ns(ACCOUNT) == [NOW_NS] * 2
+    later_ns = NOW_NS + 9 * NS_PER_S
+    await floor.time(later_ns)
+    await floor.desk.accounts.change_trade(
+        ACCOUNT, OWNER, trade_id, TradeChange(stop_loss_e4=2_810_0000), expected_version=1, context=floor.desk.context()
+    )
+    await floor.protection.catch_up()
+    assert watched.sent_at_ns(ACCOUNT) == [NOW_NS] * 2 + [later_ns]
 
 
 @pytest.mark.parametrize(
