@@ -49,9 +49,9 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     product: str
     side: str
     quantity: int
-    order_type: str
+    order_type: str | None
     limit_price: Price | None
-    time_in_force: str
+    time_in_force: str | None
     stop_loss: Price | None
     target: Price | None
     status: str
@@ -95,9 +95,9 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
             product=row.product.value,
             side=row.side.value,
             quantity=row.quantity,
-            order_type=row.order_type.value,
+            order_type=None if row.order_type is None else row.order_type.value,
             limit_price=optional_price_text(row.limit_price_e4),
-            time_in_force=row.time_in_force.value,
+            time_in_force=None if row.time_in_force is None else row.time_in_force.value,
             stop_loss=optional_price_text(row.stop_loss_e4),
             target=optional_price_text(row.target_e4),
             status=row.status.value,

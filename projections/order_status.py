@@ -10,6 +10,9 @@ from domain.account.events import (
     OrderExpired,
     OrderFilled,
     OrderLapsed,
+    OrderModified,
+    OrderModifyRefused,
+    OrderModifyRequested,
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
@@ -28,6 +31,9 @@ OrderEvent = (
     | OrderLapsed
     | OrderBlocked
     | OrderCancelRequested
+    | OrderModifyRequested
+    | OrderModified
+    | OrderModifyRefused
     | OrderCanceled
     | OrderExpired
     | OrderFilled
@@ -63,7 +69,7 @@ def status_after(  # noqa: C901, PLR0911, PLR0912 - one arm per event
             return OrderStatus.CANCELED
         case OrderExpired():
             return OrderStatus.EXPIRED
-        case OrderCancelRequested():
+        case OrderCancelRequested() | OrderModifyRequested() | OrderModified() | OrderModifyRefused():
             return status
         case OrderFilled():
             return status_after_fill(status, cumulative_quantity=event.cumulative_quantity, quantity=quantity)
@@ -74,7 +80,7 @@ def status_after(  # noqa: C901, PLR0911, PLR0912 - one arm per event
 def remark_of(event: OrderEvent) -> str | None:
     """Return what the venue or the transport said where it did not simply take the order, None elsewhere."""
     match event:
-        case OrderRejected():
+        case OrderRejected() | OrderModifyRefused():
             return event.message or event.reason.value
         case OrderNotSent():
             return event.detail

@@ -14,6 +14,9 @@ from domain.account.events import (
     OrderFilled,
     OrderIntended,
     OrderLapsed,
+    OrderModified,
+    OrderModifyRefused,
+    OrderModifyRequested,
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
@@ -24,13 +27,28 @@ from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueOrderId
 from domain.instrument import Segment
-from domain.order import CLOSED, LIVE, OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
+from domain.order import (
+    CLOSED,
+    LIVE,
+    ModifyCause,
+    OrderInstruction,
+    OrderStatus,
+    OrderType,
+    Product,
+    Purpose,
+    Side,
+    TimeInForce,
+)
 from projections.order_status import OrderEvent, remark_of, status_after
 from projections.read_model import Key, ReadModel, RowMissing, account_of
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order. Prices in 1/10,000 rupee, amounts in paise; `filled_paise` is what its fills were worth.
+
+    Quantity, type and prices are what the venue was last shown to have. `wanted` is what a modification under way asks
+    for and `modify_cause` why the newest was asked for; `modifications` counts them. While one is under way,
+    `leaves_quantity` tells the larger of both.
 
     Times in `_us` are the log's (when it was recorded), those in `_ns` the sender's and the venue's.
     """
@@ -47,6 +65,9 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     order_type: OrderType
     limit_price_e4: int | None
     time_in_force: TimeInForce
+    trigger_price_e4: int | None = None
+    disclosed_quantity: int = 0
+    after_market: bool = False
     status: OrderStatus
     not_after_ns: int | None
     cumulative_quantity: int = 0
@@ -54,6 +75,10 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     filled_paise: int = 0
     fill_count: int = 0
     cancel_requested: bool = False
+    modifications: int = 0
+    wanted: OrderInstruction | None = None
+    modify_cause: ModifyCause | None = None
+    modified_at_us: int | None = None
     correlation_id: CorrelationId | None = None
     venue_order_id: VenueOrderId | None = None
     evidence: Evidence | None = None
@@ -71,9 +96,13 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sequence: int
 
 
+_CONCERNED: tuple[type[Event], ...] = (OrderIntended, *get_args(OrderEvent))
+_KINDS = frozenset(_CONCERNED)
+
+
 def _key_of(event: Event, _: RecordedEvent) -> Key | None:
-    order_id = getattr(event, "order_id", None)
-    return None if order_id is None else (order_id,)
+    # Others name an order too, and say nothing of it.
+    return (event.order_id,) if type(event) in _KINDS else None  # type: ignore[union-attr]
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> OrderRow | None:
@@ -88,10 +117,11 @@ def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> Order
     closed_at_us = None
     if status in CLOSED:
         closed_at_us = recorded.recorded_at_us if row.closed_at_us is None else row.closed_at_us
+    most = row.quantity if row.wanted is None else max(row.quantity, row.wanted.quantity)
     return msgspec.structs.replace(
         row,
         status=status,
-        leaves_quantity=max(0, row.quantity - row.cumulative_quantity) if status in LIVE else 0,
+        leaves_quantity=max(0, most - row.cumulative_quantity) if status in LIVE else 0,
         remark=remark_of(event) or row.remark,
         closed_at_us=closed_at_us,
         sequence=recorded.sequence,
@@ -113,6 +143,9 @@ def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
         order_type=told.order_type,
         limit_price_e4=told.limit_price_e4,
         time_in_force=told.time_in_force,
+        trigger_price_e4=told.trigger_price_e4,
+        disclosed_quantity=told.disclosed_quantity,
+        after_market=told.after_market,
         status=OrderStatus.INTENDED,
         not_after_ns=event.not_after_ns,
         leaves_quantity=told.quantity,
@@ -122,7 +155,9 @@ def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
     )
 
 
-def _changed(event: OrderEvent, recorded: RecordedEvent, row: OrderRow) -> OrderRow:  # noqa: PLR0911 - one arm per event
+def _changed(  # noqa: C901, PLR0911 - one arm per event
+    event: OrderEvent, recorded: RecordedEvent, row: OrderRow
+) -> OrderRow:
     match event:
         case OrderSubmitting():
             return msgspec.structs.replace(
@@ -145,6 +180,14 @@ def _changed(event: OrderEvent, recorded: RecordedEvent, row: OrderRow) -> Order
             return msgspec.structs.replace(row, was_unknown=True, sent_at_ns=event.sent_at_ns)
         case OrderCancelRequested():
             return msgspec.structs.replace(row, cancel_requested=True)
+        case OrderModifyRequested():
+            return msgspec.structs.replace(
+                row, modifications=event.number, wanted=event.instruction, modify_cause=event.cause
+            )
+        case OrderModified():
+            return _modified(event.instruction, recorded, row)
+        case OrderModifyRefused():
+            return msgspec.structs.replace(row, wanted=None)
         case OrderFilled():
             first = row.first_filled_at_ns
             return msgspec.structs.replace(
@@ -161,14 +204,28 @@ def _changed(event: OrderEvent, recorded: RecordedEvent, row: OrderRow) -> Order
             assert_never(event)
 
 
+def _modified(told: OrderInstruction, recorded: RecordedEvent, row: OrderRow) -> OrderRow:
+    return msgspec.structs.replace(
+        row,
+        quantity=told.quantity,
+        order_type=told.order_type,
+        limit_price_e4=told.limit_price_e4,
+        trigger_price_e4=told.trigger_price_e4,
+        time_in_force=told.time_in_force,
+        disclosed_quantity=told.disclosed_quantity,
+        wanted=None,
+        modified_at_us=recorded.recorded_at_us,
+    )
+
+
 ORDERS = ReadModel(
     name="orders",
-    version=1,
+    version=2,
     row=OrderRow,
     key=("order_id",),
     key_of=_key_of,
     apply=_apply,
-    concerns=(OrderIntended, *get_args(OrderEvent)),
+    concerns=_CONCERNED,
     makes=(OrderIntended,),
     indexes=(("trade_id",), ("account_id", "intended_sequence")),
 )

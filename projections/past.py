@@ -136,13 +136,16 @@ def fold_open(
     for event, recorded in pairs:
         if type(event) not in concerns:
             continue
-        key = model.key_of(event, recorded)
-        if key is None or key in lost or (only is not None and key not in only):
-            continue
-        try:
-            rows[key] = model.apply(event, recorded, rows.get(key))
-        except RowMissing:
-            lost.add(key)
+        for key in model.keys_of(event, recorded):
+            if key in lost or (only is not None and key not in only):
+                continue
+            try:
+                row = model.apply(event, recorded, rows.get(key))
+            except RowMissing:
+                lost.add(key)
+            else:
+                if row is not None or key in rows:
+                    rows[key] = row
 
 
 class AccountThen:

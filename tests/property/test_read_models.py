@@ -3,13 +3,22 @@
 from collections import defaultdict
 from contextlib import suppress
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.account import decider
+from domain.account.events import (
+    AccountEvent,
+    OrderBlocked,
+    OrderCancelRequested,
+    OrderLapsed,
+    OrderNotSent,
+    OrderOutcomeUnknown,
+    OrderPresumedAbsent,
+)
 from domain.events import decode
 from domain.order import CLOSED
 from domain.refusals import Refusal
@@ -18,14 +27,17 @@ from domain.strategy.decide import decider as strategy_decider
 from domain.strategy.events import StrategyEvent
 from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import READ_MODELS
+from projections.daily_results import DAILY_RESULTS
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
 from projections.read_model import AnyReadModel, Key, fold
 from projections.risk import RISK
 from projections.strategies import STRATEGIES
-from projections.trades import TRADES, TradeStatus
+from projections.trades import TRADES, ProtectionLoss, TradeStatus
+from tests.support.happenings import Happenings
 from tests.support.lives import Life
 from tests.support.log_writing import recorded_log
+from tests.support.oracle import Oracle
 from tests.support.specimens import (
     archive_strategy,
     deploy_live,
@@ -43,8 +55,14 @@ lives = st.builds(
     st.integers(min_value=0, max_value=120),
 )
 
+happenings = st.builds(
+    lambda random, steps: Happenings(random).go_on(steps),
+    st.randoms(use_true_random=False),
+    st.integers(min_value=0, max_value=120),
+)
 
-def rows_of(model: AnyReadModel, life: Life) -> dict[Key, Any]:
+
+def rows_of(model: AnyReadModel, life: Life | Happenings) -> dict[Key, Any]:
     rows: dict[Key, Any] = {}
     log = recorded_log((f"account-{life.account_id}", event) for event in life.events)
     fold(model, ((decode(each.name, each.payload), each) for each in log), rows)
@@ -60,9 +78,24 @@ def test_made_up_lives_are_worth_the_name() -> None:
     assert any(row.status in CLOSED and not row.cumulative_quantity for row in orders)
 
 
+def test_everything_that_can_happen_to_an_account_happens() -> None:
+    many = [Happenings(Random(number)).go_on(80) for number in range(8)]  # noqa: S311 - no secret
+    kinds = {type(event) for life in many for event in life.events}
+    # An order's way to the venue and back is lived through elsewhere.
+    ways = {OrderNotSent, OrderOutcomeUnknown, OrderPresumedAbsent, OrderLapsed, OrderBlocked, OrderCancelRequested}
+    assert kinds | ways == set(get_args(AccountEvent))
+    trades = [row for life in many for row in rows_of(TRADES, life).values()]
+    assert any(len(row.entries) > 1 for row in trades)
+    assert any(row.guarded_quantity for row in trades)
+    assert {row.protection_lost for row in trades} == {None, *ProtectionLoss}
+    assert any(row.reduction_quantity for row in trades)
+    orders = [row for life in many for row in rows_of(ORDERS, life).values()]
+    assert any(row.wanted is not None for row in orders)
+
+
 @settings(max_examples=40, deadline=None)
-@given(life=lives)
-def test_a_position_is_the_sum_of_its_trades(life: Life) -> None:
+@given(life=lives | happenings)
+def test_a_position_is_the_sum_of_its_trades(life: Life | Happenings) -> None:
     sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     for trade in rows_of(TRADES, life).values():
         if trade.status is TradeStatus.DENIED:
@@ -88,7 +121,8 @@ def test_a_position_is_the_sum_of_its_trades(life: Life) -> None:
     }
     assert positions == sums
     for row in rows_of(POSITIONS, life).values():
-        assert row.net_quantity == row.bought_quantity - row.sold_quantity
+        assert row.net_quantity == row.bought_quantity - row.sold_quantity + row.adjusted_quantity
+        assert row.net_quantity == sum(row.holdings.values())
         assert row.realised_paise == row.sold_paise - row.bought_paise + row.cost_paise
 
 
@@ -111,6 +145,26 @@ def test_read_models_show_what_the_account_decides_on(life: Life) -> None:
     assert (risk.trades_today, risk.realised_today_paise) == (state.trades_today, state.realised_today_paise)
     assert (risk.kill_switch_engaged, risk.day_loss_latched) == (state.kill_switch_engaged, state.day_loss_latched)
     assert set(risk.open_trades) == {trade.trade_id for trade in state.trades.values() if not trade.is_closed}
+
+
+@settings(max_examples=25, deadline=None)
+@given(life=happenings, cut=st.floats(min_value=0, max_value=1))
+def test_days_summed_up_tell_what_was_held_at_the_end_of_each(life: Happenings, cut: float) -> None:
+    log = recorded_log((f"account-{life.account_id}", event) for event in life.events)
+    log = log[: int(len(log) * cut)]
+    rows: dict[Key, Any] = {}
+    fold(DAILY_RESULTS, ((decode(each.name, each.payload), each) for each in log), rows)
+    expected = Oracle(life.account_id, log, len(log)).daily_results()
+    held: defaultdict[str, int] = defaultdict(int)
+    cost: defaultdict[str, int] = defaultdict(int)
+    for key in sorted(rows):
+        row, name = rows[key], rows[key].security_id
+        held[name] = (held[name] if row.adjusted_to is None else row.adjusted_to) + row.quantity_change
+        cost[name] += row.cost_change_paise
+        wanted = expected[row.day, name]
+        assert row.realised_paise == wanted["realised_paise"]
+        assert (held[name], cost[name]) == (wanted["net_quantity"], wanted["cost_paise"])
+    assert {(row.day, row.security_id) for row in rows.values()} <= set(expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -151,8 +205,8 @@ def test_a_strategy_shows_what_it_decides_on(commands: list[StrategyCommand]) ->
 
 
 @settings(max_examples=20, deadline=None)
-@given(life=lives, cut=st.floats(min_value=0, max_value=1))
-def test_folding_in_two_parts_is_folding_in_one(life: Life, cut: float) -> None:
+@given(life=lives | happenings, cut=st.floats(min_value=0, max_value=1))
+def test_folding_in_two_parts_is_folding_in_one(life: Life | Happenings, cut: float) -> None:
     log = recorded_log((f"account-{life.account_id}", event) for event in life.events)
     pairs = [(decode(each.name, each.payload), each) for each in log]
     middle = int(len(pairs) * cut)

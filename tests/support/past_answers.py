@@ -59,10 +59,19 @@ async def check_against_oracle(past: PastQueries, account_id: AccountId, log: Se
 def _same(rows: Sequence[msgspec.Struct], expected: Sequence[dict[str, Any]]) -> None:
     assert len(rows) == len(expected)
     for row, wanted in zip(rows, expected, strict=True):
-        shown = {name: getattr(row, name) for name in wanted}
-        if "open_trades" in wanted:
-            shown["open_trades"] = set(shown["open_trades"])
-        assert shown == wanted
+        assert {name: _shown(row, name) for name in wanted} == wanted
+
+
+def _shown(row: Any, name: str) -> Any:
+    match name:
+        case "open_trades" | "latched":
+            return set(getattr(row, name))
+        case "switches":
+            return {(each.strategy_id, each.mode, each.reason) for each in row.kill_switches}
+        case "is_modifying":
+            return row.wanted is not None
+        case _:
+            return getattr(row, name)
 
 
 def _same_positions(rows: Sequence[PositionRow], expected: Sequence[dict[str, Any]]) -> None:
