@@ -299,8 +299,11 @@ class PostgresViews:
 
         Where a table is gone, readers have been pointed to another for ten minutes: it is looked up, and asked.
         """
-        if any((model.name, model.version) not in self._generations for model, _ in wanted):
+        if self._unfilled(wanted):
             await self._look_up()
+        if unfilled := self._unfilled(wanted):
+            # Its table may be there already, with a part of its rows.
+            raise QueriesUnavailable(f"{', '.join(unfilled)} is not there, or being filled")
         try:
             return await self._read_once(may_see, *wanted)
         except _EditionGone:
@@ -309,6 +312,10 @@ class PostgresViews:
             return await self._read_once(may_see, *wanted)
         except _EditionGone as gone:
             raise QueriesUnavailable(f"the views cannot be read: {gone}") from gone
+
+    def _unfilled(self, wanted: Sequence[Question]) -> list[str]:
+        """Return the read models of *wanted* to none of whose editions readers have been pointed, as far as is known."""
+        return [model.name for model, _ in wanted if (model.name, model.version) not in self._generations]
 
     async def _read_once(self, may_see: Mapping[str, Sequence[str]], *wanted: Question) -> tuple[int, list[list[Any]]]:
         used = [self._in_use(model) for model, _ in wanted]

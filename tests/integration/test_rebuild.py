@@ -88,7 +88,7 @@ async def test_every_read_model_is_rebuilt_beside_live_traffic_and_no_read_fails
     shards: int,
     models: tuple[AnyReadModel, ...],
 ) -> None:
-    last, lives = await write_lives(store, accounts=2, commands=40)
+    last, lives = await write_lives(store, accounts=3, commands=40)
     account = lives[0].account_id
     reads = 0
 
@@ -250,7 +250,7 @@ async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
             assert (await queries.trades(accounts, limit=200)).trades == before
             # The projector of the later release keeps what is new, the old one what they have in common.
             await reach(new, last)
-            assert [model.version for model in new.progress().models] == [2]
+            assert [model.version for model in new.progress().models] == [3]
             assert {model.name for model in old.progress().models} == {model.name for model in READ_MODELS}
         finally:
             await end(task)
@@ -258,15 +258,43 @@ async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
     async with running(database, "later-2", models=later) as new:
         await reach(new, last)
         with psycopg.connect(database.projector, autocommit=True) as connection:
-            [[rows]] = connection.execute("SELECT count(*) FROM views.trades_v2").fetchall()
+            [[rows]] = connection.execute("SELECT count(*) FROM views.trades_v3").fetchall()
             assert (rows,) == connection.execute("SELECT count(*) FROM views.trades_v2").fetchone()
             connection.execute("UPDATE views.editions SET drop_at = clock_timestamp() WHERE drop_at IS NOT NULL")
-        await eventually(lambda: tables(database, "trades") == {"trades_v2"})
+        await eventually(lambda: tables(database, "trades") == {"trades_v3"})
     # The old release's projector does not bring its table back.
     old_store = PostgresViewStore(database.projector, owner="old-again")
     await old_store.prepare(READ_MODELS, shards=1)
     await old_store.close()
-    assert tables(database, "trades") == {"trades_v2"}
+    assert tables(database, "trades") == {"trades_v3"}
     async with PostgresViews(database.query) as queries:
         with pytest.raises(QueriesUnavailable):
             await queries.trades(accounts)
+
+
+async def test_a_start_on_the_views_of_the_first_release_fills_what_has_changed_and_what_is_new(
+    database: DatabaseUrls, store: PostgresEventStore, views: PostgresViews, editions: PostgresEditions
+) -> None:
+    new = {"daily_results", "cash_moves", "limit_changes"}
+    first_release = tuple(replaced(model, version=1) for model in READ_MODELS if model.name not in new)
+    last, lives = await write_lives(store, accounts=3)
+    first, first_kept = projector_of(database, "first", models=first_release)
+    serving = asyncio.create_task(first.run())
+    try:
+        await reach(first, last)
+        async with running(database) as present, PostgresViews(database.query) as queries:
+            await eventually(lambda: tables(database, "limit_changes") == {"limit_changes_v1"})
+            with pytest.raises(QueriesUnavailable):
+                await queries.portfolio(lives[0].account_id)
+            await fill_missing(READ_MODELS, log_reader=store, editions=editions, clock=SystemClock())
+            last = await write_new_lives(store, first=11, accounts=1)
+            await reach(first, last)
+            await reach(present, last)
+            await queries.wait_for(last)
+            assert (await queries.portfolio(lives[0].account_id)).value is not None
+        assert tables(database, "risk") == {"risk_v1", "risk_v2"}
+        assert tables(database, "cash_moves") == {"cash_moves_v1"}
+        assert await differences(READ_MODELS, log=store, views=views) == []
+    finally:
+        await end(serving)
+        await first_kept.close()
