@@ -102,7 +102,7 @@ _KINDS = frozenset(_CONCERNED)
 
 def _key_of(event: Event, _: RecordedEvent) -> Key | None:
     # Others name an order too, and say nothing of it.
-    return (event.order_id,) if type(event) in _KINDS else None  # type: ignore[union-attr]
+    return (event.order_id,) if type(event) in _KINDS else None  # type: ignore[union-attr,return-value]
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> OrderRow | None:

@@ -75,7 +75,7 @@ PAST_MARKS = Past(model=RECORDED_MARKS, is_open=_always)
 PORTFOLIO: tuple[Past[Any], ...] = (PAST_TRADES, PAST_ORDERS, PAST_POSITIONS, PAST_RISK, PAST_MARKS)
 """Every fold whose open rows are stored."""
 
-_READ_TOGETHER = ((TRADES, ORDERS), (POSITIONS, RISK, RECORDED_MARKS))
+_READ_TOGETHER = tuple(past.model for past in PORTFOLIO)
 """Who asks for one of them asks for the others."""
 
 
@@ -183,6 +183,33 @@ class AccountThen:
             rows |= await self.from_birth(past, again)
         return {key: row for key, row in rows.items() if row is not None}
 
+    async def open_rows(self, past: Past[RowT]) -> tuple[dict[Key, RowT], set[Key]]:
+        """Return the rows of a read model that were open, and some that were not.
+
+        And the keys of rows that had been over for long and changed once more: these are to be asked for by birth.
+
+        Raises:
+            PastNotReadable
+        """
+        state = await self._state(past.model)
+        rows = decode_rows(past.model, state)
+        lost: set[Key] = set()
+        async for pairs in self._pairs_after(state):
+            fold_open(past.model, pairs, rows, lost)
+        return {key: row for key, row in rows.items() if row is not None and key not in lost}, lost
+
+    async def unstored_rows(self, model: ReadModel[RowT], births: Mapping[Key, int]) -> dict[Key, RowT]:
+        """Return rows of a read model of which no states are stored, folded from the newest place before their births.
+
+        Raises:
+            PastNotReadable
+        """
+        found = await self._states.newest(self.account_id, [RISK], sequence=min(births.values()) - 1)
+        rows: dict[Key, RowT | None] = {}
+        async for pairs in self._pairs_after(found.get(RISK)):
+            fold_open(model, pairs, rows, set(), only=births)
+        return {key: row for key, row in rows.items() if row is not None}
+
     async def from_birth(self, past: Past[RowT], births: Mapping[Key, int]) -> dict[Key, RowT | None]:
         """Return rows that are in no state near enough, folded from before the first of them was born."""
         found = await self._states.newest(self.account_id, [past.model], sequence=min(births.values()) - 1)
@@ -196,9 +223,8 @@ class AccountThen:
 
     async def _state(self, model: AnyReadModel) -> StoredState | None:
         if model not in self._known:
-            [models] = [each for each in _READ_TOGETHER if model in each]
-            found = await self._states.newest(self.account_id, models, sequence=self.sequence)
-            self._known |= {each: found.get(each) for each in models}
+            found = await self._states.newest(self.account_id, _READ_TOGETHER, sequence=self.sequence)
+            self._known |= {each: found.get(each) for each in _READ_TOGETHER}
         return self._known[model]
 
     async def _pairs_after(self, state: StoredState | None) -> AsyncIterator[list[Pair]]:

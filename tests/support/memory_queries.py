@@ -7,10 +7,24 @@ import msgspec
 
 from domain.envelope import RecordedEvent
 from domain.events import decode
-from domain.ids import AccountId, TradeId, UserId
+from domain.ids import AccountId, StrategyId, TradeId, UserId
+from projections.cash_moves import CASH_MOVES
+from projections.daily_results import DAILY_RESULTS
+from projections.limit_changes import LIMIT_CHANGES
 from projections.orders import ORDERS, OrderRow
 from projections.positions import POSITIONS, PositionRow
-from projections.queries import WAIT_S, Answer, PortfolioRows, ReadModelBehind, TradePage
+from projections.queries import (
+    WAIT_S,
+    Answer,
+    DailyRows,
+    LimitHistory,
+    OrderFilter,
+    OrderLine,
+    OrderPage,
+    PortfolioRows,
+    ReadModelBehind,
+    TradePage,
+)
 from projections.read_model import Key, ReadModel, fold
 from projections.risk import RISK
 from projections.trades import TRADES, TradeRow, TradeStatus
@@ -47,6 +61,7 @@ class MemoryQueries:
         *,
         status: TradeStatus | None = None,
         symbol: str | None = None,
+        strategy_id: StrategyId | None = None,
         before: int | None = None,
         limit: int = 50,
         changed_after: int | None = None,
@@ -55,6 +70,7 @@ class MemoryQueries:
             for row in rows.values():
                 has_changed = changed_after is not None and row.sequence > changed_after
                 is_wanted = (status in {None, row.status} or has_changed) and symbol in {None, row.symbol}
+                is_wanted = is_wanted and strategy_id in {None, row.strategy_id}
                 if row.account_id in accounts and is_wanted and (before is None or row.opened_sequence < before):
                     yield row
 
@@ -73,6 +89,39 @@ class MemoryQueries:
         found = [row for row in rows if row.trade_id == trade_id and row.account_id in accounts]
         return Answer(value=found, sequence=await self._sequence())
 
+    async def orders(
+        self,
+        accounts: Sequence[AccountId],
+        wanted: OrderFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        changed_after: int | None = None,
+    ) -> OrderPage:
+        def lines() -> Iterator[OrderLine]:
+            for row in rows.values():
+                trade = trades.get((row.trade_id,))
+                symbol, multiplier, strategy_id = (
+                    (None, None, None) if trade is None else (trade.symbol, trade.multiplier, trade.strategy_id)
+                )
+                has_changed = changed_after is not None and row.sequence > changed_after
+                if (
+                    row.account_id in accounts
+                    and (wanted.status in {None, row.status} or has_changed)
+                    and wanted.symbol in {None, symbol}
+                    and wanted.purpose in {None, row.purpose}
+                    and wanted.trade_id in {None, row.trade_id}
+                    and wanted.strategy_id in {None, strategy_id}
+                    and (before is None or row.intended_sequence < before)
+                ):
+                    known = msgspec.structs.asdict(row)
+                    yield OrderLine(**known, symbol=symbol, multiplier=multiplier, strategy_id=strategy_id)
+
+        rows, trades = await self._rows(ORDERS), await self._rows(TRADES)
+        found = sorted(lines(), key=lambda row: row.intended_sequence, reverse=True)
+        next_before = found[limit - 1].intended_sequence if len(found) > limit else None
+        return OrderPage(orders=found[:limit], next_before=next_before, sequence=await self._sequence())
+
     async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
         found = [
             row
@@ -84,8 +133,24 @@ class MemoryQueries:
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         risk = (await self._rows(RISK)).get((account_id,))
         positions = (await self.positions([account_id])).value
-        rows = None if risk is None else PortfolioRows(risk=risk, positions=positions)
+        held = [
+            row
+            for row in (await self._rows(TRADES)).values()
+            if risk is not None and row.trade_id in risk.open_trades and row.net_quantity
+        ]
+        rows = None if risk is None else PortfolioRows(risk=risk, positions=positions, trades=held)
         return Answer(value=rows, sequence=await self._sequence())
+
+    async def days(self, account_id: AccountId) -> Answer[DailyRows]:
+        results = [row for _, row in sorted((await self._rows(DAILY_RESULTS)).items()) if row.account_id == account_id]
+        cash = [row for row in (await self._rows(CASH_MOVES)).values() if row.account_id == account_id]
+        return Answer(value=DailyRows(results=results, cash=cash), sequence=await self._sequence())
+
+    async def limit_changes(self, account_id: AccountId, *, before: int | None = None, limit: int = 50) -> LimitHistory:
+        rows = reversed((await self._rows(LIMIT_CHANGES)).values())
+        found = [row for row in rows if row.account_id == account_id and (before is None or row.sequence < before)]
+        next_before = found[limit - 1].sequence if len(found) > limit else None
+        return LimitHistory(changes=found[:limit], next_before=next_before, sequence=await self._sequence())
 
     async def _sequence(self) -> int:
         recorded = await self._read()
