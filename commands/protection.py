@@ -30,7 +30,7 @@ from domain.account.events import (
     TradeExitTriggered,
     TradeOpened,
 )
-from domain.account.trades import cause_of_exit
+from domain.account.protection import cause_of_exit
 from domain.envelope import RecordedEvent
 from domain.events import Event, decode_known
 from domain.ids import AccountId, OrderId, TradeId

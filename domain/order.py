@@ -199,7 +199,7 @@ class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
     """What an order tells the venue to do.
 
     `limit_price_e4` is set for LIMIT and SL and None for MARKET, `trigger_price_e4` for SL alone. Of
-    `disclosed_quantity` units the book shows (0: all). An `after_market` order waits at the broker for the next session.
+    `disclosed_quantity` units the book shows (0: all). An `after_market` order waits for the next session.
     """
 
     instrument: InstrumentKey

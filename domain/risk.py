@@ -102,6 +102,13 @@ class RiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     price_collar_bp: int = 500
     mark_age_ms_max: int = 10_000
     stop_loss_required: bool = False
+    day_loss_action: BreachAction = BreachAction.BLOCK
+    drawdown_paise_max: int = 200_000_00
+    drawdown_action: BreachAction = BreachAction.BLOCK
+    stop_limit_buffer_bp: int = 50
+    """How far behind its trigger a protective stop's limit lies."""
+    trailing_modifications_max: int = 20
+    """So often a trailing stop is modified at the venue; from then on the engine trails and the stop rests behind."""
 
 
 class Denial(msgspec.Struct, frozen=True, kw_only=True):

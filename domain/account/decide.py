@@ -2,83 +2,145 @@
 
 from typing import assert_never
 
+from domain.account.baskets import open_basket, with_basket
 from domain.account.commands import (
     AccountCommand,
+    ApplyCorporateAction,
     BeginSubmission,
+    CancelTrade,
+    ChangeTrade,
+    CloseAll,
     ClosePosition,
+    CloseTrade,
+    ConfirmFlat,
     EngageKillSwitch,
+    MoveCash,
+    ObserveResult,
     OpenAccount,
+    OpenBasket,
     OpenTrade,
     PresumeAbsent,
+    ProtectTrade,
     RecordAccepted,
     RecordFill,
+    RecordForeignFill,
+    RecordModifyRefused,
     RecordNotSent,
     RecordRefused,
+    RecordSuppressedIntents,
     RecordUnknown,
     RecordVenueOrder,
+    ReleaseBreach,
     ReleaseKillSwitch,
+    RepriceStop,
     SetRiskParameters,
+    SquareOff,
+    TrailStop,
     TriggerExit,
 )
-from domain.account.events import (
-    AccountEvent,
-    AccountOpened,
-    KillSwitchEngaged,
-    KillSwitchReleased,
-    RiskParametersChanged,
-)
+from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged
+from domain.account.evolve import evolve
+from domain.account.foreign import apply_corporate_action, record_foreign_fill
 from domain.account.orders import (
     begin_submission,
     presume_absent,
     record_accepted,
     record_fill,
+    record_modify_refused,
     record_not_sent,
     record_refused,
     record_unknown,
     record_venue_order,
 )
+from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_owner
-from domain.account.state import Account, evolve
-from domain.account.trades import close_position, open_trade, trigger_exit, with_closings, withdraw_entries
+from domain.account.state import Account
+from domain.account.switches import (
+    confirm_flat,
+    engage_kill_switch,
+    move_cash,
+    observe_result,
+    record_suppressed,
+    release_breach,
+    release_kill_switch,
+)
+from domain.account.trades import cancel_trade, change_trade, close_all, close_position, close_trade, open_trade
 from domain.decider import Decider
 
 
-def decide(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...]:  # noqa: C901, PLR0911, PLR0912 - one arm each
+def decide(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...]:
     """Return what *command* turns into; nothing where it changes nothing.
 
     Raises:
         domain.refusals.Refusal: the command makes no sense in *state*.
     """
+    return with_basket(state, _decided(command, state))
+
+
+def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...]:  # noqa: C901, PLR0911, PLR0912 - one arm each
     match command:
+        case OpenTrade():
+            return open_trade(command, state)
+        case BeginSubmission():
+            return begin_submission(command, state)
+        case RecordAccepted():
+            return record_accepted(command, state)
+        case RecordFill():
+            return record_fill(command, state)
+        case RecordVenueOrder():
+            return record_venue_order(command, state)
         case OpenAccount():
             return _open_account(command, state)
         case SetRiskParameters():
             return _set_risk_parameters(command, state)
         case EngageKillSwitch():
-            return _engage_kill_switch(command, state)
+            return engage_kill_switch(command, state)
         case ReleaseKillSwitch():
-            demand_owner(state, command.user_id)
-            return (KillSwitchReleased(),) if state.kill_switch_engaged else ()
-        case OpenTrade():
-            return open_trade(command, state)
+            return release_kill_switch(command, state)
+        case ConfirmFlat():
+            return confirm_flat(command, state)
+        case ObserveResult():
+            return observe_result(command, state)
+        case ReleaseBreach():
+            return release_breach(command, state)
+        case MoveCash():
+            return move_cash(command, state)
+        case RecordSuppressedIntents():
+            return record_suppressed(command, state)
+        case ApplyCorporateAction():
+            return apply_corporate_action(command, state)
+        case OpenBasket():
+            return open_basket(command, state)
+        case ChangeTrade():
+            return change_trade(command, state)
+        case CancelTrade():
+            return cancel_trade(command, state)
+        case CloseTrade():
+            return close_trade(command, state)
         case ClosePosition():
             return close_position(command, state)
+        case CloseAll():
+            return close_all(command, state)
         case TriggerExit():
             return trigger_exit(command, state)
-        case BeginSubmission():
-            return begin_submission(command, state)
+        case TrailStop():
+            return trail_stop(command, state)
+        case RepriceStop():
+            return reprice_stop(command, state)
+        case ProtectTrade():
+            return protect_trade(command, state)
+        case SquareOff():
+            return square_off(command, state)
         case RecordNotSent():
             return record_not_sent(command, state)
-        case RecordAccepted():
-            return record_accepted(command, state)
         case RecordRefused():
             return record_refused(command, state)
+        case RecordModifyRefused():
+            return record_modify_refused(command, state)
         case RecordUnknown():
             return record_unknown(command, state)
-        case RecordVenueOrder():
-            return record_venue_order(command, state)
-        case RecordFill():
-            return record_fill(command, state)
+        case RecordForeignFill():
+            return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
         case _:
@@ -101,21 +163,12 @@ def _open_account(command: OpenAccount, state: Account) -> tuple[AccountEvent, .
 def _set_risk_parameters(command: SetRiskParameters, state: Account) -> tuple[AccountEvent, ...]:
     demand_owner(state, command.user_id)
     for name in command.parameters.__struct_fields__:
-        if (value := getattr(command.parameters, name)) < 0:
+        value = getattr(command.parameters, name)
+        if isinstance(value, int) and value < 0:
             raise LimitsInvalid(f"received {name}={value}, expected 0 or more")
     if command.parameters == state.parameters:
         return ()
     return (RiskParametersChanged(parameters=command.parameters),)
-
-
-def _engage_kill_switch(command: EngageKillSwitch, state: Account) -> tuple[AccountEvent, ...]:
-    demand_owner(state, command.user_id)
-    if state.kill_switch_engaged:
-        return ()
-    engaged = (KillSwitchEngaged(reason=command.reason),)
-    trades = list(state.unclosed_trades())
-    withdrawn = tuple(event for trade in trades for event in withdraw_entries(state, trade))
-    return with_closings(state, engaged + withdrawn, [trade.trade_id for trade in trades])
 
 
 decider: Decider[AccountCommand, Account, AccountEvent] = Decider(initial=Account(), decide=decide, evolve=evolve)

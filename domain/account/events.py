@@ -313,6 +313,7 @@ class TradeAdopted(msgspec.Struct, frozen=True, kw_only=True, tag="trade.adopted
     product: Product
     side: Side
     trading_day: str
+    freeze_quantity: int | None = None
 
 
 class OrderIntended(msgspec.Struct, frozen=True, kw_only=True, tag="order.intended.v1"):
@@ -326,12 +327,16 @@ class OrderIntended(msgspec.Struct, frozen=True, kw_only=True, tag="order.intend
 
 
 class OrderSubmitting(msgspec.Struct, frozen=True, kw_only=True, tag="order.submitting.v1"):
-    """The sender with lease *sender_epoch* is about to send. Durable before the first byte leaves."""
+    """The sender with lease *sender_epoch* is about to send. Durable before the first byte leaves.
+
+    `market_time_ns` is the market clock then, 0 where an earlier release sent it.
+    """
 
     order_id: OrderId
     trade_id: TradeId
     correlation_id: CorrelationId
     sender_epoch: int
+    market_time_ns: int = 0
 
 
 class OrderNotSent(msgspec.Struct, frozen=True, kw_only=True, tag="order.not_sent.v2"):

@@ -2,11 +2,14 @@
 
 from functools import reduce
 
+import msgspec
+
 from domain.account.commands import (
     BeginSubmission,
     PresumeAbsent,
     RecordAccepted,
     RecordFill,
+    RecordModifyRefused,
     RecordNotSent,
     RecordRefused,
     RecordUnknown,
@@ -15,26 +18,33 @@ from domain.account.commands import (
 from domain.account.events import (
     AccountEvent,
     Evidence,
+    ExitCause,
     OrderAcknowledged,
     OrderBlocked,
     OrderCanceled,
     OrderExpired,
     OrderFilled,
     OrderLapsed,
+    OrderModified,
+    OrderModifyRefused,
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
     OrderSubmitting,
+    ProtectionLapsed,
+    TradeExitTriggered,
 )
+from domain.account.evolve import evolve
+from domain.account.exits import with_closings, withdraw_entries
 from domain.account.holding import effect_of_fill
+from domain.account.protection import after_word
 from domain.account.refusals import FillInvalid, OrderNotFound
-from domain.account.state import Account, Order, evolve
-from domain.account.trades import further_exit, with_closings, withdraw_surplus_exits
+from domain.account.state import Account, Order
 from domain.ids import OrderId, split_fill_id
 from domain.market import trading_day
 from domain.money import value_paise
-from domain.order import CLOSED, OrderStatus, Purpose, RefusalReason, may_follow
+from domain.order import CLOSED, OrderInstruction, OrderStatus, OrderType, Purpose, RefusalReason, may_follow
 
 
 def _order(state: Account, order_id: OrderId) -> Order:
@@ -50,7 +60,7 @@ def begin_submission(command: BeginSubmission, state: Account) -> tuple[AccountE
     if order.status is not OrderStatus.INTENDED:
         return ()
     if order.purpose is Purpose.ENTRY:
-        if state.kill_switch_engaged:
+        if state.is_killed(state.trades[order.trade_id].strategy_id):
             blocked = OrderBlocked(order_id=order.order_id, trade_id=order.trade_id)
             return with_closings(state, (blocked,), (order.trade_id,))
         if order.not_after_ns is not None and command.market_time_ns > order.not_after_ns:
@@ -61,6 +71,7 @@ def begin_submission(command: BeginSubmission, state: Account) -> tuple[AccountE
         trade_id=order.trade_id,
         correlation_id=command.correlation_id,
         sender_epoch=command.sender_epoch,
+        market_time_ns=command.market_time_ns,
     )
     return (submitting,)
 
@@ -75,7 +86,7 @@ def record_not_sent(command: RecordNotSent, state: Account) -> tuple[AccountEven
     ]
     if order.cancel_requested:
         events.append(OrderBlocked(order_id=order.order_id, trade_id=order.trade_id))
-    return with_closings(state, events, (order.trade_id,))
+    return after_word(state, events, order, places=order.cancel_requested)
 
 
 def record_accepted(command: RecordAccepted, state: Account) -> tuple[AccountEvent, ...]:
@@ -90,20 +101,13 @@ def record_accepted(command: RecordAccepted, state: Account) -> tuple[AccountEve
         evidence=Evidence.ANSWER,
         sent_at_ns=command.sent_at_ns,
     )
-    return _without_surplus(state, [acknowledged], order)
+    return after_word(state, [acknowledged], order)
 
 
 def _is_first_word(order: Order) -> bool:
     """Tell whether the venue's id for the order is news; a fill may have come before it."""
     may_begin = may_follow(order.status, OrderStatus.ACKNOWLEDGED) or order.status is OrderStatus.PARTLY_FILLED
     return order.venue_order_id is None and may_begin
-
-
-def _without_surplus(state: Account, events: list[AccountEvent], order: Order) -> tuple[AccountEvent, ...]:
-    """Return *events*, and what takes back the exits that they leave with more to fill than the trade holds."""
-    after = reduce(evolve, events, state)
-    surplus = withdraw_surplus_exits(after, after.trades[order.trade_id])
-    return with_closings(state, events + surplus, (order.trade_id,))
 
 
 def record_refused(command: RecordRefused, state: Account) -> tuple[AccountEvent, ...]:
@@ -119,7 +123,18 @@ def record_refused(command: RecordRefused, state: Account) -> tuple[AccountEvent
         message=command.message,
         evidence=Evidence.ANSWER,
     )
-    return with_closings(state, (rejected,), (order.trade_id,))
+    return after_word(state, [rejected], order, places=order.cancel_requested)
+
+
+def record_modify_refused(command: RecordModifyRefused, state: Account) -> tuple[AccountEvent, ...]:
+    """Keep that the order stands as it stood: what was wanted of it is sought another way."""
+    order = _order(state, command.order_id)
+    if order.wanted is None or command.number != order.modifications:
+        return ()
+    refused = OrderModifyRefused(
+        order_id=order.order_id, trade_id=order.trade_id, reason=command.reason, message=command.message
+    )
+    return after_word(state, [refused], order)
 
 
 def record_unknown(command: RecordUnknown, state: Account) -> tuple[AccountEvent, ...]:
@@ -149,10 +164,63 @@ def record_venue_order(command: RecordVenueOrder, state: Account) -> tuple[Accou
         )
         events.append(acknowledged)
         order = evolve(state, acknowledged).orders[order.order_id]
+    modified = _read_back(command, order)
+    if modified is not None:
+        events.append(modified)
+        order = evolve(reduce(evolve, events[:-1], state), modified).orders[order.order_id]
     # The venue's last word is final only when all of its fills are here: until then only they count.
+    final: list[AccountEvent] = []
     if command.cumulative_quantity <= order.cumulative_quantity and order.status not in CLOSED:
-        events += _final_word(command, order)
-    return _without_surplus(state, events, order)
+        final = _final_word(command, order)
+    if not events and not final:
+        return ()
+    # What ended without being asked to is not sent again at once: the process that watches it paces that.
+    return after_word(state, events + final, order, places=order.cancel_requested or not final)
+
+
+def _read_back(command: RecordVenueOrder, order: Order) -> OrderModified | None:
+    """Return what the venue's books show of a modification: the one under way, or one that somebody else made."""
+    is_over = command.status in CLOSED and command.status is not OrderStatus.FILLED
+    if command.quantity is None or command.order_type is None or is_over:
+        return None
+    shown = msgspec.structs.replace(
+        order.instruction,
+        quantity=command.quantity,
+        order_type=command.order_type,
+        limit_price_e4=command.limit_price_e4,
+        trigger_price_e4=command.trigger_price_e4,
+    )
+    wanted = order.wanted
+    if wanted is not None:
+        # A market order is shown with the limit that the broker gave it, and counts as what it was sent as.
+        if _shows(shown, wanted):
+            return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=wanted)
+        return None
+    if _shows(shown, order.instruction) or _is_triggered(shown, order.instruction):
+        return None
+    return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=shown)
+
+
+def _shows(shown: OrderInstruction, told: OrderInstruction) -> bool:
+    if shown.quantity != told.quantity:
+        return False
+    if told.order_type is OrderType.MARKET:
+        return shown.order_type in {OrderType.MARKET, OrderType.LIMIT}
+    return (shown.order_type, shown.limit_price_e4, shown.trigger_price_e4) == (
+        told.order_type,
+        told.limit_price_e4,
+        told.trigger_price_e4,
+    )
+
+
+def _is_triggered(shown: OrderInstruction, told: OrderInstruction) -> bool:
+    """Tell whether the row shows a stop order after its trigger: a limit order at the same limit."""
+    return (
+        told.order_type is OrderType.SL
+        and shown.order_type is OrderType.LIMIT
+        and shown.quantity == told.quantity
+        and shown.limit_price_e4 == told.limit_price_e4
+    )
 
 
 def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
@@ -162,7 +230,10 @@ def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
         case OrderStatus.CANCELED:
             return [OrderCanceled(order_id=order.order_id, trade_id=order.trade_id)]
         case OrderStatus.EXPIRED:
-            return [OrderExpired(order_id=order.order_id, trade_id=order.trade_id)]
+            expired: list[AccountEvent] = [OrderExpired(order_id=order.order_id, trade_id=order.trade_id)]
+            if order.purpose is Purpose.STOP:
+                expired.append(ProtectionLapsed(trade_id=order.trade_id, order_id=order.order_id))
+            return expired
         case OrderStatus.REJECTED:
             rejected = OrderRejected(
                 order_id=order.order_id,
@@ -216,9 +287,10 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
     events: list[AccountEvent] = [filled]
     after = evolve(state, filled)
     trade = after.trades[order.trade_id]
-    if trade.exit_cause is not None:
-        events += further_exit(after, trade)  # An entry that fills while its trade is being closed is closed too.
-    return _without_surplus(state, events, order)
+    if order.purpose is Purpose.STOP and trade.exit_cause is None:
+        events.append(TradeExitTriggered(trade_id=order.trade_id, cause=ExitCause.STOP_LOSS, mark=None))
+        events += withdraw_entries(after, trade)
+    return after_word(state, events, order)
 
 
 def presume_absent(command: PresumeAbsent, state: Account) -> tuple[AccountEvent, ...]:
@@ -226,4 +298,5 @@ def presume_absent(command: PresumeAbsent, state: Account) -> tuple[AccountEvent
     order = _order(state, command.order_id)
     if order.status is not OrderStatus.UNKNOWN:
         return ()
-    return (OrderPresumedAbsent(order_id=order.order_id, trade_id=order.trade_id, lookups=command.lookups),)
+    absent = OrderPresumedAbsent(order_id=order.order_id, trade_id=order.trade_id, lookups=command.lookups)
+    return (absent,)

@@ -53,6 +53,72 @@ class LimitPriceMismatch(InvalidInput):
     code = "LIMIT_PRICE_MISMATCH"
 
 
+class TriggerPriceMismatch(InvalidInput):
+    """An SL order without a trigger, or another one with it. The caller sees 422; nothing is stored."""
+
+    code = "TRIGGER_PRICE_MISMATCH"
+
+
+class TradeNotFound(NotFound):
+    """The account has no such trade, or closed it on an earlier day. The caller sees 404; nothing is stored."""
+
+    code = "TRADE_NOT_FOUND"
+
+
+class TradeClosedAlready(Conflict):
+    """The trade is over. The caller sees 409; nothing is stored."""
+
+    code = "TRADE_CLOSED"
+
+
+class VersionMismatch(Conflict):
+    """Somebody changed the trade meanwhile. The caller sees 409, reads it again and decides anew; nothing is stored."""
+
+    code = "TRADE_VERSION_MISMATCH"
+
+
+class EntryNotResting(Conflict):
+    """No entry order of the trade can be changed now. The caller sees 409; nothing is stored."""
+
+    code = "ENTRY_NOT_RESTING"
+
+
+class BelowFilled(InvalidInput):
+    """A quantity that has filled already. The caller sees 422; nothing is stored."""
+
+    code = "QUANTITY_BELOW_FILLED"
+
+
+class NothingHeld(Conflict):
+    """The trade holds nothing that could be closed. The caller sees 409; nothing is stored."""
+
+    code = "NOTHING_HELD"
+
+
+class BasketInvalid(InvalidInput):
+    """A basket of fewer than two legs, of too many, or with ranks that leave one out. The caller sees 422."""
+
+    code = "BASKET_INVALID"
+
+
+class RatioInvalid(InvalidInput):
+    """A corporate action that leaves nothing or a part of a unit. Nothing is stored."""
+
+    code = "RATIO_INVALID"
+
+
+class BreachNotLatched(Conflict):
+    """No such limit is latched. The caller sees 409; nothing is stored."""
+
+    code = "BREACH_NOT_LATCHED"
+
+
+class AmountInvalid(InvalidInput):
+    """No money moved. The caller sees 422; nothing is stored."""
+
+    code = "AMOUNT_INVALID"
+
+
 class LimitsInvalid(InvalidInput):
     """A limit below zero. The caller sees 422; nothing is stored."""
 

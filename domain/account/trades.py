@@ -1,75 +1,130 @@
-"""Opening and closing trades: what an intent, a close or a tick turns into."""
+"""What people and strategies ask of trades: to open, change, cancel and close them."""
 
-from collections.abc import Iterable
 from functools import reduce
+from typing import TypeVar
 
-from domain.account.checks import denial_of
-from domain.account.commands import ClosePosition, OpenTrade, TriggerExit
+import msgspec
+
+from domain.account.checks import denial_of, denial_of_change
+from domain.account.commands import CancelTrade, ChangeTrade, CloseAll, ClosePosition, CloseTrade, OpenTrade
 from domain.account.events import (
     AccountEvent,
     ExitCause,
-    OrderBlocked,
-    OrderCancelRequested,
     OrderDenied,
     OrderIntended,
-    TradeClosed,
-    TradeExitTriggered,
+    TradeChanged,
     TradeOpened,
 )
+from domain.account.evolve import evolve, on_day
+from domain.account.exits import begin_exit, modify, order_id_of, pursue, slices, with_closings, withdraw_entries
 from domain.account.refusals import (
+    BelowFilled,
+    EntryNotResting,
     LimitPriceMismatch,
+    NothingHeld,
     PositionNotOpen,
     PriceOffTick,
     QuantityInvalid,
+    TradeClosedAlready,
+    TradeNotFound,
+    TriggerPriceMismatch,
+    VersionMismatch,
     demand_owner,
 )
-from domain.account.state import Account, Trade, evolve, on_day
-from domain.ids import OrderId, TradeId
+from domain.account.state import Account, Order, Trade
+from domain.ids import BasketId, StrategyId, TradeId, UserId
 from domain.instrument import Instrument
-from domain.market import Mark, trading_day
+from domain.market import trading_day
 from domain.money import PriceInvalid, format_e4
-from domain.order import AT_VENUE, LIVE, OrderInstruction, OrderStatus, OrderType, Purpose, Side
+from domain.order import (
+    LIVE,
+    ModifyCause,
+    OrderInstruction,
+    OrderType,
+    Purpose,
+)
 from domain.refusals import InvalidInput
+from domain.risk import Denial
 
-EXITS_MAX = 10
-"""After so many exit orders of one trade the engine stops trying by itself: a person has to look."""
+Value = TypeVar("Value")
+
+# --- Opening ----------------------------------------------------------------------------------------------------------
 
 
 def open_trade(command: OpenTrade, state: Account) -> tuple[AccountEvent, ...]:
-    """Open the trade and intend its entry, or deny it."""
+    """Close what the intent undoes, and open the rest as a trade, or deny that.
+
+    What its strategy (or its person) holds the other way is closed first, oldest trade first: that part is an exit and
+    faces no limit. Only what goes beyond it is an entry.
+    """
     demand_owner(state, command.user_id)
     if command.trade_id in state.trades:
         return ()  # The same intent again: the first decision stands.
+    instrument = _instrument_of(command)
+    demand_well_formed(command, instrument)
+    # What counts by the day counts from zero on a new one, before its first event: a latched loss would latch for ever.
+    today = on_day(state, trading_day(command.market.market_time_ns).isoformat())
+    closing, closed = _undo(command, today)
+    if command.quantity > sum(closed.values()):
+        entry = msgspec.structs.replace(command, quantity=command.quantity - sum(closed.values()))
+        after = reduce(evolve, closing, today)
+        closing += open_entry(entry, after, instrument)
+    return with_closings(today, closing, closed)
+
+
+def _instrument_of(command: OpenTrade | ChangeTrade) -> Instrument:
     instrument = command.market.instrument
     if instrument is None:
         raise InvalidInput("the intent names no instrument")
-    _demand_well_formed(command, instrument)
-    entry = OrderInstruction(
-        instrument=instrument.key,
-        side=command.side,
-        quantity=command.quantity,
-        order_type=command.order_type,
-        limit_price_e4=command.limit_price_e4,
-        product=command.product,
-        time_in_force=command.time_in_force,
-    )
-    # What counts by the day counts from zero on a new one, before its first event: a latched loss would latch for ever.
-    today = on_day(state, trading_day(command.market.market_time_ns).isoformat())
-    denial = denial_of(command, today, instrument)
+    return instrument
+
+
+def _undo(command: OpenTrade, state: Account) -> tuple[list[AccountEvent], dict[TradeId, int]]:
+    """Return the exits of what *command* undoes, and how many units of which trade they close."""
+    instrument = _instrument_of(command)
+    events: list[AccountEvent] = []
+    closed: dict[TradeId, int] = {}
+    if command.order_type is not OrderType.MARKET:
+        return events, closed  # Priced orders the other way are denied while something is held: see the checks.
+    left = command.quantity
+    for trade in undone_by(state, instrument, command):
+        part = min(left, abs(trade.holding.net_quantity) - trade.reduction)
+        if part <= 0:
+            continue
+        closed[trade.trade_id] = part
+        after = reduce(evolve, events, state)
+        events += begin_exit(after, after.trades[trade.trade_id], ExitCause.FLIP, quantity=part)
+        left -= part
+        if left == 0:
+            break
+    return events, closed
+
+
+def undone_by(state: Account, instrument: Instrument, command: OpenTrade) -> list[Trade]:
+    """Return the trades of the same strategy that hold the other way and are not being closed, oldest first."""
+    return [
+        trade
+        for trade in state.trades_in(instrument.key, command.product)
+        if trade.strategy_id == command.strategy_id
+        and trade.exit_cause is None
+        and not trade.is_external
+        and trade.holding.net_quantity * command.side.sign < 0
+    ]
+
+
+def open_entry(
+    command: OpenTrade,
+    state: Account,
+    instrument: Instrument,
+    *,
+    basket_id: BasketId | None = None,
+    sends: bool = True,
+) -> list[AccountEvent]:
+    """Return the trade and its entry orders, or the denial. Without *sends* the entry waits for its turn."""
+    denial = denial_of(command, state, instrument)
+    entry = entry_of(command, instrument, buffer_bp=state.parameters.stop_limit_buffer_bp)
     if denial is not None:
-        denied = OrderDenied(
-            trade_id=command.trade_id,
-            user_id=command.user_id,
-            symbol=instrument.symbol,
-            entry=entry,
-            stop_loss_e4=command.stop_loss_e4,
-            target_e4=command.target_e4,
-            code=denial.code,
-            limit=denial.limit,
-            value=denial.value,
-            market=command.market,
-        )
-        return (denied,)
+        return [denied(command, entry, instrument, denial)]
     opened = TradeOpened(
         trade_id=command.trade_id,
         user_id=command.user_id,
@@ -79,28 +134,103 @@ def open_trade(command: OpenTrade, state: Account) -> tuple[AccountEvent, ...]:
         stop_loss_e4=command.stop_loss_e4,
         target_e4=command.target_e4,
         market=command.market,
+        strategy_id=command.strategy_id,
+        trailing=command.trailing,
+        protection=command.protection,
+        basket_id=basket_id,
     )
-    intended = OrderIntended(
-        order_id=_order_id(command.trade_id, 1),
+    if not sends:
+        return [opened]
+    not_after_ns = None if command.after_market else command.market.market_time_ns + command.entry_life_ns
+    return [opened, *entry_orders(command.trade_id, entry, instrument.freeze_quantity, not_after_ns=not_after_ns)]
+
+
+def entry_of(command: OpenTrade, instrument: Instrument, *, buffer_bp: int) -> OrderInstruction:
+    """Return the order that *command* asks for; a stop at market becomes a stop with a limit behind it."""
+    order_type, limit = command.order_type, command.limit_price_e4
+    if order_type is OrderType.SL_M and command.trigger_price_e4 is not None:
+        order_type = OrderType.SL
+        behind = command.trigger_price_e4 * (10_000 + command.side.sign * buffer_bp) // 10_000
+        limit = max(behind - behind % instrument.tick_e4, instrument.tick_e4)
+    return OrderInstruction(
+        instrument=instrument.key,
+        side=command.side,
+        quantity=command.quantity,
+        order_type=order_type,
+        limit_price_e4=limit,
+        product=command.product,
+        time_in_force=command.time_in_force,
+        trigger_price_e4=command.trigger_price_e4,
+        disclosed_quantity=command.disclosed_quantity,
+        after_market=command.after_market,
+    )
+
+
+def entry_orders(
+    trade_id: TradeId, entry: OrderInstruction, freeze_quantity: int | None, *, not_after_ns: int | None
+) -> list[AccountEvent]:
+    """Return the entry's orders: one, or as many as the venue's freeze quantity demands."""
+    return [
+        OrderIntended(
+            order_id=order_id_of(trade_id, number),
+            trade_id=trade_id,
+            purpose=Purpose.ENTRY,
+            instruction=msgspec.structs.replace(
+                entry, quantity=part, disclosed_quantity=min(entry.disclosed_quantity, part)
+            ),
+            not_after_ns=not_after_ns,
+        )
+        for number, part in enumerate(slices(entry.quantity, freeze_quantity), 1)
+    ]
+
+
+def denied(command: OpenTrade, entry: OrderInstruction, instrument: Instrument, denial: Denial) -> OrderDenied:
+    """Return the event of a denial."""
+    return OrderDenied(
         trade_id=command.trade_id,
-        purpose=Purpose.ENTRY,
-        instruction=entry,
-        not_after_ns=command.market.market_time_ns + command.entry_life_ns,
+        user_id=command.user_id,
+        symbol=instrument.symbol,
+        entry=entry,
+        stop_loss_e4=command.stop_loss_e4,
+        target_e4=command.target_e4,
+        code=denial.code,
+        limit=denial.limit,
+        value=denial.value,
+        market=command.market,
+        passing=denial.passing,
+        strategy_id=command.strategy_id,
     )
-    return (opened, intended)
 
 
-def _demand_well_formed(command: OpenTrade, instrument: Instrument) -> None:
-    if command.quantity <= 0 or command.quantity % instrument.lot:
-        raise QuantityInvalid(f"received quantity {command.quantity}, expected a positive multiple of {instrument.lot}")
-    if (command.order_type is OrderType.LIMIT) != (command.limit_price_e4 is not None):
-        raise LimitPriceMismatch("a LIMIT order needs a limit_price, a MARKET order takes none")
-    prices = {
-        "limit_price": command.limit_price_e4,
-        "stop_loss": command.stop_loss_e4,
-        "target": command.target_e4,
-    }
-    for name, price in prices.items():
+def demand_well_formed(command: OpenTrade, instrument: Instrument) -> None:
+    """Raise where the intent can never be right, whatever the account and the market."""
+    _demand_quantity(command.quantity, instrument)
+    _demand_prices_of_type(command.order_type, command.limit_price_e4, command.trigger_price_e4)
+    _demand_on_tick(
+        instrument,
+        limit_price=command.limit_price_e4,
+        trigger_price=command.trigger_price_e4,
+        stop_loss=command.stop_loss_e4,
+        target=command.target_e4,
+        trailing_distance=None if command.trailing is None else command.trailing.distance_e4,
+        trailing_step=None if command.trailing is None else command.trailing.step_e4,
+    )
+
+
+def _demand_quantity(quantity: int, instrument: Instrument) -> None:
+    if quantity <= 0 or quantity % instrument.lot:
+        raise QuantityInvalid(f"received quantity {quantity}, expected a positive multiple of {instrument.lot}")
+
+
+def _demand_prices_of_type(order_type: OrderType, limit_e4: int | None, trigger_e4: int | None) -> None:
+    if (order_type in {OrderType.LIMIT, OrderType.SL}) != (limit_e4 is not None):
+        raise LimitPriceMismatch("a LIMIT or SL order needs a limit_price, a MARKET or SL-M order takes none")
+    if (order_type in {OrderType.SL, OrderType.SL_M}) != (trigger_e4 is not None):
+        raise TriggerPriceMismatch("an SL or SL-M order needs a trigger_price, a MARKET or LIMIT order takes none")
+
+
+def _demand_on_tick(instrument: Instrument, **prices_e4: int | None) -> None:
+    for name, price in prices_e4.items():
         if price is None:
             continue
         if price <= 0:
@@ -111,145 +241,161 @@ def _demand_well_formed(command: OpenTrade, instrument: Instrument) -> None:
             )
 
 
-def _order_id(trade_id: TradeId, number: int) -> OrderId:
-    return OrderId(f"{trade_id}.{number}")
+# --- Changing and canceling -------------------------------------------------------------------------------------------
+
+
+def _trade_of(state: Account, user_id: UserId, trade_id: TradeId) -> Trade:
+    demand_owner(state, user_id)
+    trade = state.trades.get(trade_id)
+    if trade is None:
+        raise TradeNotFound(f"received trade {trade_id}, expected one that is open or was closed today")
+    if trade.is_closed:
+        raise TradeClosedAlready(f"trade {trade_id} is closed")
+    return trade
+
+
+def change_trade(command: ChangeTrade, state: Account) -> tuple[AccountEvent, ...]:
+    """Move a trade's levels and change its resting entry, at the version that the caller has seen."""
+    trade = _trade_of(state, command.user_id, command.trade_id)
+    if command.expected_version != trade.version:
+        raise VersionMismatch(f"received expected_version {command.expected_version}, expected {trade.version}")
+    instrument = _instrument_of(command)
+    changed = TradeChanged(
+        trade_id=trade.trade_id,
+        user_id=command.user_id,
+        version=trade.version + 1,
+        stop_loss_e4=_or_kept(command.stop_loss_e4, trade.stop_loss_e4),
+        target_e4=_or_kept(command.target_e4, trade.target_e4),
+        trailing=_or_kept(command.trailing, trade.trailing),
+    )
+    _demand_on_tick(
+        instrument,
+        stop_loss=changed.stop_loss_e4,
+        target=changed.target_e4,
+        trailing_distance=None if changed.trailing is None else changed.trailing.distance_e4,
+        trailing_step=None if changed.trailing is None else changed.trailing.step_e4,
+    )
+    modifications = _modified_entry(command, state, trade, instrument)
+    denial = denial_of_change(command, changed, modifications, trade, state, instrument)
+    if denial is not None:
+        intent = _as_intent(command, changed, trade)
+        entry = msgspec.structs.replace(trade.entry, quantity=intent.quantity)
+        return (denied(intent, entry, instrument, denial),)
+    events: list[AccountEvent] = [changed, *modifications]
+    after = reduce(evolve, events, state)
+    events += pursue(after, after.trades[trade.trade_id])
+    return with_closings(state, events, (trade.trade_id,))
+
+
+def _or_kept(value: Value | msgspec.UnsetType, kept: Value) -> Value:
+    return kept if isinstance(value, msgspec.UnsetType) else value
+
+
+def _modified_entry(command: ChangeTrade, state: Account, trade: Trade, instrument: Instrument) -> list[AccountEvent]:
+    """Return the modification of the trade's resting entry order that *command* asks for."""
+    asked = (command.quantity, command.order_type, command.limit_price_e4, command.trigger_price_e4)
+    if all(value is msgspec.UNSET for value in asked):
+        return []
+    order = _resting_entry(state, trade)
+    told = order.instruction
+    wanted = msgspec.structs.replace(
+        told,
+        quantity=_or_kept(command.quantity, told.quantity),
+        order_type=_or_kept(command.order_type, told.order_type),
+        limit_price_e4=_or_kept(command.limit_price_e4, told.limit_price_e4),
+        trigger_price_e4=_or_kept(command.trigger_price_e4, told.trigger_price_e4),
+    )
+    _demand_quantity(wanted.quantity, instrument)
+    _demand_prices_of_type(wanted.order_type, wanted.limit_price_e4, wanted.trigger_price_e4)
+    _demand_on_tick(instrument, limit_price=wanted.limit_price_e4, trigger_price=wanted.trigger_price_e4)
+    if wanted.quantity <= order.cumulative_quantity:
+        raise BelowFilled(f"received quantity {wanted.quantity}, of which {order.cumulative_quantity} have filled")
+    return modify(order, wanted, ModifyCause.USER)
+
+
+def _resting_entry(state: Account, trade: Trade) -> Order:
+    entries = [o for o in state.orders_of(trade.trade_id) if o.purpose is Purpose.ENTRY and o.status in LIVE]
+    if len(entries) != 1 or not entries[0].is_modifiable:
+        told = ", ".join(f"{order.order_id} {order.status.value}" for order in entries) or "none is live"
+        raise EntryNotResting(f"expected one entry order that rests at the venue, unchanged so far; {told}")
+    return entries[0]
+
+
+def _as_intent(command: ChangeTrade, changed: TradeChanged, trade: Trade) -> OpenTrade:
+    """Return the intent that a denied change comes to, so that its denial reads like any other."""
+    quantity = _or_kept(command.quantity, trade.entry.quantity)
+    return OpenTrade(
+        trade_id=trade.trade_id,
+        user_id=command.user_id,
+        side=trade.entry.side,
+        quantity=quantity,
+        order_type=trade.entry.order_type,
+        limit_price_e4=trade.entry.limit_price_e4,
+        product=trade.entry.product,
+        time_in_force=trade.entry.time_in_force,
+        stop_loss_e4=changed.stop_loss_e4,
+        target_e4=changed.target_e4,
+        entry_life_ns=0,
+        market=command.market,
+        strategy_id=trade.strategy_id,
+    )
+
+
+def cancel_trade(command: CancelTrade, state: Account) -> tuple[AccountEvent, ...]:
+    """Take back what of the trade's entry has not filled. What has filled stays, with its stop."""
+    trade = _trade_of(state, command.user_id, command.trade_id)
+    events = withdraw_entries(state, trade)
+    if trade.order_count == 0:  # Its turn in a basket has not come: nothing of it is anywhere.
+        events += begin_exit(state, trade, ExitCause.MANUAL)
+    return with_closings(state, events, (trade.trade_id,))
+
+
+# --- Closing ----------------------------------------------------------------------------------------------------------
+
+
+def close_trade(command: CloseTrade, state: Account) -> tuple[AccountEvent, ...]:
+    """Begin to close a trade, or a part of it."""
+    trade = _trade_of(state, command.user_id, command.trade_id)
+    held = abs(trade.holding.net_quantity)
+    if command.quantity is not None:
+        if trade.exit_cause is not None or held - trade.reduction <= 0:
+            raise NothingHeld(f"trade {trade.trade_id} holds nothing that is not being closed")
+        if not 0 < command.quantity <= held - trade.reduction:
+            raise QuantityInvalid(f"received quantity {command.quantity}, expected 1 to {held - trade.reduction}")
+    events = begin_exit(state, trade, ExitCause.MANUAL, quantity=command.quantity)
+    return with_closings(state, events, (trade.trade_id,))
 
 
 def close_position(command: ClosePosition, state: Account) -> tuple[AccountEvent, ...]:
-    """Begin to close every trade in the instrument and product that is not closed."""
+    """Begin to close every trade in the instrument and product that is not closed, or those of one strategy."""
     demand_owner(state, command.user_id)
     trades = state.trades_in(command.instrument, command.product)
+    if command.strategy_id is not None:
+        trades = [trade for trade in trades if trade.strategy_id == command.strategy_id]
     if not trades:
         raise PositionNotOpen(f"nothing is open in {command.instrument} {command.product.value}")
+    return close_trades(state, trades, ExitCause.MANUAL)
+
+
+def close_all(command: CloseAll, state: Account) -> tuple[AccountEvent, ...]:
+    """Begin to close every trade that is not closed, or those of one strategy; external ones only where asked."""
+    demand_owner(state, command.user_id)
+    trades = trades_in_scope(state, command.strategy_id, includes_external=command.includes_external)
+    return close_trades(state, trades, ExitCause.MANUAL)
+
+
+def trades_in_scope(state: Account, strategy_id: StrategyId | None, *, includes_external: bool = False) -> list[Trade]:
+    """Return the trades that are not closed, of a strategy or (None) of the account, oldest first."""
+    return [
+        trade
+        for trade in state.unclosed_trades()
+        if (strategy_id is None or trade.strategy_id == strategy_id) and (includes_external or not trade.is_external)
+    ]
+
+
+def close_trades(state: Account, trades: list[Trade], cause: ExitCause) -> tuple[AccountEvent, ...]:
+    """Return what begins to close *trades*, in their order."""
     events: list[AccountEvent] = []
     for trade in trades:
-        events += _begin_exit(state, trade, ExitCause.MANUAL, mark=None)
+        events += begin_exit(state, trade, cause)
     return with_closings(state, events, [trade.trade_id for trade in trades])
-
-
-def trigger_exit(command: TriggerExit, state: Account) -> tuple[AccountEvent, ...]:
-    """Begin to close a trade whose stop or target the mark reached, or go on where its last exit failed."""
-    trade = state.trades.get(command.trade_id)
-    if trade is None or not state.is_open(trade):
-        return ()
-    if trade.exit_cause is not None:
-        return with_closings(state, further_exit(state, trade), [trade.trade_id])
-    cause = cause_of_exit(
-        side=trade.entry.side,
-        stop_loss_e4=trade.stop_loss_e4,
-        target_e4=trade.target_e4,
-        last_price_e4=command.mark.last_price_e4,
-    )
-    if cause is None or trade.holding.net_quantity == 0:
-        return ()
-    return with_closings(state, _begin_exit(state, trade, cause, mark=command.mark), [trade.trade_id])
-
-
-def cause_of_exit(
-    *, side: Side, stop_loss_e4: int | None, target_e4: int | None, last_price_e4: int
-) -> ExitCause | None:
-    """Return why a trade with this stop and target is to be closed at *last_price_e4*, None where it is not."""
-    if stop_loss_e4 is not None and (last_price_e4 - stop_loss_e4) * side.sign <= 0:
-        return ExitCause.STOP_LOSS
-    if target_e4 is not None and (last_price_e4 - target_e4) * side.sign >= 0:
-        return ExitCause.TARGET
-    return None
-
-
-def _begin_exit(state: Account, trade: Trade, cause: ExitCause, *, mark: Mark | None) -> list[AccountEvent]:
-    events: list[AccountEvent] = []
-    if trade.exit_cause is None:
-        events.append(TradeExitTriggered(trade_id=trade.trade_id, cause=cause, mark=mark))
-    events += withdraw_entries(state, trade)
-    events += further_exit(state, trade, exits_max=None if cause is ExitCause.MANUAL else EXITS_MAX)
-    return events
-
-
-def withdraw_entries(state: Account, trade: Trade) -> list[AccountEvent]:
-    """Take back what of the trade's entry has not filled: never sent, or canceled as soon as the venue has it."""
-    events: list[AccountEvent] = []
-    for order in state.orders_of(trade.trade_id):
-        if order.purpose is not Purpose.ENTRY:
-            continue
-        if order.status is OrderStatus.INTENDED:
-            events.append(OrderBlocked(order_id=order.order_id, trade_id=trade.trade_id))
-        elif order.status in AT_VENUE | {OrderStatus.PRESUMED_ABSENT} and not order.cancel_requested:
-            events.append(OrderCancelRequested(order_id=order.order_id, trade_id=trade.trade_id))
-    return events
-
-
-def withdraw_surplus_exits(state: Account, trade: Trade) -> list[AccountEvent]:
-    """Take back live exits that could fill more than the trade holds, the older ones first.
-
-    They come about when an exit that was given up for absent turns up beside its successor, or when an exit fills late,
-    after it was canceled and another one took its place.
-    """
-    held = trade.holding.net_quantity
-    room = abs(held)
-    events: list[AccountEvent] = []
-    for order in reversed(list(state.orders_of(trade.trade_id))):
-        if order.purpose is not Purpose.EXIT or order.status not in LIVE:
-            continue
-        if order.instruction.side.sign * held < 0 and order.leaves_quantity <= room:
-            room -= order.leaves_quantity
-        elif order.status is OrderStatus.INTENDED:
-            events.append(OrderBlocked(order_id=order.order_id, trade_id=trade.trade_id))
-        elif not order.cancel_requested:
-            events.append(OrderCancelRequested(order_id=order.order_id, trade_id=trade.trade_id))
-    return events
-
-
-def further_exit(state: Account, trade: Trade, *, exits_max: int | None = EXITS_MAX) -> list[AccountEvent]:
-    """Intend an exit for what the trade holds and no live or unknown exit can fill: never more than is held.
-
-    Not beyond *exits_max* exits of the trade; None where a person asks, whom nothing may keep in.
-    """
-    held = trade.holding.net_quantity
-    quantity = abs(held) - state.exit_leaves(trade.trade_id)
-    if quantity <= 0 or (exits_max is not None and trade.exit_count >= exits_max):
-        return []
-    instruction = OrderInstruction(
-        instrument=trade.entry.instrument,
-        side=Side.SELL if held > 0 else Side.BUY,
-        quantity=quantity,
-        order_type=OrderType.MARKET,
-        limit_price_e4=None,
-        product=trade.entry.product,
-    )
-    intended = OrderIntended(
-        order_id=_order_id(trade.trade_id, trade.order_count + 1),
-        trade_id=trade.trade_id,
-        purpose=Purpose.EXIT,
-        instruction=instruction,
-        not_after_ns=None,
-    )
-    return [intended]
-
-
-def with_closings(
-    state: Account, events: Iterable[AccountEvent], trade_ids: Iterable[TradeId]
-) -> tuple[AccountEvent, ...]:
-    """Return *events*, and after them a `TradeClosed` for each of the trades that they leave with nothing to come."""
-    decided = tuple(events)
-    after = reduce(evolve, decided, state)
-    closings = tuple(_closing(after.trades[trade_id]) for trade_id in trade_ids if _is_done(after, trade_id))
-    return decided + closings
-
-
-def _is_done(state: Account, trade_id: TradeId) -> bool:
-    trade = state.trades[trade_id]
-    waiting = LIVE | {OrderStatus.PRESUMED_ABSENT}
-    return (
-        not trade.is_closed
-        and trade.holding.net_quantity == 0
-        and not any(order.status in waiting for order in state.orders_of(trade_id))
-    )
-
-
-def _closing(trade: Trade) -> TradeClosed:
-    return TradeClosed(
-        trade_id=trade.trade_id,
-        cause=trade.exit_cause,
-        entry_quantity=trade.entry_quantity,
-        realised_paise=trade.holding.realised_paise,
-    )

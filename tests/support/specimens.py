@@ -202,7 +202,9 @@ open_trade = OpenTrade(
     target_e4=2_900_0000,
     entry_life_ns=ENTRY_LIFE_NS,
     market=market,
+    protection=ProtectionMode.ENGINE,
 )
+"""Watched by the engine: what rests at the venue has specimens of its own."""
 open_limit = replace(open_trade, order_type=OrderType.LIMIT, limit_price_e4=2_849_0000)
 open_short = replace(open_trade, side=Side.SELL, stop_loss_e4=2_900_0000, target_e4=2_800_0000)
 close = ClosePosition(user_id=OWNER, instrument=RELIANCE, product=Product.INTRADAY)
@@ -288,7 +290,11 @@ exit_intended = OrderIntended(
     order_id=EXIT, trade_id=TRADE, purpose=Purpose.EXIT, instruction=exit_instruction, not_after_ns=None
 )
 order_submitting = OrderSubmitting(
-    order_id=ENTRY, trade_id=TRADE, correlation_id=begin.correlation_id, sender_epoch=begin.sender_epoch
+    order_id=ENTRY,
+    trade_id=TRADE,
+    correlation_id=begin.correlation_id,
+    sender_epoch=begin.sender_epoch,
+    market_time_ns=begin.market_time_ns,
 )
 order_not_sent = OrderNotSent(
     order_id=ENTRY, trade_id=TRADE, reason=NotSentReason.TRANSPORT, detail="connection refused"

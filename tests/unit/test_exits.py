@@ -18,8 +18,8 @@ from domain.account.events import (
     TradeClosed,
     TradeExitTriggered,
 )
+from domain.account.exits import EXITS_MAX
 from domain.account.refusals import AccountNotFound, PositionNotOpen
-from domain.account.trades import EXITS_MAX
 from domain.ids import OrderId, VenueFillId
 from domain.order import Product, Side, correlation_id_of
 from tests.support.scenario import Given, scenario

@@ -122,4 +122,5 @@ def test_nothing_leads_from_sent_to_sent_again_but_a_proof_that_it_was_not() -> 
 def test_a_side_and_its_opposite() -> None:
     assert (Side.BUY.opposite, Side.SELL.opposite) == (Side.SELL, Side.BUY)
     assert (Side.BUY.sign, Side.SELL.sign) == (1, -1)
-    assert [purpose.value for purpose in Purpose] == ["entry", "exit"]
+    assert [purpose.value for purpose in Purpose] == ["entry", "exit", "stop"]
+    assert [purpose.closes for purpose in Purpose] == [False, True, True]

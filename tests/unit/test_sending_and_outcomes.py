@@ -147,7 +147,8 @@ def test_an_order_is_submitted_once() -> None:
 
 def test_an_entry_may_be_sent_until_its_time_is_over() -> None:
     at_the_end = replace(begin, market_time_ns=NOW_NS + ENTRY_LIFE_NS)
-    account.given(*intended).when(at_the_end).then(order_submitting)
+    at_its_end = replace(order_submitting, market_time_ns=at_the_end.market_time_ns)
+    account.given(*intended).when(at_the_end).then(at_its_end)
 
 
 def test_an_entry_that_is_too_old_lapses_and_its_trade_is_over() -> None:
@@ -158,7 +159,12 @@ def test_an_entry_that_is_too_old_lapses_and_its_trade_is_over() -> None:
 
 def test_an_exit_is_never_too_old() -> None:
     account.given(*exiting).when(replace(begin_exit, market_time_ns=NOW_NS + 5 * DAY_NS)).then(
-        replace(order_submitting, order_id=begin_exit.order_id, correlation_id=begin_exit.correlation_id)
+        replace(
+            order_submitting,
+            order_id=begin_exit.order_id,
+            correlation_id=begin_exit.correlation_id,
+            market_time_ns=NOW_NS + 5 * DAY_NS,
+        )
     )
 
 

@@ -1,0 +1,169 @@
+"""Kill switches, limits on losses, and money moved: what stands over all trades of an account."""
+
+from functools import reduce
+
+from domain.account.commands import (
+    ConfirmFlat,
+    EngageKillSwitch,
+    MoveCash,
+    ObserveResult,
+    RecordSuppressedIntents,
+    ReleaseBreach,
+    ReleaseKillSwitch,
+)
+from domain.account.events import (
+    AccountEvent,
+    CashMoved,
+    ExitCause,
+    FlattenFinished,
+    IntentsSuppressed,
+    KillMode,
+    KillSwitchEngaged,
+    KillSwitchReleased,
+    RiskBreached,
+    RiskBreachReleased,
+)
+from domain.account.evolve import evolve, on_day
+from domain.account.exits import begin_exit, with_closings, withdraw_entries
+from domain.account.refusals import AmountInvalid, BreachNotLatched, demand_owner
+from domain.account.state import WHOLE_ACCOUNT, Account
+from domain.account.trades import trades_in_scope
+from domain.ids import StrategyId
+from domain.instrument import InstrumentKey
+from domain.market import trading_day
+from domain.order import LIVE, OrderStatus, Product
+from domain.risk import BreachAction, BreachKind
+
+
+def engage_kill_switch(command: EngageKillSwitch, state: Account) -> tuple[AccountEvent, ...]:
+    """Block entries and take back those under way; in the mode that flattens, begin to close what is held.
+
+    A switch that halts may be engaged again to flatten, and not the other way: that takes a release.
+    """
+    demand_owner(state, command.user_id)
+    return _engaged(state, command.strategy_id, command.mode, command.reason, ExitCause.KILL_SWITCH)
+
+
+def _engaged(
+    state: Account, strategy_id: StrategyId | None, mode: KillMode, reason: str, cause: ExitCause
+) -> tuple[AccountEvent, ...]:
+    scope = WHOLE_ACCOUNT if strategy_id is None else strategy_id
+    present = state.kill_switches.get(scope)
+    if present is mode or present is KillMode.FLATTEN:
+        return ()
+    events: list[AccountEvent] = [KillSwitchEngaged(reason=reason, strategy_id=strategy_id, mode=mode)]
+    trades = trades_in_scope(state, strategy_id)
+    for trade in trades:
+        if mode is KillMode.FLATTEN or trade.order_count == 0:  # A basket's leg that waits has no turn any more.
+            events += begin_exit(state, trade, cause)
+        else:
+            events += withdraw_entries(state, trade)
+    return with_closings(state, events, [trade.trade_id for trade in trades])
+
+
+def release_kill_switch(command: ReleaseKillSwitch, state: Account) -> tuple[AccountEvent, ...]:
+    """Allow entries again. What the switch began to close is closed to the end."""
+    demand_owner(state, command.user_id)
+    scope = WHOLE_ACCOUNT if command.strategy_id is None else command.strategy_id
+    if scope not in state.kill_switches:
+        return ()
+    return (KillSwitchReleased(strategy_id=command.strategy_id),)
+
+
+def confirm_flat(command: ConfirmFlat, state: Account) -> tuple[AccountEvent, ...]:
+    """Keep what the venue's positions say of a flattening switch, once nothing of it is under way any more."""
+    scope = WHOLE_ACCOUNT if command.strategy_id is None else command.strategy_id
+    if scope not in state.flattening:
+        return ()
+    trades = trades_in_scope(state, command.strategy_id)
+    waiting = LIVE | {OrderStatus.PRESUMED_ABSENT}
+    if any(order.status in waiting for trade in trades for order in state.orders_of(trade.trade_id)):
+        return ()
+    remaining = [trade.trade_id for trade in trades if trade.holding.net_quantity]
+    if scope == WHOLE_ACCOUNT:
+        # What the venue shows and no trade of ours explains belongs to the external trades of that position.
+        ours: dict[tuple[InstrumentKey, Product], int] = {}
+        for trade in state.unclosed_trades():
+            ours[trade.position] = ours.get(trade.position, 0) + trade.holding.net_quantity
+        shown = {(instrument, product): net for instrument, product, net in command.net_quantities}
+        if any(shown.get(position, 0) != net for position, net in ours.items()) or any(
+            net != ours.get(position, 0) for position, net in shown.items()
+        ):
+            return ()  # The books do not agree yet: nothing is confirmed by them.
+    return (FlattenFinished(strategy_id=command.strategy_id, remaining=tuple(remaining)),)
+
+
+def observe_result(command: ObserveResult, state: Account) -> tuple[AccountEvent, ...]:
+    """Latch a limit on losses that the valuation reaches; act on it once it is confirmed.
+
+    A mark that is missing or stale fires nothing: the loss would be a guess.
+    """
+    market = command.market
+    valuation = market.valuation
+    if valuation is None or valuation.missing or state.owner_id is None:
+        return ()
+    if valuation.oldest_mark_ns is not None:
+        age_ms = (market.market_time_ns - valuation.oldest_mark_ns) // 1_000_000
+        if age_ms > state.parameters.mark_age_ms_max:
+            return ()
+    day = trading_day(market.market_time_ns).isoformat()
+    today = on_day(state, day)
+    limits = state.parameters
+    results = {
+        BreachKind.DAY_LOSS: (limits.day_loss_paise_max, -valuation.day_result_paise, limits.day_loss_action),
+        BreachKind.DRAWDOWN: (
+            limits.drawdown_paise_max,
+            today.peak_realised_paise - today.realised_paise - valuation.open_result_paise,
+            limits.drawdown_action,
+        ),
+    }
+    events: list[AccountEvent] = []
+    for kind, (limit, loss, action) in results.items():
+        if loss < limit or kind in today.breaches or (action is not BreachAction.BLOCK and not command.is_confirmed):
+            continue
+        events.append(
+            RiskBreached(
+                kind=kind, action=action, limit_paise=limit, value_paise=loss, trading_day=day, marks=market.marks
+            )
+        )
+        events += _acted(reduce(evolve, events, today), action, kind)
+    return tuple(events)
+
+
+def _acted(state: Account, action: BreachAction, kind: BreachKind) -> tuple[AccountEvent, ...]:
+    match action:
+        case BreachAction.BLOCK:
+            return ()
+        case BreachAction.FLATTEN:
+            events: list[AccountEvent] = []
+            trades = trades_in_scope(state, None)
+            for trade in trades:
+                events += begin_exit(state, trade, ExitCause.RISK_BREACH)
+            return with_closings(state, events, [trade.trade_id for trade in trades])
+        case BreachAction.KILL:
+            reason = f"the limit on {kind.value.replace('_', ' ')} was reached"
+            return _engaged(state, None, KillMode.FLATTEN, reason, ExitCause.RISK_BREACH)
+
+
+def release_breach(command: ReleaseBreach, state: Account) -> tuple[AccountEvent, ...]:
+    """Take the latch off. As long as the loss itself stands beyond its limit, entries are denied all the same."""
+    demand_owner(state, command.user_id)
+    if command.kind not in state.breaches:
+        raise BreachNotLatched(f"the limit on {command.kind.value.replace('_', ' ')} is not latched")
+    return (RiskBreachReleased(kind=command.kind, user_id=command.user_id, reason=command.reason),)
+
+
+def move_cash(command: MoveCash, state: Account) -> tuple[AccountEvent, ...]:
+    """Keep that money came in or went out."""
+    demand_owner(state, command.user_id)
+    if command.amount_paise == 0:
+        raise AmountInvalid("received an amount of 0, expected money that moved")
+    day = trading_day(command.market_time_ns).isoformat()
+    return (CashMoved(amount_paise=command.amount_paise, reason=command.reason, trading_day=day),)
+
+
+def record_suppressed(command: RecordSuppressedIntents, state: Account) -> tuple[AccountEvent, ...]:
+    """Keep how many intents of a storm were turned away."""
+    if state.owner_id is None or command.count <= 0:
+        return ()
+    return (IntentsSuppressed(count=command.count, since_ns=command.since_ns, until_ns=command.until_ns),)
