@@ -87,7 +87,7 @@ from domain.ids import (
     VenueOrderId,
 )
 from domain.instrument import Instrument, InstrumentKey, Segment
-from domain.market import Mark, MarketSnapshot, Valuation
+from domain.market import Mark, MarketSnapshot, Valuation, trading_day
 from domain.order import (
     ModifyCause,
     NotSentReason,
@@ -167,7 +167,11 @@ mark = Mark(
     instrument=RELIANCE, last_price_e4=PRICE_E4, exchange_time_ns=NOW_NS, received_at_ns=NOW_NS + NS_PER_MS, number=1
 )
 infy_mark = replace(mark, instrument=INFY, last_price_e4=1_500_0000, number=2)
-market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,))
+session = SessionMoment(
+    phase=Phase.CONTINUOUS, trading_day=TODAY, continuous_until_ns=NOW_NS + (5 * 3600 + 15 * 60) * NS_PER_S
+)
+"""Continuous trading ends at a quarter past three."""
+market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,), session=session)
 limits = RiskParameters()
 
 
@@ -177,8 +181,20 @@ def mark_at(price_e4: int, *, later_ms: int = 0) -> Mark:
 
 
 def market_at(price_e4: int, *, at_ns: int = NOW_NS) -> MarketSnapshot:
-    """Return the market with a fresh mark of Reliance at *price_e4*."""
-    return replace(market, market_time_ns=at_ns, marks=(replace(mark, last_price_e4=price_e4, exchange_time_ns=at_ns),))
+    """Return the market with a fresh mark of Reliance at *price_e4*, in the session that *at_ns* falls into."""
+    return replace(
+        market,
+        market_time_ns=at_ns,
+        marks=(replace(mark, last_price_e4=price_e4, exchange_time_ns=at_ns),),
+        session=session_at(at_ns),
+    )
+
+
+def session_at(at_ns: int) -> SessionMoment:
+    """Return the moment of continuous trading at *at_ns*, which ends as on every day."""
+    later_days = (at_ns - NOW_NS) // DAY_NS
+    until_ns = NOW_NS + later_days * DAY_NS + (5 * 3600 + 15 * 60) * NS_PER_S
+    return replace(session, trading_day=trading_day(at_ns).isoformat(), continuous_until_ns=until_ns)
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -594,8 +610,8 @@ EVERY_EVENT = (
     limits_changed,
     kill_switch_engaged,
     kill_switch_released,
-    trade_opened,
-    order_denied,
+    replace(trade_opened, market=replace(market, session=None)),
+    replace(order_denied, market=replace(market, session=None)),
     order_intended,
     order_submitting,
     order_not_sent,
