@@ -19,6 +19,7 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
 )
+from domain.account.state import WHOLE_ACCOUNT
 from domain.events import decode
 from domain.order import CLOSED
 from domain.refusals import Refusal
@@ -70,7 +71,7 @@ def rows_of(model: AnyReadModel, life: Life | Happenings) -> dict[Key, Any]:
 
 
 def test_made_up_lives_are_worth_the_name() -> None:
-    many = [Life(Random(number)).go_on(60) for number in range(8)]  # noqa: S311 - no secret
+    many = [Life(Random(number)).go_on(60) for number in range(16)]  # noqa: S311 - no secret
     trades = [row for life in many for row in rows_of(TRADES, life).values()]
     orders = [row for life in many for row in rows_of(ORDERS, life).values()]
     assert {row.status for row in trades} == set(TradeStatus)
@@ -138,12 +139,16 @@ def test_read_models_show_what_the_account_decides_on(life: Life) -> None:
         assert row.cancel_requested == order.cancel_requested
     for trade in state.trades.values():
         row = trades[(trade.trade_id,)]
+        assert (row.reduction_quantity, row.version) == (trade.reduction, trade.version)
         held = (trade.holding.net_quantity, trade.holding.cost_paise, trade.holding.realised_paise)
         assert (row.net_quantity, row.cost_paise, row.realised_paise) == held
         assert (row.status is TradeStatus.CLOSED) == trade.is_closed
     [risk] = rows_of(RISK, life).values()
     assert (risk.trades_today, risk.realised_today_paise) == (state.trades_today, state.realised_today_paise)
-    assert (risk.kill_switch_engaged, risk.day_loss_latched) == (state.kill_switch_engaged, state.day_loss_latched)
+    assert {each.strategy_id or WHOLE_ACCOUNT: each.mode for each in risk.kill_switches} == state.kill_switches
+    assert set(risk.latched) == state.breaches
+    assert (risk.realised_paise, risk.peak_realised_paise) == (state.realised_paise, state.peak_realised_paise)
+    assert risk.cash_moved_paise == state.cash_moved_paise
     assert set(risk.open_trades) == {trade.trade_id for trade in state.trades.values() if not trade.is_closed}
 
 

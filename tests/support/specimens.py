@@ -613,7 +613,7 @@ EVERY_EVENT = (
     replace(trade_opened, market=replace(market, session=None)),
     replace(order_denied, market=replace(market, session=None)),
     order_intended,
-    order_submitting,
+    replace(order_submitting, market_time_ns=0),
     order_not_sent,
     order_acknowledged,
     order_rejected,
@@ -685,6 +685,8 @@ wide_market = replace(
     ),
 )
 WIDENED = (
+    account_opened,
+    limits_changed,
     strategys_switch_engaged,
     strategys_switch_released,
     replace(
@@ -703,6 +705,7 @@ WIDENED = (
         strategy_id=strategys_switch_engaged.strategy_id,
     ),
     stop_intended,
+    order_submitting,
     replace(exit_triggered, mark=wide_mark),
 )
 """One of each event whose fields are more than when it was introduced, with values in them."""
