@@ -3,7 +3,22 @@
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import auth, errors, health, openapi, positions, requests, risk, trades, views
+from api import (
+    auth,
+    drawdown,
+    errors,
+    exposure,
+    health,
+    limits,
+    openapi,
+    orders,
+    positions,
+    requests,
+    risk,
+    trades,
+    value_at_risk,
+    views,
+)
 from api.epochs import HEADER as EPOCH_HEADER
 from api.epochs import epoch_token
 from api.guard import REQUEST_ID_HEADER, Guard
@@ -19,7 +34,18 @@ it to a query as `min_sequence` to read what you wrote. Send the answer's header
 takes an `Idempotency-Key`: the same request under the same key is carried out once.
 """
 
-ROUTERS = (auth.router, trades.router, positions.router, risk.router, health.router)
+ROUTERS = (
+    auth.router,
+    trades.router,
+    orders.router,
+    positions.router,
+    risk.router,
+    exposure.router,
+    drawdown.router,
+    value_at_risk.router,
+    limits.router,
+    health.router,
+)
 SHOWN = (
     requests.RegisterRequest,
     requests.LoginRequest,
@@ -34,7 +60,13 @@ SHOWN = (
     trades.TradeAnswer,
     positions.PositionsAnswer,
     positions.ClosingAccepted,
+    orders.OrdersAnswer,
+    orders.TradeOrdersAnswer,
     views.PortfolioAnswer,
+    exposure.ExposureAnswer,
+    drawdown.DrawdownAnswer,
+    value_at_risk.ValueAtRiskAnswer,
+    limits.LimitHistoryAnswer,
     risk.LimitsAnswer,
     risk.KillSwitchAnswer,
     health.Health,

@@ -280,12 +280,18 @@ class PastQueries:
 
     async def valued(self, account_id: AccountId, rows: Sequence[PositionRow], *, day: str) -> list[ValuedPosition]:
         """Return *rows* with the marks that can be told for the exchange's *day*."""
-        marks = await self.marks({row.instrument for row in rows if row.net_quantity}, account_id, day=day)
+        needed = {row.instrument for row in rows if row.net_quantity or row.carried_into(day).net_quantity}
+        marks = await self.marks(needed, account_id, day=day)
         valued = []
         for row in rows:
             known = marks.get(row.instrument)
             valued.append(
-                value_at(row, None if known is None else known.mark, source=None if known is None else known.source)
+                value_at(
+                    row,
+                    None if known is None else known.mark,
+                    source=None if known is None else known.source,
+                    day=day,
+                )
             )
         return valued
 

@@ -1,6 +1,6 @@
 """The prices of the past: those that the log itself recorded, and the closes of stored daily bars."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 
 from domain.ids import AccountId
@@ -85,11 +85,12 @@ class BarMarks:
         last = date.fromisoformat(day) - timedelta(days=0 if is_over else 1)
         first = last - timedelta(days=_DAYS_BACK_MAX)
         bars = await self._bars.daily(instrument, first_day=first.isoformat(), last_day=last.isoformat())
-        return closing_mark(instrument, bars[-1]) if bars else None
+        return _closing_mark(instrument, bars) if bars else None
 
 
-def closing_mark(instrument: InstrumentKey, bar: DailyBar) -> Mark:
-    """Return the close of *bar* as a mark."""
+def _closing_mark(instrument: InstrumentKey, bars: Sequence[DailyBar]) -> Mark:
+    """Return the close of the newest of *bars* as a mark, with the close before it."""
+    bar, before = bars[-1], bars[-2] if len(bars) > 1 else None
     closed_ns = _close_ns(instrument, bar.day)
     return Mark(
         instrument=instrument,
@@ -97,6 +98,7 @@ def closing_mark(instrument: InstrumentKey, bar: DailyBar) -> Mark:
         exchange_time_ns=closed_ns,
         received_at_ns=closed_ns,
         number=0,
+        previous_close_e4=None if before is None else before.close_e4,
     )
 
 

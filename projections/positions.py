@@ -9,6 +9,7 @@ from domain.account.events import (
     TradeAdopted,
     TradeOpened,
 )
+from domain.account.holding import Holding
 from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, TradeId
@@ -23,9 +24,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `net_quantity` and `cost_paise` are negative for a short. `bought_*` and `sold_*` are totals since ever; the average
     of a holding is cost by quantity. `realised_day_paise` belongs to `day`, the exchange's day of the newest fill.
-    `carried_quantity` is what was held (signed) when that day began, `day_cash_paise` what its fills brought in less
-    what they cost. `holdings` tells which trade holds how much of it (signed), `adjusted_quantity` what corporate
-    actions added.
+    `carried_*` is what was held when that day began. `holdings` tells which trade holds how much of it (signed),
+    `adjusted_quantity` what corporate actions added.
     """
 
     account_id: AccountId
@@ -46,7 +46,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     day: str = ""
     realised_day_paise: int = 0
     carried_quantity: int = 0
-    day_cash_paise: int = 0
+    carried_cost_paise: int = 0
     last_filled_at_ns: int | None = None
     sequence: int
 
@@ -59,13 +59,11 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return what was realised on an exchange's day (ISO), in paise: 0 for a day after the newest fill."""
         return self.realised_day_paise if day == self.day else 0
 
-    def carried_into(self, day: str) -> int:
-        """Return what was held (signed) when an exchange's day began, which is none before the newest fill's."""
-        return self.carried_quantity if day == self.day else self.net_quantity
-
-    def cash_of(self, day: str) -> int:
-        """Return what a day's fills brought in less what they cost, in paise: 0 for a day after the newest fill."""
-        return self.day_cash_paise if day == self.day else 0
+    def carried_into(self, day: str) -> Holding:
+        """Return what was held when an exchange's day (ISO) began, which is none before the newest fill's."""
+        if day == self.day:
+            return Holding(net_quantity=self.carried_quantity, cost_paise=self.carried_cost_paise)
+        return Holding(net_quantity=self.net_quantity, cost_paise=self.cost_paise)
 
 
 Fill = OrderFilled | ForeignFillAllocated
@@ -129,7 +127,6 @@ def _named(event: TradeOpened | TradeAdopted, recorded: RecordedEvent, row: Posi
 def _filled(event: Fill, recorded: RecordedEvent, row: PositionRow) -> PositionRow:
     is_new_day = event.trading_day > row.day
     change = event.side.sign * event.last_quantity
-    cash_paise = -event.side.sign * event.value_paise
     row = msgspec.structs.replace(
         row,
         net_quantity=row.net_quantity + change,
@@ -139,7 +136,7 @@ def _filled(event: Fill, recorded: RecordedEvent, row: PositionRow) -> PositionR
         day=event.trading_day if is_new_day else row.day,
         realised_day_paise=event.realised_paise + (0 if is_new_day else row.realised_day_paise),
         carried_quantity=row.net_quantity if is_new_day else row.carried_quantity,
-        day_cash_paise=cash_paise + (0 if is_new_day else row.day_cash_paise),
+        carried_cost_paise=row.cost_paise if is_new_day else row.carried_cost_paise,
         last_filled_at_ns=event.filled_at_ns,
         sequence=recorded.sequence,
     )

@@ -36,7 +36,8 @@ Beside its payload the log keeps of each event: `sequence`, `stream_id`, `versio
 What an earlier release wrote is read as what it means today; the last sections have those versions. A reader that
 meets an event it does not know stops and asks for an upgrade, unless the name ends in `.ignorable`: then it may pass
 the event over. A field that was added to an event, whose default is what was meant before, is no new version: the
-examples show every field that is written today. Names of another form belong to applications of the `eventsourcing` library, and are passed over too.
+examples show every field that is written today. Names of another form belong to applications of the `eventsourcing`
+library, and are passed over too.
 
 This page is generated from `domain/` and the stored specimens in `tests/contract/events` by `make docs`.
 
