@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -35,7 +36,7 @@ from domain.envelope import RecordedEvent
 from domain.events import Event, decode
 from domain.market import trading_day
 from domain.order import Purpose, Side
-from domain.risk import BreachKind, DenialCode
+from domain.risk import BreachKind, DenialCode, RiskParameters
 from tests.support.life_cycle import LEADS_TO, WITHOUT_A_STEP, FollowedOrders
 
 Fill = OrderFilled | ForeignFillAllocated
@@ -53,10 +54,20 @@ class Oracle:
             if each.stream_id == stream and each.sequence <= sequence
         ]
 
+    @cached_property
+    def _followed(self) -> FollowedOrders:
+        followed = FollowedOrders()
+        followed.take(event for event, _ in self.seen)  # type: ignore[misc]
+        return followed
+
     # --- Trades -------------------------------------------------------------------------------------------------------
 
     def trades(self) -> list[dict[str, Any]]:
         """Return every trade, newest first."""
+        return self._trades
+
+    @cached_property
+    def _trades(self) -> list[dict[str, Any]]:
         begun = [(event, at) for event, at in self.seen if isinstance(event, TradeOpened | OrderDenied | TradeAdopted)]
         return [self._trade(event, at) for event, at in reversed(begun)]
 
@@ -138,11 +149,9 @@ class Oracle:
 
     def _guarded(self, trade_id: str) -> int:
         """Return how many units the trade's stops guard that rest at the venue."""
-        followed = FollowedOrders()
-        followed.take(event for event, _ in self.seen)  # type: ignore[misc]
         stops = [
             order
-            for order in followed.of(trade_id)  # type: ignore[arg-type]
+            for order in self._followed.of(trade_id)  # type: ignore[arg-type]
             if order.purpose is Purpose.STOP and order.status in {"acknowledged", "partly_filled"}
         ]
         return sum(max(0, order.quantity - order.filled) for order in stops)
@@ -151,12 +160,10 @@ class Oracle:
 
     def orders(self, trade_id: str) -> list[dict[str, Any]]:
         """Return the orders of a trade, oldest first."""
-        followed = FollowedOrders()
-        followed.take(event for event, _ in self.seen)  # type: ignore[misc]
         orders = []
         for event, at in self.seen:
             if isinstance(event, OrderIntended) and event.trade_id == trade_id:
-                order = followed.by_id[event.order_id]
+                order = self._followed.by_id[event.order_id]
                 mine = (*WITHOUT_A_STEP, OrderIntended, *LEADS_TO)
                 own = [
                     (each, recorded)
@@ -259,6 +266,11 @@ class Oracle:
                 trade["trade_id"] for trade in self.trades() if trade["status"] not in {"closed", "denied"}
             },
         }
+
+    def limits(self) -> list[RiskParameters]:
+        """Return the limits that were in force, newest first."""
+        kinds = AccountOpened | RiskParametersChanged
+        return [event.parameters for event, _ in reversed(self.seen) if isinstance(event, kinds)]
 
     def _latched(self, day: str) -> set[str]:
         """Return which limits on losses were reached on *day* and not released since."""
