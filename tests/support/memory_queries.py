@@ -128,6 +128,7 @@ class MemoryQueries:
             for row in (await self._rows(POSITIONS)).values()
             if row.account_id in accounts and (row.net_quantity if open_only else row.last_filled_at_ns is not None)
         ]
+        found.sort(key=lambda row: (row.symbol, row.product, row.account_id, row.segment, row.security_id))
         return Answer(value=found, sequence=await self._sequence())
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:

@@ -1,6 +1,5 @@
 """Daily bars in files, and real ones against what the exchange published."""
 
-import os
 from datetime import date
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from projections.value_at_risk import AtRisk, value_at_risk
 from tests.support.memory_bars import bar, bars_until
 from tests.support.specimens import INFY, RELIANCE
 
-DATA = Path(os.environ.get("KHATA_TEST_DATA", "/work/shared/data"))
-REAL = DATA / "daily" / "dhan_daily_2023_2026_adjusted_utc.parquet"
+REAL = Path(__file__).parents[3] / "shared" / "data" / "daily" / "dhan_daily_2023_2026_adjusted_utc.parquet"
 needs_real_bars = pytest.mark.skipif(not REAL.exists(), reason=f"there are no real daily bars at {REAL}")
 
 
