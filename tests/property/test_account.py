@@ -29,6 +29,7 @@ from domain.account.events import (
 )
 from domain.account.exits import EXITS_MAX
 from domain.account.refusals import PositionNotOpen
+from domain.account.totals import totals_of
 from domain.envelope import RecordedEvent
 from domain.events import decode, encode, name_of
 from domain.ids import OrderId, TradeId, VenueFillId, VenueOrderId
@@ -57,6 +58,7 @@ from tests.support.specimens import (
     refused,
     release,
     reliance,
+    session_at,
     stop_hit,
     unknown,
 )
@@ -168,7 +170,12 @@ class AnyAccount(RuleBasedStateMachine):
             limit_price_e4=100_0000 if is_limit else None,
             stop_loss_e4=stop if has_levels else None,
             target_e4=target if has_levels else None,
-            market=MarketSnapshot(market_time_ns=self.now_ns, instrument=infy if in_infy else reliance, marks=marks),
+            market=MarketSnapshot(
+                market_time_ns=self.now_ns,
+                instrument=infy if in_infy else reliance,
+                marks=marks,
+                session=session_at(self.now_ns),
+            ),
         )
         self.do(intent)
 
@@ -325,6 +332,13 @@ class AnyAccount(RuleBasedStateMachine):
             assert abs(cost[trade_id] - book.exact_cost) <= book.fills
             if book.quantity == 0:
                 assert cost[trade_id] == 0
+
+    @invariant()
+    def the_sums_that_are_kept_are_those_of_the_trades_and_orders(self) -> None:
+        assert self.state.totals == totals_of(self.state.trades, self.state.orders.values())
+        for trade in self.state.trades.values():
+            live = sum(order.status in LIVE for order in self.state.orders_of(trade.trade_id))
+            assert trade.live_orders == live
 
     def expect_the_process_managers_to_see_the_same(self) -> None:
         orders, trades = OpenOrders(), WatchedTrades()

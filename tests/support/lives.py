@@ -28,6 +28,7 @@ from tests.support.specimens import (
     open_trade,
     refused,
     release,
+    session_at,
     stop_hit,
     unknown,
 )
@@ -86,7 +87,13 @@ class Life:
                 quantity=self._random.randint(1, 30),
                 stop_loss_e4=below if side is Side.BUY else above,
                 target_e4=above if side is Side.BUY else below,
-                market=replace(market, market_time_ns=self._now_ns, instrument=instrument, marks=marks),
+                market=replace(
+                    market,
+                    market_time_ns=self._now_ns,
+                    instrument=instrument,
+                    marks=marks,
+                    session=session_at(self._now_ns),
+                ),
             )
         )
 
