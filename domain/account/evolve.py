@@ -54,7 +54,7 @@ from domain.account.state import WHOLE_ACCOUNT, Account, Basket, Order, Trade
 from domain.account.totals import is_live, totals_of, with_order, with_trade
 from domain.ids import OrderId, StrategyId, TradeId
 from domain.market import trading_day
-from domain.order import ModifyCause, OrderInstruction, OrderStatus, OrderType, Purpose, status_after_fill
+from domain.order import LIVE, ModifyCause, OrderInstruction, OrderStatus, OrderType, Purpose, status_after_fill
 from domain.risk import BreachKind, DenialCode
 
 _replace = msgspec.structs.replace
@@ -306,7 +306,10 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
 
 def _order_modified(state: Account, event: OrderModified) -> Account:
     order = state.orders[event.order_id]
-    state = _with_order(state, _replace(order, instruction=event.instruction, wanted=None))
+    # Made as small as what had filled already, it is filled.
+    is_filled = order.status in LIVE and order.cumulative_quantity >= event.instruction.quantity
+    status = OrderStatus.FILLED if is_filled else order.status
+    state = _with_order(state, _replace(order, instruction=event.instruction, wanted=None, status=status))
     if order.purpose is not Purpose.ENTRY:
         return state
     trade = state.trades[order.trade_id]

@@ -131,18 +131,27 @@ def pursue(state: Account, trade: Trade, *, is_asked: bool = False, places: bool
         return events
     if trade.holding.net_quantity == 0:
         return []
-    wanted = _wanted_exit(state, trade)
+    wanted = _wanted_exit(state, trade, is_asked=is_asked)
     if wanted > 0:
         return _exit(state, trade, wanted, is_asked=is_asked, places=places)
     return _guard(state, trade, places=places)
 
 
-def _wanted_exit(state: Account, trade: Trade) -> int:
+def _wanted_exit(state: Account, trade: Trade, *, is_asked: bool) -> int:
     """Return how many units shall be closed beyond what working exits cover."""
     if trade.exit_cause is None:
         return trade.reduction
-    covered = sum(o.leaves_quantity for o in state.orders_of(trade.trade_id) if o.purpose.closes and o.is_working_exit)
+    covered = sum(
+        order.leaves_quantity
+        for order in state.orders_of(trade.trade_id)
+        if order.purpose.closes and _covers(order, is_asked=is_asked)
+    )
     return abs(trade.holding.net_quantity) - covered
+
+
+def _covers(order: Order, *, is_asked: bool) -> bool:
+    """Tell whether an exit or stop closes what it stands for. To whom asks, one at a limit does not do so yet."""
+    return order.is_working_exit and (order.is_at_market or not is_asked)
 
 
 def _exit(state: Account, trade: Trade, wanted: int, *, is_asked: bool, places: bool) -> list[AccountEvent]:
@@ -153,7 +162,7 @@ def _exit(state: Account, trade: Trade, wanted: int, *, is_asked: bool, places: 
     if now > 0 and places and (is_asked or trade.exit_count < EXITS_MAX):
         events += _intend(trade, now, purpose=Purpose.EXIT, stop_price_e4=None, buffer_bp=0)
     missing = wanted - max(now, 0)
-    for stop in _resting_stops(state, trade):
+    for stop in _resting_stops(state, trade, is_asked=is_asked):
         if missing <= 0:
             break
         taken = min(missing, stop.leaves_quantity)
@@ -162,10 +171,10 @@ def _exit(state: Account, trade: Trade, wanted: int, *, is_asked: bool, places: 
     return events
 
 
-def _resting_stops(state: Account, trade: Trade) -> list[Order]:
+def _resting_stops(state: Account, trade: Trade, *, is_asked: bool = False) -> list[Order]:
     """Return the live stops that do not work as exits yet, newest first."""
     orders = [o for o in state.orders_of(trade.trade_id) if o.purpose is Purpose.STOP and o.leaves_quantity]
-    return [order for order in reversed(orders) if not order.is_working_exit]
+    return [order for order in reversed(orders) if not _covers(order, is_asked=is_asked)]
 
 
 def _take_from(stop: Order, quantity: int) -> list[AccountEvent]:

@@ -180,7 +180,8 @@ def record_venue_order(command: RecordVenueOrder, state: Account) -> tuple[Accou
 
 def _read_back(command: RecordVenueOrder, order: Order) -> OrderModified | None:
     """Return what the venue's books show of a modification: the one under way, or one that somebody else made."""
-    if command.quantity is None or command.order_type is None or command.status in CLOSED:
+    is_over = command.status in CLOSED and command.status is not OrderStatus.FILLED
+    if command.quantity is None or command.order_type is None or is_over:
         return None
     shown = msgspec.structs.replace(
         order.instruction,

@@ -56,6 +56,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return told.order_type is not OrderType.SL or self.cumulative_quantity > 0
 
     @property
+    def is_at_market(self) -> bool:
+        """Whether it takes what the market gives, or is about to: what somebody in a hurry asks for."""
+        told = self.instruction if self.wanted is None else self.wanted
+        return told.order_type is OrderType.MARKET
+
+    @property
     def is_modifiable(self) -> bool:
         """Whether a modification may be asked for now: the venue has it and nothing is under way."""
         at_venue = self.status in {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED}
