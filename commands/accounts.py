@@ -18,7 +18,7 @@ from domain.account.commands import (
     ReleaseKillSwitch,
     SetRiskParameters,
 )
-from domain.account.events import AccountEvent
+from domain.account.events import AccountEvent, ProtectionMode
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, TradeId, UserId
 from domain.instrument import Instrument, InstrumentKey
@@ -72,6 +72,7 @@ class TradeIntent:
     time_in_force: TimeInForce
     stop_loss_e4: int | None
     target_e4: int | None
+    protection: ProtectionMode = ProtectionMode.RESTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ class Accounts:
                 target_e4=intent.target_e4,
                 entry_life_ns=self._entry_life_ns,
                 market=self._snapshot(account, instrument, now_ns),
+                protection=intent.protection,
             )
 
         return await self._execute(account_id, command_on, context)
