@@ -321,8 +321,12 @@ def _order_modified(state: Account, event: OrderModified) -> Account:
 def _order_filled(state: Account, event: OrderFilled) -> Account:
     state = on_day(state, event.trading_day, keep=event.trade_id)  # A late fill may be of a trade closed before.
     order = state.orders[event.order_id]
+    # While a modification is under way the venue may have the larger of its quantities: only that one is the whole.
+    wanted = 0 if order.wanted is None else order.wanted.quantity
     status = status_after_fill(
-        order.status, cumulative_quantity=event.cumulative_quantity, quantity=order.instruction.quantity
+        order.status,
+        cumulative_quantity=event.cumulative_quantity,
+        quantity=max(order.instruction.quantity, wanted),
     )
     order = _replace(
         order,
