@@ -20,6 +20,7 @@ from domain.order import (
     RefusalReason,
     Side,
 )
+from domain.session import SessionMoment
 
 # --- The log ----------------------------------------------------------------------------------------------------------
 
@@ -216,6 +217,14 @@ class Marks(Protocol):
 
     def market_time_ns(self) -> int:
         """Return the market clock (UTC nanoseconds)."""
+        ...
+
+
+class Sessions(Protocol):
+    """The exchanges' sessions."""
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
+        """Return where the session of the instrument's segment is, None where no table knows it."""
         ...
 
 

@@ -12,6 +12,7 @@ from adapters.postgres.leases import PostgresLease
 from adapters.postgres.watermarks import PostgresWatermarks
 from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection
+from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.ids import AccountId
 from domain.order import installation_code
@@ -99,6 +100,18 @@ async def make_protection(wiring: Wiring) -> Protection:
     """The watch over stops and targets."""
     store = await wiring.store()
     return Protection(
+        accounts=await wiring.accounts(),
+        store=store,
+        feed=await wiring.feed(),
+        clock=wiring.clock,
+        watermarks=PostgresWatermarks(store.database),
+    )
+
+
+async def make_risk_watch(wiring: Wiring) -> RiskWatch:
+    """The watch over losses."""
+    store = await wiring.store()
+    return RiskWatch(
         accounts=await wiring.accounts(),
         store=store,
         feed=await wiring.feed(),
