@@ -124,6 +124,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " milliseconds; what the limits on orders demand comes on top.",
         ),
     ] = 60_000
+    idle_poll_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            description="Time between two looks at the broker's books of an account that holds something and has no"
+            " order there, in milliseconds: for what is traded by other means.",
+        ),
+    ] = 2000
     breaker_failures_max: Annotated[
         int,
         Meta(ge=1, description="Failures in a row that open the circuit breaker of a class of broker calls."),

@@ -83,7 +83,11 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
         feed=await wiring.feed(),
         clock=wiring.clock,
         watermarks=PostgresWatermarks(store.database),
+        instruments=wiring.instruments,
+        ids=wiring.ids,
+        installation_code=installation_code(wiring.runtime.keys.installation),
         settings=ExecutorSettings(
+            idle_poll_ms=settings.idle_poll_ms,
             lookup_window_ms=settings.order_lookup_window_ms,
             lookups_min=settings.order_lookups_min,
             lock_step=settings.lock_step,

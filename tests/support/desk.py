@@ -88,7 +88,10 @@ class TwoInstruments:
         raise InstrumentUnknown(f"no instrument is called {symbol}")
 
     def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:  # noqa: ARG002
-        return {reliance.key: reliance, infy.key: infy}[key]
+        for instrument in (reliance, infy):
+            if instrument.key == key:
+                return instrument
+        raise InstrumentUnknown(f"no instrument is {key}")
 
 
 class SetSessions:
@@ -141,9 +144,19 @@ buy = TradeIntent(
     target_e4=2_900_0000,
     protection=ProtectionMode.ENGINE,
 )
+"""A good intent. No stop of its trade rests, unless a test asks for one."""
 
 SETTINGS = ExecutorSettings(
-    poll_ms=2, retry_ms=2, lookup_ms=2, lookup_window_ms=20, lookups_min=2, cancel_again_ms=10, watermark_ms=5
+    poll_ms=2,
+    retry_ms=2,
+    lookup_ms=2,
+    lookup_window_ms=20,
+    lookups_min=2,
+    cancel_again_ms=10,
+    modify_again_ms=10,
+    idle_poll_ms=2,
+    flat_again_ms=2,
+    watermark_ms=5,
 )
 
 
@@ -212,6 +225,9 @@ class Desk:
             feed=self.feed,
             clock=self.clock,
             watermarks=self.watermarks,
+            instruments=TwoInstruments(),
+            ids=self.ids,
+            installation_code=CODE,
             settings=settings,
         )
 
@@ -256,7 +272,9 @@ async def running(process: Executor | Protection) -> AsyncIterator[None]:
 
 async def kill(process: Executor | Protection, *tasks_of_it: asyncio.Task[Any]) -> None:
     """End a process at once, with all that it was sending."""
-    tasks = [*tasks_of_it, *(process._sending.values() if isinstance(process, Executor) else ())]
+    tasks = [*tasks_of_it]
+    if isinstance(process, Executor):
+        tasks += [*process._sending.values(), *process._asking.values()]
     for each in tasks:
         each.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
