@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.audit import note_refusal
+from commands.intake import IntentStorm
 from commands.lane import AccountBusy
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -32,8 +33,8 @@ _BEARER = 'Bearer realm="khata"'
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong (RFC 9457). `code` is stable: clients may depend on it, and on no other text here.
 
-    `field` names the part of the body or query that was wrong. `limit`, `value`, `trade_id` and `sequence` are those of
-    a denial by risk, which is an event in the log.
+    `field` names the part of the body or query that was wrong. `limit`, `value`, `passing` (what would have passed),
+    `trade_id` and `sequence` are those of a denial by risk, which is an event in the log.
     """
 
     type: str
@@ -45,6 +46,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str | None = None
     limit: str | None = None
     value: str | None = None
+    passing: str | None = None
     trade_id: str | None = None
     sequence: int | None = None
 
@@ -110,6 +112,7 @@ TABLE: dict[type[Exception], Row] = {
     TokenExpired: Row(401, "Log in again", "TOKEN_EXPIRED", "the access token is over ten minutes old"),
     UserUnknown: Row(401, "Log in first", "TOKEN_INVALID", "the access token names nobody"),
     CredentialsWrong: Row(401, "Not logged in", "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
+    IntentStorm: Row(429, "Too many intents", "INTENT_STORM", "the account hands in more intents than are taken", 1),
     HasherBusy: Row(429, "Too many requests", "LOGIN_BUSY", "too many people log in at once", 1),
     # Refusals: the same request can never succeed, or not now.
     Refusal: Row(409, "Not carried out"),
@@ -163,6 +166,7 @@ def problem_response(
     field: str | None = None,
     limit: str | None = None,
     value: str | None = None,
+    passing: str | None = None,
     trade_id: str | None = None,
     sequence: int | None = None,
 ) -> Response:
@@ -177,6 +181,7 @@ def problem_response(
         field=field,
         limit=limit,
         value=value,
+        passing=passing,
         trade_id=trade_id,
         sequence=sequence,
     )

@@ -10,8 +10,14 @@ our id and the whole order book), an unknown order is *presumed* absent: still w
 again.
 
 *Executions* come from the trade book only, by the venue's own fill id, each recorded once. Rows of the trade book carry
-no id of ours: one whose order we do not know is left alone, because it is somebody else's or unattributed. The row that
-names the venue's id of an order is recorded before its executions, or a partly filled order could not be canceled.
+no id of ours. One whose order's row carries an id of ours that we do not remember is left alone, and so is one whose
+order has no row at all: nothing is matched by guess. The row that names the venue's id of an order is recorded before
+its executions, or a partly filled order could not be canceled. An execution is *foreign* where the order's row proves
+that the order is not ours: it carries another id, or none.
+
+*What an order is* (quantity, type, prices) is read from its row, except while it is in transit: then the row shows what
+was, and a modification is on its way. It is recorded before the executions of the same book are, so that an order which
+shrank is full with less, and one which grew is not full too early.
 
 *A final word* (canceled, expired, rejected) counts only when every execution that the same book counts is recorded; so
 executions are read before the orders' states are, and recorded first.
@@ -19,18 +25,28 @@ executions are read before the orders' states are, and recorded first.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.ports import VenueFill, VenueOrder
 from domain.account.commands import AccountCommand, RecordFill, RecordVenueOrder
 from domain.account.events import Evidence
 from domain.ids import AccountId
-from domain.order import CLOSED, OrderStatus
+from domain.order import CLOSED, OrderInstruction, OrderStatus, OrderType, is_correlation_id_of_ours
 
 _FINAL = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
 _LOOKED_FOR = frozenset({OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT})
 _UNNAMED = _LOOKED_FOR | {OrderStatus.SUBMITTING, OrderStatus.PARTLY_FILLED}
 """States in which the venue may have an order without our knowing its id there."""
+
+
+class Terms(NamedTuple):
+    """What an order is at the venue, as far as it can be changed and its row tells it."""
+
+    quantity: int
+    order_type: OrderType
+    limit_price_e4: int | None
+    trigger_price_e4: int | None
 
 
 @dataclass(slots=True)
@@ -85,7 +101,50 @@ def fills_to_record(
     return found
 
 
-def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> AccountCommand | None:
+def foreign_fills(
+    orders: OpenOrders,
+    account_id: AccountId,
+    rows: Sequence[VenueOrder],
+    fills: Iterable[VenueFill],
+    *,
+    installation_code: str,
+) -> list[VenueFill]:
+    """Return the executions of orders that are proven not to be ours, in the venue's order."""
+    not_ours = {
+        row.venue_order_id
+        for row in rows
+        if order_of_row(orders, account_id, row) is None
+        and (row.correlation_id is None or not is_correlation_id_of_ours(row.correlation_id, code=installation_code))
+    }
+    return [fill for fill in fills if fill.venue_order_id in not_ours]
+
+
+def terms_of_row(row: VenueOrder) -> Terms | None:
+    """Return what *row* shows the order to be, None where it does not tell: in transit, or of an unknown type."""
+    if row.status is OrderStatus.SUBMITTING or row.order_type is None:
+        return None
+    return Terms(row.quantity, row.order_type, row.limit_price_e4, row.trigger_price_e4)
+
+
+def record_of_terms(order: OpenOrder, row: VenueOrder) -> RecordVenueOrder | None:
+    """Return the command that keeps what *row* shows the order to be, None where that is as the log has it."""
+    terms = terms_of_row(row)
+    if terms is None or not order.is_at_venue or row.status in _FINAL or _is_as_told(terms, order.instruction):
+        return None
+    return _venue_order(order, row, Evidence.ORDER_BOOK)
+
+
+def _is_as_told(terms: Terms, told: OrderInstruction) -> bool:
+    """Tell whether an order still is what it was told to be. A stop that triggered may be shown as a limit order."""
+    is_triggered = told.order_type is OrderType.SL and terms.order_type is OrderType.LIMIT
+    return (
+        (terms.quantity, terms.limit_price_e4) == (told.quantity, told.limit_price_e4)
+        and (terms.order_type is told.order_type or is_triggered)
+        and (terms.trigger_price_e4 == told.trigger_price_e4 or is_triggered)
+    )
+
+
+def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> RecordVenueOrder | None:
     """Return the command that keeps what *row* says of *order*, None where that is no news."""
     if row.status is OrderStatus.SUBMITTING and order.status not in _LOOKED_FOR:
         return None  # In transit at the venue, as we know.
@@ -93,6 +152,11 @@ def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> Acco
     is_last_word = row.status in _FINAL and order.status not in CLOSED
     if not is_first_word and not is_last_word:
         return None
+    return _venue_order(order, row, evidence)
+
+
+def _venue_order(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> RecordVenueOrder:
+    terms = terms_of_row(row)
     return RecordVenueOrder(
         order_id=order.order_id,
         venue_order_id=row.venue_order_id,
@@ -100,4 +164,8 @@ def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> Acco
         cumulative_quantity=row.cumulative_quantity,
         message=row.message,
         evidence=evidence,
+        quantity=None if terms is None else terms.quantity,
+        order_type=None if terms is None else terms.order_type,
+        limit_price_e4=None if terms is None else terms.limit_price_e4,
+        trigger_price_e4=None if terms is None else terms.trigger_price_e4,
     )

@@ -1,9 +1,15 @@
 """The executor: sends what is intended, finds out what became of it, and cancels what is no longer wanted.
 
-It holds nothing that the log does not: after a crash it reads its open orders again from the low-water mark. Four loops
-run side by side. One follows the log. One sends: exits before entries, each order by a task of its own. One asks the
-venue's books about every account that has an order there, and records what is news (`evidence.py`). One looks for the
-unknown.
+It holds nothing that the log does not: after a crash it reads its open orders again from the low-water mark. Loops run
+side by side. One follows the log. One asks the venue for what the log wants: cancels first, then exits and stops, then
+modifications, then entries, each by a task of its own. One reads the venue's books of every account that has an order
+there, and records what is news (`evidence.py`); another, slower, those of accounts that only hold something
+(`outside.py`). One looks for the unknown, and one has flattened accounts confirmed.
+
+A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
+Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
+the book, read after it, still shows otherwise. An answer that was lost is no reason to ask again before the book was
+read and some time has passed. What the venue took several times and never did counts as refused.
 
 In lock-step the books are asked only when the driver asks to settle, so that what is recorded after a tick does not
 depend on the machine's speed.
@@ -11,16 +17,27 @@ depend on the machine's speed.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from commands.accounts import Accounts
-from commands.evidence import Search, fills_to_record, order_of_row, record_of_row
+from commands.adoption import Adoption
+from commands.evidence import (
+    Search,
+    Terms,
+    fills_to_record,
+    order_of_row,
+    record_of_row,
+    record_of_terms,
+    terms_of_row,
+)
+from commands.flattening import Flattening
 from commands.lane import AccountBusy
 from commands.open_orders import OpenOrder, OpenOrders
+from commands.outside import Outside
 from commands.ports import (
     AppendOutcomeUnknown,
     Broker,
@@ -28,26 +45,42 @@ from commands.ports import (
     Clock,
     EventFeed,
     EventStore,
+    Ids,
+    Instruments,
+    ModifyAccepted,
+    NotSent,
+    Refused,
     StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
 from commands.sender import Sender, executor_context
-from domain.account.commands import AccountCommand, PresumeAbsent, RecordUnknown, RecordVenueOrder
+from domain.account.commands import (
+    AccountCommand,
+    PresumeAbsent,
+    RecordModifyRefused,
+    RecordUnknown,
+    RecordVenueOrder,
+)
 from domain.account.events import Evidence
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
-from domain.order import AT_VENUE, OrderStatus, Purpose
+from domain.order import AT_VENUE, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
 
 WATERMARK = "executor"
+OUTSIDE_WATERMARK = "executor.outside"
 CLOSED_KEPT = 20_000
 SETTLE_PACE_S = 0.05
 """How often settling looks again where nothing tells that something changed."""
 NS_PER_MS = 1_000_000
+MODIFY_ASKS_MAX = 3
+"""So often the venue takes a modification that its book does not show afterwards; then it counts as refused."""
 _PASSING = (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy)
 """Faults that pass: the same step is taken again later."""
+_PASSING_REFUSALS = frozenset({RefusalReason.TOKEN, RefusalReason.RATE_LIMIT})
+"""Refusals that are about the moment: a modification is asked for again later, for nothing of it was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +93,21 @@ class ExecutorSettings:
     lookup_window_ms: int = 3_000
     lookups_min: int = 3
     cancel_again_ms: int = 1_000
+    modify_again_ms: int = 1_000
+    idle_poll_ms: int = 2_000
+    flat_again_ms: int = 1_000
+    flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
     lock_step: bool = False
+
+
+@dataclass(slots=True)
+class _Asked:
+    """How a modification was asked for. `at_ns` is monotonic."""
+
+    number: int
+    at_ns: int
+    accepted: int = 0
 
 
 class Executor:
@@ -77,6 +123,9 @@ class Executor:
         feed: EventFeed,
         clock: Clock,
         watermarks: Watermarks,
+        instruments: Instruments,
+        ids: Ids,
+        installation_code: str,
         settings: ExecutorSettings,
     ) -> None:
         self._accounts = accounts
@@ -88,12 +137,34 @@ class Executor:
         self._watermarks = watermarks
         self._settings = settings
         self._orders = OpenOrders()
+        self._outside = Outside()
+        self._adoption = Adoption(
+            accounts=accounts,
+            orders=self._orders,
+            outside=self._outside,
+            instruments=instruments,
+            ids=ids,
+            clock=clock,
+            installation_code=installation_code,
+        )
+        self._flattening = Flattening(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            outside=self._outside,
+            clock=clock,
+            patience_ms=settings.flat_patience_ms,
+        )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
         self._sending: dict[OrderId, asyncio.Task[None]] = {}
         self._searches: dict[OrderId, Search] = {}
+        self._asking: dict[OrderId, asyncio.Task[None]] = {}
         self._cancels: dict[OrderId, int] = {}
+        self._modifies: dict[OrderId, _Asked] = {}
+        self._in_transit: set[OrderId] = set()
+        self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
         self._has_stopped = False
@@ -101,11 +172,13 @@ class Executor:
     async def run(self) -> None:
         """Work until canceled. Sends under way are awaited by `drain`, not here."""
         after = await self._watermarks.get(WATERMARK)
+        outside_after = await self._watermarks.get(OUTSIDE_WATERMARK)
         head = (await self._store.head()).sequence
         self._orders.sequence = min(after, head)
         self._advanced.set()  # Who waits already may find that there is nothing to catch up with.
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._outside.follow(self._feed, self._store, after=outside_after))
                 group.create_task(self._follow(after, head))
                 await self._is_caught_up.wait()
                 group.create_task(self._every(self._settings.retry_ms, self._send_all, wake=True))
@@ -113,14 +186,18 @@ class Executor:
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
                 if not self._settings.lock_step:
                     group.create_task(self._every(self._settings.poll_ms, self._poll_all))
+                    group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
+                    group.create_task(self._every(self._settings.flat_again_ms, self._confirm_flat))
         finally:
             self._has_stopped = True
+            self._outside.stop()
             self._advanced.set()  # Sends under way end without waiting for a log that nobody follows any more.
 
     async def drain(self, *, within_s: float) -> None:
-        """Wait for the sends under way, *within_s* seconds at most; those left over stay `submitting` in the log."""
-        if self._sending:
-            await asyncio.wait(self._sending.values(), timeout=within_s)
+        """Wait for the requests under way, *within_s* seconds at most; sends left over stay `submitting` in the log."""
+        under_way = [*self._sending.values(), *self._asking.values()]
+        if under_way:
+            await asyncio.wait(under_way, timeout=within_s)
         await self._keep_watermark()
 
     async def settle(self) -> dict[str, int]:
@@ -128,6 +205,7 @@ class Executor:
 
         Orders held back by our own breaker wait for time to pass, so they do not keep this from returning.
         """
+        is_first = True
         while True:
             self._changed.clear()
             await self._catch_up()
@@ -135,9 +213,14 @@ class Executor:
             # books were read and before the send itself is over, and what it brought about is not read yet then.
             before = (self._commands, self._orders.sequence)
             await self._send_all()
+            await asyncio.gather(*self._asking.values())
             await self._search_all()
             await self._poll_all()
+            if is_first:  # What others did meanwhile. What came of it here is looked after by the rounds that follow.
+                await self._poll_idle()
+            await self._confirm_flat()
             await self._catch_up()
+            is_first = False
             moved = before != (self._commands, self._orders.sequence)
             if not moved and not any(self._is_restless(order) for order in self._orders.open()):
                 return {"sequence": self._orders.sequence, "commands": self._commands}
@@ -149,7 +232,12 @@ class Executor:
         counts: dict[str, int] = defaultdict(int)
         for order in self._orders.open():
             counts[order.status.value] += 1
-        return {"sequence": self._orders.sequence, "orders": dict(counts), "searches": len(self._searches)}
+        return {
+            "sequence": self._orders.sequence,
+            "orders": dict(counts),
+            "searches": len(self._searches),
+            "passed_over": len(self._adoption.passed_over),
+        }
 
     # --- Following the log ---
 
@@ -170,9 +258,13 @@ class Executor:
         while self._orders.sequence < head and not self._has_stopped:
             self._advanced.clear()
             await self._advanced.wait()
+        if self._settings.lock_step:
+            await self._outside.reach(head)
 
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
+            return not self._broker.is_held_back(order.account_id, order.purpose)
+        if order.is_to_be_modified:
             return not self._broker.is_held_back(order.account_id, order.purpose)
         waits_for_cancel = order.cancel_requested and order.venue_order_id is not None
         return order.status in {OrderStatus.SUBMITTING, OrderStatus.UNKNOWN} or waits_for_cancel
@@ -181,22 +273,49 @@ class Executor:
         self._orders.forget_closed(keep=CLOSED_KEPT)
         still_open = {order.order_id for order in self._orders.open()}
         self._cancels = {order_id: asked for order_id, asked in self._cancels.items() if order_id in still_open}
+        self._modifies = {order_id: asked for order_id, asked in self._modifies.items() if order_id in still_open}
+        self._told = {order_id: told for order_id, told in self._told.items() if order_id in still_open}
+        self._in_transit &= still_open
         self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in still_open}
         await self._watermarks.put(WATERMARK, self._orders.low_water())
+        if self._outside.is_caught_up:
+            await self._watermarks.put(OUTSIDE_WATERMARK, self._outside.low_water())
 
-    # --- Sending ---
+    # --- Asking the venue ---
 
     async def _send_all(self) -> None:
-        intended = [order for order in self._orders.open() if order.status is OrderStatus.INTENDED]
-        intended.sort(key=lambda order: order.purpose is Purpose.ENTRY)  # Exits first; the sort keeps age otherwise.
-        for order in intended:
-            if order.order_id in self._sending or self._broker.is_held_back(order.account_id, order.purpose):
-                continue
-            self._sending[order.order_id] = asyncio.create_task(self._send(order))
-        await asyncio.gather(*(self._cancel(order) for order in self._orders.open() if order.cancel_requested))
+        """Begin all that the log wants of the venue, what takes risk away first."""
+        orders = self._orders.open()
+        intended = [order for order in orders if order.status is OrderStatus.INTENDED]
+        self._ask(self._cancel, (order for order in orders if order.cancel_requested and self._may_cancel(order)))
+        self._begin_sending(order for order in intended if order.purpose.closes)
+        self._ask(self._modify, (order for order in orders if order.is_to_be_modified and self._may_modify(order)))
+        self._begin_sending(order for order in intended if not order.purpose.closes)
         for order in self._orders.open():
             if order.status is OrderStatus.SUBMITTING and order.order_id not in self._sending:
                 await self._disown(order)
+
+    def _begin_sending(self, orders: Iterable[OpenOrder]) -> None:
+        for order in orders:
+            if order.order_id in self._sending or self._broker.is_held_back(order.account_id, order.purpose):
+                continue
+            self._sending[order.order_id] = asyncio.create_task(self._send(order))
+
+    def _ask(self, step: Callable[[OpenOrder], Awaitable[None]], orders: Iterable[OpenOrder]) -> None:
+        """Take *step* for each of *orders* in the background, so that a slow answer holds up no other order."""
+
+        async def ask(order: OpenOrder) -> None:
+            try:
+                await step(order)
+            except _PASSING as fault:
+                log.warning("request not confirmed", order_id=order.order_id, fault=str(fault))
+            finally:
+                del self._asking[order.order_id]
+                self._changed.set()
+
+        for order in orders:
+            if order.order_id not in self._asking:
+                self._asking[order.order_id] = asyncio.create_task(ask(order))
 
     async def _send(self, order: OpenOrder) -> None:
         try:
@@ -218,19 +337,58 @@ class Executor:
         command = RecordUnknown(order_id=order.order_id, cause="the sender stopped while sending", sent_at_ns=None)
         await self._record(order, command)
 
-    async def _cancel(self, order: OpenOrder) -> None:
+    def _may_cancel(self, order: OpenOrder) -> bool:
+        """Tell whether it is time to ask for a cancel. It is remembered until the venue is known to have the order."""
         if order.venue_order_id is None or order.status not in AT_VENUE:
-            return  # Remembered: it is asked for as soon as the venue is known to have the order.
-        now = self._clock.monotonic_ns()
-        asked = self._cancels.get(order.order_id)
-        if asked is not None and now - asked < self._settings.cancel_again_ms * NS_PER_MS:
-            return
-        self._cancels[order.order_id] = now
+            return False
+        return self._is_due(self._cancels.get(order.order_id), self._settings.cancel_again_ms)
+
+    def _is_due(self, asked_at_ns: int | None, again_ms: int) -> bool:
+        return asked_at_ns is None or self._clock.monotonic_ns() - asked_at_ns >= again_ms * NS_PER_MS
+
+    async def _cancel(self, order: OpenOrder) -> None:
+        assert order.venue_order_id is not None, "an order is canceled where the venue knows it"
+        self._cancels[order.order_id] = self._clock.monotonic_ns()
         try:
             await self._broker.cancel(order.account_id, order.venue_order_id)
         except BrokerUnavailable as fault:
             log.warning("cancel not confirmed", order_id=order.order_id, fault=str(fault))
         await self._poll(order.account_id)
+
+    def _may_modify(self, order: OpenOrder) -> bool:
+        """Tell whether it is time to ask for a modification: not while one travels, nor while it is held back."""
+        asked = self._modifies.get(order.order_id)
+        was_asked = asked is not None and asked.number == order.number
+        if was_asked and order.order_id in self._in_transit:
+            return False
+        if asked is not None and was_asked and not self._is_due(asked.at_ns, self._settings.modify_again_ms):
+            return False
+        return not self._broker.is_held_back(order.account_id, order.purpose)
+
+    async def _modify(self, order: OpenOrder) -> None:
+        asked = self._modifies.get(order.order_id)
+        if asked is None or asked.number != order.number:
+            asked = self._modifies[order.order_id] = _Asked(order.number, 0)
+        if asked.accepted >= MODIFY_ASKS_MAX:
+            message = f"the venue took it {asked.accepted} times and did not do it"
+            await self._record_modify_refused(order, RefusalReason.OTHER, message)
+            return
+        asked.at_ns = self._clock.monotonic_ns()
+        outcome = await self._sender.modify(order)
+        asked.accepted += isinstance(outcome, ModifyAccepted)
+        if isinstance(outcome, NotSent) or (isinstance(outcome, Refused) and outcome.reason in _PASSING_REFUSALS):
+            log.warning("modification not done", order_id=order.order_id, outcome=str(outcome))
+            return
+        is_read = await self._poll(order.account_id)
+        now = self._orders.get(order.order_id)
+        is_still_wanted = now is not None and now.is_to_be_modified and now.number == order.number
+        if isinstance(outcome, Refused) and is_read and is_still_wanted:
+            await self._record_modify_refused(order, outcome.reason, outcome.message)
+
+    async def _record_modify_refused(self, order: OpenOrder, reason: RefusalReason, message: str) -> None:
+        command = RecordModifyRefused(order_id=order.order_id, number=order.number, reason=reason, message=message)
+        await self._record(order, command)
+        await self._catch_up()  # Until the log has brought it back, the modification must not look wanted.
 
     # --- Reading the venue's books ---
 
@@ -242,7 +400,17 @@ class Executor:
         }
         await asyncio.gather(*(self._poll(account_id) for account_id in sorted(watched)))
 
-    async def _poll(self, account_id: AccountId) -> None:
+    async def _confirm_flat(self) -> None:
+        self._commands += await self._flattening.confirm()
+
+    async def _poll_idle(self) -> None:
+        """Read the books of accounts that hold something and have no order open, for what others do to it."""
+        busy = {order.account_id for order in self._orders.open()}
+        idle = (self._outside.accounts() | self._adoption.owed) - busy
+        await asyncio.gather(*(self._poll(account_id) for account_id in sorted(idle)))
+
+    async def _poll(self, account_id: AccountId) -> bool:
+        """Read an account's books, record what is news, and tell whether they could be read."""
         async with self._polling[account_id]:
             try:
                 # Executions first: what the order book counts a moment later can only be more, never less.
@@ -255,14 +423,35 @@ class Executor:
                     if order is not None and order.venue_order_id is None:
                         await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 await self._catch_up()
+                for row in rows:
+                    await self._record_terms(account_id, row)
+                await self._catch_up()
                 for order, command in fills_to_record(self._orders, account_id, rows, fills):
                     await self._record(order, command)
                 await self._catch_up()
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)
+                self._commands += await self._adoption.record(account_id, rows, fills)
             except _PASSING as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
+                return False
+            return True
+
+    async def _record_terms(self, account_id: AccountId, row: VenueOrder) -> None:
+        """Record what an order has become at the venue, once for each thing that it becomes."""
+        order = order_of_row(self._orders, account_id, row)
+        if order is None:
+            return
+        if row.status is OrderStatus.SUBMITTING:
+            self._in_transit.add(order.order_id)
+        else:
+            self._in_transit.discard(order.order_id)
+        command = record_of_terms(order, row)
+        told = (terms_of_row(row), order.number, order.wanted is None)
+        if command is not None and self._told.get(order.order_id) != told:
+            await self._record(order, command)
+            self._told[order.order_id] = told
 
     async def _record_row(self, account_id: AccountId, row: VenueOrder, evidence: Evidence) -> None:
         order = order_of_row(self._orders, account_id, row)

@@ -12,6 +12,9 @@ from domain.account.events import (
     OrderFilled,
     OrderIntended,
     OrderLapsed,
+    OrderModified,
+    OrderModifyRefused,
+    OrderModifyRequested,
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
@@ -20,16 +23,23 @@ from domain.account.events import (
 )
 from domain.envelope import RecordedEvent
 from domain.events import Event, decode_known
-from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrderId
+from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueFillId, VenueOrderId
 from domain.order import CLOSED, OrderInstruction, OrderStatus, Purpose, status_after_fill
+
+_AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder:
-    """An order as the executor sees it. `first_sequence` is where its life began."""
+    """An order as the executor sees it. `first_sequence` is where its life began.
+
+    `instruction` is what it is at the venue as far as is known, `wanted` what it shall become, None where it shall stay
+    so; `number` counts its modifications.
+    """
 
     account_id: AccountId
     order_id: OrderId
+    trade_id: TradeId
     purpose: Purpose
     instruction: OrderInstruction
     first_sequence: int
@@ -38,7 +48,19 @@ class OpenOrder:
     venue_order_id: VenueOrderId | None = None
     cumulative_quantity: int = 0
     cancel_requested: bool = False
+    wanted: OrderInstruction | None = None
+    number: int = 0
     fills: frozenset[VenueFillId] = field(default_factory=frozenset)
+
+    @property
+    def is_at_venue(self) -> bool:
+        """Whether the venue is known to have it, by an id of its own, and something may still come of it."""
+        return self.status in _AT_VENUE_FOR_SURE and self.venue_order_id is not None
+
+    @property
+    def is_to_be_modified(self) -> bool:
+        """Whether the venue can be asked for what is wanted. One that shall be canceled is not changed any more."""
+        return self.wanted is not None and self.is_at_venue and not self.cancel_requested
 
 
 _STATUS_AFTER: dict[type, OrderStatus] = {
@@ -81,6 +103,7 @@ class OpenOrders:
             self._orders[event.order_id] = OpenOrder(
                 account_id=account_id,
                 order_id=event.order_id,
+                trade_id=event.trade_id,
                 purpose=event.purpose,
                 instruction=event.instruction,
                 first_sequence=sequence,
@@ -101,14 +124,29 @@ class OpenOrders:
                 order = self._filled(order, event)
             case OrderCancelRequested():
                 order = replace(order, cancel_requested=True)
+            case OrderModifyRequested():
+                order = replace(order, wanted=event.instruction, number=event.number)
+            case OrderModified():
+                order = self._modified(order, event)
+            case OrderModifyRefused():
+                order = replace(order, wanted=None)
             case _:
                 order = replace(order, status=_STATUS_AFTER.get(type(event), order.status))
         self._orders[order.order_id] = order
 
     @staticmethod
+    def _modified(order: OpenOrder, event: OrderModified) -> OpenOrder:
+        is_filled = order.cumulative_quantity >= event.instruction.quantity  # It shrank to what had executed.
+        status = OrderStatus.FILLED if is_filled and order.status not in CLOSED else order.status
+        return replace(order, instruction=event.instruction, wanted=None, status=status)
+
+    @staticmethod
     def _filled(order: OpenOrder, event: OrderFilled) -> OpenOrder:
         status = status_after_fill(
-            order.status, cumulative_quantity=event.cumulative_quantity, quantity=order.instruction.quantity
+            order.status,
+            cumulative_quantity=event.cumulative_quantity,
+            quantity=order.instruction.quantity,
+            leaves_quantity=event.leaves_quantity,
         )
         return replace(
             order,

@@ -10,7 +10,17 @@ from domain.envelope import RecordedEvent
 from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark
-from domain.order import NotSentReason, OrderInstruction, OrderStatus, Product, Purpose, RefusalReason
+from domain.order import (
+    NotSentReason,
+    OrderInstruction,
+    OrderStatus,
+    OrderType,
+    Product,
+    Purpose,
+    RefusalReason,
+    Side,
+)
+from domain.session import SessionMoment
 
 # --- The log ----------------------------------------------------------------------------------------------------------
 
@@ -226,6 +236,14 @@ class Instruments(Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """The session table: when what may be traded."""
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
+        """Return where *instrument* is in its session, None where no table knows its segment or that day."""
+        ...
+
+
 # --- Users ------------------------------------------------------------------------------------------------------------
 
 
@@ -378,8 +396,22 @@ Placement = Accepted | Refused | NotSent | OutcomeUnknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModifyAccepted:
+    """The venue took the change and will try it. Whether it came to be, the order book tells."""
+
+    sent_at_ns: int
+
+
+Modification = ModifyAccepted | Refused | NotSent | OutcomeUnknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VenueOrder:
-    """A row of the venue's order book, in our words."""
+    """A row of the venue's order book, in our words.
+
+    `instrument`, `product` and `side` are None where the row names what we have no word for. `order_type` is None where
+    type and prices are not told; a price is None where the order has none.
+    """
 
     venue_order_id: VenueOrderId
     correlation_id: CorrelationId | None
@@ -388,17 +420,29 @@ class VenueOrder:
     quantity: int
     cumulative_quantity: int
     message: str
+    instrument: InstrumentKey | None = None
+    product: Product | None = None
+    side: Side | None = None
+    order_type: OrderType | None = None
+    limit_price_e4: int | None = None
+    trigger_price_e4: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFill:
-    """One execution, as the venue's trade book has it. `filled_at_ns`: UTC."""
+    """One execution, as the venue's trade book has it. `filled_at_ns`: UTC.
+
+    `instrument`, `product` and `side` are None where the row names what we have no word for.
+    """
 
     venue_fill_id: VenueFillId
     venue_order_id: VenueOrderId
     quantity: int
     price_e4: int
     filled_at_ns: int
+    instrument: InstrumentKey | None = None
+    product: Product | None = None
+    side: Side | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,12 +461,21 @@ class BrokerUnavailable(Exception):
 
 
 class Broker(Protocol):
-    """The venue, for one account at a time. Reads retry by themselves; placing never does."""
+    """The venue, for one account at a time. Reads retry by themselves; placing and modifying never do."""
 
     async def place(
         self, account_id: AccountId, instruction: OrderInstruction, correlation_id: CorrelationId, purpose: Purpose
     ) -> Placement:
         """Send one order, at most once, and tell what is known of it. Never raises for a fault of the venue."""
+        ...
+
+    async def modify(
+        self, account_id: AccountId, venue_order_id: VenueOrderId, instruction: OrderInstruction, purpose: Purpose
+    ) -> Modification:
+        """Ask once for an order to become *instruction*, its quantity in total. Never raises for a fault of the venue.
+
+        It says what the order shall be, not by how much: asked again, it changes nothing more.
+        """
         ...
 
     def is_held_back(self, account_id: AccountId, purpose: Purpose) -> bool:

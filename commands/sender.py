@@ -1,8 +1,8 @@
-"""Sending one order: durable intent first, then at most one request, then what is known of it."""
+"""Sending one order: durable intent first, then at most one request, then what is known of it; and changing one."""
 
 from commands.accounts import Accounts, CommandContext
 from commands.open_orders import OpenOrder
-from commands.ports import Accepted, Broker, Clock, Lease, Marks, NotSent, OutcomeUnknown, Refused
+from commands.ports import Accepted, Broker, Clock, Lease, Marks, Modification, NotSent, OutcomeUnknown, Refused
 from domain.account.commands import (
     AccountCommand,
     BeginSubmission,
@@ -15,6 +15,7 @@ from domain.account.events import OrderSubmitting
 from domain.order import NotSentReason, correlation_id_of
 
 SOURCE = "executor"
+_LEASE_LOST = NotSent(cause="the sender's lease ran out", reason=NotSentReason.LEASE_LOST)
 
 
 def executor_context(clock: Clock, *, causation_id: str) -> CommandContext:
@@ -63,9 +64,17 @@ class Sender:
         if self._lease.is_held():
             placement = await self._broker.place(order.account_id, order.instruction, correlation_id, order.purpose)
         else:
-            placement = NotSent(cause="the sender's lease ran out", reason=NotSentReason.LEASE_LOST)
+            placement = _LEASE_LOST
         await self._accounts.carry_out(order.account_id, _record_of(order, placement), context)
         return True
+
+    async def modify(self, order: OpenOrder) -> Modification:
+        """Ask the venue once to make *order* what is wanted of it, and tell what is known of that."""
+        assert order.venue_order_id is not None, "an order is modified where the venue knows it"
+        assert order.wanted is not None, "an order is modified where something is wanted of it"
+        if not self._lease.is_held():
+            return _LEASE_LOST  # Another sender may know of a later wish.
+        return await self._broker.modify(order.account_id, order.venue_order_id, order.wanted, order.purpose)
 
 
 def _record_of(order: OpenOrder, placement: Accepted | Refused | NotSent | OutcomeUnknown) -> AccountCommand:

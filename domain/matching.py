@@ -13,7 +13,17 @@ We see prints (price, volume, time), not the book behind them, so every rule err
 - **MARKET** becomes a limit `protection_bp` away from the last print, rounded towards it to the tick, as brokers do
   with API orders since March 2026; what does not execute at once rests at that limit. With no print so far it waits for
   one.
-- **IOC** executes on arrival what it can; the rest is canceled. **DAY** rests until `expire`, at the close.
+- **SL** rests unseen until a print reaches its trigger (BUY: at or above, SELL: at or below) and is a limit order from
+  then on. It arrives behind the print that triggered it: it takes what that print's share still holds, at that print's
+  price, and queues behind every order that was there before. Of several that one print triggers, the trigger that the
+  price reached first comes first, then the earlier arrival. One that comes after its trigger was reached triggers at
+  once.
+- **IOC** executes on arrival what it can; the rest is canceled. An SL does so when it triggers. **DAY** rests until
+  `expire`, at the close; a stop that never triggered goes with the others.
+- **Modifying** names the whole order as it shall be, its quantity in total. Fewer units at the same price keep their
+  place. Another price, another trigger, more units, MARKET or IOC make the order arrive anew. What has triggered stays
+  triggered, unless the trigger is another one. No more can be taken back than has not executed.
+- **Disclosed quantity** is kept and changes nothing: nobody here sees another's order, so none gains by hiding.
 
 Prices are integers of 1/10,000 rupee, times UTC nanoseconds. Nothing here knows a clock or a random number: the same
 calls in the same order give the same executions.
@@ -22,18 +32,21 @@ calls in the same order give the same executions.
 from bisect import insort
 from dataclasses import dataclass, field
 from itertools import count
+from operator import attrgetter
 
 import msgspec
 
 from domain.order import OrderType, Side, TimeInForce
 
 _BP = 10_000
+_rank_of = attrgetter("rank")
 
 
 class MatchingOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it arrives. `limit_price_e4` is set for LIMIT and None for MARKET.
+    """An order as it arrives. `limit_price_e4` is set for LIMIT and SL and None for MARKET, `trigger_price_e4` for SL.
 
-    `first_execution_max` caps the first execution: less was at hand than the tape shows.
+    Before it came into this book, `filled_quantity` of `quantity` had executed, and `has_triggered` tells whether its
+    trigger had been reached. `first_execution_max` caps the first execution: less was at hand than the tape shows.
     """
 
     order_id: str
@@ -41,7 +54,11 @@ class MatchingOrder(msgspec.Struct, frozen=True, kw_only=True):
     order_type: OrderType
     quantity: int
     limit_price_e4: int | None = None
+    trigger_price_e4: int | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
+    disclosed_quantity: int = 0
+    filled_quantity: int = 0
+    has_triggered: bool = False
     first_execution_max: int | None = None
 
 
@@ -54,17 +71,10 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
     time_ns: int
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an order on arrival.
+class Triggered(msgspec.Struct, frozen=True, gc=False):
+    """A print reached an order's trigger: it is a limit order from now on."""
 
-    `limit_price_e4` is the limit it works under (None: a MARKET order that waits for the first print),
-    `resting_quantity` what is left in the book, `canceled_quantity` what an IOC order could not execute.
-    """
-
-    executions: tuple[Execution, ...]
-    limit_price_e4: int | None
-    resting_quantity: int
-    canceled_quantity: int
+    order_id: str
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -74,23 +84,57 @@ class Withdrawn(msgspec.Struct, frozen=True):
     leaves_quantity: int
 
 
-@dataclass(slots=True)
-class _Working:
-    """An order in the book. `rank` sorts a side's best order to the front."""
+Happening = Execution | Triggered | Withdrawn
 
-    rank: tuple[int, int]
-    order_id: str
-    side: Side
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an order on arrival, or of its modification.
+
+    `limit_price_e4` is the limit it works under (None: a MARKET order that waits for the first print),
+    `resting_quantity` what is left in the book, `canceled_quantity` what an IOC order could not execute.
+    `awaits_trigger` tells that it rests unseen, `keeps_place` that it was changed where it stood in the book.
+    """
+
+    executions: tuple[Execution, ...]
+    limit_price_e4: int | None
+    resting_quantity: int
+    canceled_quantity: int
+    awaits_trigger: bool = False
+    keeps_place: bool = False
+
+
+class CannotModify(ValueError):
+    """The order is not in the book, or has executed as much as it shall be. It stays as it is."""
+
+
+@dataclass(slots=True, eq=False)
+class _Working:
+    """An order in the book. `rank` sorts the order whose turn comes first to the front of its queue."""
+
+    order: MatchingOrder
     leaves_quantity: int
-    limit_price_e4: int
     cap: int | None
+    has_triggered: bool = False
+    arrival: int = 0
+    limit_price_e4: int | None = None
+    rank: tuple[int, int] = (0, 0)
+
+    @property
+    def awaits_trigger(self) -> bool:
+        """Whether it rests unseen."""
+        return self.order.trigger_price_e4 is not None and not self.has_triggered
 
 
 @dataclass(slots=True)
 class _Side:
-    """Our orders on one side, best first, and what they may still take of the last print."""
+    """Our orders on one side, best first; those that await their trigger; and what may still be had of the last print.
 
+    Stops stand in the order in which a moving price reaches them.
+    """
+
+    which: Side
     orders: list[_Working] = field(default_factory=list)
+    stops: list[_Working] = field(default_factory=list)
     share: int = 0
 
 
@@ -108,9 +152,10 @@ class Matching:
         self._participation_bp = participation_bp
         self._protection_bp = protection_bp
         self._last_price_e4: int | None = None
-        self._sides = {Side.BUY: _Side(), Side.SELL: _Side()}
+        self._sides = {side: _Side(side) for side in (Side.BUY, Side.SELL)}
+        self._both = tuple(self._sides.values())
         self._working: dict[str, _Working] = {}
-        self._unpriced: dict[str, tuple[int, MatchingOrder]] = {}
+        self._unpriced: list[_Working] = []
         self._arrivals = count(1)
 
     @property
@@ -125,23 +170,28 @@ class Matching:
     def leaves_quantity(self, order_id: str) -> int:
         """Return what *order_id* still has to do, 0 where it is not in the book."""
         working = self._working.get(order_id)
-        if working is not None:
-            return working.leaves_quantity
-        waiting = self._unpriced.get(order_id)
-        return waiting[1].quantity if waiting else 0
+        return 0 if working is None else working.leaves_quantity
 
-    def on_print(self, *, price_e4: int, volume: int, time_ns: int) -> list[Execution]:
-        """Take in one print and return what it executed, in priority order, buys first."""
+    def on_print(self, *, price_e4: int, volume: int, time_ns: int) -> list[Happening]:
+        """Take in one print and return what came of it: executions in priority order, then stops; buys before sells."""
         self._last_price_e4 = price_e4
         share = self._share_of(volume)
-        for side in self._sides.values():
+        for side in self._both:
             side.share = share
-        for arrival, order in self._unpriced.values():
-            self._rest(order, self._protection_limit(order.side, price_e4), order.quantity, arrival=arrival)
-        self._unpriced.clear()
         if not self._working:
             return []
-        return [*self._match(Side.BUY, time_ns), *self._match(Side.SELL, time_ns)]
+        if self._unpriced:
+            for working in self._unpriced:
+                self._rest(working, self._protection_limit(working.order.side, price_e4))
+            self._unpriced.clear()
+        happened: list[Happening] = []
+        for side in self._both:
+            if side.orders:
+                self._match(side, price_e4, time_ns, happened)
+        for side in self._both:
+            if side.stops:
+                self._release_stops(side, time_ns, happened)
+        return happened
 
     def submit(self, order: MatchingOrder, *, time_ns: int) -> Submission:
         """Take in an order that arrives at *time_ns*, and execute what the last print has left for it.
@@ -149,41 +199,59 @@ class Matching:
         Orders already in the book come first, but they have had their turn at that print: what they left is what no
         better order could use.
         """
-        if order.quantity <= 0 or (order.limit_price_e4 is None) is (order.order_type is OrderType.LIMIT):
-            raise ValueError(f"received {order}, expected a quantity above zero and a limit price with LIMIT alone")
-        limit = self._limit_of(order)
-        if limit is None:
-            return self._wait_for_a_print(order)
-        execution = self._execute_on_arrival(order, limit, time_ns)
-        leaves = order.quantity - (execution.quantity if execution else 0)
-        canceled = leaves if order.time_in_force is TimeInForce.IOC else 0
-        if leaves > canceled:
-            self._rest(order, limit, leaves, arrival=next(self._arrivals), capped=execution is None)
-        return Submission(
-            executions=(execution,) if execution else (),
-            limit_price_e4=limit,
-            resting_quantity=leaves - canceled,
-            canceled_quantity=canceled,
+        _check(order)
+        leaves = order.quantity - order.filled_quantity
+        working = _Working(order, leaves, order.first_execution_max, has_triggered=order.has_triggered)
+        return self._arrive(working, time_ns)
+
+    def modify(self, order: MatchingOrder, *, time_ns: int) -> Submission:
+        """Make the order of this id what *order* says. What it did before it came into this book stays as it was.
+
+        Raises:
+            CannotModify: it is not in the book, or has executed as much already.
+        """
+        working = self._working.get(order.order_id)
+        if working is None or order.side is not working.order.side:
+            raise CannotModify(f"received {order}, expected an order in the book, on its side")
+        executed = working.order.quantity - working.leaves_quantity
+        if order.quantity <= executed:
+            raise CannotModify(f"received a quantity of {order.quantity}, expected more than the {executed} executed")
+        order = msgspec.structs.replace(
+            order, filled_quantity=working.order.filled_quantity, first_execution_max=working.order.first_execution_max
         )
+        _check(order)
+        if _keeps_place(working, order):
+            working.order, working.leaves_quantity = order, order.quantity - executed
+            return Submission(
+                executions=(),
+                limit_price_e4=working.limit_price_e4,
+                resting_quantity=working.leaves_quantity,
+                canceled_quantity=0,
+                awaits_trigger=working.awaits_trigger,
+                keeps_place=True,
+            )
+        self._take_out(working)
+        working.has_triggered &= order.trigger_price_e4 == working.order.trigger_price_e4
+        working.order, working.leaves_quantity = order, order.quantity - executed
+        return self._arrive(working, time_ns)
 
     def cancel(self, order_id: str) -> int:
         """Take *order_id* out of the book and return what it still had to do, 0 where it was not there."""
-        leaves = self.leaves_quantity(order_id)
-        working = self._working.pop(order_id, None)
-        if working is not None:
-            self._sides[working.side].orders.remove(working)
-        self._unpriced.pop(order_id, None)
-        return leaves
+        working = self._working.get(order_id)
+        if working is None:
+            return 0
+        self._take_out(working)
+        return working.leaves_quantity
 
     def expire(self) -> list[Withdrawn]:
         """Empty the book at the close and return what was in it, in order of arrival."""
-        left = [(working.rank[1], working.order_id, working.leaves_quantity) for working in self._working.values()]
-        left += [(arrival, order.order_id, order.quantity) for arrival, order in self._unpriced.values()]
+        left = sorted(self._working.values(), key=lambda working: working.arrival)
         self._working.clear()
         self._unpriced.clear()
-        for side in self._sides.values():
+        for side in self._both:
             side.orders.clear()
-        return [Withdrawn(order_id, leaves) for _, order_id, leaves in sorted(left)]
+            side.stops.clear()
+        return [Withdrawn(working.order.order_id, working.leaves_quantity) for working in left]
 
     def _share_of(self, volume: int) -> int:
         if volume <= 0:
@@ -203,61 +271,140 @@ class Matching:
             return max((last_price_e4 + band) // self._tick_e4 * self._tick_e4, last_price_e4)
         return min(-(-(last_price_e4 - band) // self._tick_e4) * self._tick_e4, last_price_e4)
 
-    def _wait_for_a_print(self, order: MatchingOrder) -> Submission:
-        ioc = order.time_in_force is TimeInForce.IOC
-        if not ioc:
-            self._unpriced[order.order_id] = (next(self._arrivals), order)
+    def _arrive(self, working: _Working, time_ns: int) -> Submission:
+        """Let an order come into the book: behind its trigger, at once, or as soon as there is a print to price it."""
+        order = working.order
+        working.arrival, working.limit_price_e4 = next(self._arrivals), None
+        if working.awaits_trigger:
+            if not self._is_reached(order):
+                return self._await_trigger(working)
+            working.has_triggered = True
+        limit = self._limit_of(order)
+        execution = None if limit is None else self._execute_on_arrival(working, limit, time_ns)
+        canceled = working.leaves_quantity if order.time_in_force is TimeInForce.IOC else 0
+        if working.leaves_quantity > canceled:
+            if limit is None:
+                self._unpriced.append(working)
+                self._working[order.order_id] = working
+            else:
+                self._rest(working, limit)
         return Submission(
-            executions=(),
-            limit_price_e4=None,
-            resting_quantity=0 if ioc else order.quantity,
-            canceled_quantity=order.quantity if ioc else 0,
+            executions=(execution,) if execution else (),
+            limit_price_e4=limit,
+            resting_quantity=working.leaves_quantity - canceled,
+            canceled_quantity=canceled,
         )
 
-    def _execute_on_arrival(self, order: MatchingOrder, limit: int, time_ns: int) -> Execution | None:
-        last, side = self._last_price_e4, self._sides[order.side]
+    def _is_reached(self, order: MatchingOrder) -> bool:
+        last, trigger = self._last_price_e4, order.trigger_price_e4
+        return last is not None and trigger is not None and order.side.sign * (last - trigger) >= 0
+
+    def _await_trigger(self, working: _Working) -> Submission:
+        order = working.order
+        working.limit_price_e4 = order.limit_price_e4
+        working.rank = (order.side.sign * (order.trigger_price_e4 or 0), working.arrival)
+        insort(self._sides[order.side].stops, working, key=_rank_of)
+        self._working[order.order_id] = working
+        return Submission(
+            executions=(),
+            limit_price_e4=order.limit_price_e4,
+            resting_quantity=working.leaves_quantity,
+            canceled_quantity=0,
+            awaits_trigger=True,
+        )
+
+    def _execute_on_arrival(self, working: _Working, limit: int, time_ns: int) -> Execution | None:
+        order, last = working.order, self._last_price_e4
+        side = self._sides[order.side]
         if last is None or not _reaches(order.side, limit, last):
             return None
-        quantity = min(order.quantity, side.share)
-        if order.first_execution_max is not None:
-            quantity = min(quantity, order.first_execution_max)
+        quantity = min(working.leaves_quantity, side.share)
+        if working.cap is not None:
+            quantity = min(quantity, working.cap)
         if quantity <= 0:
             return None
         side.share -= quantity
+        working.leaves_quantity -= quantity
+        working.cap = None
         return Execution(order.order_id, quantity, last, time_ns)
 
-    def _rest(self, order: MatchingOrder, limit: int, leaves: int, *, arrival: int, capped: bool = True) -> None:
-        working = _Working(
-            rank=(-limit if order.side is Side.BUY else limit, arrival),
-            order_id=order.order_id,
-            side=order.side,
-            leaves_quantity=leaves,
-            limit_price_e4=limit,
-            cap=order.first_execution_max if capped else None,
-        )
-        insort(self._sides[order.side].orders, working, key=lambda other: other.rank)
-        self._working[order.order_id] = working
+    def _rest(self, working: _Working, limit: int) -> None:
+        side = working.order.side
+        working.limit_price_e4 = limit
+        working.rank = (-limit if side is Side.BUY else limit, working.arrival)
+        insort(self._sides[side].orders, working, key=_rank_of)
+        self._working[working.order.order_id] = working
 
-    def _match(self, which: Side, time_ns: int) -> list[Execution]:
-        side, price = self._sides[which], self._last_price_e4
-        if price is None or not side.orders:
-            return []
-        executions: list[Execution] = []
+    def _take_out(self, working: _Working) -> None:
+        del self._working[working.order.order_id]
+        side = self._sides[working.order.side]
+        for queue in (self._unpriced, side.stops, side.orders):
+            if working in queue:
+                queue.remove(working)
+
+    def _match(self, side: _Side, price: int, time_ns: int, happened: list[Happening]) -> None:
+        is_buy = side.which is Side.BUY
+        has_filled = False
         for working in side.orders:
-            if side.share <= 0 or not _reaches(which, working.limit_price_e4, price):
+            limit = working.limit_price_e4
+            if side.share <= 0 or limit is None or (price > limit if is_buy else price < limit):
                 break
             quantity = min(working.leaves_quantity, side.share)
             if working.cap is not None:
                 quantity, working.cap = min(quantity, working.cap), None
             working.leaves_quantity -= quantity
             side.share -= quantity
-            executions.append(Execution(working.order_id, quantity, price, time_ns))
-        filled = [working for working in side.orders if working.leaves_quantity == 0]
-        if filled:
+            happened.append(Execution(working.order.order_id, quantity, price, time_ns))
+            if working.leaves_quantity == 0:
+                del self._working[working.order.order_id]
+                has_filled = True
+        if has_filled:
             side.orders = [working for working in side.orders if working.leaves_quantity > 0]
-            for working in filled:
-                del self._working[working.order_id]
-        return executions
+
+    def _release_stops(self, side: _Side, time_ns: int, happened: list[Happening]) -> None:
+        stops = side.stops
+        released = 0
+        while released < len(stops) and self._is_reached(stops[released].order):
+            released += 1
+        for stop in stops[:released]:
+            order_id = stop.order.order_id
+            del self._working[order_id]
+            submission = self._arrive(stop, time_ns)
+            happened += [Triggered(order_id), *submission.executions]
+            if submission.canceled_quantity:
+                happened.append(Withdrawn(order_id, submission.canceled_quantity))
+        del stops[:released]
+
+
+def _check(order: MatchingOrder) -> None:
+    order_type = order.order_type
+    is_stop = order_type is OrderType.SL
+    has_limit = is_stop or order_type is OrderType.LIMIT
+    if (
+        order_type is OrderType.SL_M
+        or not 0 <= order.filled_quantity < order.quantity
+        or (order.limit_price_e4 is not None) is not has_limit
+        or (order.trigger_price_e4 is not None) is not is_stop
+    ):
+        raise ValueError(
+            f"received {order}, expected a quantity above what is filled, a limit price with LIMIT and SL alone "
+            "and a trigger price with SL alone; SL-M does not rest"
+        )
+
+
+def _keeps_place(working: _Working, order: MatchingOrder) -> bool:
+    before = working.order
+    awaits_trigger = order.order_type is OrderType.SL and not (
+        working.has_triggered and order.trigger_price_e4 == before.trigger_price_e4
+    )
+    return (
+        order.limit_price_e4 is not None
+        and order.limit_price_e4 == working.limit_price_e4
+        and order.quantity <= before.quantity
+        and order.time_in_force is before.time_in_force
+        and awaits_trigger is working.awaits_trigger
+        and (not awaits_trigger or order.trigger_price_e4 == before.trigger_price_e4)
+    )
 
 
 def _reaches(side: Side, limit_e4: int, price_e4: int) -> bool:

@@ -1,25 +1,20 @@
 """Read model `orders`, which answers where each order is in its life and when it got there."""
 
-from typing import assert_never, get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import msgspec
 
 from domain.account.events import (
     Evidence,
     OrderAcknowledged,
-    OrderBlocked,
-    OrderCanceled,
     OrderCancelRequested,
-    OrderExpired,
     OrderFilled,
     OrderIntended,
-    OrderLapsed,
     OrderModified,
     OrderModifyRefused,
     OrderModifyRequested,
-    OrderNotSent,
     OrderOutcomeUnknown,
-    OrderPresumedAbsent,
     OrderRejected,
     OrderSubmitting,
 )
@@ -39,8 +34,8 @@ from domain.order import (
     Side,
     TimeInForce,
 )
-from projections.order_status import OrderEvent, remark_of, status_after
-from projections.read_model import Key, ReadModel, RowMissing, account_of
+from projections.order_status import OrderEvent, is_order_event, remark_of, status_after
+from projections.read_model import Change, Key, ReadModel, RowMissing, account_of
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -106,26 +101,35 @@ def _key_of(event: Event, _: RecordedEvent) -> Key | None:
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> OrderRow | None:
-    if isinstance(event, OrderIntended):
+    if type(event) is OrderIntended:
         return _intended(event, recorded)
-    if not isinstance(event, OrderEvent):
+    if not is_order_event(event):
         return row
     if row is None:
         raise RowMissing(event)
     status = status_after(event, status=row.status, quantity=row.quantity, cumulative_quantity=row.cumulative_quantity)
-    row = _changed(event, recorded, row)
     closed_at_us = None
     if status in CLOSED:
         closed_at_us = recorded.recorded_at_us if row.closed_at_us is None else row.closed_at_us
-    most = row.quantity if row.wanted is None else max(row.quantity, row.wanted.quantity)
+    change = _CHANGES.get(type(event))
+    changed = {} if change is None else change(event, recorded, row)
+    filled = changed.get("cumulative_quantity", row.cumulative_quantity)
     return msgspec.structs.replace(
         row,
         status=status,
-        leaves_quantity=max(0, most - row.cumulative_quantity) if status in LIVE else 0,
+        leaves_quantity=max(0, _most(row, changed) - filled) if status in LIVE else 0,
         remark=remark_of(event) or row.remark,
         closed_at_us=closed_at_us,
         sequence=recorded.sequence,
+        **changed,
     )
+
+
+def _most(row: OrderRow, changed: Change) -> int:
+    """Return how many units the venue may have been asked for, whatever becomes of a modification under way."""
+    quantity: int = changed.get("quantity", row.quantity)
+    wanted: OrderInstruction | None = changed.get("wanted", row.wanted)
+    return quantity if wanted is None else max(quantity, wanted.quantity)
 
 
 def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
@@ -155,67 +159,80 @@ def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
     )
 
 
-def _changed(  # noqa: C901, PLR0911 - one arm per event
-    event: OrderEvent, recorded: RecordedEvent, row: OrderRow
-) -> OrderRow:
-    match event:
-        case OrderSubmitting():
-            return msgspec.structs.replace(
-                row,
-                correlation_id=event.correlation_id,
-                submissions=row.submissions + 1,
-                submitting_at_us=recorded.recorded_at_us,
-            )
-        case OrderAcknowledged():
-            return msgspec.structs.replace(
-                row,
-                venue_order_id=event.venue_order_id,
-                evidence=event.evidence,
-                sent_at_ns=row.sent_at_ns if event.sent_at_ns is None else event.sent_at_ns,
-                acknowledged_at_us=recorded.recorded_at_us,
-            )
-        case OrderRejected():
-            return msgspec.structs.replace(row, venue_order_id=event.venue_order_id or row.venue_order_id)
-        case OrderOutcomeUnknown():
-            return msgspec.structs.replace(row, was_unknown=True, sent_at_ns=event.sent_at_ns)
-        case OrderCancelRequested():
-            return msgspec.structs.replace(row, cancel_requested=True)
-        case OrderModifyRequested():
-            return msgspec.structs.replace(
-                row, modifications=event.number, wanted=event.instruction, modify_cause=event.cause
-            )
-        case OrderModified():
-            return _modified(event.instruction, recorded, row)
-        case OrderModifyRefused():
-            return msgspec.structs.replace(row, wanted=None)
-        case OrderFilled():
-            first = row.first_filled_at_ns
-            return msgspec.structs.replace(
-                row,
-                cumulative_quantity=event.cumulative_quantity,
-                filled_paise=row.filled_paise + event.value_paise,
-                fill_count=row.fill_count + 1,
-                first_filled_at_ns=event.filled_at_ns if first is None else first,
-                last_filled_at_ns=event.filled_at_ns,
-            )
-        case OrderNotSent() | OrderPresumedAbsent() | OrderLapsed() | OrderBlocked() | OrderCanceled() | OrderExpired():
-            return row
-        case _:
-            assert_never(event)
+def _submitting(event: OrderSubmitting, recorded: RecordedEvent, row: OrderRow) -> Change:
+    return {
+        "correlation_id": event.correlation_id,
+        "submissions": row.submissions + 1,
+        "submitting_at_us": recorded.recorded_at_us,
+    }
 
 
-def _modified(told: OrderInstruction, recorded: RecordedEvent, row: OrderRow) -> OrderRow:
-    return msgspec.structs.replace(
-        row,
-        quantity=told.quantity,
-        order_type=told.order_type,
-        limit_price_e4=told.limit_price_e4,
-        trigger_price_e4=told.trigger_price_e4,
-        time_in_force=told.time_in_force,
-        disclosed_quantity=told.disclosed_quantity,
-        wanted=None,
-        modified_at_us=recorded.recorded_at_us,
-    )
+def _acknowledged(event: OrderAcknowledged, recorded: RecordedEvent, row: OrderRow) -> Change:
+    return {
+        "venue_order_id": event.venue_order_id,
+        "evidence": event.evidence,
+        "sent_at_ns": row.sent_at_ns if event.sent_at_ns is None else event.sent_at_ns,
+        "acknowledged_at_us": recorded.recorded_at_us,
+    }
+
+
+def _rejected(event: OrderRejected, _: RecordedEvent, row: OrderRow) -> Change:
+    return {"venue_order_id": event.venue_order_id or row.venue_order_id}
+
+
+def _unknown(event: OrderOutcomeUnknown, _: RecordedEvent, __: OrderRow) -> Change:
+    return {"was_unknown": True, "sent_at_ns": event.sent_at_ns}
+
+
+def _cancel_requested(_: OrderCancelRequested, __: RecordedEvent, ___: OrderRow) -> Change:
+    return {"cancel_requested": True}
+
+
+def _filled(event: OrderFilled, _: RecordedEvent, row: OrderRow) -> Change:
+    first = row.first_filled_at_ns
+    return {
+        "cumulative_quantity": event.cumulative_quantity,
+        "filled_paise": row.filled_paise + event.value_paise,
+        "fill_count": row.fill_count + 1,
+        "first_filled_at_ns": event.filled_at_ns if first is None else first,
+        "last_filled_at_ns": event.filled_at_ns,
+    }
+
+
+def _modify_requested(event: OrderModifyRequested, _: RecordedEvent, __: OrderRow) -> Change:
+    return {"modifications": event.number, "wanted": event.instruction, "modify_cause": event.cause}
+
+
+def _modified(event: OrderModified, recorded: RecordedEvent, _: OrderRow) -> Change:
+    told = event.instruction
+    return {
+        "quantity": told.quantity,
+        "order_type": told.order_type,
+        "limit_price_e4": told.limit_price_e4,
+        "trigger_price_e4": told.trigger_price_e4,
+        "time_in_force": told.time_in_force,
+        "disclosed_quantity": told.disclosed_quantity,
+        "wanted": None,
+        "modified_at_us": recorded.recorded_at_us,
+    }
+
+
+def _modify_refused(_: OrderModifyRefused, __: RecordedEvent, ___: OrderRow) -> Change:
+    return {"wanted": None}
+
+
+_CHANGES: dict[type[OrderEvent], Callable[[Any, RecordedEvent, OrderRow], Change]] = {
+    OrderSubmitting: _submitting,
+    OrderAcknowledged: _acknowledged,
+    OrderRejected: _rejected,
+    OrderOutcomeUnknown: _unknown,
+    OrderCancelRequested: _cancel_requested,
+    OrderModifyRequested: _modify_requested,
+    OrderModified: _modified,
+    OrderModifyRefused: _modify_refused,
+    OrderFilled: _filled,
+}
+"""What an event changes beside what every event does: looked up by its type, as the status is."""
 
 
 ORDERS = ReadModel(

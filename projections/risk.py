@@ -56,6 +56,8 @@ _CONCERNED = (
     TradeClosed,
 )
 
+_OF_ACCOUNT = frozenset(_CONCERNED)
+
 _LATCHED_BY = {
     DenialCode.DAY_LOSS_LIMIT_REACHED: BreachKind.DAY_LOSS,
     DenialCode.DRAWDOWN_LIMIT_REACHED: BreachKind.DRAWDOWN,
@@ -170,7 +172,7 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
-    return (account_of(recorded),) if isinstance(event, _CONCERNED) else None
+    return (account_of(recorded),) if type(event) in _OF_ACCOUNT else None
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: RiskRow | None) -> RiskRow | None:
@@ -193,6 +195,23 @@ def _changed(  # noqa: C901, PLR0911, PLR0912 - one arm per event
     event: Event, recorded: RecordedEvent, row: RiskRow
 ) -> RiskRow:
     match event:
+        case TradeOpened():
+            row = row.on_day(trading_day(event.market.market_time_ns).isoformat())
+            return msgspec.structs.replace(
+                row,
+                trades_today=row.trades_today + 1,
+                trades=row.trades + 1,
+                open_trades=(*row.open_trades, event.trade_id),
+            )
+        case TradeAdopted():
+            row = row.on_day(event.trading_day)
+            return msgspec.structs.replace(row, open_trades=(*row.open_trades, event.trade_id))
+        case OrderDenied():
+            return _denied(event, row.on_day(trading_day(event.market.market_time_ns).isoformat()))
+        case OrderFilled() | ForeignFillAllocated():
+            return _filled(event, row.on_day(event.trading_day))
+        case TradeClosed():
+            return _trade_closed(event, row)
         case RiskParametersChanged():
             return msgspec.structs.replace(row, parameters=event.parameters)
         case KillSwitchEngaged():
@@ -220,23 +239,6 @@ def _changed(  # noqa: C901, PLR0911, PLR0912 - one arm per event
             return msgspec.structs.replace(row, corporate_actions=row.corporate_actions + 1)
         case BasketOpened() | BasketFailed() | BasketCompleted():
             return _with_basket(event, recorded, row)
-        case TradeOpened():
-            row = row.on_day(trading_day(event.market.market_time_ns).isoformat())
-            return msgspec.structs.replace(
-                row,
-                trades_today=row.trades_today + 1,
-                trades=row.trades + 1,
-                open_trades=(*row.open_trades, event.trade_id),
-            )
-        case TradeAdopted():
-            row = row.on_day(event.trading_day)
-            return msgspec.structs.replace(row, open_trades=(*row.open_trades, event.trade_id))
-        case OrderDenied():
-            return _denied(event, row.on_day(trading_day(event.market.market_time_ns).isoformat()))
-        case OrderFilled() | ForeignFillAllocated():
-            return _filled(event, row.on_day(event.trading_day))
-        case TradeClosed():
-            return _trade_closed(event, row)
         case _:
             return row
 

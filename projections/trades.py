@@ -1,6 +1,8 @@
 """Read model `trades`, which answers what became of each intent, from its entry or denial to its result."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -31,8 +33,8 @@ from domain.instrument import InstrumentKey, Segment
 from domain.market import trading_day
 from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
 from domain.risk import DenialCode
-from projections.order_status import OrderEvent, remark_of
-from projections.read_model import Key, ReadModel, RowMissing, account_of, events_with
+from projections.order_status import OrderEvent, is_order_event, remark_of
+from projections.read_model import Change, Key, ReadModel, RowMissing, account_of, events_with
 from projections.trade_orders import TradeOrder, after_event, not_over, status_of, with_intended
 
 
@@ -154,14 +156,16 @@ def _adjusted_keys(event: CorporateActionApplied, _: RecordedEvent) -> tuple[Key
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: TradeRow | None) -> TradeRow | None:
-    if isinstance(event, TradeOpened | OrderDenied):
+    if type(event) is TradeOpened or type(event) is OrderDenied:
         return _begun(event, recorded)
-    if isinstance(event, TradeAdopted):
+    if type(event) is TradeAdopted:
         return _adopted(event, recorded)
     if row is None:
         raise RowMissing(event)
-    changed = _changed(event, recorded, row)
-    return msgspec.structs.replace(changed, sequence=recorded.sequence)
+    if (change := _CHANGES.get(type(event))) is not None:
+        return msgspec.structs.replace(row, sequence=recorded.sequence, **change(event, recorded, row))
+    changed = _of_order(event, row) if is_order_event(event) else {}
+    return msgspec.structs.replace(row, sequence=recorded.sequence, **changed)
 
 
 def _begun(event: TradeOpened | OrderDenied, recorded: RecordedEvent) -> TradeRow:
@@ -235,172 +239,163 @@ def _adopted(event: TradeAdopted, recorded: RecordedEvent) -> TradeRow:
     )
 
 
-def _changed(  # noqa: C901, PLR0911 - one arm per event
-    event: Event, recorded: RecordedEvent, row: TradeRow
-) -> TradeRow:
-    match event:
-        case OrderIntended():
-            return _intended(event, row)
-        case OrderFilled():
-            return _filled(event, _with_order_event(event, row))
-        case ForeignFillAllocated():
-            return _filled_from_outside(event, row)
-        case TradeExitTriggered():
-            return msgspec.structs.replace(
-                row,
-                status=TradeStatus.EXITING,
-                exit_cause=event.cause,
-                exit_mark_e4=None if event.mark is None else event.mark.last_price_e4,
-                exit_triggered_at_us=recorded.recorded_at_us,
-                reduction_quantity=0,
-            )
-        case TradeReductionAsked():
-            asked = row.reduction_quantity + event.quantity
-            return msgspec.structs.replace(row, reduction_quantity=asked, reduction_cause=event.cause)
-        case TradeChanged():
-            return _levels_set(event, row)
-        case StopTrailed():
-            return msgspec.structs.replace(
-                row,
-                stop_loss_e4=event.stop_loss_e4,
-                best_price_e4=event.best_price_e4,
-                trail_count=row.trail_count + 1,
-            )
-        case ProtectionLapsed():
-            return msgspec.structs.replace(row, protection_lost=ProtectionLoss.LAPSED, protection_remark=None)
-        case ProtectionFailed():
-            return msgspec.structs.replace(row, protection_lost=ProtectionLoss.FAILED, protection_remark=event.reason)
-        case CorporateActionApplied():
-            return _adjusted(event, row)
-        case TradeClosed():
-            return msgspec.structs.replace(row, status=TradeStatus.CLOSED, closed_at_us=recorded.recorded_at_us)
-        case _:
-            return _with_order_event(event, row) if isinstance(event, OrderEvent) else row
-
-
 # --- Its orders -------------------------------------------------------------------------------------------------------
 
 
-def _intended(event: OrderIntended, row: TradeRow) -> TradeRow:
+def _intended(event: OrderIntended, _: RecordedEvent, row: TradeRow) -> Change:
     match event.purpose:
         case Purpose.ENTRY:
             entries = with_intended(row.entries, event)
-            return msgspec.structs.replace(
-                row, entries=entries, entry_order_id=entries[0].order_id, entry_status=status_of(entries)
-            )
+            return {"entries": entries, "entry_order_id": entries[0].order_id, "entry_status": status_of(entries)}
         case Purpose.STOP:
             is_back = row.protection_lost is ProtectionLoss.LAPSED
-            return msgspec.structs.replace(
-                row,
-                stops=with_intended(not_over(row.stops), event),
-                protection_lost=None if is_back else row.protection_lost,
-            )
+            return {
+                "stops": with_intended(not_over(row.stops), event),
+                "protection_lost": None if is_back else row.protection_lost,
+            }
         case Purpose.EXIT:
-            left = max(0, row.reduction_quantity - event.instruction.quantity)
-            return msgspec.structs.replace(row, reduction_quantity=left)
+            return {"reduction_quantity": max(0, row.reduction_quantity - event.instruction.quantity)}
 
 
-def _with_order_event(event: OrderEvent, row: TradeRow) -> TradeRow:
-    row = msgspec.structs.replace(row, remark=remark_of(event) or row.remark)
-    entries, stops = after_event(row.entries, event), after_event(row.stops, event)
-    if stops is not row.stops:
-        return msgspec.structs.replace(row, stops=stops)
+def _of_order(event: OrderEvent, row: TradeRow) -> Change:
+    changed: Change = {"remark": remark_of(event) or row.remark}
+    entries = after_event(row.entries, event)
     if entries is row.entries:
-        return row
+        stops = after_event(row.stops, event) if row.stops else row.stops
+        return changed if stops is row.stops else changed | {"stops": stops}
     if isinstance(event, OrderModified):
-        row = _entry_modified(event.instruction, row, more=_total(entries) - _total(row.entries))
-    return msgspec.structs.replace(row, entries=entries, entry_status=status_of(entries))
+        changed |= _entry_modified(event.instruction, row, more=_total(entries) - _total(row.entries))
+    return changed | {"entries": entries, "entry_status": status_of(entries)}
 
 
 def _total(orders: tuple[TradeOrder, ...]) -> int:
     return sum(order.quantity for order in orders)
 
 
-def _entry_modified(told: OrderInstruction, row: TradeRow, *, more: int) -> TradeRow:
-    return msgspec.structs.replace(
-        row,
-        quantity=row.quantity + more,
-        order_type=told.order_type,
-        limit_price_e4=told.limit_price_e4,
-        trigger_price_e4=told.trigger_price_e4,
-        disclosed_quantity=told.disclosed_quantity,
-        time_in_force=told.time_in_force,
-    )
+def _entry_modified(told: OrderInstruction, row: TradeRow, *, more: int) -> Change:
+    return {
+        "quantity": row.quantity + more,
+        "order_type": told.order_type,
+        "limit_price_e4": told.limit_price_e4,
+        "trigger_price_e4": told.trigger_price_e4,
+        "disclosed_quantity": told.disclosed_quantity,
+        "time_in_force": told.time_in_force,
+    }
 
 
 # --- What it holds ----------------------------------------------------------------------------------------------------
 
 
-def _filled(event: OrderFilled, row: TradeRow) -> TradeRow:
-    row = _held(event, row)
-    if event.purpose is Purpose.ENTRY:
-        return msgspec.structs.replace(
-            row,
-            entry_quantity=row.entry_quantity + event.last_quantity,
-            entry_paise=row.entry_paise + event.value_paise,
-        )
-    return msgspec.structs.replace(
-        row,
-        exit_quantity=row.exit_quantity + event.last_quantity,
-        exit_paise=row.exit_paise + event.value_paise,
+def _filled(event: OrderFilled, _: RecordedEvent, row: TradeRow) -> Change:
+    side = "entry" if event.purpose is Purpose.ENTRY else "exit"
+    quantity, paise = (row.entry_quantity, row.entry_paise) if side == "entry" else (row.exit_quantity, row.exit_paise)
+    return (
+        _of_order(event, row)
+        | _held(event, row)
+        | {f"{side}_quantity": quantity + event.last_quantity, f"{side}_paise": paise + event.value_paise}
     )
 
 
-def _filled_from_outside(event: ForeignFillAllocated, row: TradeRow) -> TradeRow:
-    row = _held(event, row)
+def _filled_from_outside(event: ForeignFillAllocated, _: RecordedEvent, row: TradeRow) -> Change:
     opened_paise = abs(event.opened_cost_paise)
-    return msgspec.structs.replace(
-        row,
-        entry_quantity=row.entry_quantity + event.last_quantity - event.closed_quantity,
-        entry_paise=row.entry_paise + opened_paise,
-        exit_quantity=row.exit_quantity + event.closed_quantity,
-        exit_paise=row.exit_paise + event.value_paise - opened_paise,
-    )
+    return _held(event, row) | {
+        "entry_quantity": row.entry_quantity + event.last_quantity - event.closed_quantity,
+        "entry_paise": row.entry_paise + opened_paise,
+        "exit_quantity": row.exit_quantity + event.closed_quantity,
+        "exit_paise": row.exit_paise + event.value_paise - opened_paise,
+    }
 
 
-def _held(event: OrderFilled | ForeignFillAllocated, row: TradeRow) -> TradeRow:
+def _held(event: OrderFilled | ForeignFillAllocated, row: TradeRow) -> Change:
     net_quantity = row.net_quantity + event.side.sign * event.last_quantity
-    return msgspec.structs.replace(
-        row,
-        net_quantity=net_quantity,
-        cost_paise=row.cost_paise + event.opened_cost_paise - event.closed_cost_paise,
-        realised_paise=row.realised_paise + event.realised_paise,
-        reduction_quantity=min(row.reduction_quantity, abs(net_quantity)),
+    return {
+        "net_quantity": net_quantity,
+        "cost_paise": row.cost_paise + event.opened_cost_paise - event.closed_cost_paise,
+        "realised_paise": row.realised_paise + event.realised_paise,
+        "reduction_quantity": min(row.reduction_quantity, abs(net_quantity)),
         # A late fill opens a closed trade again, until the rules have closed what it brought.
-        status=TradeStatus.OPEN if row.exit_cause is None else TradeStatus.EXITING,
-        closed_at_us=None,
-        first_filled_at_ns=event.filled_at_ns if row.first_filled_at_ns is None else row.first_filled_at_ns,
-        last_filled_at_ns=event.filled_at_ns,
-    )
+        "status": TradeStatus.OPEN if row.exit_cause is None else TradeStatus.EXITING,
+        "closed_at_us": None,
+        "first_filled_at_ns": event.filled_at_ns if row.first_filled_at_ns is None else row.first_filled_at_ns,
+        "last_filled_at_ns": event.filled_at_ns,
+    }
+
+
+def _reduction_asked(event: TradeReductionAsked, _: RecordedEvent, row: TradeRow) -> Change:
+    return {"reduction_quantity": row.reduction_quantity + event.quantity, "reduction_cause": event.cause}
+
+
+def _exit_triggered(event: TradeExitTriggered, recorded: RecordedEvent, _: TradeRow) -> Change:
+    return {
+        "status": TradeStatus.EXITING,
+        "exit_cause": event.cause,
+        "exit_mark_e4": None if event.mark is None else event.mark.last_price_e4,
+        "exit_triggered_at_us": recorded.recorded_at_us,
+        "reduction_quantity": 0,
+    }
+
+
+def _closed(_: TradeClosed, recorded: RecordedEvent, __: TradeRow) -> Change:
+    return {"status": TradeStatus.CLOSED, "closed_at_us": recorded.recorded_at_us}
 
 
 # --- Its levels -------------------------------------------------------------------------------------------------------
 
 
-def _levels_set(event: TradeChanged, row: TradeRow) -> TradeRow:
+def _levels_set(event: TradeChanged, _: RecordedEvent, row: TradeRow) -> Change:
     has_failed = row.protection_lost is ProtectionLoss.FAILED
-    return msgspec.structs.replace(
-        row,
-        version=event.version,
-        stop_loss_e4=event.stop_loss_e4,
-        target_e4=event.target_e4,
-        trailing=event.trailing,
+    return {
+        "version": event.version,
+        "stop_loss_e4": event.stop_loss_e4,
+        "target_e4": event.target_e4,
+        "trailing": event.trailing,
         # Somebody has looked: with other levels it is tried again.
-        protection_lost=None if has_failed else row.protection_lost,
-        protection_remark=None if has_failed else row.protection_remark,
-    )
+        "protection_lost": None if has_failed else row.protection_lost,
+        "protection_remark": None if has_failed else row.protection_remark,
+    }
 
 
-def _adjusted(event: CorporateActionApplied, row: TradeRow) -> TradeRow:
+def _trailed(event: StopTrailed, _: RecordedEvent, row: TradeRow) -> Change:
+    return {
+        "stop_loss_e4": event.stop_loss_e4,
+        "best_price_e4": event.best_price_e4,
+        "trail_count": row.trail_count + 1,
+    }
+
+
+def _protection_lapsed(_: ProtectionLapsed, __: RecordedEvent, ___: TradeRow) -> Change:
+    return {"protection_lost": ProtectionLoss.LAPSED, "protection_remark": None}
+
+
+def _protection_failed(event: ProtectionFailed, _: RecordedEvent, __: TradeRow) -> Change:
+    return {"protection_lost": ProtectionLoss.FAILED, "protection_remark": event.reason}
+
+
+def _adjusted(event: CorporateActionApplied, _: RecordedEvent, row: TradeRow) -> Change:
     [left] = [each for each in event.trades if each.trade_id == row.trade_id]
     best = row.best_price_e4
-    return msgspec.structs.replace(
-        row,
-        net_quantity=left.net_quantity,
-        stop_loss_e4=left.stop_loss_e4,
-        target_e4=left.target_e4,
-        best_price_e4=None if best is None else best * event.denominator // event.numerator,
-    )
+    return {
+        "net_quantity": left.net_quantity,
+        "stop_loss_e4": left.stop_loss_e4,
+        "target_e4": left.target_e4,
+        "best_price_e4": None if best is None else best * event.denominator // event.numerator,
+    }
+
+
+_CHANGES: dict[type[Event], Callable[[Any, RecordedEvent, TradeRow], Change]] = {
+    OrderIntended: _intended,
+    OrderFilled: _filled,
+    ForeignFillAllocated: _filled_from_outside,
+    TradeExitTriggered: _exit_triggered,
+    TradeReductionAsked: _reduction_asked,
+    TradeClosed: _closed,
+    TradeChanged: _levels_set,
+    StopTrailed: _trailed,
+    ProtectionLapsed: _protection_lapsed,
+    ProtectionFailed: _protection_failed,
+    CorporateActionApplied: _adjusted,
+}
+"""What an event changes, by its type, beside what any event of an order does."""
 
 
 TRADES = ReadModel(

@@ -8,6 +8,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from adapters.dhan.client import HttpClient
 from adapters.dhan.codec import (
+    change_document,
     fill_of,
     in_order_of_time,
     order_document,
@@ -25,6 +26,8 @@ from commands.ports import (
     Accepted,
     BrokerUnavailable,
     Clock,
+    Modification,
+    ModifyAccepted,
     NotSent,
     OutcomeUnknown,
     Placement,
@@ -79,12 +82,32 @@ class DhanBroker:
         match outcome:
             case Answered(value=venue_order_id, sent_at_ns=sent_at_ns):
                 return Accepted(venue_order_id=venue_order_id, sent_at_ns=sent_at_ns)
-            case Declined(refusal=refusal, sent_at_ns=sent_at_ns):
-                return Refused(reason=refusal.reason, message=_message(refusal), sent_at_ns=sent_at_ns)
-            case Unclear(cause=cause, sent_at_ns=sent_at_ns):
-                return (
-                    NotSent(cause=cause) if sent_at_ns is None else OutcomeUnknown(cause=cause, sent_at_ns=sent_at_ns)
-                )
+            case Declined() | Unclear():
+                return _no_yes(outcome)
+
+    async def modify(
+        self, account_id: AccountId, venue_order_id: VenueOrderId, instruction: OrderInstruction, purpose: Purpose
+    ) -> Modification:
+        """Ask once for an order to become *instruction*, its quantity in total. Never raises for a fault of the venue.
+
+        It says what the order shall be, not by how much: asked again, it changes nothing more.
+        """
+        call = Call(
+            call_class=_class_of(purpose),
+            method="PUT",
+            path=f"/orders/{venue_order_id}",
+            read=venue_order_id_of,
+            document=partial(change_document, venue_order_id=venue_order_id, instruction=instruction),
+        )
+        try:
+            outcome = await self._gateway.call(account_id, call)
+        except HeldBack as held_back:
+            return NotSent(cause=held_back.cause, reason=_reason_of(held_back))
+        match outcome:
+            case Answered(sent_at_ns=sent_at_ns):
+                return ModifyAccepted(sent_at_ns=sent_at_ns)
+            case Declined() | Unclear():
+                return _no_yes(outcome)
 
     def is_held_back(self, account_id: AccountId, purpose: Purpose) -> bool:
         """Tell whether an order would not be sent now because our own breaker holds it back."""
@@ -181,7 +204,16 @@ class DhanBroker:
 
 
 def _class_of(purpose: Purpose) -> CallClass:
-    return CallClass.EXITS if purpose is Purpose.EXIT else CallClass.ENTRIES
+    return CallClass.EXITS if purpose.closes else CallClass.ENTRIES
+
+
+def _no_yes(outcome: Declined | Unclear) -> Refused | NotSent | OutcomeUnknown:
+    """Return what is known of a write that was not answered by a well-formed yes."""
+    match outcome:
+        case Declined(refusal=refusal, sent_at_ns=sent_at_ns):
+            return Refused(reason=refusal.reason, message=_message(refusal), sent_at_ns=sent_at_ns)
+        case Unclear(cause=cause, sent_at_ns=sent_at_ns):
+            return NotSent(cause=cause) if sent_at_ns is None else OutcomeUnknown(cause=cause, sent_at_ns=sent_at_ns)
 
 
 def _value_of(outcome: Outcome[T], on_refusal: Callable[[VenueRefusal], bool] | None) -> T | None:

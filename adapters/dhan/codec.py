@@ -93,6 +93,17 @@ _STATUSES = {
     "CANCELLED": OrderStatus.CANCELED,
     "EXPIRED": OrderStatus.EXPIRED,
 }
+_TYPE_WORDS = {
+    OrderType.MARKET: "MARKET",
+    OrderType.LIMIT: "LIMIT",
+    OrderType.SL: "STOP_LOSS",
+    OrderType.SL_M: "STOP_LOSS_MARKET",
+}
+_TYPES = {word: order_type for order_type, word in _TYPE_WORDS.items()}
+_LIMITED = frozenset({OrderType.LIMIT, OrderType.SL})
+_TRIGGERED = frozenset({OrderType.SL, OrderType.SL_M})
+_AMO_TIME = "OPEN"
+"""When an after market order goes to the exchange: as it opens. Source: Dhan, annexure, amoTime."""
 _STATUS_WORDS = {status: word for word, status in _STATUSES.items()}
 _EXPLAINED = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
 
@@ -123,6 +134,17 @@ def product_of(word: str) -> Product:
         return Product(word)
     except ValueError:
         raise RowUnsupported(f"received product {word!r}, expected one of {', '.join(Product)}") from None
+
+
+def type_of(word: str) -> OrderType:
+    """Return the order type that Dhan calls *word*.
+
+    Raises:
+        RowUnsupported: we have no such type.
+    """
+    if word not in _TYPES:
+        raise RowUnsupported(f"received order type {word!r}, expected one of {', '.join(_TYPES)}")
+    return _TYPES[word]
 
 
 def status_word(status: OrderStatus) -> str:
@@ -173,19 +195,52 @@ def ist_text_of(time_ns: int) -> str:
 
 def order_document(client_id: str, instruction: OrderInstruction, correlation_id: CorrelationId) -> dict[str, Any]:
     """Return the body of an order. Unused fields are left out: the venue refuses empty text."""
-    limit_price_e4 = instruction.limit_price_e4 if instruction.order_type is OrderType.LIMIT else None
-    return {
+    document: dict[str, Any] = {
         "dhanClientId": client_id,
         "correlationId": correlation_id,
         "transactionType": instruction.side.value,
         "exchangeSegment": segment_word(instruction.instrument.segment),
         "productType": instruction.product.value,
-        "orderType": instruction.order_type.value,
+        "orderType": _TYPE_WORDS[instruction.order_type],
         "validity": instruction.time_in_force.value,
         "securityId": instruction.instrument.security_id,
         "quantity": instruction.quantity,
-        "price": 0 if limit_price_e4 is None else rupees(limit_price_e4),
+        "price": _price(instruction),
     }
+    if instruction.order_type in _TRIGGERED:
+        document["triggerPrice"] = _trigger_price(instruction)
+    if instruction.disclosed_quantity:
+        document["disclosedQuantity"] = instruction.disclosed_quantity
+    if instruction.after_market:
+        document |= {"afterMarketOrder": True, "amoTime": _AMO_TIME}
+    return document
+
+
+def change_document(client_id: str, venue_order_id: VenueOrderId, instruction: OrderInstruction) -> dict[str, Any]:
+    """Return the body that makes an order what *instruction* says. Nothing is left to what it was before.
+
+    `quantity` is the whole order's, what has executed included. Source: Dhan, releases, v2.0.
+    """
+    return {
+        "dhanClientId": client_id,
+        "orderId": venue_order_id,
+        "orderType": _TYPE_WORDS[instruction.order_type],
+        "validity": instruction.time_in_force.value,
+        "quantity": instruction.quantity,
+        "price": _price(instruction),
+        "disclosedQuantity": instruction.disclosed_quantity,
+        "triggerPrice": _trigger_price(instruction),
+    }
+
+
+def _price(instruction: OrderInstruction) -> Decimal | int:
+    price_e4 = instruction.limit_price_e4 if instruction.order_type in _LIMITED else None
+    return 0 if price_e4 is None else rupees(price_e4)
+
+
+def _trigger_price(instruction: OrderInstruction) -> Decimal | int:
+    price_e4 = instruction.trigger_price_e4 if instruction.order_type in _TRIGGERED else None
+    return 0 if price_e4 is None else rupees(price_e4)
 
 
 def instruction_of(row: Row) -> OrderInstruction:
@@ -196,19 +251,24 @@ def instruction_of(row: Row) -> OrderInstruction:
         RowUnsupported: it is an order of a kind that we have no word for.
     """
     try:
-        order_type = OrderType(_text(row, "orderType"))
         time_in_force = TimeInForce(_text(row, "validity"))
         side = Side(_text(row, "transactionType"))
     except ValueError as error:
         raise RowUnsupported(str(error)) from None
+    order_type = type_of(_text(row, "orderType"))
     return OrderInstruction(
         instrument=_instrument(row),
         side=side,
         quantity=_integer(row, "quantity"),
         order_type=order_type,
-        limit_price_e4=price_e4_of(row.get("price")) if order_type is OrderType.LIMIT else None,
+        limit_price_e4=price_e4_of(row.get("price")) if order_type in _LIMITED else None,
         product=product_of(_text(row, "productType")),
         time_in_force=time_in_force,
+        trigger_price_e4=price_e4_of(row.get("triggerPrice")) if order_type in _TRIGGERED else None,
+        disclosed_quantity=0
+        if _optional_text(row, "disclosedQuantity") is None
+        else _integer(row, "disclosedQuantity"),
+        after_market=row.get("afterMarketOrder") is True,
     )
 
 
@@ -248,6 +308,7 @@ def order_of(row: Row) -> VenueOrder:
     if status in {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED, OrderStatus.FILLED} and filled:
         status = OrderStatus.FILLED if filled >= quantity else OrderStatus.PARTLY_FILLED
     correlation_id = _optional_text(row, "correlationId")
+    order_type, limit_price_e4, trigger_price_e4 = _priced_as(row)
     return VenueOrder(
         venue_order_id=VenueOrderId(_text(row, "orderId")),
         correlation_id=None if correlation_id is None else CorrelationId(correlation_id),
@@ -255,6 +316,12 @@ def order_of(row: Row) -> VenueOrder:
         quantity=quantity,
         cumulative_quantity=filled,
         message=_message(row, status, word),
+        instrument=_known_instrument(row),
+        product=_known(row, "productType", product_of),
+        side=_known(row, "transactionType", _side_of),
+        order_type=order_type,
+        limit_price_e4=limit_price_e4,
+        trigger_price_e4=trigger_price_e4,
     )
 
 
@@ -274,6 +341,9 @@ def fill_of(row: Row) -> VenueFill:
         quantity=_integer(row, "tradedQuantity"),
         price_e4=price_e4_of(row.get("tradedPrice")),
         filled_at_ns=filled_at_ns,
+        instrument=_known_instrument(row),
+        product=_known(row, "productType", product_of),
+        side=_known(row, "transactionType", _side_of),
     )
 
 
@@ -305,6 +375,40 @@ def _running_number(venue_fill_id: VenueFillId) -> int:
 
 def _instrument(row: Row) -> InstrumentKey:
     return InstrumentKey(segment_of(_text(row, "exchangeSegment")), _text(row, "securityId"))
+
+
+def _known_instrument(row: Row) -> InstrumentKey | None:
+    """Return what the row is about, None where it names nothing, or nothing that we have a word for."""
+    segment = _known(row, "exchangeSegment", segment_of)
+    security_id = _optional_text(row, "securityId")
+    return None if segment is None or security_id is None else InstrumentKey(segment, security_id)
+
+
+def _known(row: Row, name: str, read: Callable[[str], T]) -> T | None:
+    """Return what *read* makes of a field, None where it is unset or means something that we have no word for."""
+    text = _optional_text(row, name)
+    try:
+        return None if text is None else read(text)
+    except RowUnsupported:
+        return None
+
+
+def _side_of(word: str) -> Side:
+    try:
+        return Side(word)
+    except ValueError as error:
+        raise RowUnsupported(str(error)) from None
+
+
+def _priced_as(row: Row) -> tuple[OrderType | None, int | None, int | None]:
+    """Return type, limit and trigger of a row. Where a price that the type needs cannot be read, nothing is told."""
+    order_type = _known(row, "orderType", type_of)
+    try:
+        limit = price_e4_of(row.get("price")) if order_type in _LIMITED else None
+        trigger = price_e4_of(row.get("triggerPrice")) if order_type in _TRIGGERED else None
+    except AnswerMalformed:
+        return None, None, None
+    return (None, None, None) if 0 in {limit, trigger} else (order_type, limit, trigger)
 
 
 def _filled_quantity(row: Row) -> int:

@@ -1,4 +1,4 @@
-"""Paths that are no part of the broker: step the tape, order faults, look into the books."""
+"""Paths that are no part of the broker: step the tape, order faults, trade by hand, look into the books."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route
 from adapters.simulator.broker_routes import answer
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind
+from adapters.simulator.intake import FROM_ELSEWHERE, read_order
+from adapters.simulator.refusals import Refusal
 from adapters.simulator.rows import books_of
 from domain.instrument import InstrumentKey, Segment
 
@@ -42,6 +44,7 @@ def admin_routes(desk: Desk) -> list[BaseRoute]:
         Route("/admin/session", admin.guarded(admin.session), methods=["GET"]),
         Route("/admin/step", admin.guarded(admin.step), methods=["POST"]),
         Route("/admin/faults", admin.guarded(admin.order_fault), methods=["POST"]),
+        Route("/admin/orders", admin.guarded(admin.place_by_hand), methods=["POST"]),
         Route("/admin/faults", admin.guarded(admin.clear_faults), methods=["DELETE"]),
         Route("/admin/books", admin.guarded(admin.books), methods=["GET"]),
         Route("/admin/tape", admin.guarded(admin.tape), methods=["GET"]),
@@ -119,6 +122,23 @@ class _Admin:
     async def clear_faults(self, _: Request) -> Response:
         self._desk.faults.clear()
         return answer({"waiting": 0})
+
+    async def place_by_hand(self, request: Request) -> Response:
+        """Place an order as its client would with the broker's own web page: it carries no id of anybody's."""
+        body = _decoded(await request.body(), dict[str, Any])
+        client_id = str(body.get("dhanClientId", ""))
+        try:
+            wanted = read_order(
+                {**body, "correlationId": FROM_ELSEWHERE},
+                client_id=client_id,
+                instruments=self._desk.config.instruments,
+                market_time_ns=self._simulator.market_time_ns,
+            )
+            order = self._simulator.accept(client_id, wanted)
+        except Refusal as refusal:
+            return answer(refusal.body, refusal.status)
+        self._desk.let_arrive(order)
+        return answer({"orderId": order.order_id})
 
     async def books(self, _: Request) -> Response:
         accounts = self._simulator.accounts.values()

@@ -6,8 +6,10 @@ opening balance and what closed quantities earned.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import msgspec
 
 from domain.instrument import Instrument, InstrumentKey
 from domain.money import E4_PER_PAISA
@@ -29,12 +31,25 @@ class Status(StrEnum):
 OPEN = frozenset({Status.TRANSIT, Status.PENDING, Status.PART_TRADED})
 
 
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of an order can be changed. Prices are 0 where the order has none; of 0 disclosed units all are shown."""
+
+    order_type: OrderType
+    time_in_force: TimeInForce
+    quantity: int
+    limit_price_e4: int
+    trigger_price_e4: int = 0
+    disclosed_quantity: int = 0
+
+
 @dataclass(slots=True, kw_only=True)
 class BookedOrder:
     """One order and its state. `limit_price_e4` is 0 for a MARKET order that has no limit yet.
 
     `accepted_step` and `created_ns` are the tape's place and time when it was accepted, `reached_ns` when it reached
-    the exchange (None: it never did).
+    the exchange (None: it never did). `amo_time` tells when an after market order goes there, in the broker's words,
+    and is empty for every other order. `awaits_trigger`: it rests unseen. `modifications` counts those asked for,
+    `changes` are those that have not reached the exchange, oldest first.
     """
 
     order_id: str
@@ -50,6 +65,12 @@ class BookedOrder:
     accepted_step: int
     created_ns: int
     updated_ns: int
+    trigger_price_e4: int = 0
+    disclosed_quantity: int = 0
+    amo_time: str = ""
+    awaits_trigger: bool = False
+    modifications: int = 0
+    changes: list[OrderTerms] = field(default_factory=list)
     status: Status = Status.TRANSIT
     reached_ns: int | None = None
     exchange_order_id: str = "0"
@@ -63,6 +84,35 @@ class BookedOrder:
     def is_open(self) -> bool:
         """Whether something may still come of it."""
         return self.status in OPEN
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it waits at the broker for a session to begin."""
+        return self.status is Status.PENDING and self.reached_ns is None
+
+    @property
+    def has_no_limit_yet(self) -> bool:
+        """Whether it is a MARKET order at the exchange that waits for a print to price it."""
+        return self.is_open and self.order_type is OrderType.MARKET and self.limit_price_e4 == 0
+
+    @property
+    def open_status(self) -> Status:
+        """What an order at the broker or the exchange is, by what is on its way and by what has filled."""
+        if self.changes:
+            return Status.TRANSIT
+        return Status.PART_TRADED if self.filled_quantity else Status.PENDING
+
+    def changed(self, terms: OrderTerms) -> "BookedOrder":
+        """Return the order as *terms* would make it; this one stays as it is."""
+        return replace(
+            self,
+            order_type=terms.order_type,
+            time_in_force=terms.time_in_force,
+            quantity=terms.quantity,
+            limit_price_e4=terms.limit_price_e4,
+            trigger_price_e4=terms.trigger_price_e4,
+            disclosed_quantity=terms.disclosed_quantity,
+        )
 
     @property
     def leaves_quantity(self) -> int:
@@ -171,21 +221,30 @@ class Account:
         if order.filled_quantity == order.quantity:
             self.close(order, Status.TRADED)
         else:
-            order.status = Status.PART_TRADED
+            order.status = order.open_status
 
-    def available_paise(self, prices_e4: "Prices", *, leverage: int, without: BookedOrder | None = None) -> int:
-        """Return what new orders may use; *without* leaves one open order out of the reckoning."""
+    def available_paise(
+        self,
+        prices_e4: "Prices",
+        *,
+        leverage: int,
+        without: BookedOrder | None = None,
+        instead: BookedOrder | None = None,
+    ) -> int:
+        """Return what new orders may use; *without* leaves one open order out of the reckoning, *instead* adds one."""
         realised_e4 = sum(holding.realised_e4 for holding in self.holdings.values())
         margin_e4 = sum(
             quantity * price_e4 // (leverage if product == "INTRADAY" else 1)
-            for product, quantity, price_e4 in self._exposures(prices_e4, without)
+            for product, quantity, price_e4 in self._exposures(prices_e4, without, instead)
         )
         return self.opening_balance_paise + (realised_e4 - margin_e4) // E4_PER_PAISA
 
-    def _exposures(self, prices_e4: "Prices", without: BookedOrder | None) -> Iterator[tuple[str, int, int]]:
+    def _exposures(
+        self, prices_e4: "Prices", without: BookedOrder | None, instead: BookedOrder | None
+    ) -> Iterator[tuple[str, int, int]]:
         """Yield product, largest possible |net| and price of each instrument and product in play."""
         working: dict[tuple[InstrumentKey, str], list[BookedOrder]] = {}
-        for order in self.open_orders.values():
+        for order in (*self.open_orders.values(), *([instead] if instead is not None else [])):
             if order is not without:
                 working.setdefault((order.instrument.key, order.product), []).append(order)
         for key in self.holdings.keys() | working.keys():

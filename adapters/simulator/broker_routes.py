@@ -16,7 +16,7 @@ from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDea
 from adapters.simulator.connection import end_without_answer, wait_or_disconnect
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
-from adapters.simulator.intake import read_order
+from adapters.simulator.intake import read_change, read_order
 from adapters.simulator.limits import Family
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
@@ -69,6 +69,7 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
     return [
         Route("/app/generateAccessToken", _guarded(broker.log_in), methods=["POST"]),
         Route("/v2/orders", _guarded(broker.place), methods=["POST"]),
+        Route("/v2/orders/{order_id}", _guarded(broker.modify), methods=["PUT"]),
         Route("/v2/orders/{order_id}", _guarded(broker.cancel), methods=["DELETE"]),
         Route("/v2/marketfeed/ltp", _guarded(broker.last_prices), methods=["POST"]),
         *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
@@ -123,6 +124,21 @@ class _Broker:
         order = self._accept(client_id, body, fault)
         row = {"orderId": order.order_id, "orderStatus": Status.TRANSIT.value}
         self._desk.let_arrive(order)
+        return await self._fault_after(fault, request) or answer(row)
+
+    async def modify(self, request: Request) -> Response:
+        client_id = self._desk.authenticate(request, Family.ORDERS)
+        body = await _json_of(request)
+        fault = self._desk.faults.take(FaultTarget.MODIFY, client_id=client_id)
+        early = await self._fault_before(fault, request)
+        if early is not None:
+            return early
+        order = self._simulator.account_of(client_id).orders.get(request.path_params["order_id"])
+        if order is None:
+            raise bad_input()
+        self._simulator.modify(client_id, order.order_id, read_change(body, client_id=client_id, order=order))
+        row = {"orderId": order.order_id, "orderStatus": Status.TRANSIT.value}
+        self._desk.let_change_arrive(order)
         return await self._fault_after(fault, request) or answer(row)
 
     async def cancel(self, request: Request) -> Response:

@@ -1,9 +1,11 @@
 """From one life of the simulator to the next: which records it begins with.
 
-- **DAY ends with the day.** An order that rests since another exchange day has expired. One of today rests on. What an
-  IOC order left at the exchange can only be the trace of a broken write; it is canceled.
-- **A row is shown on the day of its last change.** An order that closed on another day goes, with its executions; one
-  that expires at this start is shown today, or nobody would ever hear of its end.
+- **DAY ends with the day.** An order that rests since another exchange day has expired, a stop too. One of today rests
+  on. What an IOC order left at the exchange can only be the trace of a broken write; it is canceled, unless it still
+  awaits its trigger. An after market order that has not reached the exchange waits on for the session that comes.
+- **A row is shown on the day of its last change,** and while something may still come of it. An order that closed on
+  another day goes, with its executions; one that expires at this start is shown today, or nobody would ever hear of its
+  end.
 - **What goes leaves holdings and money.** Of each holding the closed quantity becomes money (day averages, whole paise,
   rounded down) and the open quantity is carried on at its cost. What rounding took from the money stays in the cost.
 - **Numbers go on.** They are kept apart from the orders that used them, so that none comes twice.
@@ -46,7 +48,9 @@ def carried_over(records: Sequence[Record], *, now_ns: int, first_number: int) -
     )
     for end_record in ended:
         before.apply(end_record)
-    shown = {order.order_id for order in before.orders.values() if trading_day(order.updated_ns) == today}
+    shown = {
+        order.order_id for order in before.orders.values() if order.is_open or trading_day(order.updated_ns) == today
+    }
     past: list[Record] = []
     present: list[Record] = []
     for record in (*records, *ended):
@@ -74,11 +78,12 @@ def _ledger_of(records: Sequence[Record]) -> Ledger:
 
 def _end_at_start(order: BookedOrder, today: date) -> Status | None:
     """Return how an order ended while nobody ran, None where it goes on or had ended before."""
-    if not order.is_open:
+    has_reached = order.reached_ns is not None
+    if not order.is_open or (order.amo_time and not has_reached):
         return None
-    if order.time_in_force is TimeInForce.IOC and order.status is not Status.TRANSIT:
+    if order.time_in_force is TimeInForce.IOC and has_reached and not order.awaits_trigger:
         return Status.CANCELLED
-    return Status.EXPIRED if trading_day(order.created_ns) != today else None
+    return Status.EXPIRED if trading_day(order.reached_ns or order.created_ns) != today else None
 
 
 def _settled(account: Account) -> AccountOpened:

@@ -75,7 +75,14 @@ class Desk:
         if self.config.transit_s <= 0:
             self.simulator.arrive(order)
         else:
-            self._arrive_later(order)
+            self._arrive_later(self.simulator.arrive, order)
+
+    def let_change_arrive(self, order: BookedOrder) -> None:
+        """Let the oldest modification of an order arrive after the same delay."""
+        if self.config.transit_s <= 0:
+            self.simulator.arrive_change(order)
+        else:
+            self._arrive_later(self.simulator.arrive_change, order)
 
     def play_second(self) -> bool:
         """Play one second of the tape to everybody and tell whether there was one."""
@@ -101,10 +108,10 @@ class Desk:
         if self.journal is not None:
             self.journal.close()
 
-    def _arrive_later(self, order: BookedOrder) -> None:
+    def _arrive_later(self, arrival: Callable[[BookedOrder], None], order: BookedOrder) -> None:
         def arrive() -> None:
             self._arriving.discard(timer)
-            self.simulator.arrive(order)
+            arrival(order)
 
         timer = asyncio.get_running_loop().call_later(self.config.transit_s, arrive)
         self._arriving.add(timer)

@@ -32,6 +32,7 @@ class FaultTarget(StrEnum):
     """Which requests a fault meets."""
 
     PLACE = "place"
+    MODIFY = "modify"
     CANCEL = "cancel"
     READ = "read"
 

@@ -1,13 +1,22 @@
-"""Checks the body of a new order as strictly as the broker does, and reads it."""
+"""Checks the body of a new or a changed order as strictly as the broker does, and reads it."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from adapters.simulator.refusals import authentication_error, bad_input, order_error
-from adapters.simulator.simulator import OrderRequest
+from adapters.simulator.books import BookedOrder, OrderTerms
+from adapters.simulator.refusals import (
+    INCORRECT_REQUEST,
+    TRIGGER_ABOVE_PRICE,
+    TRIGGER_BELOW_PRICE,
+    authentication_error,
+    bad_input,
+    order_error,
+)
+from adapters.simulator.rows import type_of
+from adapters.simulator.simulator import AMO_DELAYS_S, OrderRequest
 from commands.ports import Instruments
-from domain.instrument import InstrumentKey, InstrumentUnknown, Segment
+from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.money import E4_PER_RUPEE
 from domain.order import OrderType, Side, TimeInForce
 
@@ -15,7 +24,6 @@ CORRELATION_ID_LENGTH_MAX = 25
 _CORRELATION_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_- ")
 _SEGMENTS = {segment.value: segment for segment in Segment if segment is not Segment.INDEX}
 _PRODUCTS = frozenset({"CNC", "INTRADAY", "MARGIN", "MTF"})
-_STOP_TYPES = frozenset({"STOP_LOSS", "STOP_LOSS_MARKET"})
 _FIELDS = frozenset(
     {
         "dhanClientId",
@@ -36,7 +44,22 @@ _FIELDS = frozenset(
         "boStopLossValue",
     }
 )
-_NULLABLE = frozenset({"boProfitValue", "boStopLossValue"})
+_CHANGE_FIELDS = frozenset(
+    {
+        "dhanClientId",
+        "orderId",
+        "orderType",
+        "legName",
+        "quantity",
+        "price",
+        "disclosedQuantity",
+        "triggerPrice",
+        "validity",
+    }
+)
+_NULLABLE = frozenset({"boProfitValue", "boStopLossValue", "legName"})
+FROM_ELSEWHERE = "NA"
+"""The correlation id of an order that came from the broker's own web or phone."""
 _DISCLOSED_PART_MIN = Decimal("0.3")
 
 
@@ -49,49 +72,114 @@ def read_order(body: Any, *, client_id: str, instruments: Instruments, market_ti
     Raises:
         adapters.simulator.refusals.Refusal: anything about it is wrong.
     """
-    fields = _checked_fields(body, client_id)
+    fields = _checked_fields(body, client_id, _FIELDS)
     quantity = _integer(fields.get("quantity"))
     if quantity <= 0:
         raise bad_input("quantity is required")
-    order_type_word = _word(fields, "orderType")
-    if order_type_word in _STOP_TYPES or fields.get("afterMarketOrder") is True:
-        raise order_error("Stop and after market orders are not offered by this simulator")
     segment = _SEGMENTS.get(_word(fields, "exchangeSegment"))
     product = _word(fields, "productType")
     if segment is None or product not in _PRODUCTS:
         raise bad_input()
     try:
         side = Side(_word(fields, "transactionType"))
-        order_type = OrderType(order_type_word)
-        time_in_force = TimeInForce(_word(fields, "validity"))
         instrument = instruments.by_key(
             InstrumentKey(segment, str(fields.get("securityId", ""))), market_time_ns=market_time_ns
         )
     except (ValueError, InstrumentUnknown):
         raise bad_input() from None
-    price_e4 = _price_e4(fields.get("price", 0))
-    if order_type is OrderType.MARKET:
-        price_e4 = 0
-    elif price_e4 <= 0 or not instrument.is_on_tick(price_e4):
-        raise bad_input()
-    freeze = instrument.freeze_quantity
-    if not instrument.tradable or quantity % instrument.lot or (freeze is not None and quantity > freeze):
-        raise bad_input()
-    _check_disclosed(fields, quantity)
+    terms = _terms(fields, quantity, instrument, side)
     return OrderRequest(
         correlation_id=_correlation_id(fields, client_id, market_time_ns),
         instrument=instrument,
         side=side,
-        order_type=order_type,
+        order_type=terms.order_type,
         product=product,
-        time_in_force=time_in_force,
-        quantity=quantity,
-        limit_price_e4=price_e4,
+        time_in_force=terms.time_in_force,
+        quantity=terms.quantity,
+        limit_price_e4=terms.limit_price_e4,
+        trigger_price_e4=terms.trigger_price_e4,
+        disclosed_quantity=terms.disclosed_quantity,
+        amo_time=_amo_time(fields, terms),
     )
 
 
-def _checked_fields(body: Any, client_id: str) -> Mapping[str, Any]:
-    if not isinstance(body, dict) or not _FIELDS.issuperset(body):
+def read_change(body: Any, *, client_id: str, order: BookedOrder) -> OrderTerms:
+    """Return what *body* makes of *order*; what it does not name stays as it is.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: anything about it is wrong.
+    """
+    fields = _checked_fields(body, client_id, _CHANGE_FIELDS)
+    if str(fields.get("orderId", "")) != order.order_id:
+        raise bad_input()
+    latest = order.changes[-1] if order.changes else order
+    standing = {
+        "price": Decimal(latest.limit_price_e4) / E4_PER_RUPEE,
+        "triggerPrice": Decimal(latest.trigger_price_e4) / E4_PER_RUPEE,
+        "disclosedQuantity": latest.disclosed_quantity,
+    }
+    quantity = _integer(fields.get("quantity", latest.quantity))
+    if quantity <= 0:
+        raise bad_input("quantity is required")
+    return _terms({**standing, **fields}, quantity, order.instrument, order.side)
+
+
+def _terms(fields: Mapping[str, Any], quantity: int, instrument: Instrument, side: Side) -> OrderTerms:
+    order_type = type_of(_word(fields, "orderType"))
+    try:
+        time_in_force = TimeInForce(_word(fields, "validity"))
+    except ValueError:
+        raise bad_input() from None
+    if order_type is None:
+        raise bad_input()
+    if order_type is OrderType.SL_M:
+        raise order_error(INCORRECT_REQUEST)  # It does not rest at the broker since March 2026.
+    freeze = instrument.freeze_quantity
+    if not instrument.tradable or quantity % instrument.lot or (freeze is not None and quantity > freeze):
+        raise bad_input()
+    has_limit, is_stop = order_type is not OrderType.MARKET, order_type is OrderType.SL
+    return OrderTerms(
+        order_type=order_type,
+        time_in_force=time_in_force,
+        quantity=quantity,
+        limit_price_e4=_price_on_tick(fields.get("price", 0), instrument, is_used=has_limit),
+        trigger_price_e4=_trigger(fields, instrument, side) if is_stop else 0,
+        disclosed_quantity=_disclosed(fields, quantity),
+    )
+
+
+def _trigger(fields: Mapping[str, Any], instrument: Instrument, side: Side) -> int:
+    trigger_e4 = _price_on_tick(fields.get("triggerPrice", 0), instrument, is_used=True)
+    beyond_e4 = side.sign * (trigger_e4 - _price_e4(fields.get("price", 0)))
+    if beyond_e4 > 0:
+        raise order_error(TRIGGER_ABOVE_PRICE if side is Side.BUY else TRIGGER_BELOW_PRICE)
+    return trigger_e4
+
+
+def _price_on_tick(value: Any, instrument: Instrument, *, is_used: bool) -> int:
+    price_e4 = _price_e4(value)
+    if not is_used:
+        return 0
+    if price_e4 <= 0 or not instrument.is_on_tick(price_e4):
+        raise bad_input()
+    return price_e4
+
+
+def _amo_time(fields: Mapping[str, Any], terms: OrderTerms) -> str:
+    """Return when an after market order goes to the exchange, nothing for any other order."""
+    is_after_market = fields.get("afterMarketOrder", False)
+    if not isinstance(is_after_market, bool):
+        raise bad_input()
+    if not is_after_market:
+        return ""
+    amo_time = _word(fields, "amoTime")
+    if amo_time not in AMO_DELAYS_S or terms.time_in_force is TimeInForce.IOC:
+        raise bad_input()
+    return amo_time
+
+
+def _checked_fields(body: Any, client_id: str, allowed: frozenset[str]) -> Mapping[str, Any]:
+    if not isinstance(body, dict) or not allowed.issuperset(body):
         raise bad_input()
     if any(value == "" or (value is None and name not in _NULLABLE) for name, value in body.items()):
         raise bad_input()
@@ -108,7 +196,7 @@ def _word(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _number(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise bad_input()
     try:
         number = Decimal(str(value))
@@ -135,10 +223,11 @@ def _price_e4(value: Any) -> int:
     return int(scaled)
 
 
-def _check_disclosed(fields: Mapping[str, Any], quantity: int) -> None:
+def _disclosed(fields: Mapping[str, Any], quantity: int) -> int:
     disclosed = _integer(fields.get("disclosedQuantity", 0))
     if disclosed and not _DISCLOSED_PART_MIN * quantity < disclosed <= quantity:
         raise bad_input()
+    return disclosed
 
 
 def _correlation_id(fields: Mapping[str, Any], client_id: str, market_time_ns: int) -> str:

@@ -10,7 +10,12 @@ from adapters.simulator.records import (
     OrderAccepted,
     OrderClosed,
     OrderExecuted,
+    OrderModified,
+    OrderModifying,
     OrderPriced,
+    OrderQueued,
+    OrderTriggered,
+    OrderUnmodified,
     OrderWorking,
     Record,
 )
@@ -40,7 +45,7 @@ class Ledger:
         self.next_order_number = 1
         self.next_trade_number = 1
 
-    def apply(self, record: Record) -> None:
+    def apply(self, record: Record) -> None:  # noqa: C901, PLR0912 - one arm per record
         """Enter what happened. Records come in the order in which they were made."""
         match record:
             case BooksOpened():
@@ -50,10 +55,20 @@ class Ledger:
                 self._open(record)
             case OrderAccepted():
                 self._accept(record)
+            case OrderQueued():
+                self._queue(record)
             case OrderWorking():
                 self._reach(record)
             case OrderPriced():
                 self.orders[record.order_id].limit_price_e4 = record.limit_price_e4
+            case OrderTriggered():
+                self._trigger(record)
+            case OrderModifying():
+                self._begin_change(record)
+            case OrderModified():
+                self._change(record)
+            case OrderUnmodified():
+                self._drop_change(record)
             case OrderExecuted():
                 self._execute(record)
             case OrderClosed():
@@ -83,6 +98,9 @@ class Ledger:
             accepted_step=record.step,
             created_ns=record.time_ns,
             updated_ns=record.time_ns,
+            trigger_price_e4=record.trigger_price_e4,
+            disclosed_quantity=record.disclosed_quantity,
+            amo_time=record.amo_time,
             first_execution_max=record.first_execution_max,
             reject_message=record.reject_message,
         )
@@ -90,14 +108,56 @@ class Ledger:
         self.accounts[order.client_id].add(order)
         self.next_order_number = max(self.next_order_number, _number_of(order.order_id) + 1)
 
+    def _queue(self, record: OrderQueued) -> None:
+        order = self.orders[record.order_id]
+        order.status = order.open_status
+        order.updated_ns = record.time_ns
+
     def _reach(self, record: OrderWorking) -> None:
         order = self.orders[record.order_id]
-        order.status = Status.PENDING
+        order.status = order.open_status
+        order.awaits_trigger = record.awaits_trigger
         order.reached_ns = order.updated_ns = record.time_ns
         order.limit_price_e4 = record.limit_price_e4
         order.exchange_order_id = f"11{_number_of(order.order_id):014d}"
         order.description = "CONFIRMED"
         self.working[order.order_id] = order
+
+    def _trigger(self, record: OrderTriggered) -> None:
+        order = self.orders[record.order_id]
+        order.awaits_trigger = False
+        order.updated_ns = record.time_ns
+        self._move_to_the_back(order)
+
+    def _begin_change(self, record: OrderModifying) -> None:
+        order = self.orders[record.order_id]
+        order.changes.append(record.terms)
+        order.modifications += 1
+        order.status = order.open_status
+        order.updated_ns = record.time_ns
+
+    def _change(self, record: OrderModified) -> None:
+        order = self.orders[record.order_id]
+        terms = order.changes.pop(0)
+        order.order_type, order.time_in_force = terms.order_type, terms.time_in_force
+        order.quantity, order.disclosed_quantity = terms.quantity, terms.disclosed_quantity
+        order.limit_price_e4, order.trigger_price_e4 = record.limit_price_e4, terms.trigger_price_e4
+        order.awaits_trigger = record.awaits_trigger
+        order.status = order.open_status
+        order.updated_ns = record.time_ns
+        if not record.keeps_place:
+            self._move_to_the_back(order)
+
+    def _drop_change(self, record: OrderUnmodified) -> None:
+        order = self.orders[record.order_id]
+        order.changes.pop(0)
+        order.status = order.open_status
+        order.description = record.description
+        order.updated_ns = record.time_ns
+
+    def _move_to_the_back(self, order: BookedOrder) -> None:
+        if self.working.pop(order.order_id, None) is not None:
+            self.working[order.order_id] = order
 
     def _execute(self, record: OrderExecuted) -> None:
         order = self.orders[record.order_id]

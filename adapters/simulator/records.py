@@ -5,7 +5,7 @@ Times are UTC nanoseconds of the market, prices 1/10,000 rupee, values quantity 
 
 import msgspec
 
-from adapters.simulator.books import Status
+from adapters.simulator.books import OrderTerms, Status
 from domain.instrument import Instrument
 from domain.order import OrderType, Side, TimeInForce
 
@@ -35,7 +35,7 @@ class AccountOpened(msgspec.Struct, frozen=True, tag="account", kw_only=True):
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted", kw_only=True, omit_defaults=True):
-    """An order is in TRANSIT. `limit_price_e4` is 0 for MARKET; the last two are faults still to come."""
+    """An order is in TRANSIT. Prices are 0 where it has none; the last two are faults still to come."""
 
     order_id: str
     client_id: str
@@ -49,16 +49,60 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted", kw_only=True, o
     limit_price_e4: int
     time_ns: int
     step: int
+    trigger_price_e4: int = 0
+    disclosed_quantity: int = 0
+    amo_time: str = ""
     first_execution_max: int | None = None
     reject_message: str | None = None
 
 
-class OrderWorking(msgspec.Struct, frozen=True, tag="working", kw_only=True):
+class OrderQueued(msgspec.Struct, frozen=True, tag="queued", kw_only=True):
+    """An after market order waits at the broker for the next session."""
+
+    order_id: str
+    time_ns: int
+
+
+class OrderWorking(msgspec.Struct, frozen=True, tag="working", kw_only=True, omit_defaults=True):
     """An order reached the exchange. `limit_price_e4` is 0 for a MARKET order that waits for a first print."""
 
     order_id: str
     limit_price_e4: int
     time_ns: int
+    awaits_trigger: bool = False
+
+
+class OrderTriggered(msgspec.Struct, frozen=True, tag="triggered", kw_only=True):
+    """A stop's trigger was reached: it is a limit order from now on, behind all that rest already."""
+
+    order_id: str
+    time_ns: int
+
+
+class OrderModifying(msgspec.Struct, frozen=True, tag="modifying", kw_only=True):
+    """A modification is on its way to the exchange, where the order stands as it was until it arrives."""
+
+    order_id: str
+    terms: OrderTerms
+    time_ns: int
+
+
+class OrderModified(msgspec.Struct, frozen=True, tag="modified", kw_only=True, omit_defaults=True):
+    """The oldest modification on its way arrived. `limit_price_e4` is the limit that the order works under since."""
+
+    order_id: str
+    limit_price_e4: int
+    time_ns: int
+    awaits_trigger: bool = False
+    keeps_place: bool = False
+
+
+class OrderUnmodified(msgspec.Struct, frozen=True, tag="unmodified", kw_only=True):
+    """The oldest modification on its way was turned down: the order stands as it stood."""
+
+    order_id: str
+    time_ns: int
+    description: str
 
 
 class OrderPriced(msgspec.Struct, frozen=True, tag="priced", kw_only=True):
@@ -88,5 +132,16 @@ class OrderClosed(msgspec.Struct, frozen=True, tag="closed", kw_only=True, omit_
     description: str | None = None
 
 
-OrderRecord = OrderAccepted | OrderWorking | OrderPriced | OrderExecuted | OrderClosed
+OrderRecord = (
+    OrderAccepted
+    | OrderQueued
+    | OrderWorking
+    | OrderPriced
+    | OrderTriggered
+    | OrderModifying
+    | OrderModified
+    | OrderUnmodified
+    | OrderExecuted
+    | OrderClosed
+)
 Record = BooksOpened | AccountOpened | OrderRecord

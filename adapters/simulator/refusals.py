@@ -12,6 +12,12 @@ NOTHING_TO_CANCEL = "Nothing to Cancel . "
 MARKET_CLOSED = "Market is Closed! Want to place an offline order?"
 MARKET_CLOSED_CANCEL = "Market is Closed! You cannot modify/cancel an order now."
 
+TRIGGER_ABOVE_PRICE = "Trigger Price should be less than Price"
+TRIGGER_BELOW_PRICE = "Trigger Price should be greater than Price"
+MARKET_OPEN = "Market is Open! After market orders are accepted once it has closed."
+MODIFICATIONS_EXHAUSTED = "Order cannot be modified more than 25 times"
+QUANTITY_EXECUTED = "Quantity should be greater than the traded quantity"
+
 
 class Refusal(Exception):
     """A well-formed no of the broker: the status and the body of the answer."""

@@ -9,6 +9,7 @@ from domain.market import EXCHANGE_ZONE, NS_PER_S
 from domain.money import E4_PER_RUPEE, PAISE_PER_RUPEE
 from domain.order import OrderType
 
+_TYPE_WORDS = {OrderType.SL: "STOP_LOSS", OrderType.SL_M: "STOP_LOSS_MARKET"}
 NEVER = "0001-01-01 00:00:00"
 _NO_DERIVATIVE = {"drvExpiryDate": "0001-01-01", "drvOptionType": "NA", "drvStrikePrice": 0.0}
 _AVERAGE_PLACES = 4
@@ -25,6 +26,16 @@ def segment_of(word: str) -> Segment | None:
     if word == _INDEX_SEGMENT:
         return Segment.INDEX
     return next((segment for segment in Segment if segment.value == word and segment is not Segment.INDEX), None)
+
+
+def type_word(order_type: OrderType) -> str:
+    """Return the broker's name of an order type."""
+    return _TYPE_WORDS.get(order_type, order_type.value)
+
+
+def type_of(word: str) -> OrderType | None:
+    """Return the order type that the broker's name means, None for no such name."""
+    return next((order_type for order_type in OrderType if type_word(order_type) == word), None)
 
 
 def ist_text(time_ns: int | None) -> str:
@@ -50,15 +61,15 @@ def order_row(order: BookedOrder) -> dict[str, Any]:
         "transactionType": order.side.value,
         "exchangeSegment": segment_word(order.instrument.key.segment),
         "productType": order.product,
-        "orderType": OrderType.LIMIT.value if is_protected else order.order_type.value,
+        "orderType": type_word(OrderType.LIMIT if is_protected else order.order_type),
         "validity": order.time_in_force.value,
         "tradingSymbol": order.instrument.symbol,
         "securityId": order.instrument.key.security_id,
         "quantity": order.quantity,
-        "disclosedQuantity": 0,
+        "disclosedQuantity": order.disclosed_quantity,
         "price": rupees(order.limit_price_e4),
-        "triggerPrice": 0.0,
-        "afterMarketOrder": False,
+        "triggerPrice": rupees(order.trigger_price_e4),
+        "afterMarketOrder": bool(order.amo_time),
         "boProfitValue": 0.0,
         "boStopLossValue": 0.0,
         "legName": "NA",
@@ -196,6 +207,8 @@ def books_of(account: Account) -> dict[str, Any]:
                 "time_in_force": order.time_in_force.value,
                 "quantity": order.quantity,
                 "limit_price_e4": order.limit_price_e4,
+                "trigger_price_e4": order.trigger_price_e4,
+                "modifications": order.modifications,
                 "status": order.status.value,
                 "filled_quantity": order.filled_quantity,
                 "description": order.description,

@@ -2,17 +2,22 @@
 
 An accepted order is in TRANSIT until somebody calls `arrive` for it (the server does, after the configured delay).
 Only then the risk desk looks at it and the exchange gets it; so an order can be accepted and rejected a moment later,
-as with the real broker.
+as with the real broker. A modification goes the same way (`arrive_change`): until it arrives the row is in TRANSIT and
+the order stands at the exchange as it was, where it can still execute. One that the risk desk turns down, or that comes
+too late, changes nothing and is no end of the order.
+
+An after market order is taken while the market is closed alone. It waits at the broker, PENDING, and goes to the
+exchange with the first second of the next session, or half an hour or an hour into it, as it asks.
 
 Whatever happens to the books is made a record first, written to the journal (where there is one), and only then
 entered. A simulator that starts on the books of an earlier one puts the resting orders back into the matching, in their
-old order; orders that were in TRANSIT arrive with the first second of the tape.
+old order; orders and modifications that were in TRANSIT arrive with the first second of the tape.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from adapters.simulator.books import Account, BookedOrder, Status
+from adapters.simulator.books import Account, BookedOrder, OrderTerms, Status
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.history import PrintHistory, PrintRange
 from adapters.simulator.journal import Journal
@@ -22,28 +27,43 @@ from adapters.simulator.records import (
     OrderAccepted,
     OrderClosed,
     OrderExecuted,
+    OrderModified,
+    OrderModifying,
     OrderPriced,
+    OrderQueued,
+    OrderTriggered,
+    OrderUnmodified,
     OrderWorking,
     Record,
 )
 from adapters.simulator.refusals import (
     IN_TRANSIT,
+    INCORRECT_REQUEST,
     MARKET_CLOSED,
     MARKET_CLOSED_CANCEL,
+    MARKET_OPEN,
+    MODIFICATIONS_EXHAUSTED,
     NOTHING_TO_CANCEL,
+    QUANTITY_EXECUTED,
     bad_input,
     order_error,
 )
 from adapters.simulator.tape import TapeSecond, Tick
-from domain.instrument import Instrument, InstrumentKey
-from domain.matching import Execution, Matching, MatchingOrder
+from domain.instrument import Instrument, InstrumentKey, Segment
+from domain.market import NS_PER_S
+from domain.matching import Execution, Happening, Matching, MatchingOrder, Triggered, Withdrawn
 from domain.money import format_paise
-from domain.order import OrderType, Side, TimeInForce
+from domain.order import MODIFICATIONS_MAX, OrderType, Side, TimeInForce
+
+AMO_DELAYS_S = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 1_800, "OPEN_60": 3_600}
+"""How long into the session an after market order waits, by the broker's word for it."""
+_DELIVERY = frozenset({"CNC", "MTF"})
+_CASH_SEGMENTS = frozenset({Segment.NSE_EQ, Segment.BSE_EQ})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """A new order, its input checked. `limit_price_e4` is 0 for MARKET."""
+    """A new order, its input checked. Prices are 0 where it has none, `amo_time` is empty where it is for now."""
 
     correlation_id: str
     instrument: Instrument
@@ -53,6 +73,9 @@ class OrderRequest:
     time_in_force: TimeInForce
     quantity: int
     limit_price_e4: int
+    trigger_price_e4: int = 0
+    disclosed_quantity: int = 0
+    amo_time: str = ""
 
 
 class Simulator:
@@ -65,7 +88,7 @@ class Simulator:
         self._journal = journal
         self._seconds = config.tape.play()
         self._matching: dict[InstrumentKey, Matching] = {}
-        self._unpriced: dict[InstrumentKey, list[BookedOrder]] = {}
+        self._unpriced: dict[InstrumentKey, dict[str, BookedOrder]] = {}
         self._history: dict[InstrumentKey, PrintHistory] = {}
         self._is_open = False
         self.last_ticks: dict[InstrumentKey, Tick] = {}
@@ -77,7 +100,10 @@ class Simulator:
         self.done = False
         for order in ledger.working.values():
             self._rest_again(order)
-        self._late = [order for order in ledger.orders.values() if order.status is Status.TRANSIT]
+        unsent = [order for order in ledger.orders.values() if order.is_open and order.reached_ns is None]
+        self._queued = {order.order_id: order for order in unsent if order.is_queued}
+        self._late = [order for order in unsent if not order.is_queued]
+        self._late_changes = [order for order in ledger.orders.values() if order.is_open and order.changes]
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -116,6 +142,11 @@ class Simulator:
             self._print(tick)
         while self._late:
             self.arrive(self._late.pop(0))
+        while self._late_changes:
+            order = self._late_changes.pop(0)
+            while order.is_open and order.changes:
+                self.arrive_change(order)
+        self._send_what_was_queued()
         return second
 
     def accept(
@@ -131,10 +162,10 @@ class Simulator:
         The last two are faults to come: a cap on the first execution, a rejection by the risk desk with this message.
 
         Raises:
-            adapters.simulator.refusals.Refusal: the market is closed.
+            adapters.simulator.refusals.Refusal: the market is closed, or open for an after market order.
         """
-        if not self._is_open:
-            raise order_error(MARKET_CLOSED)
+        if self._is_open is bool(request.amo_time):
+            raise order_error(MARKET_OPEN if self._is_open else MARKET_CLOSED)
         self.account_of(client_id)
         order_id = order_id_of(self._ledger.next_order_number, time_ns=self.market_time_ns)
         self._enter(
@@ -151,6 +182,9 @@ class Simulator:
                 limit_price_e4=request.limit_price_e4,
                 time_ns=self.market_time_ns,
                 step=self.step,
+                trigger_price_e4=request.trigger_price_e4,
+                disclosed_quantity=request.disclosed_quantity,
+                amo_time=request.amo_time,
                 first_execution_max=first_execution_max,
                 reject_message=reject_message,
             )
@@ -158,38 +192,97 @@ class Simulator:
         return self._ledger.orders[order_id]
 
     def arrive(self, order: BookedOrder) -> None:
-        """Let an order out of TRANSIT: the risk desk rejects it, or the exchange gets it."""
-        if order.status is not Status.TRANSIT:
+        """Let an order out of TRANSIT: the risk desk rejects it, the exchange gets it, or it waits for a session."""
+        if not order.is_open or order.reached_ns is not None or order.is_queued:
             return
-        refusal = self._risk_desk(self.accounts[order.client_id], order)
+        if order.amo_time:
+            self._enter(OrderQueued(order_id=order.order_id, time_ns=self.market_time_ns))
+            self._queued[order.order_id] = order
+        else:
+            self._send(order)
+
+    def modify(self, client_id: str, order_id: str, terms: OrderTerms) -> BookedOrder:
+        """Take in what an order shall be; it is in TRANSIT until `arrive_change`.
+
+        Raises:
+            adapters.simulator.refusals.Refusal: it is not this client's, done, or was modified too often, or the market
+                is closed.
+        """
+        order = self._open_order(client_id, order_id, refusal=INCORRECT_REQUEST)
+        if order.modifications >= MODIFICATIONS_MAX:
+            raise order_error(MODIFICATIONS_EXHAUSTED)
+        if terms.quantity <= order.filled_quantity:
+            raise order_error(QUANTITY_EXECUTED)
+        self._enter(OrderModifying(order_id=order_id, terms=terms, time_ns=self.market_time_ns))
+        return order
+
+    def arrive_change(self, order: BookedOrder) -> None:
+        """Let the oldest modification of an order arrive, if the order is still there to be modified."""
+        if not order.is_open or not order.changes:
+            return
+        terms = order.changes[0]
+        refusal = self._change_refusal(order, terms)
+        if refusal is not None:
+            description = f"RMS:{order.order_id}:{refusal}"
+            self._enter(OrderUnmodified(order_id=order.order_id, time_ns=self.market_time_ns, description=description))
+        elif order.reached_ns is None:
+            self._enter(
+                OrderModified(order_id=order.order_id, limit_price_e4=terms.limit_price_e4, time_ns=self.market_time_ns)
+            )
+        else:
+            self._change(order, terms)
+
+    def _change(self, order: BookedOrder, terms: OrderTerms) -> None:
+        submission = self._matching_of(order.instrument).modify(
+            _as_matched(order.changed(terms)), time_ns=self.market_time_ns
+        )
+        records: list[Record] = [
+            OrderModified(
+                order_id=order.order_id,
+                limit_price_e4=submission.limit_price_e4 or 0,
+                time_ns=self.market_time_ns,
+                awaits_trigger=submission.awaits_trigger,
+                keeps_place=submission.keeps_place,
+            ),
+            *self._records_of(submission.executions),
+        ]
+        if submission.canceled_quantity:
+            records.append(self._end_of(order, Status.CANCELLED))
+        self._enter(*records)
+        self._note_unpriced(order)
+
+    def _send(self, order: BookedOrder) -> None:
+        refusal = self._risk_desk(order)
         if refusal is not None:
             self._enter(self._end_of(order, Status.REJECTED, f"RMS:{order.order_id}:{refusal}"))
             return
-        submission = self._matching_of(order.instrument).submit(
-            MatchingOrder(
-                order_id=order.order_id,
-                side=order.side,
-                order_type=order.order_type,
-                quantity=order.quantity,
-                limit_price_e4=order.limit_price_e4 if order.order_type is OrderType.LIMIT else None,
-                time_in_force=order.time_in_force,
-                first_execution_max=order.first_execution_max,
-            ),
-            time_ns=self.market_time_ns,
-        )
+        submission = self._matching_of(order.instrument).submit(_as_matched(order), time_ns=self.market_time_ns)
         records: list[Record] = [
             OrderWorking(
                 order_id=order.order_id,
                 limit_price_e4=submission.limit_price_e4 or 0,
                 time_ns=self.market_time_ns,
+                awaits_trigger=submission.awaits_trigger,
             ),
-            *self._trades_of(submission.executions),
+            *self._records_of(submission.executions),
         ]
         if submission.canceled_quantity:
             records.append(self._end_of(order, Status.CANCELLED))
         self._enter(*records)
-        if order.is_open and submission.limit_price_e4 is None:
-            self._unpriced.setdefault(order.instrument.key, []).append(order)
+        self._note_unpriced(order)
+
+    def _send_what_was_queued(self) -> None:
+        elapsed_ns = self.market_time_ns - self._config.tape.start_ns
+        for order in list(self._queued.values()):
+            if not order.is_open:
+                del self._queued[order.order_id]
+            elif elapsed_ns >= AMO_DELAYS_S[order.amo_time] * NS_PER_S:
+                del self._queued[order.order_id]
+                self._send(order)
+
+    def _note_unpriced(self, order: BookedOrder) -> None:
+        if order.has_no_limit_yet:
+            self._unpriced.setdefault(order.instrument.key, {})[order.order_id] = order
 
     def cancel(self, client_id: str, order_id: str) -> BookedOrder:
         """Cancel what is left of an order.
@@ -197,18 +290,21 @@ class Simulator:
         Raises:
             adapters.simulator.refusals.Refusal: it is not this client's, in TRANSIT or done, or the market is closed.
         """
-        account = self.account_of(client_id)
-        order = account.orders.get(order_id)
-        if order is None:
-            raise bad_input()
+        order = self._open_order(client_id, order_id, refusal=NOTHING_TO_CANCEL)
         if order.status is Status.TRANSIT:
             raise order_error(IN_TRANSIT)
-        if not order.is_open:
-            raise order_error(NOTHING_TO_CANCEL)
-        if not self._is_open:
-            raise order_error(MARKET_CLOSED_CANCEL)
         self._enter(self._end_of(order, Status.CANCELLED))
         self._matching_of(order.instrument).cancel(order_id)
+        return order
+
+    def _open_order(self, client_id: str, order_id: str, *, refusal: str) -> BookedOrder:
+        order = self.account_of(client_id).orders.get(order_id)
+        if order is None:
+            raise bad_input()
+        if not order.is_open:
+            raise order_error(refusal)
+        if not self._is_open and not (order.amo_time and order.reached_ns is None):
+            raise order_error(MARKET_CLOSED_CANCEL)
         return order
 
     def available_paise(self, account: Account) -> int:
@@ -232,10 +328,10 @@ class Simulator:
         if matching is None:
             instrument = self._config.instruments.by_key(key, market_time_ns=self.market_time_ns)
             matching = self._matching_of(instrument)
-        executions = matching.on_print(price_e4=tick.last_price_e4, volume=tick.volume, time_ns=tick.exchange_time_ns)
-        unpriced = self._unpriced.pop(key, None)
-        if unpriced or executions:
-            self._enter(*self._limits_of(unpriced or [], matching), *self._trades_of(executions))
+        happened = matching.on_print(price_e4=tick.last_price_e4, volume=tick.volume, time_ns=tick.exchange_time_ns)
+        unpriced = self._unpriced.pop(key, {})
+        if unpriced or happened:
+            self._enter(*self._limits_of(unpriced.values(), matching), *self._records_of(happened))
 
     def _matching_of(self, instrument: Instrument) -> Matching:
         matching = self._matching.get(instrument.key)
@@ -256,63 +352,69 @@ class Simulator:
             self._ledger.apply(record)
             self.executions += isinstance(record, OrderExecuted)
 
-    def _limits_of(self, unpriced: Sequence[BookedOrder], matching: Matching) -> list[Record]:
+    def _limits_of(self, unpriced: Iterable[BookedOrder], matching: Matching) -> list[Record]:
         """Return the limits of MARKET orders that waited for the print that has just come."""
-        limits = [(order, matching.protection_limit_e4(order.side)) for order in unpriced if order.is_open]
+        limits = [(order, matching.protection_limit_e4(order.side)) for order in unpriced if order.has_no_limit_yet]
         return [OrderPriced(order_id=order.order_id, limit_price_e4=limit or 0) for order, limit in limits]
 
-    def _trades_of(self, executions: Sequence[Execution]) -> list[Record]:
-        return [
-            OrderExecuted(
-                order_id=execution.order_id,
-                trade_id=trade_id_of(number),
-                quantity=execution.quantity,
-                price_e4=execution.price_e4,
-                time_ns=execution.time_ns,
-                step=self.step,
-            )
-            for number, execution in enumerate(executions, start=self._ledger.next_trade_number)
-        ]
+    def _records_of(self, happened: Iterable[Happening]) -> list[Record]:
+        """Return what the books make of what the matching did."""
+        records: list[Record] = []
+        trade_number = self._ledger.next_trade_number
+        for happening in happened:
+            match happening:
+                case Execution():
+                    records.append(
+                        OrderExecuted(
+                            order_id=happening.order_id,
+                            trade_id=trade_id_of(trade_number),
+                            quantity=happening.quantity,
+                            price_e4=happening.price_e4,
+                            time_ns=happening.time_ns,
+                            step=self.step,
+                        )
+                    )
+                    trade_number += 1
+                case Triggered():
+                    records.append(OrderTriggered(order_id=happening.order_id, time_ns=self.market_time_ns))
+                case Withdrawn():
+                    records.append(self._end_of(self._ledger.orders[happening.order_id], Status.CANCELLED))
+        return records
 
     def _end_of(self, order: BookedOrder, status: Status, description: str | None = None) -> OrderClosed:
         return OrderClosed(order_id=order.order_id, status=status, time_ns=self.market_time_ns, description=description)
 
     def _rest_again(self, order: BookedOrder) -> None:
         """Put an order of an earlier life back into the matching. There is no print yet that it could meet."""
-        limit = order.limit_price_e4 or None
-        self._matching_of(order.instrument).submit(
-            MatchingOrder(
-                order_id=order.order_id,
-                side=order.side,
-                order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
-                quantity=order.leaves_quantity,
-                limit_price_e4=limit,
-                first_execution_max=order.first_execution_max if order.filled_quantity == 0 else None,
-            ),
-            time_ns=self.market_time_ns,
-        )
-        if limit is None:
-            self._unpriced.setdefault(order.instrument.key, []).append(order)
+        self._matching_of(order.instrument).submit(_as_matched(order), time_ns=self.market_time_ns)
+        self._note_unpriced(order)
 
-    def _risk_desk(self, account: Account, order: BookedOrder) -> str | None:
-        """Return why an order may not reach the exchange, None where it may."""
-        if order.reject_message is not None:
+    def _change_refusal(self, order: BookedOrder, terms: OrderTerms) -> str | None:
+        """Return why a modification changes nothing, None where it may."""
+        if terms.quantity <= order.filled_quantity:
+            return QUANTITY_EXECUTED  # It executed while the modification was on its way.
+        return None if order.reached_ns is None else self._risk_desk(order, changed=order.changed(terms))
+
+    def _risk_desk(self, order: BookedOrder, *, changed: BookedOrder | None = None) -> str | None:
+        """Return why an order, or what it shall be changed to, may not reach the exchange, None where it may."""
+        if changed is None and order.reject_message is not None:
             return order.reject_message
         if not self._is_open:
             return MARKET_CLOSED
-        if order.product == "CNC" and order.side is Side.SELL:
-            holding = account.holdings.get((order.instrument.key, order.product))
-            held = holding.net_quantity if holding else 0
-            promised = sum(
-                other.leaves_quantity
-                for other in account.open_orders.values()
-                if other.side is Side.SELL and other.product == "CNC" and other.instrument.key == order.instrument.key
-            )
-            if promised > held:
-                return f"Insufficient holdings. Available quantity {held}, required {promised}."
-        leverage = self._config.intraday_leverage
-        before = account.available_paise(self.last_prices_e4, leverage=leverage, without=order)
-        after = account.available_paise(self.last_prices_e4, leverage=leverage)
+        is_cash = order.instrument.key.segment in _CASH_SEGMENTS
+        if order.product == "MARGIN" if is_cash else order.product in _DELIVERY:
+            return f"Product {order.product} is not allowed in {order.instrument.key.segment.value}."
+        account = self.accounts[order.client_id]
+        return _holdings_refusal(account, order, changed or order) or self._funds_refusal(account, order, changed)
+
+    def _funds_refusal(self, account: Account, order: BookedOrder, changed: BookedOrder | None) -> str | None:
+        prices, leverage = self.last_prices_e4, self._config.intraday_leverage
+        standing = account.available_paise(prices, leverage=leverage)
+        if changed is None:
+            before, after = account.available_paise(prices, leverage=leverage, without=order), standing
+        else:
+            after = account.available_paise(prices, leverage=leverage, without=order, instead=changed)
+            before = standing
         if after < 0 and after < before:
             return f"You have insufficient funds. Please add Rs.{format_paise(-after)} to trade."
         return None
@@ -323,3 +425,37 @@ class Simulator:
         for matching in self._matching.values():
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in matching.expire()]
             self._enter(*(self._end_of(order, Status.EXPIRED) for order in expired))
+
+
+def _holdings_refusal(account: Account, order: BookedOrder, wanted: BookedOrder) -> str | None:
+    """Return why a delivery product cannot be sold: less is held than open sells would take."""
+    if order.product not in _DELIVERY or order.side is not Side.SELL:
+        return None
+    holding = account.holdings.get((order.instrument.key, order.product))
+    held = holding.net_quantity if holding else 0
+    promised = wanted.leaves_quantity + sum(
+        other.leaves_quantity
+        for other in account.open_orders.values()
+        if other.order_id != order.order_id
+        and (other.side, other.product, other.instrument.key) == (Side.SELL, order.product, order.instrument.key)
+    )
+    return None if promised <= held else f"Insufficient holdings. Available quantity {held}, required {promised}."
+
+
+def _as_matched(order: BookedOrder) -> MatchingOrder:
+    """Return the order as the matching takes it. A MARKET order that had its limit goes on as the LIMIT it became."""
+    limit = order.limit_price_e4 or None
+    is_priced = limit is not None and order.order_type is OrderType.MARKET
+    return MatchingOrder(
+        order_id=order.order_id,
+        side=order.side,
+        order_type=OrderType.LIMIT if is_priced else order.order_type,
+        quantity=order.quantity,
+        limit_price_e4=limit,
+        trigger_price_e4=order.trigger_price_e4 or None,
+        time_in_force=order.time_in_force,
+        disclosed_quantity=order.disclosed_quantity,
+        filled_quantity=order.filled_quantity,
+        has_triggered=order.reached_ns is not None and not order.awaits_trigger,
+        first_execution_max=order.first_execution_max if order.filled_quantity == 0 else None,
+    )

@@ -43,8 +43,8 @@ def open_basket(command: OpenBasket, state: Account) -> tuple[AccountEvent, ...]
         legs=tuple(BasketLeg(trade_id=leg.trade_id, rank=rank) for leg, rank in zip_legs(command)),
         policy=command.policy,
     )
-    events: list[AccountEvent] = [opened]
-    after = evolve(state, opened)
+    events: list[AccountEvent] = []
+    after = state
     for leg, rank in zip_legs(command):
         instrument = leg.market.instrument
         if instrument is None:
@@ -55,7 +55,7 @@ def open_basket(command: OpenBasket, state: Account) -> tuple[AccountEvent, ...]
             return (decided[0],)
         events += decided
         after = reduce(evolve, decided, after)
-    return tuple(events)
+    return (*events, opened)  # Last, so that the day of its legs has begun when it comes to be.
 
 
 def zip_legs(command: OpenBasket) -> list[tuple]:  # type: ignore[type-arg]

@@ -195,7 +195,10 @@ def _read_back(command: RecordVenueOrder, order: Order) -> OrderModified | None:
         # A market order is shown with the limit that the broker gave it, and counts as what it was sent as.
         if _shows(shown, wanted):
             return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=wanted)
-        return None
+        if command.status is not OrderStatus.FILLED:
+            return None  # The venue has not taken it up yet.
+        # It filled as it was: nothing will be taken up any more.
+        return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=shown)
     if _shows(shown, order.instruction) or _is_triggered(shown, order.instruction):
         return None
     return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=shown)
@@ -260,7 +263,8 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
     worth = value_paise(price_e4=command.price_e4, quantity=command.quantity, multiplier=trade.multiplier)
     effect = effect_of_fill(trade.holding, side=instruction.side, quantity=command.quantity, value_paise=worth)
     cumulative = order.cumulative_quantity + command.quantity
-    leaves = 0 if order.status in CLOSED else max(0, instruction.quantity - cumulative)
+    largest = instruction.quantity if order.wanted is None else max(instruction.quantity, order.wanted.quantity)
+    leaves = 0 if order.status in CLOSED else max(0, largest - cumulative)
     venue_segment, venue_trade_number, venue_order_id = split_fill_id(command.venue_fill_id)
     filled = OrderFilled(
         order_id=order.order_id,

@@ -133,6 +133,9 @@ def _reprice(state: Account, trade: Trade, order: Order, mark: Mark) -> list[Acc
     repriced = msgspec.structs.replace(
         order.instruction, order_type=OrderType.LIMIT, limit_price_e4=limit, trigger_price_e4=None
     )
+    if repriced == order.instruction:
+        reason = "the stop rests at the edge of the price band and the price is beyond it"
+        return [ProtectionFailed(trade_id=trade.trade_id, order_id=order.order_id, reason=reason)]
     return modify(order, repriced, ModifyCause.GAP, mark=mark)
 
 

@@ -11,7 +11,8 @@ from adapters.nats.marks import MarksPublisher
 from adapters.postgres.leases import PostgresLease
 from adapters.postgres.watermarks import PostgresWatermarks
 from commands.executor import Executor, ExecutorSettings
-from commands.protection import Protection
+from commands.protection import Protection, ProtectionSettings
+from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.ids import AccountId
 from domain.order import installation_code
@@ -83,7 +84,11 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
         feed=await wiring.feed(),
         clock=wiring.clock,
         watermarks=PostgresWatermarks(store.database),
+        instruments=wiring.instruments,
+        ids=wiring.ids,
+        installation_code=installation_code(wiring.runtime.keys.installation),
         settings=ExecutorSettings(
+            idle_poll_ms=settings.idle_poll_ms,
             lookup_window_ms=settings.order_lookup_window_ms,
             lookups_min=settings.order_lookups_min,
             lock_step=settings.lock_step,
@@ -92,9 +97,26 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
 
 
 async def make_protection(wiring: Wiring) -> Protection:
-    """The watch over stops and targets."""
-    store = await wiring.store()
+    """The watch over stops, targets and the end of sessions."""
+    store, settings = await wiring.store(), wiring.settings
     return Protection(
+        accounts=await wiring.accounts(),
+        store=store,
+        feed=await wiring.feed(),
+        clock=wiring.clock,
+        watermarks=PostgresWatermarks(store.database),
+        sessions=wiring.sessions(),
+        instruments=wiring.instruments,
+        settings=ProtectionSettings(
+            reprice_after_ms=settings.stop_reprice_after_ms, square_off_lead_ms=settings.square_off_lead_ms
+        ),
+    )
+
+
+async def make_risk_watch(wiring: Wiring) -> RiskWatch:
+    """The watch over losses."""
+    store = await wiring.store()
+    return RiskWatch(
         accounts=await wiring.accounts(),
         store=store,
         feed=await wiring.feed(),

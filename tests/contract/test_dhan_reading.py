@@ -102,7 +102,7 @@ async def test_executions_come_oldest_first() -> None:
 
 async def test_positions_in_products_that_we_do_not_trade_are_passed_over() -> None:
     async with venue_and_broker() as (venue, broker):
-        venue.on("GET", "/v2/positions", answer(200, [{**POSITION_ROW, "productType": "MTF"}, POSITION_ROW]))
+        venue.on("GET", "/v2/positions", answer(200, [{**POSITION_ROW, "productType": "BO"}, POSITION_ROW]))
         [position] = await broker.positions(ACCOUNT)
         assert (position.instrument, position.product) == (RELIANCE.key, Product.INTRADAY)
         assert (position.net_quantity, position.bought_quantity, position.sold_quantity) == (5, 7, 2)

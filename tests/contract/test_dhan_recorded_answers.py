@@ -9,7 +9,7 @@ import pytest
 
 from adapters.dhan.codec import fill_of, order_of, parse_document, position_of, rows_of, supported, venue_order_id_of
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
-from domain.order import OrderStatus, RefusalReason
+from domain.order import OrderStatus, OrderType, Product, RefusalReason, Side
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dhan_api"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded answers at {FOLDER}")
@@ -46,6 +46,9 @@ def test_the_recorded_order_book_is_read() -> None:
     [order] = [order_of(row) for row in rows_of(document_of("GET", "/v2/orders", cassette="orders/all"))]
     assert (order.venue_order_id, order.correlation_id) == ("952502167319", None)
     assert (order.status, order.quantity, order.cumulative_quantity) == (OrderStatus.ACKNOWLEDGED, 20, 0)
+    assert (order.order_type, order.side, order.product) == (OrderType.LIMIT, Side.BUY, Product.CNC)
+    assert order.limit_price_e4 is not None
+    assert order.instrument is not None
 
 
 def test_the_recorded_canceled_order_is_canceled() -> None:
@@ -84,4 +87,5 @@ def test_rows_of_the_older_form_are_read() -> None:
     assert rejected.status is OrderStatus.REJECTED
     assert "Fund Limit Insufficient" in rejected.message
     positions = parse_document(json.dumps(samples["GET /v2/positions"]).encode())
-    assert list(supported(rows_of(positions), position_of)) == []  # MARGIN, which we do not trade.
+    held = list(supported(rows_of(positions), position_of))
+    assert [position.product for position in held] == [Product.MARGIN]

@@ -13,9 +13,9 @@ from adapters.dhan.client import HttpClient
 from adapters.dhan.feed import DhanFeed
 from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.simulator.synthetic import DEMO_START_NS
-from commands.ports import Accepted, NotSent, OutcomeUnknown, Refused
+from commands.ports import Accepted, ModifyAccepted, NotSent, OutcomeUnknown, Refused
 from domain.ids import CorrelationId
-from domain.order import OrderStatus, Product, Purpose, RefusalReason
+from domain.order import OrderStatus, OrderType, Product, Purpose, RefusalReason, Side
 from tests.support import tape
 from tests.support.dhan import ACCOUNT, LIMIT_BUY, MARKET_SELL, RELIANCE, settings_for
 from tests.support.eventually import eventually
@@ -86,6 +86,99 @@ async def test_a_resting_order_is_canceled_and_a_second_cancel_harms_nothing() -
         found = await broker.find_order(ACCOUNT, correlation(1))
         assert found is not None
         assert found.status is OrderStatus.CANCELED
+
+
+STOP = msgspec.structs.replace(
+    SELL, order_type=OrderType.SL, trigger_price_e4=PRICE - 20_000, limit_price_e4=PRICE - 40_000
+)
+
+
+async def test_a_stop_rests_is_moved_and_triggers() -> None:
+    prices = (PRICE, PRICE, PRICE - 10_000)
+    async with at_the_simulator(tape.steady(*prices)) as (venue, broker, _):
+        await venue.step()
+        await broker.place(ACCOUNT, BUY, correlation(1), Purpose.ENTRY)
+        placement = await broker.place(ACCOUNT, STOP, correlation(2), Purpose.STOP)
+        assert isinstance(placement, Accepted)
+        resting = await broker.find_order(ACCOUNT, correlation(2))
+        assert resting is not None
+        assert (resting.status, resting.order_type) == (OrderStatus.ACKNOWLEDGED, OrderType.SL)
+        assert (resting.trigger_price_e4, resting.limit_price_e4) == (PRICE - 20_000, PRICE - 40_000)
+        raised = msgspec.structs.replace(STOP, trigger_price_e4=PRICE - 10_000, quantity=3)
+        changed = await broker.modify(ACCOUNT, placement.venue_order_id, raised, Purpose.STOP)
+        assert isinstance(changed, ModifyAccepted)
+        moved = await broker.find_order(ACCOUNT, correlation(2))
+        assert moved is not None
+        assert (moved.trigger_price_e4, moved.quantity) == (PRICE - 10_000, 3)
+        await venue.step(2)
+        (_, stopped) = await broker.fills(ACCOUNT)
+        assert (stopped.venue_order_id, stopped.quantity) == (placement.venue_order_id, 3)
+        assert (stopped.instrument, stopped.product, stopped.side) == (RELIANCE.key, Product.INTRADAY, Side.SELL)
+
+
+async def test_a_stop_is_made_marketable() -> None:
+    async with at_the_simulator(tape.steady(PRICE, PRICE)) as (venue, broker, _):
+        await venue.step()
+        await broker.place(ACCOUNT, BUY, correlation(1), Purpose.ENTRY)
+        placement = await broker.place(ACCOUNT, STOP, correlation(2), Purpose.STOP)
+        assert isinstance(placement, Accepted)
+        await broker.modify(ACCOUNT, placement.venue_order_id, SELL, Purpose.STOP)
+        found = await broker.find_order(ACCOUNT, correlation(2))
+        assert found is not None
+        assert (found.status, found.order_type) == (OrderStatus.FILLED, OrderType.LIMIT)
+
+
+async def test_a_lost_answer_to_a_change_is_unknown_and_asked_again_harms_nothing() -> None:
+    async with at_the_simulator(tape.steady(PRICE, PRICE)) as (venue, broker, _):
+        await venue.step()
+        low = msgspec.structs.replace(BUY, limit_price_e4=PRICE - 50_000)
+        placement = await broker.place(ACCOUNT, low, correlation(1), Purpose.ENTRY)
+        assert isinstance(placement, Accepted)
+        lower = msgspec.structs.replace(low, limit_price_e4=PRICE - 60_000)
+        await venue.fault("lose_answer_after_acceptance", target="modify")
+        lost = await broker.modify(ACCOUNT, placement.venue_order_id, lower, Purpose.ENTRY)
+        assert isinstance(lost, OutcomeUnknown)
+        again = await broker.modify(ACCOUNT, placement.venue_order_id, lower, Purpose.ENTRY)
+        assert isinstance(again, ModifyAccepted)
+        [row] = await broker.orders(ACCOUNT)
+        assert (row.limit_price_e4, row.quantity) == (PRICE - 60_000, 10)
+
+
+async def test_a_change_of_what_is_done_is_refused() -> None:
+    async with at_the_simulator(tape.steady(PRICE, PRICE)) as (venue, broker, _):
+        await venue.step()
+        placement = await broker.place(ACCOUNT, BUY, correlation(1), Purpose.ENTRY)
+        assert isinstance(placement, Accepted)
+        outcome = await broker.modify(ACCOUNT, placement.venue_order_id, BUY, Purpose.ENTRY)
+        assert isinstance(outcome, Refused)
+
+
+async def test_an_after_market_order_waits_for_the_session() -> None:
+    async with at_the_simulator(tape.steady(PRICE, PRICE)) as (venue, broker, _):
+        waiting = msgspec.structs.replace(BUY, after_market=True)
+        assert isinstance(await broker.place(ACCOUNT, waiting, correlation(1), Purpose.ENTRY), Accepted)
+        [row] = await broker.orders(ACCOUNT)
+        assert row.status is OrderStatus.ACKNOWLEDGED
+        await venue.step()
+        [row] = await broker.orders(ACCOUNT)
+        assert row.status is OrderStatus.FILLED
+
+
+async def test_what_was_traded_by_hand_is_told_from_what_is_ours() -> None:
+    async with at_the_simulator(tape.steady(PRICE, PRICE)) as (venue, broker, _):
+        await venue.step()
+        await broker.place(ACCOUNT, BUY, correlation(1), Purpose.ENTRY)
+        session = await broker.tokens.session(ACCOUNT)
+        body = {name: value for name, value in tape.ORDER.items() if name != "correlationId"}
+        made = await venue.admin("POST", "/orders", json={**body, "dhanClientId": session.client_id})
+        ours, foreign = await broker.orders(ACCOUNT)
+        assert (ours.correlation_id, foreign.correlation_id) == (correlation(1), None)
+        assert foreign.venue_order_id == made["orderId"]
+        assert (foreign.instrument, foreign.side, foreign.product) == (RELIANCE.key, Side.BUY, Product.INTRADAY)
+        assert [fill.venue_order_id for fill in await broker.fills(ACCOUNT)] == [
+            ours.venue_order_id,
+            foreign.venue_order_id,
+        ]
 
 
 async def test_a_lost_answer_is_unknown_and_the_order_is_found_by_our_id() -> None:

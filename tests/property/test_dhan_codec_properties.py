@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.dhan.codec import (
+    change_document,
     instruction_of,
     ist_text_of,
     order_document,
@@ -18,7 +19,7 @@ from adapters.dhan.codec import (
     utc_ns_of,
 )
 from adapters.dhan.errors import Ambiguous, classify
-from domain.ids import CorrelationId
+from domain.ids import CorrelationId, VenueOrderId
 from domain.instrument import InstrumentKey, Segment
 from domain.money import PRICE_E4_MAX
 from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Side, TimeInForce
@@ -34,9 +35,12 @@ def instructions(draw: st.DrawFn) -> OrderInstruction:
         side=draw(st.sampled_from(Side)),
         quantity=draw(st.integers(1, 10**9)),
         order_type=order_type,
-        limit_price_e4=draw(prices) if order_type is OrderType.LIMIT else None,
+        limit_price_e4=draw(prices) if order_type in {OrderType.LIMIT, OrderType.SL} else None,
         product=draw(st.sampled_from(Product)),
         time_in_force=draw(st.sampled_from(TimeInForce)),
+        trigger_price_e4=draw(prices) if order_type in {OrderType.SL, OrderType.SL_M} else None,
+        disclosed_quantity=draw(st.integers(0, 10**9)),
+        after_market=draw(st.booleans()),
     )
 
 
@@ -44,6 +48,34 @@ def instructions(draw: st.DrawFn) -> OrderInstruction:
 def test_an_order_comes_back_as_it_went_out(instruction: OrderInstruction) -> None:
     body = render_document(order_document("1000000001", instruction, CorrelationId("A" * 25)))
     assert instruction_of(parse_document(body)) == instruction
+
+
+@given(instructions())
+def test_a_row_shows_an_order_to_be_what_it_was_told_to_be(instruction: OrderInstruction) -> None:
+    body = order_document("1000000001", instruction, CorrelationId("A" * 25))
+    shown = order_of(parse_document(render_document({**body, "orderId": "1", "orderStatus": "PENDING"})))
+    assert (shown.instrument, shown.product, shown.side) == (
+        instruction.instrument,
+        instruction.product,
+        instruction.side,
+    )
+    assert (shown.quantity, shown.order_type) == (instruction.quantity, instruction.order_type)
+    assert (shown.limit_price_e4, shown.trigger_price_e4) == (instruction.limit_price_e4, instruction.trigger_price_e4)
+
+
+@given(instructions())
+def test_a_change_names_all_that_an_order_shall_be(instruction: OrderInstruction) -> None:
+    body = change_document("1000000001", VenueOrderId("112111182198"), instruction)
+    shown = order_of(parse_document(render_document({**body, "orderStatus": "PENDING"})))
+    assert (shown.venue_order_id, shown.quantity, shown.order_type) == (
+        "112111182198",
+        instruction.quantity,
+        instruction.order_type,
+    )
+    assert (shown.limit_price_e4, shown.trigger_price_e4) == (instruction.limit_price_e4, instruction.trigger_price_e4)
+    assert body["disclosedQuantity"] == instruction.disclosed_quantity
+    assert body["validity"] == instruction.time_in_force
+    assert all(value not in {"", None} for value in body.values())
 
 
 @given(prices)

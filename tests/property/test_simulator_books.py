@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.simulator.books import OrderTerms
 from adapters.simulator.desk import Desk, open_desk
 from adapters.simulator.refusals import Refusal
 from adapters.simulator.rows import books_of
@@ -28,6 +29,7 @@ class Second:
     steps: int
     volume: int
     orders: tuple[OrderRequest, ...]
+    changes: tuple[tuple[int, OrderTerms], ...]
     cancels: tuple[int, ...]
     is_last_of_a_life: bool
 
@@ -37,20 +39,41 @@ class Second:
 
 
 limits = st.integers(-5, 5).map(lambda steps: PRICE + steps * SHARE.tick_e4)
+
+
+def type_of(limit: int | None, trigger: int) -> OrderType:
+    return OrderType.MARKET if limit is None else OrderType.SL if trigger else OrderType.LIMIT
+
+
 orders = st.builds(
-    lambda side, limit, product, time_in_force, quantity: OrderRequest(
+    lambda side, limit, trigger, product, time_in_force, quantity: OrderRequest(
         correlation_id="any",
         instrument=SHARE,
         side=side,
-        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        order_type=type_of(limit, trigger),
         product=product,
         time_in_force=time_in_force,
         quantity=quantity,
         limit_price_e4=limit or 0,
+        trigger_price_e4=trigger if limit else 0,
     ),
     st.sampled_from(Side),
     st.none() | limits,
+    st.just(0) | limits,
     st.sampled_from(["CNC", "INTRADAY"]),
+    st.sampled_from(TimeInForce),
+    st.integers(1, 20),
+)
+terms = st.builds(
+    lambda limit, trigger, time_in_force, quantity: OrderTerms(
+        order_type=type_of(limit, trigger),
+        time_in_force=time_in_force,
+        quantity=quantity,
+        limit_price_e4=limit or 0,
+        trigger_price_e4=trigger if limit else 0,
+    ),
+    st.none() | limits,
+    st.just(0) | limits,
     st.sampled_from(TimeInForce),
     st.integers(1, 20),
 )
@@ -60,6 +83,7 @@ seconds = st.lists(
         steps=st.integers(-5, 5),
         volume=st.sampled_from([0, 8, 40]),
         orders=st.lists(orders, max_size=3).map(tuple),
+        changes=st.lists(st.tuples(st.integers(0, 5), terms), max_size=2).map(tuple),
         cancels=st.lists(st.integers(0, 10), max_size=1).map(tuple),
         is_last_of_a_life=st.booleans(),
     ),
@@ -107,12 +131,18 @@ def _play(venue: Simulator, second: Second) -> None:
     for order in second.orders:
         venue.arrive(venue.accept(CLIENT_ID, order))
     placed = list(venue.account_of(CLIENT_ID).orders)
+    for which, wanted in second.changes:
+        if which < len(placed):
+            try:
+                venue.arrive_change(venue.modify(CLIENT_ID, placed[which], wanted))
+            except Refusal:
+                continue  # It is done already, in both lives or in neither.
     for which in second.cancels:
         if which < len(placed):
             try:
                 venue.cancel(CLIENT_ID, placed[which])
             except Refusal:
-                continue  # It is done already, in both lives or in neither.
+                continue  # Likewise.
 
 
 def _seen(desk: Desk) -> dict[str, Any]:

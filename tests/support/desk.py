@@ -8,17 +8,19 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
-from commands.protection import Protection
+from commands.protection import Protection, ProtectionSettings
 from commands.sender import Sender
 from domain.account.commands import AccountCommand
-from domain.account.events import AccountEvent
+from domain.account.events import AccountEvent, ProtectionMode
 from domain.events import decode
 from domain.ids import AccountId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
 from domain.market import Mark
 from domain.order import OrderType, Product, Side, TimeInForce
+from domain.session import SessionMoment
 from tests.support.fake_broker import FakeBroker
 from tests.support.memory_store import MemoryEventStore, MemoryFeed
 from tests.support.specimens import (
@@ -87,7 +89,20 @@ class TwoInstruments:
         raise InstrumentUnknown(f"no instrument is called {symbol}")
 
     def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:  # noqa: ARG002
-        return {reliance.key: reliance, infy.key: infy}[key]
+        for instrument in (reliance, infy):
+            if instrument.key == key:
+                return instrument
+        raise InstrumentUnknown(f"no instrument is {key}")
+
+
+class SetSessions:
+    """Sessions as the test sets them, by instrument; others are not known. Implements `commands.ports.Sessions`."""
+
+    def __init__(self) -> None:
+        self.moments: dict[InstrumentKey, SessionMoment] = {}
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:  # noqa: ARG002
+        return self.moments.get(instrument.key)
 
 
 class SetLease:
@@ -128,10 +143,21 @@ buy = TradeIntent(
     time_in_force=TimeInForce.DAY,
     stop_loss_e4=2_800_0000,
     target_e4=2_900_0000,
+    protection=ProtectionMode.ENGINE,
 )
+"""A good intent. No stop of its trade rests, unless a test asks for one."""
 
 SETTINGS = ExecutorSettings(
-    poll_ms=2, retry_ms=2, lookup_ms=2, lookup_window_ms=20, lookups_min=2, cancel_again_ms=10, watermark_ms=5
+    poll_ms=2,
+    retry_ms=2,
+    lookup_ms=2,
+    lookup_window_ms=20,
+    lookups_min=2,
+    cancel_again_ms=10,
+    modify_again_ms=10,
+    idle_poll_ms=2,
+    flat_again_ms=2,
+    watermark_ms=5,
 )
 
 
@@ -146,6 +172,7 @@ class Desk:
         self.marks = SetMarks()
         self.ids = CountingIds()
         self.watermarks = MemoryWatermarks()
+        self.sessions = SetSessions()
         self.accounts = self.another_process()
         self.lease = SetLease(1)
 
@@ -156,6 +183,7 @@ class Desk:
             ids=self.ids,
             marks=self.marks,
             instruments=TwoInstruments(),
+            sessions=OpenSessions(),
             entry_life_ms=5_000,
         )
 
@@ -199,10 +227,13 @@ class Desk:
             feed=self.feed,
             clock=self.clock,
             watermarks=self.watermarks,
+            instruments=TwoInstruments(),
+            ids=self.ids,
+            installation_code=CODE,
             settings=settings,
         )
 
-    def protection(self) -> Protection:
+    def protection(self, settings: ProtectionSettings | None = None) -> Protection:
         """Return a new protection process."""
         return Protection(
             accounts=self.another_process(),
@@ -210,6 +241,9 @@ class Desk:
             feed=self.feed,
             clock=self.clock,
             watermarks=self.watermarks,
+            sessions=self.sessions,
+            instruments=TwoInstruments(),
+            settings=settings or ProtectionSettings(),
         )
 
     # --- What the log says ---
@@ -240,7 +274,9 @@ async def running(process: Executor | Protection) -> AsyncIterator[None]:
 
 async def kill(process: Executor | Protection, *tasks_of_it: asyncio.Task[Any]) -> None:
     """End a process at once, with all that it was sending."""
-    tasks = [*tasks_of_it, *(process._sending.values() if isinstance(process, Executor) else ())]
+    tasks = [*tasks_of_it]
+    if isinstance(process, Executor):
+        tasks += [*process._sending.values(), *process._asking.values()]
     for each in tasks:
         each.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

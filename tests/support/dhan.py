@@ -51,6 +51,15 @@ MARKET_SELL = OrderInstruction(
     product=Product.INTRADAY,
     time_in_force=TimeInForce.DAY,
 )
+STOP_SELL = OrderInstruction(
+    instrument=RELIANCE.key,
+    side=Side.SELL,
+    quantity=5,
+    order_type=OrderType.SL,
+    limit_price_e4=28_490_000,
+    product=Product.INTRADAY,
+    trigger_price_e4=28_500_000,
+)
 
 TOKEN_PATH = "/app/generateAccessToken"
 ORDERS_PATH = "/v2/orders"

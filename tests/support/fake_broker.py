@@ -9,6 +9,8 @@ from enum import Enum, auto
 from commands.ports import (
     Accepted,
     BrokerUnavailable,
+    Modification,
+    ModifyAccepted,
     NotSent,
     OutcomeUnknown,
     Placement,
@@ -19,7 +21,7 @@ from commands.ports import (
 )
 from domain.ids import AccountId, CorrelationId, VenueFillId, VenueOrderId
 from domain.instrument import InstrumentKey
-from domain.order import OrderInstruction, OrderStatus, Product, Purpose, RefusalReason
+from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Purpose, RefusalReason
 
 SENT_AT_NS = 1_795_149_000_500_000_000
 FILLED_AT_NS = 1_795_149_001_000_000_000
@@ -27,7 +29,7 @@ _OPEN = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 
 
 class Answer(Enum):
-    """What becomes of the next order that is placed."""
+    """What becomes of the next order that is placed, or of the next modification."""
 
     ACCEPT = auto()
     REFUSE = auto()
@@ -41,6 +43,12 @@ class Answer(Enum):
     HANG_BUT_THERE = auto()
     """The venue has the order, and the call never returns: the process will be killed."""
     HANG_AND_ABSENT = auto()
+    TRAVEL = auto()
+    """A modification is taken and on its way: the row is in transit until the test lets it `arrive`."""
+    IGNORE = auto()
+    """A modification is taken and nothing comes of it."""
+    THROTTLE = auto()
+    """A refusal that is about the moment."""
 
 
 @dataclass(slots=True)
@@ -54,6 +62,7 @@ class Row:
     status: OrderStatus = OrderStatus.ACKNOWLEDGED
     filled: int = 0
     message: str = ""
+    travels: OrderInstruction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +79,22 @@ class Placed:
 class FakeBroker:
     """Implements `commands.ports.Broker`. `placed` keeps every order that may have been sent, oldest first.
 
-    With `fill_price_e4` an order fills at once, whole, as it arrives. `away` names the methods that do not answer.
+    With `fill_price_e4` an order fills at once, whole, as it arrives or is modified; a stop rests. `away` names the
+    methods that do not answer.
     """
 
     fill_price_e4: int | None = None
     placed: list[Placed] = field(default_factory=list)
+    modified: list[tuple[VenueOrderId, OrderInstruction, Purpose]] = field(default_factory=list)
     canceled: list[VenueOrderId] = field(default_factory=list)
     held_back: set[Purpose] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
     answers: deque[Answer] = field(default_factory=deque)
+    modify_answers: deque[Answer] = field(default_factory=deque)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: list[str] = field(default_factory=list)
+    """Every request to change something, oldest first."""
     reads: int = 0
     ignores_cancels: bool = False
     rows: dict[VenueOrderId, Row] = field(default_factory=dict)
@@ -105,6 +119,9 @@ class FakeBroker:
             quantity=quantity,
             price_e4=price_e4,
             filled_at_ns=FILLED_AT_NS,
+            instrument=row.instruction.instrument,
+            product=row.instruction.product,
+            side=row.instruction.side,
         )
         self.executions.append((row.account_id, execution))
 
@@ -116,6 +133,21 @@ class FakeBroker:
         """Let an order arrive of which the venue knew nothing when it was sent."""
         return self._book(self.placed[number])
 
+    def by_hand(
+        self, account_id: AccountId, instruction: OrderInstruction, correlation_id: str | None, price_e4: int
+    ) -> Row:
+        """Let somebody trade past us: an order that fills at once."""
+        venue_order_id = VenueOrderId(f"by-hand-{len(self.rows) + 1}")
+        carried = None if correlation_id is None else CorrelationId(correlation_id)
+        row = self.rows[venue_order_id] = Row(account_id, venue_order_id, carried, instruction)
+        self.fill(row, instruction.quantity, price_e4)
+        return row
+
+    def arrive(self, row: Row) -> None:
+        """Let a modification that travels arrive."""
+        assert row.travels is not None
+        row.instruction, row.travels = row.travels, None
+
     @property
     def net_quantity(self) -> int:
         """What the venue holds for everybody."""
@@ -126,6 +158,7 @@ class FakeBroker:
     async def place(
         self, account_id: AccountId, instruction: OrderInstruction, correlation_id: CorrelationId, purpose: Purpose
     ) -> Placement:
+        self.requests.append(f"place {purpose.value}")
         await asyncio.sleep(0)
         answer = self.answers.popleft() if self.answers else Answer.ACCEPT
         if answer is Answer.NOT_SENT:
@@ -139,8 +172,7 @@ class FakeBroker:
         else:
             row = self._book(placed)
             venue_order_id = row.venue_order_id
-            if self.fill_price_e4 is not None:
-                self.fill(row, instruction.quantity, self.fill_price_e4)
+            self._fill_at_once(row)
         if answer in {Answer.HANG_BUT_THERE, Answer.HANG_AND_ABSENT}:
             self.hanging.set()
             await asyncio.Event().wait()
@@ -155,7 +187,33 @@ class FakeBroker:
     def is_held_back(self, account_id: AccountId, purpose: Purpose) -> bool:  # noqa: ARG002 - the port's shape
         return purpose in self.held_back
 
+    async def modify(
+        self, account_id: AccountId, venue_order_id: VenueOrderId, instruction: OrderInstruction, purpose: Purpose
+    ) -> Modification:
+        self.requests.append(f"modify {purpose.value}")
+        await asyncio.sleep(0)
+        row = self.rows[venue_order_id]
+        assert row.account_id == account_id
+        answer = self.modify_answers.popleft() if self.modify_answers else Answer.ACCEPT
+        if answer is Answer.NOT_SENT:
+            return NotSent(cause="connection refused")
+        self.modified.append((venue_order_id, instruction, purpose))
+        if answer is Answer.THROTTLE:
+            return Refused(reason=RefusalReason.RATE_LIMIT, message="DH-904: too many", sent_at_ns=SENT_AT_NS)
+        if answer is Answer.REFUSE or row.status not in _OPEN or instruction.quantity <= row.filled:
+            return Refused(reason=RefusalReason.OTHER, message="DH-906: Incorrect request", sent_at_ns=SENT_AT_NS)
+        if answer is Answer.TRAVEL:
+            row.travels = instruction
+        elif answer in {Answer.ACCEPT, Answer.LOST_BUT_THERE}:
+            row.instruction = instruction
+            self._fill_at_once(row)
+        await asyncio.sleep(0)
+        if answer in {Answer.LOST_BUT_THERE, Answer.LOST_AND_ABSENT}:
+            return OutcomeUnknown(cause="no answer within 5 s", sent_at_ns=SENT_AT_NS)
+        return ModifyAccepted(sent_at_ns=SENT_AT_NS)
+
     async def cancel(self, account_id: AccountId, venue_order_id: VenueOrderId) -> None:  # noqa: ARG002
+        self.requests.append("cancel")
         await self._answer("cancel")
         self.canceled.append(venue_order_id)
         row = self.rows[venue_order_id]
@@ -201,6 +259,11 @@ class FakeBroker:
         if method in self.away:
             raise BrokerUnavailable(f"{method}: no answer")
 
+    def _fill_at_once(self, row: Row) -> None:
+        leaves = row.instruction.quantity - row.filled
+        if self.fill_price_e4 is not None and row.instruction.order_type is not OrderType.SL and leaves:
+            self.fill(row, leaves, self.fill_price_e4)
+
     def _book(self, placed: Placed) -> Row:
         venue_order_id = VenueOrderId(f"venue-{len(self.rows) + 1}")
         row = Row(placed.account_id, venue_order_id, placed.correlation_id, placed.instruction)
@@ -212,10 +275,16 @@ class FakeBroker:
             VenueOrder(
                 venue_order_id=row.venue_order_id,
                 correlation_id=row.correlation_id,
-                status=row.status,
+                status=OrderStatus.SUBMITTING if row.travels is not None else row.status,
                 quantity=row.instruction.quantity,
                 cumulative_quantity=row.filled,
                 message=row.message,
+                instrument=row.instruction.instrument,
+                product=row.instruction.product,
+                side=row.instruction.side,
+                order_type=row.instruction.order_type,
+                limit_price_e4=row.instruction.limit_price_e4,
+                trigger_price_e4=row.instruction.trigger_price_e4,
             )
             for row in self.rows.values()
             if row.account_id == account_id

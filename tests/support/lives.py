@@ -32,9 +32,10 @@ from tests.support.specimens import (
     session_at,
     stop_hit,
     unknown,
+    wide_limits,
 )
 
-LOOSE = replace(open_account.parameters, open_trades_max=1_000, trades_per_day_max=6, day_loss_paise_max=10**12)
+LOOSE = replace(wide_limits, trades_per_day_max=6)
 
 
 class Life:

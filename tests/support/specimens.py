@@ -173,6 +173,22 @@ session = SessionMoment(
 """Continuous trading ends at a quarter past three."""
 market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,), session=session)
 limits = RiskParameters()
+wide_limits = RiskParameters(
+    open_trades_max=1_000,
+    open_orders_max=10_000,
+    trades_per_day_max=10_000,
+    position_quantity_max=None,
+    position_value_paise_max=None,
+    gross_exposure_paise_max=10**15,
+    net_exposure_paise_max=None,
+    day_loss_paise_max=10**12,
+    drawdown_paise_max=10**12,
+    orders_per_second_max=100_000,
+    orders_per_minute_max=100_000,
+    orders_per_hour_max=100_000,
+    orders_per_day_max=100_000,
+)
+"""For as many trades as a test wants, all at the same moment."""
 
 
 def mark_at(price_e4: int, *, later_ms: int = 0) -> Mark:

@@ -95,6 +95,10 @@ class Venue:
     async def place(self, **changes: Any) -> httpx.Response:
         return await self.http.post("/v2/orders", json={**ORDER, **changes})
 
+    async def modify(self, order_id: str, **changes: Any) -> httpx.Response:
+        body = {"dhanClientId": CLIENT_ID, "orderId": order_id, "orderType": "LIMIT", "validity": "DAY", **changes}
+        return await self.http.put(f"/v2/orders/{order_id}", json=body)
+
     async def admin(self, method: str, path: str, **arguments: Any) -> Any:
         answer = await self.http.request(
             method, f"/admin{path}", headers={"x-simulator-secret": SECRET.hex()}, **arguments

@@ -8,6 +8,7 @@ import pytest
 from adapters.dhan.codec import (
     AnswerMalformed,
     RowUnsupported,
+    change_document,
     fill_of,
     instruction_of,
     ist_text_of,
@@ -23,9 +24,19 @@ from adapters.dhan.codec import (
     utc_ns_of,
     venue_order_id_of,
 )
+from domain.ids import VenueOrderId
 from domain.instrument import InstrumentKey, Segment
 from domain.order import OrderStatus, OrderType, Product, Side
-from tests.support.dhan import CORRELATION, LIMIT_BUY, MARKET_SELL, ORDER_ROW, POSITION_ROW, RELIANCE, TRADE_ROW
+from tests.support.dhan import (
+    CORRELATION,
+    LIMIT_BUY,
+    MARKET_SELL,
+    ORDER_ROW,
+    POSITION_ROW,
+    RELIANCE,
+    STOP_SELL,
+    TRADE_ROW,
+)
 
 
 def test_a_price_goes_out_as_the_decimal_that_it_is() -> None:
@@ -167,7 +178,62 @@ def test_an_order_row_tells_its_instruction() -> None:
     assert (index.instrument, index.side) == (InstrumentKey(Segment.INDEX, "13"), Side.SELL)
     assert (index.order_type, index.limit_price_e4) == (OrderType.MARKET, None)
     with pytest.raises(RowUnsupported):
-        instruction_of({**ORDER_ROW, "orderType": "STOP_LOSS"})
+        instruction_of({**ORDER_ROW, "orderType": "SINGLE"})
+
+
+STOP_ROW = {**ORDER_ROW, "orderType": "STOP_LOSS", "price": 2850, "triggerPrice": "2851.5"}
+
+
+def test_a_stop_goes_out_with_its_trigger_and_comes_back_with_it() -> None:
+    document = order_document("1", STOP_SELL, CORRELATION)
+    assert document["orderType"] == "STOP_LOSS"
+    assert b'"price":2849.00,"triggerPrice":2850.00}' in render_document(document)
+    order = order_of(STOP_ROW)
+    assert (order.order_type, order.limit_price_e4, order.trigger_price_e4) == (OrderType.SL, 28_500_000, 28_515_000)
+
+
+def test_only_what_an_order_uses_goes_out() -> None:
+    assert {"triggerPrice", "disclosedQuantity", "afterMarketOrder", "amoTime"}.isdisjoint(
+        order_document("1", LIMIT_BUY, CORRELATION)
+    )
+    waiting = msgspec.structs.replace(LIMIT_BUY, after_market=True, disclosed_quantity=2)
+    document = order_document("1", waiting, CORRELATION)
+    assert (document["afterMarketOrder"], document["amoTime"], document["disclosedQuantity"]) == (True, "OPEN", 2)
+
+
+def test_a_change_to_market_takes_limit_and_trigger_away() -> None:
+    document = change_document("1", VenueOrderId("112111182198"), MARKET_SELL)
+    assert (document["orderType"], document["price"], document["triggerPrice"]) == ("MARKET", 0, 0)
+    assert (document["orderId"], document["quantity"], document["validity"]) == ("112111182198", 5, "DAY")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**STOP_ROW, "triggerPrice": 0},
+        {**STOP_ROW, "triggerPrice": None},
+        {**STOP_ROW, "price": "NA"},
+        {**ORDER_ROW, "orderType": "SINGLE"},
+        {**ORDER_ROW, "orderType": None},
+        {**ORDER_ROW, "price": 0},
+    ],
+)
+def test_a_row_that_does_not_say_what_the_order_is_tells_nothing_of_it(row: dict[str, object]) -> None:
+    order = order_of(row)
+    assert (order.order_type, order.limit_price_e4, order.trigger_price_e4) == (None, None, None)
+    assert order.venue_order_id == "112111182198"
+
+
+def test_a_row_of_a_kind_that_we_do_not_trade_is_a_row_all_the_same() -> None:
+    order = order_of({**ORDER_ROW, "productType": "BO", "exchangeSegment": "NSE_COMM", "transactionType": "?"})
+    assert (order.product, order.instrument, order.side) == (None, None, None)
+    fill = fill_of({**TRADE_ROW, "productType": "CO", "tradedPrice": 392})
+    assert (fill.product, fill.instrument, fill.side) == (None, RELIANCE.key, Side.BUY)
+
+
+@pytest.mark.parametrize("product", Product)
+def test_every_product_is_read(product: Product) -> None:
+    assert order_of({**ORDER_ROW, "productType": product.value}).product is product
 
 
 def test_rows_come_bare_in_a_list_or_not_at_all() -> None:

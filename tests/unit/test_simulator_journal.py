@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator.books import Status
+from adapters.simulator.books import OrderTerms, Status
 from adapters.simulator.desk import open_desk
 from adapters.simulator.journal import Journal, JournalBroken, JournalInUse, JournalUnreadable
 from adapters.simulator.records import (
@@ -19,7 +19,12 @@ from adapters.simulator.records import (
     OrderAccepted,
     OrderClosed,
     OrderExecuted,
+    OrderModified,
+    OrderModifying,
     OrderPriced,
+    OrderQueued,
+    OrderTriggered,
+    OrderUnmodified,
     OrderWorking,
     Record,
 )
@@ -65,10 +70,29 @@ RECORDS: tuple[Record, ...] = (
         limit_price_e4=0,
         time_ns=1,
         step=2,
+        trigger_price_e4=6,
+        disclosed_quantity=2,
+        amo_time="OPEN",
         first_execution_max=1,
         reject_message="no",
     ),
-    OrderWorking(order_id=ORDER_ID, limit_price_e4=0, time_ns=1),
+    OrderQueued(order_id=ORDER_ID, time_ns=1),
+    OrderWorking(order_id=ORDER_ID, limit_price_e4=0, time_ns=1, awaits_trigger=True),
+    OrderTriggered(order_id=ORDER_ID, time_ns=2),
+    OrderModifying(
+        order_id=ORDER_ID,
+        terms=OrderTerms(
+            order_type=OrderType.SL,
+            time_in_force=TimeInForce.DAY,
+            quantity=4,
+            limit_price_e4=5,
+            trigger_price_e4=6,
+            disclosed_quantity=2,
+        ),
+        time_ns=2,
+    ),
+    OrderModified(order_id=ORDER_ID, limit_price_e4=5, time_ns=2, awaits_trigger=True, keeps_place=True),
+    OrderUnmodified(order_id=ORDER_ID, time_ns=2, description="no money"),
     OrderPriced(order_id=ORDER_ID, limit_price_e4=5),
     OrderExecuted(order_id=ORDER_ID, trade_id="200000009", quantity=1, price_e4=7, time_ns=3, step=4),
     OrderClosed(order_id=ORDER_ID, status=Status.CANCELLED, time_ns=5, description="line\nbreak"),
@@ -386,3 +410,130 @@ def test_without_a_journal_nothing_is_kept(tmp_path: Path) -> None:
     place(desk.simulator)
     assert open_desk(config_of(steady(PRICE))).simulator.accounts == {}
     assert list(tmp_path.iterdir()) == []
+
+
+# --- Stops, modifications, after market orders
+
+
+STOP = {
+    "order_type": OrderType.SL,
+    "side": Side.SELL,
+    "trigger_price_e4": PRICE - 10_000,
+    "limit_price_e4": PRICE - 20_000,
+}
+
+
+def terms_of(request: OrderRequest, **changes: Any) -> OrderTerms:
+    wanted = replace(request, **changes)
+    return OrderTerms(
+        order_type=wanted.order_type,
+        time_in_force=wanted.time_in_force,
+        quantity=wanted.quantity,
+        limit_price_e4=wanted.limit_price_e4,
+        trigger_price_e4=wanted.trigger_price_e4,
+        disclosed_quantity=wanted.disclosed_quantity,
+    )
+
+
+def test_a_journal_of_before_there_were_stops_is_read(path: Path) -> None:
+    with simulator(path, steady(PRICE)) as venue:
+        venue.advance()
+        place(venue)
+    assert b"trigger" not in path.read_bytes()
+    assert b"amo_time" not in path.read_bytes()
+
+
+def test_a_stop_rests_on_and_a_triggered_one_goes_on_as_the_limit_order_it_became(path: Path) -> None:
+    with simulator(path, steady(PRICE, PRICE - 15_000, volume=0)) as venue:
+        venue.advance()
+        venue.advance()
+        resting = place(venue, **STOP | {"trigger_price_e4": PRICE - 20_000})
+        triggered = place(venue, **STOP)
+    with simulator(path, steady(PRICE - 10_500)) as venue:
+        venue.advance()
+        assert status_of(venue, resting) is Status.PENDING
+        assert status_of(venue, triggered) is Status.TRADED
+
+
+def test_an_order_that_shrank_keeps_its_place_and_one_that_grew_does_not(path: Path) -> None:
+    with simulator(path, steady(PRICE)) as venue:
+        venue.advance()
+        shrunk, grown, last = (place(venue, limit_price_e4=PRICE - 10_000) for _ in range(3))
+        for order_id, quantity in ((shrunk, 8), (grown, 11)):
+            order = venue.modify(CLIENT_ID, order_id, terms_of(BUY, limit_price_e4=PRICE - 10_000, quantity=quantity))
+            venue.arrive_change(order)
+    with simulator(path, steady(PRICE - 10_000, volume=40)) as venue:
+        venue.advance()
+        orders = venue.account_of(CLIENT_ID).orders
+        assert [orders[order_id].filled_quantity for order_id in (shrunk, last, grown)] == [8, 2, 0]
+
+
+def test_a_triggered_stop_queues_behind_what_rested_when_it_triggered(path: Path) -> None:
+    with simulator(path, steady(PRICE, PRICE - 30_000, volume=0)) as venue:
+        venue.advance()
+        stop = place(venue, **STOP)
+        resting = place(venue, side=Side.SELL, limit_price_e4=STOP["limit_price_e4"])
+        venue.advance()
+    with simulator(path, steady(PRICE - 20_000, volume=60)) as venue:
+        venue.advance()
+        orders = venue.account_of(CLIENT_ID).orders
+        assert [orders[order_id].filled_quantity for order_id in (resting, stop)] == [10, 5]
+
+
+def test_what_has_triggered_stays_triggered_in_the_next_life(path: Path) -> None:
+    with simulator(path, steady(PRICE, PRICE - 30_000, volume=0)) as venue:
+        venue.advance()
+        order_id = place(venue, **STOP)
+        venue.advance()
+    with simulator(path, steady(PRICE, volume=0)) as venue:
+        venue.advance()
+        order = venue.account_of(CLIENT_ID).orders[order_id]
+        assert not order.awaits_trigger
+        venue.arrive_change(venue.modify(CLIENT_ID, order_id, terms_of(BUY, **STOP | {"quantity": 12})))
+        assert (order.quantity, order.awaits_trigger) == (12, False)
+
+
+def test_a_modification_on_its_way_arrives_with_the_first_second(path: Path) -> None:
+    with simulator(path, steady(PRICE)) as venue:
+        venue.advance()
+        order_id = place(venue, limit_price_e4=PRICE - 10_000)
+        venue.modify(CLIENT_ID, order_id, terms_of(BUY, quantity=3))
+    with simulator(path, steady(PRICE)) as venue:
+        order = venue.account_of(CLIENT_ID).orders[order_id]
+        assert (order.status, order.quantity, order.modifications) == (Status.TRANSIT, 10, 1)
+        venue.advance()
+        assert (order.status, order.quantity, order.filled_quantity) == (Status.TRADED, 3, 3)
+
+
+def test_a_stop_of_another_day_has_expired(path: Path) -> None:
+    with simulator(path, steady(PRICE)) as venue:
+        venue.advance()
+        order_id = place(venue, **STOP)
+    with simulator(path, steady(PRICE, start_ns=NEXT_DAY_NS)) as venue:
+        assert status_of(venue, order_id) is Status.EXPIRED
+
+
+def test_an_after_market_order_is_carried_to_the_next_session_and_lives_its_day(path: Path) -> None:
+    with simulator(path, steady(PRICE)) as venue:
+        while venue.advance():
+            pass
+        order_id = place(venue, amo_time="OPEN", limit_price_e4=PRICE - 10_000)
+        dropped = place(venue, amo_time="OPEN_60")
+        venue.cancel(CLIENT_ID, dropped)
+    with simulator(path, steady(PRICE, start_ns=NEXT_DAY_NS)) as venue:
+        assert list(venue.account_of(CLIENT_ID).orders) == [order_id]
+        venue.advance()
+        assert venue.account_of(CLIENT_ID).orders[order_id].reached_ns == NEXT_DAY_NS
+    with simulator(path, steady(PRICE - 10_000, start_ns=NEXT_DAY_NS + NS_PER_S)) as venue:
+        assert status_of(venue, order_id) is Status.PENDING
+        venue.advance()
+        assert status_of(venue, order_id) is Status.TRADED
+
+
+def test_an_after_market_order_that_was_accepted_but_not_queued_is_not_lost(path: Path) -> None:
+    with simulator(path, steady(PRICE)) as venue:
+        order_id = venue.accept(CLIENT_ID, replace(BUY, amo_time="OPEN")).order_id
+    with simulator(path, steady(PRICE, start_ns=NEXT_DAY_NS)) as venue:
+        assert status_of(venue, order_id) is Status.TRANSIT
+        venue.advance()
+        assert status_of(venue, order_id) is Status.TRADED

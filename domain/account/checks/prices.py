@@ -89,7 +89,7 @@ def spread(intent: Intent) -> Denial | None:
     bid, ask = mark.bid_price_e4, mark.ask_price_e4
     if not bid or not ask or (ask - bid) * 2 * BASIS_POINTS <= limit * (ask + bid):
         return None
-    spread = (ask - bid) * 2 * BASIS_POINTS // (ask + bid)
+    spread = -((bid - ask) * 2 * BASIS_POINTS // (ask + bid))
     return denied(DenialCode.SPREAD_ABOVE_LIMIT, f"{limit} bp", f"{spread} bp", "a LIMIT order")
 
 

@@ -77,15 +77,15 @@ def self_cross(intent: Intent) -> Denial | None:
 
 
 class _Span(NamedTuple):
-    name: str
+    name: str  # With its article: "a minute".
     code: DenialCode
     ns: int
 
 
-_SECOND = _Span("second", DenialCode.ORDERS_PER_SECOND_ABOVE_LIMIT, SECOND_NS)
-_MINUTE = _Span("minute", DenialCode.ORDERS_PER_MINUTE_ABOVE_LIMIT, MINUTE_NS)
-_HOUR = _Span("hour", DenialCode.ORDERS_PER_HOUR_ABOVE_LIMIT, HOUR_NS)
-_DAY = _Span("day", DenialCode.ORDERS_PER_DAY_ABOVE_LIMIT, 24 * HOUR_NS)
+_SECOND = _Span("a second", DenialCode.ORDERS_PER_SECOND_ABOVE_LIMIT, SECOND_NS)
+_MINUTE = _Span("a minute", DenialCode.ORDERS_PER_MINUTE_ABOVE_LIMIT, MINUTE_NS)
+_HOUR = _Span("an hour", DenialCode.ORDERS_PER_HOUR_ABOVE_LIMIT, HOUR_NS)
+_DAY = _Span("a day", DenialCode.ORDERS_PER_DAY_ABOVE_LIMIT, 24 * HOUR_NS)
 
 
 def _rate(intent: Intent, span: _Span, limit: int, sent: int) -> Denial | None:
@@ -94,9 +94,7 @@ def _rate(intent: Intent, span: _Span, limit: int, sent: int) -> Denial | None:
     count = sent + intent.totals.intended_orders + order_count(intent)
     if count <= kept:
         return None
-    return denied(
-        span.code, f"{kept} a {span.name} for entries, {limit} in all", count, f"the same a {span.name} later"
-    )
+    return denied(span.code, f"{kept} {span.name} for entries, {limit} in all", count, f"the same {span.name} later")
 
 
 def _in_window(intent: Intent, span: _Span, limit: int, window: Window) -> Denial | None:

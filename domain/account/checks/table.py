@@ -324,7 +324,7 @@ CHECKS: tuple[Check, ...] = (
                 C.SPREAD_ABOVE_LIMIT,
                 "a MARKET order between a bid of 2800.00 and an ask of 2900.00",
                 "200 bp",
-                "350 bp",
+                "351 bp",
                 "a LIMIT order",
             ),
         ),
@@ -656,9 +656,9 @@ CHECKS: tuple[Check, ...] = (
             Example(
                 C.ORDERS_PER_HOUR_ABOVE_LIMIT,
                 "a second order in the same hour",
-                "1 a hour for entries, 3 in all",
+                "1 an hour for entries, 3 in all",
                 "2",
-                "the same a hour later",
+                "the same an hour later",
             ),
         ),
         (

@@ -1,0 +1,406 @@
+"""What else can be asked of an account (flips, changes, baskets, kill switches), and what comes from outside."""
+
+import pytest
+from msgspec.structs import replace
+
+from domain.account import decider
+from domain.account.commands import (
+    ApplyCorporateAction,
+    CancelTrade,
+    ChangeTrade,
+    CloseAll,
+    CloseTrade,
+    ConfirmFlat,
+    MoveCash,
+    OpenBasket,
+    RecordForeignFill,
+    ReleaseBreach,
+)
+from domain.account.events import (
+    AccountEvent,
+    BasketCompleted,
+    BasketFailed,
+    BasketOpened,
+    BasketPolicy,
+    CashMoved,
+    CorporateActionApplied,
+    ExitCause,
+    FlattenFinished,
+    ForeignFillAllocated,
+    KillMode,
+    KillSwitchEngaged,
+    OrderBlocked,
+    OrderCancelRequested,
+    OrderDenied,
+    OrderIntended,
+    OrderModifyRequested,
+    ProtectionMode,
+    TradeAdopted,
+    TradeChanged,
+    TradeClosed,
+    TradeExitTriggered,
+    TradeOpened,
+    TradeReductionAsked,
+)
+from domain.account.refusals import (
+    AmountInvalid,
+    BasketInvalid,
+    BelowFilled,
+    BreachNotLatched,
+    EntryNotResting,
+    NothingHeld,
+    PriceOffTick,
+    QuantityInvalid,
+    TradeClosedAlready,
+    TradeNotFound,
+    VersionMismatch,
+)
+from domain.ids import BasketId, OrderId, TradeId, VenueFillId
+from domain.order import ModifyCause, OrderType, Purpose, Side
+from domain.refusals import Refusal
+from domain.risk import BreachKind
+from tests.support.scenario import Given, scenario
+from tests.support.specimens import (
+    NOW_NS,
+    NS_PER_S,
+    OTHER_TRADE,
+    OWNER,
+    PRICE_E4,
+    RELIANCE,
+    STRATEGY,
+    TRADE,
+    accepted,
+    account_opened,
+    begin,
+    engage,
+    exit_accepted,
+    fill,
+    infy,
+    infy_mark,
+    mark,
+    market,
+    open_limit,
+    open_trade,
+    refused,
+    release,
+    reliance,
+)
+
+account = scenario(decider)
+empty = account.given(account_opened)
+held = empty.after(open_trade, begin, accepted, fill)
+guarded_intent = replace(open_trade, protection=ProtectionMode.RESTING)
+STOP = OrderId(f"{TRADE}.2")
+guarded = empty.after(guarded_intent, begin, accepted, fill, replace(begin, order_id=STOP)).after(
+    replace(exit_accepted, order_id=STOP)
+)
+other_way = replace(open_trade, trade_id=OTHER_TRADE, side=Side.SELL, stop_loss_e4=None, target_e4=None)
+change = ChangeTrade(trade_id=TRADE, user_id=OWNER, expected_version=1, market=market)
+resting = empty.after(open_limit, begin, accepted)
+
+AnyGiven = Given[object, object, AccountEvent]
+
+
+def one(events: tuple[AccountEvent, ...], kind: type[AccountEvent]) -> AccountEvent:
+    found = [event for event in events if isinstance(event, kind)]
+    assert len(found) == 1
+    return found[0]
+
+
+# --- Flips ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_intent_the_other_way_closes_what_it_undoes() -> None:
+    events = held.when(replace(other_way, quantity=100)).events
+    assert [type(event) for event in events] == [TradeExitTriggered, OrderIntended]
+    assert one(events, TradeExitTriggered).cause is ExitCause.FLIP
+    assert one(events, OrderIntended).purpose is Purpose.EXIT
+
+
+def test_a_part_of_the_trade_is_closed_by_a_smaller_one() -> None:
+    events = held.when(replace(other_way, quantity=30)).events
+    assert [type(event) for event in events] == [TradeReductionAsked, OrderIntended]
+    assert one(events, OrderIntended).instruction.quantity == 30
+
+
+def test_a_flip_is_an_exit_and_an_entry() -> None:
+    events = held.when(replace(other_way, quantity=150)).events
+    assert [type(event) for event in events] == [TradeExitTriggered, OrderIntended, TradeOpened, OrderIntended]
+    assert [event.instruction.quantity for event in events if isinstance(event, OrderIntended)] == [100, 50]
+    assert one(events, TradeOpened).entry.quantity == 50
+
+
+def test_of_a_flip_that_risk_denies_the_exit_goes_on() -> None:
+    events = held.after(engage).when(replace(other_way, quantity=150)).events
+    assert [type(event) for event in events] == [TradeExitTriggered, OrderIntended, OrderDenied]
+
+
+def test_two_strategies_in_one_symbol_do_not_undo_each_other() -> None:
+    of_a_strategy = replace(other_way, strategy_id=STRATEGY)
+    held.when(of_a_strategy).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_the_same_flip_again_changes_nothing() -> None:
+    flip = replace(other_way, quantity=150)
+    held.after(flip).when(flip).then_nothing()
+
+
+# --- Changing a trade -------------------------------------------------------------------------------------------------
+
+
+def test_levels_move_at_the_version_that_was_seen() -> None:
+    moved = replace(change, stop_loss_e4=2_810_0000, target_e4=None)
+    event = one(held.when(moved).events, TradeChanged)
+    assert (event.version, event.stop_loss_e4, event.target_e4) == (2, 2_810_0000, None)
+
+
+def test_of_two_changes_at_one_version_the_second_is_told() -> None:
+    first = replace(change, stop_loss_e4=2_810_0000)
+    held.after(first).when(replace(change, stop_loss_e4=2_820_0000)).then_refused(VersionMismatch)
+    held.after(first).when(replace(change, expected_version=2, stop_loss_e4=2_820_0000)).then_kinds(TradeChanged)
+
+
+def test_a_resting_stop_follows_its_level_and_goes_with_it() -> None:
+    moved = one(guarded.when(replace(change, stop_loss_e4=2_810_0000)).events, OrderModifyRequested)
+    assert (moved.cause, moved.instruction.trigger_price_e4) == (ModifyCause.LEVEL, 2_810_0000)
+    guarded.when(replace(change, stop_loss_e4=None)).then_kinds(TradeChanged, OrderCancelRequested)
+
+
+def test_a_resting_entry_is_modified() -> None:
+    asked = replace(change, limit_price_e4=2_848_0000, quantity=80)
+    event = one(resting.when(asked).events, OrderModifyRequested)
+    assert (event.cause, event.instruction.limit_price_e4, event.instruction.quantity) == (
+        ModifyCause.USER,
+        2_848_0000,
+        80,
+    )
+    to_market = replace(change, order_type=OrderType.MARKET, limit_price_e4=None)
+    event = one(resting.when(to_market).events, OrderModifyRequested)
+    assert event.instruction.order_type is OrderType.MARKET
+
+
+@pytest.mark.parametrize(
+    ("given", "command", "refusal"),
+    [
+        (held, replace(change, trade_id=OTHER_TRADE), TradeNotFound),
+        (held, replace(change, stop_loss_e4=2_810_0001), PriceOffTick),
+        (held, replace(change, quantity=50), EntryNotResting),
+        (resting, replace(change, quantity=0), QuantityInvalid),
+        (resting.after(replace(fill, quantity=60)), replace(change, quantity=60), BelowFilled),
+        (empty.after(open_limit), replace(change, quantity=50), EntryNotResting),
+        (held, CloseTrade(trade_id=TRADE, user_id=OWNER, quantity=101), QuantityInvalid),
+        (resting, CloseTrade(trade_id=TRADE, user_id=OWNER, quantity=1), NothingHeld),
+        (held.after(CloseTrade(trade_id=TRADE, user_id=OWNER)).after(
+            replace(begin, order_id=STOP), replace(exit_accepted, order_id=STOP),
+            replace(fill, order_id=STOP, venue_fill_id=VenueFillId("f-9")),
+        ), CancelTrade(trade_id=TRADE, user_id=OWNER), TradeClosedAlready),
+        (empty, MoveCash(user_id=OWNER, amount_paise=0, reason="", market_time_ns=NOW_NS), AmountInvalid),
+        (empty, ReleaseBreach(user_id=OWNER, kind=BreachKind.DAY_LOSS, reason="x"), BreachNotLatched),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(given: AnyGiven, command: object, refusal: type[Refusal]) -> None:
+    given.when(command).then_refused(refusal)
+
+
+def test_canceling_takes_back_what_has_not_filled() -> None:
+    resting.when(CancelTrade(trade_id=TRADE, user_id=OWNER)).then_kinds(OrderCancelRequested)
+    waiting = empty.after(open_limit)
+    waiting.when(CancelTrade(trade_id=TRADE, user_id=OWNER)).then_kinds(OrderBlocked, TradeClosed)
+
+
+# --- Baskets ----------------------------------------------------------------------------------------------------------
+
+both = replace(market, marks=(mark, infy_mark))
+first_leg = replace(open_trade, market=both)
+second_leg = replace(
+    open_trade,
+    trade_id=OTHER_TRADE,
+    market=replace(both, instrument=infy),
+    stop_loss_e4=1_400_0000,
+    target_e4=None,
+)
+basket = OpenBasket(
+    basket_id=BasketId("bsk_1"), user_id=OWNER, legs=(first_leg, second_leg), ranks=(0, 1), policy=BasketPolicy.STOP
+)
+SECOND_ENTRY = OrderId(f"{OTHER_TRADE}.1")
+
+
+def test_a_basket_sends_its_first_rank_and_the_next_one_when_that_has_filled() -> None:
+    opened = empty.when(basket).events
+    assert [type(event) for event in opened] == [TradeOpened, OrderIntended, TradeOpened, BasketOpened]
+    begun = empty.after(basket, begin, accepted)
+    events = begun.when(fill).events
+    assert one(events, OrderIntended).order_id == SECOND_ENTRY
+    done = begun.after(fill, replace(begin, order_id=SECOND_ENTRY), replace(accepted, order_id=SECOND_ENTRY))
+    last = done.when(replace(fill, order_id=SECOND_ENTRY, venue_fill_id=VenueFillId("f-2"))).events
+    assert isinstance(last[-1], BasketCompleted)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kinds"),
+    [
+        (BasketPolicy.CONTINUE, [OrderIntended]),
+        (BasketPolicy.STOP, [TradeExitTriggered, TradeClosed]),
+        (BasketPolicy.UNWIND, [TradeExitTriggered, TradeClosed]),
+    ],
+)
+def test_a_leg_that_fails_meets_the_policy(policy: BasketPolicy, kinds: list[type]) -> None:
+    begun = empty.after(replace(basket, policy=policy), begin)
+    events = begun.when(refused).events
+    failed = one(events, BasketFailed)
+    assert (failed.failed_trade_id, failed.policy) == (TRADE, policy)
+    assert [type(event) for event in events[events.index(failed) + 1 :]] == kinds
+
+
+def test_unwinding_closes_what_has_filled() -> None:
+    begun = empty.after(replace(basket, policy=BasketPolicy.UNWIND), begin, accepted, fill)
+    second = begun.after(replace(begin, order_id=SECOND_ENTRY))
+    events = second.when(replace(refused, order_id=SECOND_ENTRY)).events
+    triggered = [event for event in events if isinstance(event, TradeExitTriggered)]
+    assert [(event.trade_id, event.cause) for event in triggered] == [(TRADE, ExitCause.BASKET)]
+    assert one(events, OrderIntended).purpose is Purpose.EXIT
+
+
+def test_a_basket_is_denied_whole_by_the_first_leg_that_is() -> None:
+    too_much = replace(second_leg, quantity=6_000)
+    empty.when(replace(basket, legs=(first_leg, too_much))).then_kinds(OrderDenied)
+
+
+def test_legs_are_checked_together() -> None:
+    one_trade = replace(account_opened, parameters=replace(account_opened.parameters, open_trades_max=1))
+    account.given(one_trade).when(basket).then_kinds(OrderDenied)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(basket, legs=(first_leg,), ranks=(0,)),
+        replace(basket, ranks=(0, 2)),
+        replace(basket, ranks=(0,)),
+        replace(basket, legs=(first_leg, first_leg)),
+    ],
+)
+def test_a_basket_that_is_none_is_refused(wrong: OpenBasket) -> None:
+    empty.when(wrong).then_refused(BasketInvalid)
+
+
+# --- Kill switch ------------------------------------------------------------------------------------------------------
+
+
+def test_a_strategys_switch_blocks_its_entries_alone() -> None:
+    killed = empty.after(replace(engage, strategy_id=STRATEGY))
+    killed.when(replace(open_trade, strategy_id=STRATEGY)).then_kinds(OrderDenied)
+    killed.when(open_trade).then_kinds(TradeOpened, OrderIntended)
+    killed.after(replace(release, strategy_id=STRATEGY)).when(replace(open_trade, strategy_id=STRATEGY)).then_kinds(
+        TradeOpened, OrderIntended
+    )
+
+
+def test_halting_leaves_stops_where_they_are() -> None:
+    guarded.when(engage).then_kinds(KillSwitchEngaged)
+
+
+def test_flattening_turns_stops_into_exits_and_remembers_to_cancel_unknown_entries() -> None:
+    unknown_entry = guarded.after(replace(open_limit, trade_id=OTHER_TRADE)).after(
+        replace(begin, order_id=SECOND_ENTRY)
+    )
+    events = unknown_entry.when(replace(engage, mode=KillMode.FLATTEN)).events
+    assert [type(event) for event in events] == [
+        KillSwitchEngaged,
+        TradeExitTriggered,
+        OrderModifyRequested,
+        TradeExitTriggered,
+        OrderCancelRequested,
+    ]
+
+
+def test_a_halt_may_become_a_flattening_and_not_the_other_way() -> None:
+    halted = guarded.after(engage)
+    flatten = replace(engage, mode=KillMode.FLATTEN)
+    halted.when(flatten).then_kinds(KillSwitchEngaged, TradeExitTriggered, OrderModifyRequested)
+    halted.after(flatten).when(engage).then_nothing()
+
+
+def test_flat_is_confirmed_by_the_venues_positions() -> None:
+    flat = held.after(replace(engage, mode=KillMode.FLATTEN))
+    confirm = ConfirmFlat(strategy_id=None, net_quantities=())
+    flat.when(confirm).then_nothing()  # Its exit is under way.
+    out = flat.after(
+        replace(begin, order_id=STOP),
+        replace(exit_accepted, order_id=STOP),
+        replace(fill, order_id=STOP, venue_fill_id=VenueFillId("f-2")),
+    )
+    still_there = ConfirmFlat(strategy_id=None, net_quantities=((RELIANCE, open_trade.product, 100),))
+    out.when(still_there).then_nothing()
+    assert one(out.when(confirm).events, FlattenFinished).remaining == ()
+    out.after(confirm).when(confirm).then_nothing()
+
+
+def test_closing_all_leaves_what_came_from_outside_unless_it_is_asked_for() -> None:
+    with_external = held.after(foreign_buy)
+    closed = with_external.when(CloseAll(user_id=OWNER)).events
+    assert {event.trade_id for event in closed if isinstance(event, TradeExitTriggered)} == {TRADE}
+    closed = with_external.when(CloseAll(user_id=OWNER, includes_external=True)).events
+    assert {event.trade_id for event in closed if isinstance(event, TradeExitTriggered)} == {TRADE, EXTERNAL}
+
+
+# --- From outside -----------------------------------------------------------------------------------------------------
+
+EXTERNAL = TradeId("trd_01J0000000000000000000EXT1")
+foreign_buy = RecordForeignFill(
+    adopted_as=EXTERNAL,
+    venue_fill_id=VenueFillId("x-1"),
+    instrument=infy,
+    product=open_trade.product,
+    side=Side.BUY,
+    quantity=10,
+    price_e4=1_500_0000,
+    filled_at_ns=NOW_NS + NS_PER_S,
+)
+foreign_sell = replace(foreign_buy, instrument=reliance, side=Side.SELL, quantity=40, price_e4=PRICE_E4)
+
+
+def test_what_nobody_of_us_bought_is_an_external_trade() -> None:
+    held.when(foreign_buy).then_kinds(TradeAdopted, ForeignFillAllocated)
+    held.after(foreign_buy).when(foreign_buy).then_nothing()
+    more = replace(foreign_buy, venue_fill_id=VenueFillId("x-2"), adopted_as=TradeId("trd_other"))
+    assert one(held.after(foreign_buy).when(more).events, ForeignFillAllocated).trade_id == EXTERNAL
+
+
+def test_a_manual_sale_reduces_the_oldest_trade_and_its_stop_shrinks_with_it() -> None:
+    events = guarded.when(foreign_sell).events
+    assert [type(event) for event in events] == [ForeignFillAllocated, OrderModifyRequested]
+    assert one(events, ForeignFillAllocated).trade_id == TRADE
+    assert one(events, OrderModifyRequested).instruction.quantity == 60
+
+
+def test_a_manual_close_takes_the_stop_away() -> None:
+    events = guarded.when(replace(foreign_sell, quantity=100)).events
+    assert [type(event) for event in events] == [ForeignFillAllocated, OrderCancelRequested]
+
+
+def test_what_goes_beyond_our_trades_is_external() -> None:
+    events = held.when(replace(foreign_sell, quantity=130)).events
+    assert [type(event) for event in events] == [ForeignFillAllocated, TradeAdopted, ForeignFillAllocated, TradeClosed]
+    parts = [event for event in events if isinstance(event, ForeignFillAllocated)]
+    assert [(part.trade_id, part.part, part.last_quantity) for part in parts] == [(TRADE, 1, 100), (EXTERNAL, 2, 30)]
+
+
+def test_a_split_leaves_the_cost_and_moves_quantity_levels_and_stop() -> None:
+    split = ApplyCorporateAction(
+        action_id="NSE/CML/2026/1", instrument=reliance, numerator=5, denominator=1, effective_on="2026-11-23"
+    )
+    events = guarded.when(split).events
+    applied = one(events, CorporateActionApplied)
+    assert [(each.net_quantity, each.stop_loss_e4, each.target_e4) for each in applied.trades] == [
+        (500, 560_0000, 580_0000)
+    ]
+    modified = one(events, OrderModifyRequested).instruction
+    assert (modified.quantity, modified.trigger_price_e4) == (500, 560_0000)
+    guarded.after(split).when(split).then_nothing()
+    held.when(replace(split, instrument=infy)).then_nothing()
+
+
+def test_cash_that_moves_is_recorded() -> None:
+    moved = empty.when(MoveCash(user_id=OWNER, amount_paise=-5_000_00, reason="rent", market_time_ns=NOW_NS))
+    assert one(moved.events, CashMoved).amount_paise == -5_000_00
