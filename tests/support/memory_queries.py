@@ -1,7 +1,7 @@
-"""The read side over a log in memory: every question folds the whole log anew."""
+"""The read side over a log in memory: a question folds the whole log anew wherever something was appended to it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ from projections.queries import (
     ReadModelBehind,
     TradePage,
 )
-from projections.read_model import Key, ReadModel, fold
+from projections.read_model import AnyReadModel, Key, ReadModel, fold
 from projections.risk import RISK
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import USERS, UserRow
@@ -45,6 +45,7 @@ class MemoryQueries:
     def __init__(self, log: Log) -> None:
         self._log = log
         self.stopped_at: int | None = None
+        self._folded: dict[AnyReadModel, tuple[int, dict[Key, Any]]] = {}
 
     async def wait_for(self, min_sequence: int, *, timeout_s: float = WAIT_S) -> None:  # noqa: ARG002 - no waiting here
         sequence = await self._sequence()
@@ -158,9 +159,14 @@ class MemoryQueries:
         return recorded[-1].sequence if recorded else 0
 
     async def _rows(self, model: ReadModel[RowT]) -> dict[Key, RowT]:
-        rows: dict[Key, RowT | None] = {}
-        fold(model, ((decode(event.name, event.payload), event) for event in await self._read()), rows)
-        return {key: row for key, row in rows.items() if row is not None}
+        recorded = await self._read()
+        count, known = self._folded.get(model, (-1, {}))
+        if count != len(recorded):
+            rows: dict[Key, RowT | None] = {}
+            fold(model, ((decode(event.name, event.payload), event) for event in recorded), rows)
+            known = {key: row for key, row in rows.items() if row is not None}
+            self._folded[model] = (len(recorded), known)
+        return dict(known)
 
     async def _read(self) -> list[RecordedEvent]:
         recorded = await self._log.read_all(after_sequence=0, limit=10_000)
