@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from domain.account import decider
 from domain.account.events import (
     AccountEvent,
+    AccountOpened,
     OrderBlocked,
     OrderCancelRequested,
     OrderLapsed,
@@ -26,6 +27,8 @@ from domain.refusals import Refusal
 from domain.strategy.decide import StrategyCommand
 from domain.strategy.decide import decider as strategy_decider
 from domain.strategy.events import StrategyEvent
+from infra.oracle.lives import SeededChooser
+from infra.oracle.world import World
 from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import READ_MODELS
 from projections.daily_results import DAILY_RESULTS
@@ -63,7 +66,22 @@ happenings = st.builds(
 )
 
 
-def rows_of(model: AnyReadModel, life: Life | Happenings) -> dict[Key, Any]:
+class Decided:
+    """A life that an account lived through at a venue with moods: stops, changes, baskets, switches, foreign fills."""
+
+    def __init__(self, seed: int, steps: int) -> None:
+        self.world = World(SeededChooser(seed))
+        for _ in range(steps):
+            self.world.step()
+        self.events = self.world.events
+        [opened] = [event for event in self.events if isinstance(event, AccountOpened)]
+        self.account_id = opened.account_id
+
+
+decided = st.builds(Decided, st.integers(min_value=0, max_value=10**6), st.integers(min_value=0, max_value=80))
+
+
+def rows_of(model: AnyReadModel, life: Life | Happenings | Decided) -> dict[Key, Any]:
     rows: dict[Key, Any] = {}
     log = recorded_log((f"account-{life.account_id}", event) for event in life.events)
     fold(model, ((decode(each.name, each.payload), each) for each in log), rows)
@@ -95,8 +113,8 @@ def test_everything_that_can_happen_to_an_account_happens() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(life=lives | happenings)
-def test_a_position_is_the_sum_of_its_trades(life: Life | Happenings) -> None:
+@given(life=lives | happenings | decided)
+def test_a_position_is_the_sum_of_its_trades(life: Life | Happenings | Decided) -> None:
     sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     for trade in rows_of(TRADES, life).values():
         if trade.status is TradeStatus.DENIED:
@@ -128,18 +146,28 @@ def test_a_position_is_the_sum_of_its_trades(life: Life | Happenings) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(life=lives)
-def test_read_models_show_what_the_account_decides_on(life: Life) -> None:
+@given(life=lives | decided)
+def test_read_models_show_what_the_account_decides_on(life: Life | Decided) -> None:
     state = decider.fold(life.events)
     orders, trades = rows_of(ORDERS, life), rows_of(TRADES, life)
     for order in state.orders.values():
         row = orders[(order.order_id,)]
         assert row.status is order.status
         assert (row.cumulative_quantity, row.leaves_quantity) == (order.cumulative_quantity, order.leaves_quantity)
-        assert row.cancel_requested == order.cancel_requested
+        assert (row.cancel_requested, row.modifications) == (order.cancel_requested, order.modifications)
+        assert (row.wanted, row.quantity) == (order.wanted, order.instruction.quantity)
+        prices = (row.order_type, row.limit_price_e4, row.trigger_price_e4)
+        told = order.instruction
+        assert prices == (told.order_type, told.limit_price_e4, told.trigger_price_e4)
     for trade in state.trades.values():
         row = trades[(trade.trade_id,)]
         assert (row.reduction_quantity, row.version) == (trade.reduction, trade.version)
+        assert (row.stop_loss_e4, row.target_e4, row.trailing) == (trade.stop_loss_e4, trade.target_e4, trade.trailing)
+        assert (row.strategy_id, row.is_external, row.quantity) == (
+            trade.strategy_id,
+            trade.is_external,
+            trade.entry.quantity,
+        )
         held = (trade.holding.net_quantity, trade.holding.cost_paise, trade.holding.realised_paise)
         assert (row.net_quantity, row.cost_paise, row.realised_paise) == held
         assert (row.status is TradeStatus.CLOSED) == trade.is_closed
