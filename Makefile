@@ -4,6 +4,9 @@
 PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
+# An engine is five processes, and the tests start dozens: each would compile anew what it imports, a tenth of a second
+# to a third. `make clean` removes what is written.
+unexport PYTHONDONTWRITEBYTECODE
 READY := .venv/.ready
 COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-config

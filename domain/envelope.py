@@ -5,7 +5,6 @@ place and to everything before it. The same two functions stand in SQL in the ap
 against each other.
 """
 
-from collections.abc import Sequence
 from hashlib import sha256
 from struct import Struct
 
@@ -58,19 +57,6 @@ def leaf_hash(*, stream_id: str, version: int, name: str, command_id: str, metad
     return sha256(
         b"".join((before, _EIGHT, _number(version), _prefixed(name.encode()), after, _prefixed(payload)))
     ).digest()
-
-
-def leaf_hashes(
-    *, stream_id: str, first_version: int, events: Sequence[tuple[str, bytes]], command_id: str, metadata: bytes
-) -> list[bytes]:
-    """Return the leaf hashes of *events* (names and payloads) of one command that follow each other in a stream."""
-    before = _prefixed(stream_id.encode()) + _EIGHT
-    after = _prefixed(command_id.encode()) + _prefixed(metadata)
-    names = {name: _prefixed(name.encode()) + after for name, _ in events}
-    return [
-        sha256(b"".join((before, _number(version), names[name], _number(len(payload)), payload))).digest()
-        for version, (name, payload) in enumerate(events, first_version)
-    ]
 
 
 def _prefixed(part: bytes) -> bytes:

@@ -183,9 +183,14 @@ def may_follow(status: OrderStatus, following: OrderStatus) -> bool:
     return following in NEXT[status]
 
 
-def status_after_fill(status: OrderStatus, *, cumulative_quantity: int, quantity: int) -> OrderStatus:
-    """Return what an order of *quantity* units in *status* becomes when *cumulative_quantity* of them have filled."""
-    if cumulative_quantity >= quantity:
+def status_after_fill(
+    status: OrderStatus, *, cumulative_quantity: int, quantity: int, leaves_quantity: int
+) -> OrderStatus:
+    """Return what an order of *quantity* units in *status* becomes when *cumulative_quantity* of them have filled.
+
+    `leaves_quantity` may still fill: more than the difference while a modification under way may have made it larger.
+    """
+    if cumulative_quantity >= quantity and leaves_quantity == 0:
         return OrderStatus.FILLED
     # A late fill of a part leaves a closed order closed: nothing more can come of it.
     return status if status in CLOSED else OrderStatus.PARTLY_FILLED
@@ -195,7 +200,7 @@ MODIFICATIONS_MAX = 25
 """So often the venue lets one order be changed. Source: Dhan, orders, "max 25 modifications per order"."""
 
 
-class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
+class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an order tells the venue to do.
 
     `limit_price_e4` is set for LIMIT and SL and None for MARKET, `trigger_price_e4` for SL alone. Of

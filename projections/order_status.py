@@ -1,6 +1,7 @@
 """How an order's status follows from its events: the same for every read model that shows it."""
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import TypeGuard
 
 from domain.account.events import (
     OrderAcknowledged,
@@ -16,6 +17,7 @@ from domain.account.events import (
     OrderRejected,
     OrderSubmitting,
 )
+from domain.events import Event
 from domain.order import OrderStatus, status_after_fill
 
 OrderEvent = (
@@ -35,44 +37,57 @@ OrderEvent = (
 """What happens to an order after it was intended."""
 
 
-def status_after(  # noqa: C901, PLR0911, PLR0912 - one arm per event
-    event: OrderEvent, *, status: OrderStatus, quantity: int, cumulative_quantity: int
-) -> OrderStatus:
+# By the type of event, for a class pattern that does not match costs as much as a small fold: with twelve of them, arm
+# by arm, a fold took three times as long. A test sees to it that no event is missing.
+STATUS_AFTER: Mapping[type[OrderEvent], OrderStatus | None] = {
+    OrderSubmitting: OrderStatus.SUBMITTING,
+    OrderNotSent: OrderStatus.INTENDED,
+    OrderAcknowledged: OrderStatus.ACKNOWLEDGED,
+    OrderRejected: OrderStatus.REJECTED,
+    OrderOutcomeUnknown: OrderStatus.UNKNOWN,
+    OrderPresumedAbsent: OrderStatus.PRESUMED_ABSENT,
+    OrderLapsed: OrderStatus.LAPSED,
+    OrderBlocked: OrderStatus.BLOCKED,
+    OrderCanceled: OrderStatus.CANCELED,
+    OrderExpired: OrderStatus.EXPIRED,
+    OrderCancelRequested: None,
+    OrderFilled: None,
+}
+"""What an event makes of an order; None: that depends."""
+
+
+def is_order_event(event: Event) -> TypeGuard[OrderEvent]:
+    """Tell whether *event* happens to an order after it was intended."""
+    return type(event) in STATUS_AFTER
+
+
+def status_after(event: OrderEvent, *, status: OrderStatus, quantity: int, cumulative_quantity: int) -> OrderStatus:
     """Return the status after *event* of an order of *quantity* units that was in *status*.
 
     *cumulative_quantity* is what it had filled before.
     """
-    match event:
-        case OrderSubmitting():
-            return OrderStatus.SUBMITTING
-        case OrderNotSent():
-            return OrderStatus.INTENDED
-        case OrderAcknowledged():
-            return OrderStatus.PARTLY_FILLED if cumulative_quantity else OrderStatus.ACKNOWLEDGED
-        case OrderRejected():
-            return OrderStatus.REJECTED
-        case OrderOutcomeUnknown():
-            return OrderStatus.UNKNOWN
-        case OrderPresumedAbsent():
-            return OrderStatus.PRESUMED_ABSENT
-        case OrderLapsed():
-            return OrderStatus.LAPSED
-        case OrderBlocked():
-            return OrderStatus.BLOCKED
-        case OrderCanceled():
-            return OrderStatus.CANCELED
-        case OrderExpired():
-            return OrderStatus.EXPIRED
-        case OrderCancelRequested():
-            return status
-        case OrderFilled():
-            return status_after_fill(status, cumulative_quantity=event.cumulative_quantity, quantity=quantity)
-        case _:
-            assert_never(event)
+    becomes = STATUS_AFTER[type(event)]
+    if becomes is OrderStatus.ACKNOWLEDGED and cumulative_quantity:
+        return OrderStatus.PARTLY_FILLED
+    if becomes is not None:
+        return becomes
+    if isinstance(event, OrderFilled):
+        return status_after_fill(
+            status,
+            cumulative_quantity=event.cumulative_quantity,
+            quantity=quantity,
+            leaves_quantity=event.leaves_quantity,
+        )
+    return status
+
+
+_REMARKED = frozenset({OrderRejected, OrderNotSent, OrderOutcomeUnknown})
 
 
 def remark_of(event: OrderEvent) -> str | None:
     """Return what the venue or the transport said where it did not simply take the order, None elsewhere."""
+    if type(event) not in _REMARKED:
+        return None
     match event:
         case OrderRejected():
             return event.message or event.reason.value

@@ -1,22 +1,17 @@
 """Read model `orders`, which answers where each order is in its life and when it got there."""
 
-from typing import assert_never, get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import msgspec
 
 from domain.account.events import (
     Evidence,
     OrderAcknowledged,
-    OrderBlocked,
-    OrderCanceled,
     OrderCancelRequested,
-    OrderExpired,
     OrderFilled,
     OrderIntended,
-    OrderLapsed,
-    OrderNotSent,
     OrderOutcomeUnknown,
-    OrderPresumedAbsent,
     OrderRejected,
     OrderSubmitting,
 )
@@ -25,8 +20,8 @@ from domain.events import Event
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueOrderId
 from domain.instrument import Segment
 from domain.order import CLOSED, LIVE, OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
-from projections.order_status import OrderEvent, remark_of, status_after
-from projections.read_model import Key, ReadModel, RowMissing, account_of
+from projections.order_status import OrderEvent, is_order_event, remark_of, status_after
+from projections.read_model import Change, Key, ReadModel, RowMissing, account_of
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -77,24 +72,26 @@ def _key_of(event: Event, _: RecordedEvent) -> Key | None:
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> OrderRow | None:
-    if isinstance(event, OrderIntended):
+    if type(event) is OrderIntended:
         return _intended(event, recorded)
-    if not isinstance(event, OrderEvent):
+    if not is_order_event(event):
         return row
     if row is None:
         raise RowMissing(event)
     status = status_after(event, status=row.status, quantity=row.quantity, cumulative_quantity=row.cumulative_quantity)
-    row = _changed(event, recorded, row)
+    filled = event.cumulative_quantity if type(event) is OrderFilled else row.cumulative_quantity
     closed_at_us = None
     if status in CLOSED:
         closed_at_us = recorded.recorded_at_us if row.closed_at_us is None else row.closed_at_us
+    change = _CHANGES.get(type(event))
     return msgspec.structs.replace(
         row,
         status=status,
-        leaves_quantity=max(0, row.quantity - row.cumulative_quantity) if status in LIVE else 0,
+        leaves_quantity=max(0, row.quantity - filled) if status in LIVE else 0,
         remark=remark_of(event) or row.remark,
         closed_at_us=closed_at_us,
         sequence=recorded.sequence,
+        **({} if change is None else change(event, recorded, row)),
     )
 
 
@@ -122,43 +119,55 @@ def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
     )
 
 
-def _changed(event: OrderEvent, recorded: RecordedEvent, row: OrderRow) -> OrderRow:  # noqa: PLR0911 - one arm per event
-    match event:
-        case OrderSubmitting():
-            return msgspec.structs.replace(
-                row,
-                correlation_id=event.correlation_id,
-                submissions=row.submissions + 1,
-                submitting_at_us=recorded.recorded_at_us,
-            )
-        case OrderAcknowledged():
-            return msgspec.structs.replace(
-                row,
-                venue_order_id=event.venue_order_id,
-                evidence=event.evidence,
-                sent_at_ns=row.sent_at_ns if event.sent_at_ns is None else event.sent_at_ns,
-                acknowledged_at_us=recorded.recorded_at_us,
-            )
-        case OrderRejected():
-            return msgspec.structs.replace(row, venue_order_id=event.venue_order_id or row.venue_order_id)
-        case OrderOutcomeUnknown():
-            return msgspec.structs.replace(row, was_unknown=True, sent_at_ns=event.sent_at_ns)
-        case OrderCancelRequested():
-            return msgspec.structs.replace(row, cancel_requested=True)
-        case OrderFilled():
-            first = row.first_filled_at_ns
-            return msgspec.structs.replace(
-                row,
-                cumulative_quantity=event.cumulative_quantity,
-                filled_paise=row.filled_paise + event.value_paise,
-                fill_count=row.fill_count + 1,
-                first_filled_at_ns=event.filled_at_ns if first is None else first,
-                last_filled_at_ns=event.filled_at_ns,
-            )
-        case OrderNotSent() | OrderPresumedAbsent() | OrderLapsed() | OrderBlocked() | OrderCanceled() | OrderExpired():
-            return row
-        case _:
-            assert_never(event)
+def _submitting(event: OrderSubmitting, recorded: RecordedEvent, row: OrderRow) -> Change:
+    return {
+        "correlation_id": event.correlation_id,
+        "submissions": row.submissions + 1,
+        "submitting_at_us": recorded.recorded_at_us,
+    }
+
+
+def _acknowledged(event: OrderAcknowledged, recorded: RecordedEvent, row: OrderRow) -> Change:
+    return {
+        "venue_order_id": event.venue_order_id,
+        "evidence": event.evidence,
+        "sent_at_ns": row.sent_at_ns if event.sent_at_ns is None else event.sent_at_ns,
+        "acknowledged_at_us": recorded.recorded_at_us,
+    }
+
+
+def _rejected(event: OrderRejected, _: RecordedEvent, row: OrderRow) -> Change:
+    return {"venue_order_id": event.venue_order_id or row.venue_order_id}
+
+
+def _unknown(event: OrderOutcomeUnknown, _: RecordedEvent, __: OrderRow) -> Change:
+    return {"was_unknown": True, "sent_at_ns": event.sent_at_ns}
+
+
+def _cancel_requested(_: OrderCancelRequested, __: RecordedEvent, ___: OrderRow) -> Change:
+    return {"cancel_requested": True}
+
+
+def _filled(event: OrderFilled, _: RecordedEvent, row: OrderRow) -> Change:
+    first = row.first_filled_at_ns
+    return {
+        "cumulative_quantity": event.cumulative_quantity,
+        "filled_paise": row.filled_paise + event.value_paise,
+        "fill_count": row.fill_count + 1,
+        "first_filled_at_ns": event.filled_at_ns if first is None else first,
+        "last_filled_at_ns": event.filled_at_ns,
+    }
+
+
+_CHANGES: dict[type[OrderEvent], Callable[[Any, RecordedEvent, OrderRow], Change]] = {
+    OrderSubmitting: _submitting,
+    OrderAcknowledged: _acknowledged,
+    OrderRejected: _rejected,
+    OrderOutcomeUnknown: _unknown,
+    OrderCancelRequested: _cancel_requested,
+    OrderFilled: _filled,
+}
+"""What an event changes beside what every event does: looked up by its type, as the status is."""
 
 
 ORDERS = ReadModel(

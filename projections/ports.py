@@ -1,7 +1,6 @@
 """What the query side needs of the world: each port is implemented in `adapters/`."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -172,11 +171,14 @@ class ClaimLost(Exception):
     """Our lease ran out and another projector took the read models over. Nothing was changed."""
 
 
-class ViewTransaction(Protocol):
-    """One transaction on the views: all that is written in it is there afterwards, or nothing."""
+class ViewWriter(Protocol):
+    """Where rows and checkpoints are written. Every method raises ViewsUnavailable where the database is away."""
 
     async def load(self, wanted: Mapping[AnyReadModel, Iterable[Key]]) -> dict[AnyReadModel, dict[Key, Row]]:
-        """Return the rows that exist under the wanted keys."""
+        """Return the rows that exist under the wanted keys.
+
+        They are what a later `save` finds: it fails if anybody else has written since the claim.
+        """
         ...
 
     async def save(
@@ -187,14 +189,17 @@ class ViewTransaction(Protocol):
     ) -> None:
         """Write rows (None: there is none any more), put events aside, and move checkpoints from old place to new.
 
+        All of it is there afterwards, or nothing.
+
         Raises:
             ClaimLost: a checkpoint is not where it was left, or not ours.
+            ViewsRefused: the database will never take what was written.
         """
         ...
 
 
-class ViewStore(Protocol):
-    """Where read models are kept. Every method raises ViewsUnavailable where the database is away."""
+class ViewStore(ViewWriter, Protocol):
+    """Where read models are kept."""
 
     async def prepare(self, models: Sequence[AnyReadModel], *, shards: int) -> None:
         """Make the editions of *models* that are missing: live ones in fresh views, else ones to be filled beside."""
@@ -228,14 +233,6 @@ class ViewStore(Protocol):
 
     async def hash_at(self, sequence: int) -> bytes | None:
         """Return the hash that the log has at *sequence*, None where the log does not reach so far."""
-        ...
-
-    def transaction(self) -> AbstractAsyncContextManager[ViewTransaction]:
-        """Open a transaction; it commits where the block ends well.
-
-        Raises:
-            ViewsRefused: the database will never take what was written.
-        """
         ...
 
 

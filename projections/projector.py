@@ -22,7 +22,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -59,6 +59,11 @@ _RELEASE_S = 1.0
 _HEADS_KEPT = 1_000
 BATCH_MAX = 5_000
 """Events of one transaction where the projector is behind."""
+AHEAD_MIN = 200
+"""So many events are worth folding while those before them are written. Fewer wait, and become more meanwhile."""
+GATHER_S = 0.004
+"""So long after a small batch the next one is taken: a steady trickle costs half as much, and a first event waits for
+nothing."""
 NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
 
@@ -69,6 +74,33 @@ class FeedBroken(Exception):
 
 class ClaimDue(Exception):
     """Another claim would bring other shards or editions than ours: make it."""
+
+
+class BatchRefused(Exception):
+    """The database refused a batch that ends at *last_sequence*: find out which of its events, with nothing ahead."""
+
+    def __init__(self, last_sequence: int) -> None:
+        super().__init__(f"the batch that ends at sequence {last_sequence} was refused")
+        self.last_sequence = last_sequence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write:
+    """A batch that is folded and has to be written: rows, checkpoints before and after, and what is put aside."""
+
+    decoded: Sequence[Decoded]
+    changes: dict[AnyReadModel, dict[Key, Row | None]]
+    advances: dict[Part, tuple[Checkpoint, Checkpoint]]
+    parked: dict[AnyReadModel, list[ParkedEvent]]
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether the next batch can be folded before this one is written: all goes on as it did."""
+        return not self.parked and all(after.halted is None for _, after in self.advances.values())
+
+    def after(self) -> dict[Part, Checkpoint]:
+        """Return where the parts stand afterwards."""
+        return {part: after for part, (_, after) in self.advances.items()}
 
 
 class Projector:
@@ -97,6 +129,10 @@ class Projector:
         self._is_resharding = False
         self._is_outlived = True
         self._checkpoints: dict[Part, Checkpoint] = {}
+        self._folded: dict[Part, Checkpoint] = {}
+        self._writes: asyncio.Queue[Write] = asyncio.Queue(maxsize=1)
+        self._unsaved: deque[Write] = deque()
+        self._careful_to = 0
         self._parked: dict[AnyReadModel, frozenset[str]] = {}
         self._caches: dict[AnyReadModel, RowCache] = {}
         self._moved = asyncio.Event()
@@ -137,6 +173,8 @@ class Projector:
         try:
             await self._claim()
             await self._check_history()
+            self._folded = dict(self._checkpoints)
+            self._writes = asyncio.Queue(maxsize=1)
             self._signal()  # What was reached before this claim is reached: nobody has to wait for another event.
             await self._keep_and_follow()
         except ClaimHeld:
@@ -144,6 +182,10 @@ class Projector:
             self._checkpoints = {}
             self._pause_s = self._lease_ms / 1_000 / _RENEWALS_PER_LEASE
         except ClaimDue:
+            self._pause_s = 0.0
+        except BatchRefused as refused:
+            # What was folded on top of it is void. The same events again, one batch after the other.
+            self._careful_to = refused.last_sequence
             self._pause_s = 0.0
         except ClaimLost as fault:
             # Somebody took it away on purpose, or we were late: either way another claim tells, at once.
@@ -157,6 +199,9 @@ class Projector:
             await self._views.drop_due(self._models)
             self._is_outlived = False
         known, self._caches = self._caches, {}
+        while self._unsaved:
+            for model, rows in self._unsaved.popleft().changes.items():
+                known.get(model, RowCache()).forget(rows)
         claimed = await self._views.claim(self._models, shards=self._shards_wanted, lease_ms=self._lease_ms)
         self._caches = {model: cache for model, cache in known.items() if self._is_as_left(model, claimed)}
         self._checkpoints = dict(claimed.checkpoints)
@@ -195,8 +240,8 @@ class Projector:
             self._checkpoints[part] = replace(checkpoint, halted=reason)
 
     async def _keep_and_follow(self) -> None:
-        """Follow the log and renew the claim, until either fails."""
-        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._renew())]
+        """Follow the log, write and renew the claim, until one of them fails."""
+        tasks = [asyncio.create_task(each) for each in (self._follow(), self._write(), self._renew())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -232,33 +277,63 @@ class Projector:
     # --- Work ---------------------------------------------------------------------------------------------------------
 
     def _live(self) -> dict[Part, Checkpoint]:
-        return {part: checkpoint for part, checkpoint in self._checkpoints.items() if checkpoint.halted is None}
+        return _live(self._checkpoints)
 
     def _lowest(self) -> int:
         return min((checkpoint.sequence for checkpoint in self._live().values()), default=0)
 
     async def _take(self, reading: Reading) -> None:
-        """Bring a batch into every live part."""
-        lowest = self._lowest()
+        """Bring a batch into every live part: fold it here, while the one before it is written."""
+        live = _live(self._folded)
+        lowest = min((at.sequence for at in live.values()), default=0)
         fresh = [each for each in reading.decoded if each.recorded.sequence > lowest]
         self._duplicates += len(reading.decoded) - len(fresh)
         for expected, (recorded, _) in enumerate(fresh, lowest + 1):
             if recorded.sequence != expected:
                 raise FeedBroken(f"expected sequence {expected}, received {recorded.sequence}")
-        await self._apply(fresh, self._live())
+        if lowest < self._careful_to:
+            await self._apply(fresh, live)
+            self._folded = dict(self._checkpoints)
+        elif fresh and live:
+            try:
+                write = await self._fold(fresh, live)
+            except ViewsRefused as refusal:
+                raise BatchRefused(fresh[-1].recorded.sequence) from refusal
+            await self._writes.put(write)
+            if len(fresh) < AHEAD_MIN:
+                loop = asyncio.get_running_loop()
+                next_at = loop.time() + GATHER_S
+                await self._writes.join()
+                await asyncio.sleep(next_at - loop.time())
+            elif not write.is_plain:
+                await self._writes.join()
         if reading.obstacle is not None:
+            await self._writes.join()
             await self._halt(self._live(), reading.obstacle)
-        if self._is_resharding and len({checkpoint.sequence for checkpoint in self._checkpoints.values()}) == 1:
+            self._folded = dict(self._checkpoints)
+        if self._is_resharding and len({at.sequence for at in self._folded.values()}) == 1:
+            await self._writes.join()
             raise ClaimDue
+
+    async def _write(self) -> None:
+        """Write what was folded, batch after batch. Raises BatchRefused."""
+        while True:
+            write = await self._writes.get()
+            try:
+                await self._save(write)
+            except ViewsRefused as refusal:
+                raise BatchRefused(write.decoded[-1].recorded.sequence) from refusal
+            self._writes.task_done()
 
     async def _apply(self, decoded: Sequence[Decoded], live: Mapping[Part, Checkpoint]) -> None:
         """Apply events; where the database refuses them, find the one event and the one part that it refuses."""
         if not decoded or not live:
             return
         try:
-            await self._commit(decoded, live)
+            await self._save(await self._fold(decoded, live))
         except ViewsRefused as refusal:
             self._caches = {}
+            self._unsaved.clear()
             if len(decoded) > 1:
                 middle = len(decoded) // 2
                 await self._apply(decoded[:middle], live)
@@ -270,7 +345,8 @@ class Projector:
             else:
                 await self._refuse(decoded[0].recorded, live, str(refusal))
 
-    async def _commit(self, decoded: Sequence[Decoded], live: Mapping[Part, Checkpoint]) -> None:
+    async def _fold(self, decoded: Sequence[Decoded], live: Mapping[Part, Checkpoint]) -> Write:
+        """Return what events do to *live* parts. Their rows are remembered as if they were written."""
         projections = project(live, decoded, shards=self._shards, parked=self._parked)
         rows: dict[AnyReadModel, dict[Key, Row | None]] = {each.part.model: {} for each in projections}
         missing: dict[AnyReadModel, list[Key]] = {}
@@ -278,24 +354,29 @@ class Projector:
             model = each.part.model
             if asked := self._cache(model).take(each.wanted(), rows[model]):
                 missing.setdefault(model, []).extend(asked)
-        async with self._views.transaction() as transaction:
-            if missing:
-                for model, loaded in (await transaction.load(missing)).items():
-                    rows[model].update(loaded)
-            changes: dict[AnyReadModel, dict[Key, Row | None]] = {}
-            for each in projections:
-                each.fold(rows[each.part.model])
-                if each.changes:
-                    changes.setdefault(each.part.model, {}).update(each.changes)
-            moved = [each for each in projections if each.after != each.before]
-            parked = _by_model(moved)
-            await transaction.save(changes, {each.part: (each.before, each.after) for each in moved}, parked)
+        if missing:
+            for model, loaded in (await self._views.load(missing)).items():
+                rows[model].update(loaded)
+        changes: dict[AnyReadModel, dict[Key, Row | None]] = {}
+        for each in projections:
+            each.fold(rows[each.part.model])
+            if each.changes:
+                changes.setdefault(each.part.model, {}).update(each.changes)
         for model, kept in rows.items():
             if not model.only_grows:
                 self._cache(model).put(kept)
-        self._note_parked(parked)
-        self._note_batch(decoded)
-        self._move_to({each.part: each.after for each in moved})
+        moved = [each for each in projections if each.after != each.before]
+        self._folded.update({each.part: each.after for each in moved})
+        write = Write(decoded, changes, {each.part: (each.before, each.after) for each in moved}, _by_model(moved))
+        self._unsaved.append(write)
+        return write
+
+    async def _save(self, write: Write) -> None:
+        await self._views.save(write.changes, write.advances, write.parked)
+        self._unsaved.remove(write)
+        self._note_parked(write.parked)
+        self._note_batch(write.decoded)
+        self._move_to(write.after())
 
     async def _refuse(self, recorded: RecordedEvent, live: Mapping[Part, Checkpoint], refusal: str) -> None:
         """Halt the one part that cannot take an event in, or put the event's stream aside in it."""
@@ -308,15 +389,13 @@ class Projector:
         )
         after = Checkpoint(sequence=recorded.sequence, hash=recorded.hash)
         parked = {part.model: [event]}
-        async with self._views.transaction() as transaction:
-            await transaction.save({}, {part: (before, after)}, parked)
+        await self._views.save({}, {part: (before, after)}, parked)
         self._note_parked(parked)
         self._move_to({part: after})
 
     async def _halt(self, live: Mapping[Part, Checkpoint], reason: str) -> None:
         advances = {part: (before, replace(before, halted=reason)) for part, before in live.items()}
-        async with self._views.transaction() as transaction:
-            await transaction.save({}, advances, {})
+        await self._views.save({}, advances, {})
         self._move_to({part: after for part, (_, after) in advances.items()})
 
     def _cache(self, model: AnyReadModel) -> RowCache:
@@ -428,6 +507,10 @@ class Projector:
     def status(self) -> dict[str, Any]:
         """Return how far it is as plain values, for people and probes."""
         return self.progress().as_dict()
+
+
+def _live(checkpoints: Mapping[Part, Checkpoint]) -> dict[Part, Checkpoint]:
+    return {part: checkpoint for part, checkpoint in checkpoints.items() if checkpoint.halted is None}
 
 
 def _by_model(projections: Sequence[Projection]) -> dict[AnyReadModel, list[ParkedEvent]]:

@@ -15,9 +15,8 @@ itself.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -32,7 +31,7 @@ from projections.ports import (
     Part,
     ViewsRefused,
     ViewsUnavailable,
-    ViewTransaction,
+    ViewWriter,
 )
 from projections.read_model import AnyReadModel, Key, Row
 from projections.row_cache import RowCache
@@ -88,7 +87,7 @@ class PageComparison:
     last_key: Key | None
 
 
-class Editions(Protocol):
+class Editions(ViewWriter, Protocol):
     """The editions of read models, for the one who makes new ones. Everything raises ViewsUnavailable."""
 
     async def begin(self, model: AnyReadModel) -> tuple[AnyReadModel, Checkpoint]:
@@ -101,10 +100,6 @@ class Editions(Protocol):
 
     async def extend(self, edition: AnyReadModel) -> None:
         """Keep others from taking the filling up. Raises ClaimLost where one did."""
-        ...
-
-    def transaction(self) -> AbstractAsyncContextManager[ViewTransaction]:
-        """Open a transaction on rows and checkpoints."""
         ...
 
     async def unfilled(self, models: Sequence[AnyReadModel]) -> list[AnyReadModel]:
@@ -163,6 +158,14 @@ class Rebuilt:
     seconds: float
 
 
+class _Fill(NamedTuple):
+    """A page that is folded and has to be written."""
+
+    changes: dict[AnyReadModel, dict[Key, Row | None]]
+    advances: dict[Part, tuple[Checkpoint, Checkpoint]]
+    after: Checkpoint
+
+
 class Rebuild:
     """One rebuild of one of *models*, the read models that the projectors keep."""
 
@@ -214,6 +217,7 @@ class Rebuild:
         extended_ns = self._clock.monotonic_ns()
         head = (await self._log.head()).sequence
         reading = self._read(checkpoint.sequence)
+        writing: asyncio.Task[None] | None = None
         try:
             while True:
                 events = await reading
@@ -227,18 +231,25 @@ class Rebuild:
                     known = read_batch(events, only=self._wanted)
                     if known.obstacle is not None:
                         raise RebuildStopped(known.obstacle)
-                    checkpoint = await self._write(edition, checkpoint, known.decoded, cache)
+                    # A page is folded while the one before it is written.
+                    fill = await self._folded(edition, checkpoint, known.decoded, cache)
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(self._editions.save(fill.changes, fill.advances, {}))
+                    checkpoint = fill.after
                     self._events += len(events)
                 head = max(head, checkpoint.sequence)
                 self._tell(Progress(phase="fill", done=checkpoint.sequence, total=head))
                 if len(events) < min(NEAR, self._page):
+                    if writing is not None:
+                        await writing
                     return
                 if self._clock.monotonic_ns() - extended_ns > _EXTEND_EVERY_NS:
                     await self._editions.extend(edition)
                     extended_ns = self._clock.monotonic_ns()
                     head = (await self._log.head()).sequence
         finally:
-            await end(reading)
+            await end(*(task for task in (reading, writing) if task is not None))
 
     def _read(self, after_sequence: int) -> asyncio.Task[list[RecordedEvent]]:
         async def read() -> list[RecordedEvent]:
@@ -246,24 +257,21 @@ class Rebuild:
 
         return asyncio.create_task(read())
 
-    async def _write(
+    async def _folded(
         self, edition: AnyReadModel, before: Checkpoint, decoded: Sequence[Decoded], cache: RowCache
-    ) -> Checkpoint:
+    ) -> _Fill:
         part = Part(edition, 0)
         [projection] = project({part: before}, decoded, may_park=False)
         rows: dict[Key, Row | None] = {}
-        missing = cache.take(projection.wanted(), rows)
-        async with self._editions.transaction() as transaction:
-            if missing:
-                rows.update((await transaction.load({edition: missing}))[edition])
-            projection.fold(rows)
-            if projection.after.halted is not None:
-                raise RebuildStopped(projection.after.halted)
-            changes = {edition: projection.changes} if projection.changes else {}
-            await transaction.save(changes, {part: (before, projection.after)}, {})
+        if missing := cache.take(projection.wanted(), rows):
+            rows.update((await self._editions.load({edition: missing}))[edition])
+        projection.fold(rows)
+        if projection.after.halted is not None:
+            raise RebuildStopped(projection.after.halted)
         if not edition.only_grows:
             cache.put(rows)
-        return projection.after
+        changes = {edition: projection.changes} if projection.changes else {}
+        return _Fill(changes, {part: (before, projection.after)}, projection.after)
 
     async def _compare(self, edition: AnyReadModel) -> tuple[int, str | None]:
         """Return how many rows were compared, and why none was."""

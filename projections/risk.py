@@ -30,6 +30,7 @@ _CONCERNED = (
     OrderFilled,
     TradeClosed,
 )
+_OF_ACCOUNT = frozenset(_CONCERNED)
 
 
 class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -67,7 +68,7 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
-    return (account_of(recorded),) if isinstance(event, _CONCERNED) else None
+    return (account_of(recorded),) if type(event) in _OF_ACCOUNT else None
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: RiskRow | None) -> RiskRow | None:
@@ -88,6 +89,22 @@ def _apply(event: Event, recorded: RecordedEvent, row: RiskRow | None) -> RiskRo
 
 def _changed(event: Event, recorded: RecordedEvent, row: RiskRow) -> RiskRow:  # noqa: PLR0911 - one arm per event
     match event:
+        case OrderFilled():
+            return _filled(event, row.on_day(event.trading_day))
+        case TradeOpened():
+            row = row.on_day(trading_day(event.market.market_time_ns).isoformat())
+            return msgspec.structs.replace(
+                row,
+                trades_today=row.trades_today + 1,
+                trades=row.trades + 1,
+                open_trades=(*row.open_trades, event.trade_id),
+            )
+        case TradeClosed():
+            return msgspec.structs.replace(
+                row, open_trades=tuple(trade_id for trade_id in row.open_trades if trade_id != event.trade_id)
+            )
+        case OrderDenied():
+            return _denied(event, row.on_day(trading_day(event.market.market_time_ns).isoformat()))
         case RiskParametersChanged():
             return msgspec.structs.replace(row, parameters=event.parameters)
         case KillSwitchEngaged():
@@ -100,22 +117,6 @@ def _changed(event: Event, recorded: RecordedEvent, row: RiskRow) -> RiskRow:  #
         case KillSwitchReleased():
             return msgspec.structs.replace(
                 row, kill_switch_engaged=False, kill_switch_reason=None, kill_switch_at_us=recorded.recorded_at_us
-            )
-        case TradeOpened():
-            row = row.on_day(trading_day(event.market.market_time_ns).isoformat())
-            return msgspec.structs.replace(
-                row,
-                trades_today=row.trades_today + 1,
-                trades=row.trades + 1,
-                open_trades=(*row.open_trades, event.trade_id),
-            )
-        case OrderDenied():
-            return _denied(event, row.on_day(trading_day(event.market.market_time_ns).isoformat()))
-        case OrderFilled():
-            return _filled(event, row.on_day(event.trading_day))
-        case TradeClosed():
-            return msgspec.structs.replace(
-                row, open_trades=tuple(trade_id for trade_id in row.open_trades if trade_id != event.trade_id)
             )
         case _:
             return row

@@ -37,5 +37,11 @@ class RowCache:
         if len(self._newer) > self._rows_max // 2:
             self._older, self._newer = self._newer, {}
 
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Know nothing of the rows under *keys* any more."""
+        for key in keys:
+            self._newer.pop(key, None)
+            self._older.pop(key, None)
+
     def __len__(self) -> int:
         return len(self._newer) + len(self._older)

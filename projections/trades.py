@@ -1,6 +1,8 @@
 """Read model `trades`, which answers what became of each intent, from its entry or denial to its result."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -20,8 +22,8 @@ from domain.instrument import Segment
 from domain.market import trading_day
 from domain.order import OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
 from domain.risk import DenialCode
-from projections.order_status import OrderEvent, remark_of, status_after
-from projections.read_model import Key, ReadModel, RowMissing, account_of, events_with
+from projections.order_status import OrderEvent, is_order_event, remark_of, status_after
+from projections.read_model import Change, Key, ReadModel, RowMissing, account_of, events_with
 
 
 class TradeStatus(StrEnum):
@@ -96,12 +98,14 @@ def _key_of(event: Event, _: RecordedEvent) -> Key | None:
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: TradeRow | None) -> TradeRow | None:
-    if isinstance(event, TradeOpened | OrderDenied):
+    if type(event) is TradeOpened or type(event) is OrderDenied:
         return _begun(event, recorded)
     if row is None:
         raise RowMissing(event)
-    changed = _changed(event, recorded, row)
-    return msgspec.structs.replace(changed, sequence=recorded.sequence)
+    if (change := _CHANGES.get(type(event))) is not None:
+        return msgspec.structs.replace(row, sequence=recorded.sequence, **change(event, recorded, row))
+    changed = _of_order(event, row) if is_order_event(event) else {}
+    return msgspec.structs.replace(row, sequence=recorded.sequence, **changed)
 
 
 def _begun(event: TradeOpened | OrderDenied, recorded: RecordedEvent) -> TradeRow:
@@ -140,59 +144,57 @@ def _multiplier(event: TradeOpened | OrderDenied) -> int:
     return event.market.instrument.multiplier if event.market.instrument is not None else 1
 
 
-def _changed(event: Event, recorded: RecordedEvent, row: TradeRow) -> TradeRow:
-    match event:
-        case OrderIntended():
-            if event.purpose is not Purpose.ENTRY:
-                return row
-            return msgspec.structs.replace(row, entry_order_id=event.order_id, entry_status=OrderStatus.INTENDED)
-        case OrderFilled():
-            return _filled(event, _with_order_event(event, row))
-        case TradeExitTriggered():
-            return msgspec.structs.replace(
-                row,
-                status=TradeStatus.EXITING,
-                exit_cause=event.cause,
-                exit_mark_e4=None if event.mark is None else event.mark.last_price_e4,
-                exit_triggered_at_us=recorded.recorded_at_us,
-            )
-        case TradeClosed():
-            return msgspec.structs.replace(row, status=TradeStatus.CLOSED, closed_at_us=recorded.recorded_at_us)
-        case _:
-            return _with_order_event(event, row) if isinstance(event, OrderEvent) else row
+def _intended(event: OrderIntended, _: RecordedEvent, __: TradeRow) -> Change:
+    if event.purpose is not Purpose.ENTRY:
+        return {}
+    return {"entry_order_id": event.order_id, "entry_status": OrderStatus.INTENDED}
 
 
-def _with_order_event(event: OrderEvent, row: TradeRow) -> TradeRow:
+def _exit_triggered(event: TradeExitTriggered, recorded: RecordedEvent, _: TradeRow) -> Change:
+    return {
+        "status": TradeStatus.EXITING,
+        "exit_cause": event.cause,
+        "exit_mark_e4": None if event.mark is None else event.mark.last_price_e4,
+        "exit_triggered_at_us": recorded.recorded_at_us,
+    }
+
+
+def _closed(_: TradeClosed, recorded: RecordedEvent, __: TradeRow) -> Change:
+    return {"status": TradeStatus.CLOSED, "closed_at_us": recorded.recorded_at_us}
+
+
+def _of_order(event: OrderEvent, row: TradeRow) -> Change:
     remark = remark_of(event) or row.remark
     if event.order_id != row.entry_order_id or row.entry_status is None:
-        return msgspec.structs.replace(row, remark=remark)
+        return {"remark": remark}
     status = status_after(event, status=row.entry_status, quantity=row.quantity, cumulative_quantity=row.entry_quantity)
-    return msgspec.structs.replace(row, remark=remark, entry_status=status)
+    return {"remark": remark, "entry_status": status}
 
 
-def _filled(event: OrderFilled, row: TradeRow) -> TradeRow:
-    row = msgspec.structs.replace(
-        row,
-        net_quantity=row.net_quantity + event.side.sign * event.last_quantity,
-        cost_paise=row.cost_paise + event.opened_cost_paise - event.closed_cost_paise,
-        realised_paise=row.realised_paise + event.realised_paise,
+def _filled(event: OrderFilled, _: RecordedEvent, row: TradeRow) -> Change:
+    side = "entry" if event.purpose is Purpose.ENTRY else "exit"
+    quantity, paise = (row.entry_quantity, row.entry_paise) if side == "entry" else (row.exit_quantity, row.exit_paise)
+    return _of_order(event, row) | {
+        "net_quantity": row.net_quantity + event.side.sign * event.last_quantity,
+        "cost_paise": row.cost_paise + event.opened_cost_paise - event.closed_cost_paise,
+        "realised_paise": row.realised_paise + event.realised_paise,
         # A late fill opens a closed trade again, until the rules have closed what it brought.
-        status=TradeStatus.OPEN if row.exit_cause is None else TradeStatus.EXITING,
-        closed_at_us=None,
-        first_filled_at_ns=event.filled_at_ns if row.first_filled_at_ns is None else row.first_filled_at_ns,
-        last_filled_at_ns=event.filled_at_ns,
-    )
-    if event.purpose is Purpose.ENTRY:
-        return msgspec.structs.replace(
-            row,
-            entry_quantity=row.entry_quantity + event.last_quantity,
-            entry_paise=row.entry_paise + event.value_paise,
-        )
-    return msgspec.structs.replace(
-        row,
-        exit_quantity=row.exit_quantity + event.last_quantity,
-        exit_paise=row.exit_paise + event.value_paise,
-    )
+        "status": TradeStatus.OPEN if row.exit_cause is None else TradeStatus.EXITING,
+        "closed_at_us": None,
+        "first_filled_at_ns": event.filled_at_ns if row.first_filled_at_ns is None else row.first_filled_at_ns,
+        "last_filled_at_ns": event.filled_at_ns,
+        f"{side}_quantity": quantity + event.last_quantity,
+        f"{side}_paise": paise + event.value_paise,
+    }
+
+
+_CHANGES: dict[type[Event], Callable[[Any, RecordedEvent, TradeRow], Change]] = {
+    OrderIntended: _intended,
+    OrderFilled: _filled,
+    TradeExitTriggered: _exit_triggered,
+    TradeClosed: _closed,
+}
+"""What an event changes, by its type, beside what any event of an order does."""
 
 
 TRADES = ReadModel(

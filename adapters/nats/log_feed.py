@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 import msgspec
 import nats.errors
 import structlog
-from nats.aio.client import Client
 
+from adapters.nats.connection import NatsConnection
 from adapters.nats.stream import decode
 from adapters.nats.stream_reader import StreamLost, StreamReader
 from commands.ports import StoreUnavailable
@@ -33,6 +33,8 @@ SHUN_S = 1.0
 _PAUSE_MIN_S = 0.05
 _PAUSE_MAX_S = 2.0
 _SILENCES_MAX = 2
+_OPENING_S = 0.01
+"""How long a stream may take to open before the log is read meanwhile; twice as long each time."""
 
 
 class HistoryChanged(Exception):
@@ -70,7 +72,7 @@ class JetStreamFeed:
 
     def __init__(
         self,
-        nats: Client,
+        nats: NatsConnection,
         log: LogReader,
         *,
         silence_s: float = SILENCE_S,
@@ -128,7 +130,7 @@ class _Follower:
 
     def __init__(
         self,
-        nats: Client,
+        nats: NatsConnection,
         log: LogReader,
         metrics: FeedMetrics,
         *,
@@ -146,6 +148,7 @@ class _Follower:
         self._must_read_log = must_read_log
         self._silences = 0
         self._shunned_until = 0.0
+        self._patience_s = 0.0
         self.place: _Place | None = None
 
     async def begin(self, after_sequence: int) -> None:
@@ -187,7 +190,7 @@ class _Follower:
         return events
 
     async def _open(self) -> None:
-        """Try for a stream, no longer than a silence lasts: a server that does not answer must not hold us up."""
+        """Try for a stream; while it takes long, the log is read, so that nobody waits for a server's answer."""
         if self._opening is None:
             if time.monotonic() < self._shunned_until or not self._nats.is_connected:
                 await asyncio.sleep(self._silence_s)
@@ -195,7 +198,9 @@ class _Follower:
             place = self._known_place()
             stream = StreamReader(self._nats, place.epoch, first_sequence=place.sequence + 1)
             self._opening = asyncio.create_task(_opened(stream))
-        await asyncio.wait({self._opening}, timeout=self._silence_s)
+            self._patience_s = min(_OPENING_S, self._silence_s)
+        await asyncio.wait({self._opening}, timeout=self._patience_s)
+        self._patience_s = min(2 * self._patience_s, self._silence_s)
         if self._opening.done():
             opening, self._opening = self._opening, None
             self._stream = opening.result()

@@ -16,12 +16,14 @@ from domain.envelope import RecordedEvent
 MESSAGES_MAX = 1_000
 """Messages of one atomic batch: as many as the server takes, for it works less for each in a large one."""
 BYTES_MAX = 1024 * 1024
-SINGLES_MAX = 8
-"""An atomic batch takes about 2.7 ms whatever its size, a plain publish 0.17 ms: up to here plain ones are quicker."""
+SINGLES_MAX = 64
+"""An atomic batch takes the server about 2.7 ms whatever its size, a plain message 0.03 ms: up to here plain ones are
+quicker."""
 DEADLINE_S = 5.0
 _WRONG_LAST_SEQUENCE = 10071
 _EXPECTED = "Nats-Expected-Last-Sequence"
 _HEADERS = b"NATS/1.0\r\nNats-Batch-Id: %b\r\nNats-Batch-Sequence: %d\r\n\r\n"
+_HEADERS_ALONE = b"NATS/1.0\r\nNats-Expected-Last-Sequence: %d\r\n\r\n"
 
 
 class OutOfStep(Exception):
@@ -68,12 +70,10 @@ class LogPublisher:
         self._bytes_max = bytes_max
         self._singles_max = singles_max
         self._deadline_s = deadline_s
+        self._subjects: dict[str, bytes] = {}
 
     def batches(self, events: Sequence[RecordedEvent]) -> Iterator[Batch]:
-        """Yield *events* in batches that the server takes at once; a few go one by one."""
-        if len(events) <= self._singles_max:
-            yield from ([(event, encode(event))] for event in events)
-            return
+        """Yield *events* in batches that are sent at once."""
         batch: Batch = []
         size = 0
         for event in events:
@@ -87,15 +87,15 @@ class LogPublisher:
             yield batch
 
     async def publish(self, batch: Batch) -> None:
-        """Publish a batch, whose first event follows the stream's last message: all of it is stored, or nothing.
+        """Publish a batch, whose first event follows the stream's last message. Where it fails, a part may be stored.
 
         Raises:
             OutOfStep: the stream does not end right before the first event.
-            PublishRefused, TimeoutError, nats.errors.Error: whether it was stored is for the stream to tell.
+            PublishRefused, TimeoutError, nats.errors.Error: what was stored is for the stream to tell.
         """
         follows = batch[0][0].sequence - 1
-        if len(batch) == 1:
-            answer = await self._request(batch[0], {_EXPECTED: str(follows)})
+        if len(batch) <= self._singles_max:
+            answer = await self._publish_one_by_one(batch)
         else:
             answer = await self._publish_atomically(batch, follows)
         if answer.error is not None:
@@ -105,21 +105,31 @@ class LogPublisher:
         if answer.seq != batch[-1][0].sequence:
             raise OutOfStep(f"sequence {batch[-1][0].sequence} was stored as {answer.seq}")
 
+    async def _publish_one_by_one(self, batch: Batch) -> _PublishAnswer:
+        """Send all, and wait for the last one's answer: it is stored at its place only if all before it are."""
+        if len(batch) > 1:
+            await self._nats.publish_many(
+                [(self._subject(event), _HEADERS_ALONE % (event.sequence - 1), body) for event, body in batch[:-1]]
+            )
+        return await self._request(batch[-1], {_EXPECTED: str(batch[-1][0].sequence - 1)})
+
     async def _publish_atomically(self, batch: Batch, follows: int) -> _PublishAnswer:
         name = secrets.token_hex(8)
-        subjects: dict[str, bytes] = {}
         messages = []
         for number, (event, body) in enumerate(batch[:-1], 1):
-            category = event.stream_id.partition("-")[0]
-            subject = subjects.get(category)
-            if subject is None:
-                subject = subjects[category] = subject_of(self._epoch, event.stream_id).encode()
-            messages.append((subject, _HEADERS % (name.encode(), number), body))
+            messages.append((self._subject(event), _HEADERS % (name.encode(), number), body))
         subject, headers, body = messages[0]
         messages[0] = (subject, headers[:-2] + f"{_EXPECTED}: {follows}\r\n\r\n".encode(), body)
         await self._nats.publish_many(messages)
         commit = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(len(batch)), "Nats-Batch-Commit": "1"}
         return await self._request(batch[-1], commit)
+
+    def _subject(self, event: RecordedEvent) -> bytes:
+        category = event.stream_id.partition("-")[0]
+        subject = self._subjects.get(category)
+        if subject is None:
+            subject = self._subjects[category] = subject_of(self._epoch, event.stream_id).encode()
+        return subject
 
     async def _request(self, message: tuple[RecordedEvent, bytes], headers: dict[str, str]) -> _PublishAnswer:
         event, body = message

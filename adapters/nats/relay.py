@@ -15,7 +15,7 @@ import nats.errors
 import structlog
 
 from adapters.nats.connection import NatsConnection
-from adapters.nats.publisher import DEADLINE_S, Batch, LogPublisher, OutOfStep, PublishRefused
+from adapters.nats.publisher import DEADLINE_S, SINGLES_MAX, Batch, LogPublisher, OutOfStep, PublishRefused
 from adapters.nats.stream import StreamLimits, create_stream, last_sequence, stream_name
 from commands.ports import StoreUnavailable
 from domain.envelope import RecordedEvent
@@ -48,6 +48,7 @@ class Relay:
         backfill: int = BACKFILL,
         deadline_s: float = DEADLINE_S,
         limits: StreamLimits | None = None,
+        singles_max: int = SINGLES_MAX,
     ) -> None:
         self._nats = nats
         self._log = log
@@ -56,6 +57,7 @@ class Relay:
         self._backfill = backfill
         self._deadline_s = deadline_s
         self._limits = limits or StreamLimits()
+        self._singles_max = singles_max
         self._state = "starting"
         self._epoch = ""
         self._sequence = 0
@@ -87,7 +89,7 @@ class Relay:
         with suppress(*faults):
             async with asyncio.timeout(within_s):
                 await self._synchronize()
-                publisher = LogPublisher(self._nats, self._epoch, deadline_s=self._deadline_s)
+                publisher = self._publisher()
                 head = await self._log.head()
                 while self._sequence < head.sequence:
                     events = await self._log.read_all(after_sequence=self._sequence)
@@ -120,7 +122,7 @@ class Relay:
         """Find out where the stream ends, and publish from there until something is not as expected."""
         self._check_now.clear()  # What follows is a check.
         await self._synchronize()
-        publisher = LogPublisher(self._nats, self._epoch, deadline_s=self._deadline_s)
+        publisher = self._publisher()
         batches = self._feed.follow(after_sequence=self._sequence)
         coming: asyncio.Task[list[RecordedEvent]] | None = None
         storing: asyncio.Task[None] | None = None
@@ -171,6 +173,9 @@ class Relay:
         self._sequence = last
         self._synchronized += 1
         self._state = "mirroring"
+
+    def _publisher(self) -> LogPublisher:
+        return LogPublisher(self._nats, self._epoch, singles_max=self._singles_max, deadline_s=self._deadline_s)
 
     async def _publish_while_connected(
         self, publisher: LogPublisher, batches: Sequence[Batch], reconnected: asyncio.Task[bool]

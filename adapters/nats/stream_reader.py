@@ -6,25 +6,28 @@ lost it makes another one where it stands.
 """
 
 import asyncio
+import re
 from collections import deque
 from contextlib import suppress
 
 import msgspec
 import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import api
 
+from adapters.nats.connection import NatsConnection
 from adapters.nats.stream import API_TIMEOUT_S, stream_name
 
 PULL = 500
 PULL_EXPIRES_S = 10.0
 _INACTIVE_S = 60.0
 _NS_PER_S = 1_000_000_000
-_EXPIRED = "408"
-_HEARTBEAT = "100"
-_BATCH_COMPLETED = "Batch Completed"
+_EXPIRED = b"408"
+_HEARTBEAT = b"100"
+_BATCH_COMPLETED = b"Batch Completed"
+_STATUS = re.compile(rb"NATS/1\.0 (?P<code>[0-9]+)(?P<description>[^\r]*)\r\n")
+"""The first line of headers in which the server speaks itself; those of a message have no code in it."""
+_PENDING = re.compile(rb"\r\nNats-Pending-Messages: *([0-9]+)\r\n", re.IGNORECASE)
 
 
 class StreamLost(Exception):
@@ -34,7 +37,7 @@ class StreamLost(Exception):
 class StreamReader:
     """Messages of the stream of *epoch* from *first_sequence* on."""
 
-    def __init__(self, nats: Client, epoch: str, *, first_sequence: int) -> None:
+    def __init__(self, nats: NatsConnection, epoch: str, *, first_sequence: int) -> None:
         self._nats = nats
         self._stream = stream_name(epoch)
         self._first_sequence = first_sequence
@@ -60,7 +63,7 @@ class StreamReader:
             mem_storage=True,
         )
         self._inbox = self._nats.new_inbox()
-        self._subscription = await self._nats.subscribe(self._inbox, cb=self._take)
+        self._subscription = await self._nats.tap(self._inbox, self._take)
         try:
             info = await self._nats.jetstream(timeout=API_TIMEOUT_S).add_consumer(self._stream, config)
             self._name = info.name
@@ -74,7 +77,7 @@ class StreamReader:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             with suppress(nats.errors.Error):
-                await subscription.unsubscribe()
+                await self._nats.untap(subscription)
         name, self._name = self._name, ""
         if name and self._nats.is_connected:
             # Without waiting for an answer: a consumer that stays behind ends by itself.
@@ -110,16 +113,16 @@ class StreamReader:
         except nats.errors.Error as error:
             raise StreamLost(f"no message can be asked for: {error}") from error
 
-    async def _take(self, message: Msg) -> None:
-        status = message.headers.get("Status") if message.headers else None
+    def _take(self, headers: bytes | None, body: bytes) -> None:
+        status = _STATUS.match(headers) if headers else None
         if status is None:
             self._wanted = max(0, self._wanted - 1)
-            self._bodies.append(message.data)
-        elif status != _HEARTBEAT:
-            headers = message.headers or {}
-            description = headers.get("Description", "")
-            if status == _EXPIRED or description == _BATCH_COMPLETED:
-                self._wanted = max(0, self._wanted - int(headers.get("Nats-Pending-Messages", PULL)))
+            self._bodies.append(body)
+        elif status["code"] != _HEARTBEAT:
+            description = status["description"].strip()
+            if status["code"] == _EXPIRED or description == _BATCH_COMPLETED:
+                pending = _PENDING.search(headers or b"")
+                self._wanted = max(0, self._wanted - (int(pending[1]) if pending else PULL))
             else:
-                self._lost = f"{status} {description}"
+                self._lost = f"{status['code'].decode()} {description.decode()}"
         self._arrived.set()

@@ -5,7 +5,7 @@ The driver's own way adapts element by element, which for a batch of a thousand 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from struct import Struct, pack
+from struct import Struct, pack, unpack_from
 from typing import ClassVar, Self
 
 from psycopg.abc import AdaptContext
@@ -13,26 +13,13 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 _LENGTH = Struct(">i").pack
-_NULL = _LENGTH(-1)
+NULL = _LENGTH(-1)
+"""The element that is none."""
 _INT4_BYTES = 4
 _INT8_BYTES = 8
+_HEADER_BYTES = 20
 _INT8_ELEMENT = Struct(">iq").pack
-_BOOLEANS = {None: _NULL, False: _LENGTH(1) + b"\x00", True: _LENGTH(1) + b"\x01"}
-
-
-class Elements:
-    """Elements of an array in their wire form, of which many repeat."""
-
-    __slots__ = ("count", "pieces")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.pieces: list[bytes] = []
-
-    def add(self, element: bytes, *, times: int = 1) -> None:
-        """Add an element, as often as it follows itself."""
-        self.count += times
-        self.pieces.append((_LENGTH(len(element)) + element) * times)
+_BOOLEANS = {None: NULL, False: _LENGTH(1) + b"\x00", True: _LENGTH(1) + b"\x01"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +31,9 @@ class BinaryArray:
     oid: ClassVar[int]
 
     @classmethod
-    def of_elements(cls, elements: Elements) -> Self:
-        """Return the array of *elements*, none of which is null."""
-        return cls(_header(cls.element_oid, elements.count, has_null=False) + b"".join(elements.pieces))
+    def of_elements(cls, count: int, elements: Sequence[bytes], *, has_null: bool = False) -> Self:
+        """Return the array of *elements*, *count* of them: they may come several in one piece."""
+        return cls(b"".join((_header(cls.element_oid, count, has_null=has_null), *elements)))
 
 
 class TextArray(BinaryArray):
@@ -114,13 +101,23 @@ class Int8Array(BinaryArray):
 # --- Elements: each a value's wire form with its length before it, as arrays and binary COPY have them ----------------
 
 
+def bytes_element(value: bytes) -> bytes:
+    """Return *value*, which may be an encoded text, as an element."""
+    return _LENGTH(len(value)) + value
+
+
+def int8_element(number: int) -> bytes:
+    """Return *number* as an element."""
+    return _INT8_ELEMENT(_INT8_BYTES, number)
+
+
 def text_elements(texts: Sequence[str | None]) -> list[bytes]:
     """Return *texts* as elements. Texts that come again, as ids and statuses do, are made once."""
     known: dict[str, bytes] = {}
     elements = []
     for text in texts:
         if text is None:
-            elements.append(_NULL)
+            elements.append(NULL)
             continue
         element = known.get(text)
         if element is None:
@@ -132,7 +129,7 @@ def text_elements(texts: Sequence[str | None]) -> list[bytes]:
 
 def bytes_elements(values: Sequence[bytes | None]) -> list[bytes]:
     """Return *values* as elements."""
-    return [_NULL if value is None else _LENGTH(len(value)) + value for value in values]
+    return [NULL if value is None else _LENGTH(len(value)) + value for value in values]
 
 
 def bool_elements(values: Sequence[bool | None]) -> list[bytes]:
@@ -142,7 +139,32 @@ def bool_elements(values: Sequence[bool | None]) -> list[bytes]:
 
 def int8_elements(numbers: Sequence[int | None]) -> list[bytes]:
     """Return *numbers* as elements."""
-    return [_NULL if number is None else _INT8_ELEMENT(_INT8_BYTES, number) for number in numbers]
+    return [NULL if number is None else _INT8_ELEMENT(_INT8_BYTES, number) for number in numbers]
+
+
+# --- Items: what an array without nulls holds -------------------------------------------------------------------------
+
+
+def text_items(data: bytes) -> list[str]:
+    """Return the items of a `text[]` in its wire form, in which few texts come often."""
+    items = []
+    known: dict[bytes, str] = {}
+    place = _HEADER_BYTES
+    while place < len(data):
+        after = place + _INT4_BYTES + int.from_bytes(data[place : place + _INT4_BYTES])
+        value = data[place + _INT4_BYTES : after]
+        item = known.get(value)
+        if item is None:
+            item = known[value] = value.decode()
+        items.append(item)
+        place = after
+    return items
+
+
+def int8_items(data: bytes) -> list[int]:
+    """Return the items of a `bigint[]` in its wire form."""
+    count = max(len(data) - _HEADER_BYTES, 0) // (_INT4_BYTES + _INT8_BYTES)
+    return list(unpack_from(">" + "iq" * count, data, _HEADER_BYTES)[1::2]) if count else []
 
 
 def _header(element_oid: int, count: int, *, has_null: bool) -> bytes:
@@ -156,7 +178,7 @@ def _of_bytes(element_oid: int, values: Sequence[bytes | None]) -> bytes:
     pieces = [b""] * (2 * len(values) + 1)
     pieces[0] = _header(element_oid, len(values), has_null=has_null)
     if has_null:
-        pieces[1::2] = [_NULL if value is None else _LENGTH(len(value)) for value in values]
+        pieces[1::2] = [NULL if value is None else _LENGTH(len(value)) for value in values]
         pieces[2::2] = [value or b"" for value in values]
     else:
         pieces[1::2] = map(_LENGTH, map(len, present))
@@ -165,7 +187,7 @@ def _of_bytes(element_oid: int, values: Sequence[bytes | None]) -> bytes:
 
 
 def _of_elements(element_oid: int, elements: list[bytes]) -> bytes:
-    return _header(element_oid, len(elements), has_null=_NULL in elements) + b"".join(elements)
+    return _header(element_oid, len(elements), has_null=NULL in elements) + b"".join(elements)
 
 
 def _of_numbers(element_oid: int, numbers: Sequence[int | None], *, code: str, size: int) -> bytes:

@@ -23,23 +23,13 @@ class Room:
 
     def take(self, entry: Entry) -> bool:
         """Give *entry* its place, or tell that it has to wait for the next batch."""
-        events, size = self._events - len(entry.leaves), self._bytes - entry.size
-        names = _names_of(entry)
-        if not self._is_empty and (self._commands == 0 or min(events, size) < 0 or not self._taken.isdisjoint(names)):
+        events, size = self._events - entry.events, self._bytes - entry.size
+        if not self._is_empty and (
+            self._commands == 0 or events < 0 or size < 0 or not self._taken.isdisjoint(entry.alone_with)
+        ):
             return False
         self._is_empty = False
         self._commands -= 1
         self._events, self._bytes = events, size
-        self._taken.update(names)
+        self._taken.update(entry.alone_with)
         return True
-
-
-def _names_of(entry: Entry) -> list[tuple[str, ...] | tuple[str, bytes]]:
-    names: list[tuple[str, ...] | tuple[str, bytes]] = []
-    if entry.key is not None:
-        names.append(("key", entry.scope, entry.key))
-    if entry.claim is not None:
-        names.append((entry.claim.kind, entry.claim.key_hash))
-    if entry.tracked is not None:
-        names.append(("tracking", entry.tracked.tracker, entry.tracked.application_name))
-    return names

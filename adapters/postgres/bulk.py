@@ -93,7 +93,7 @@ def _counted(loaded: Loaded, entries: list[Entry], outcomes: list[Outcome]) -> L
     for entry, outcome in zip(entries, outcomes, strict=True):
         match outcome.status:
             case "appended":
-                events += len(entry.leaves)
+                events += entry.events
             case "repeated":
                 repeated += 1
             case status:

@@ -1,12 +1,26 @@
-"""What goes into a batch: entries, checked and hashed before they wait, and the batch as the statement's parameters."""
+"""What goes into a batch: entries, checked and hashed before they wait, and the batch as the statement's parameters.
+
+An entry brings its elements of the statement's arrays ready made, so that a batch is put together by joining them: what
+is done for each command is done while the server works on the batch before, and not while it waits for the next one.
+"""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
 
 import msgspec
 
-from adapters.postgres.arrays import BinaryArray, BytesArray, Elements, Int4Array, Int8Array, TextArray
+from adapters.postgres.arrays import (
+    NULL,
+    BinaryArray,
+    BytesArray,
+    Int4Array,
+    Int8Array,
+    TextArray,
+    bytes_element,
+    int8_element,
+)
 from commands.ports import Append, Claim, EventTooLarge, NewEvent, VersionConflict
-from domain.envelope import leaf_hashes
 
 EVENT_BYTES_MAX = 256 * 1024
 """Of one event's metadata and payload together."""
@@ -14,6 +28,7 @@ ENTRY_EVENTS_MAX = 5_000
 """A command with more would hold the log's lock for too long."""
 ENTRY_BYTES_MAX = 16 * 1024 * 1024
 _CONTINUES = -1
+_FOUR_ZEROS = bytes(4)
 
 APPEND = """
     -- Append a batch.
@@ -23,6 +38,15 @@ APPEND = """
     )
 """
 """Takes what `parameters_of` returns."""
+APPEND_NAME = b"append"
+PREPARE_APPEND = """
+    -- Name the append of a batch, for this session.
+    PREPARE append AS
+    SELECT statuses, first_sequences, last_sequences, head_sequence
+    FROM log.append_batch(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+    )
+"""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,18 +79,33 @@ class TrackingStale(Exception):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One command, ready to be appended: `leaves` has the hash of each event, in order; `size` is in bytes."""
+    """One command, ready to be appended: `events` is how many it has, `size` is in bytes.
+
+    `parts` has, for each part, the element of its stream, the version that the statement is to demand, the leaf and the
+    number of events. The fields `…_elements` have one element for each event, joined.
+    """
 
     command_id: str
-    metadata: bytes
-    parts: tuple[Part, ...]
     scope: str
     key: str | None
     request_hash: bytes
     claim: Claim | None
     tracked: Tracked | None
-    leaves: tuple[bytes, ...]
+    alone_with: tuple[tuple[str, ...] | tuple[str, bytes], ...]
+    """What no other entry of a batch may have, because the statement looks it up once, at its start."""
+    parts: tuple[tuple[bytes, int, bytes | None, int], ...]
+    events: int
     size: int
+    scope_element: bytes
+    key_element: bytes
+    request_hash_element: bytes
+    stream_elements: bytes
+    version_elements: bytes
+    name_elements: bytes
+    command_elements: bytes
+    metadata_elements: bytes
+    payload_elements: bytes
+    leaf_elements: bytes
 
 
 def entry_of(append: Append) -> Entry:
@@ -109,94 +148,119 @@ def new_entry(
         VersionConflict: a stream that is named again does not continue what the entry has of it before.
         ValueError: there are more than `ENTRY_EVENTS_MAX` events.
     """
-    leaves: list[bytes] = []
     size = len(metadata)
     next_versions: dict[str, int] = {}
+    command, about = bytes_element(command_id.encode()), bytes_element(metadata)
+    heads: list[tuple[bytes, int, bytes | None, int]] = []
+    streams: list[bytes] = []
+    versions: list[bytes] = []
+    names: list[bytes] = []
+    payloads: list[bytes] = []
+    leaves: list[bytes] = []
     for part in parts:
-        if next_versions.get(part.stream_id, part.first_version) != part.first_version:
-            raise VersionConflict(f"command {command_id} has two events for one version of {part.stream_id}, or a gap")
-        next_versions[part.stream_id] = part.first_version + len(part.events)
-        for event in part.events:
+        stream_id, first_version, count = part.stream_id, part.first_version, len(part.events)
+        if next_versions.get(stream_id, first_version) != first_version:
+            raise VersionConflict(f"command {command_id} has two events for one version of {stream_id}, or a gap")
+        stream = bytes_element(stream_id.encode())
+        heads.append((stream, _CONTINUES if stream_id in next_versions else first_version, part.leaf, count))
+        next_versions[stream_id] = first_version + count
+        streams.append(stream * count)
+        for version, event in enumerate(part.events, first_version):
             event_size = len(metadata) + len(event.payload)
             if event_size > EVENT_BYTES_MAX:
                 raise EventTooLarge(f"event {event.name} has {event_size} bytes, expected {EVENT_BYTES_MAX} at most")
             size += event_size
-        leaves += leaf_hashes(
-            stream_id=part.stream_id,
-            first_version=part.first_version,
-            events=[(event.name, event.payload) for event in part.events],
-            command_id=command_id,
-            metadata=metadata,
-        )
-    if len(leaves) > ENTRY_EVENTS_MAX:
-        raise ValueError(f"command {command_id} has {len(leaves)} events, expected {ENTRY_EVENTS_MAX} at most")
+            number, name, payload = int8_element(version), _name_element(event.name), bytes_element(event.payload)
+            versions.append(number)
+            names.append(name)
+            payloads.append(payload)
+            # The leaf hash (`domain.envelope.leaf_hash`) covers each part with its length before it, as an element has
+            # it; but a length has eight bytes there, and four here.
+            covered = _FOUR_ZEROS.join((b"", stream, number, name, command, about, payload))
+            leaves.append(bytes_element(sha256(covered).digest()))
+    events = len(leaves)
+    if events > ENTRY_EVENTS_MAX:
+        raise ValueError(f"command {command_id} has {events} events, expected {ENTRY_EVENTS_MAX} at most")
     if size > ENTRY_BYTES_MAX:
         raise EventTooLarge(f"the events of one command have {size} bytes, expected {ENTRY_BYTES_MAX} at most")
     return Entry(
         command_id=command_id,
-        metadata=metadata,
-        parts=parts,
         scope=scope,
         key=key,
         request_hash=request_hash,
         claim=claim,
         tracked=tracked,
-        leaves=tuple(leaves),
+        alone_with=_alone_with(scope, key, claim, tracked),
+        parts=tuple(heads),
+        events=events,
         size=size,
+        scope_element=bytes_element(scope.encode()),
+        key_element=NULL if key is None else bytes_element(key.encode()),
+        request_hash_element=bytes_element(request_hash),
+        stream_elements=b"".join(streams),
+        version_elements=b"".join(versions),
+        name_elements=b"".join(names),
+        command_elements=command * events,
+        metadata_elements=about * events,
+        payload_elements=b"".join(payloads),
+        leaf_elements=b"".join(leaves),
     )
+
+
+@lru_cache(maxsize=1024)
+def _name_element(name: str) -> bytes:
+    return bytes_element(name.encode())
+
+
+def _alone_with(
+    scope: str, key: str | None, claim: Claim | None, tracked: Tracked | None
+) -> tuple[tuple[str, ...] | tuple[str, bytes], ...]:
+    names: tuple[tuple[str, ...] | tuple[str, bytes], ...] = () if key is None else (("key", scope, key),)
+    if claim is not None:
+        names += ((claim.kind, claim.key_hash),)
+    if tracked is not None:
+        names += (("tracking", tracked.tracker, tracked.application_name),)
+    return names
 
 
 def parameters_of(entries: Sequence[Entry]) -> list[BinaryArray]:
     """Return the batch as the parameters of `log.append_batch`, in their order."""
-    places: dict[str, int] = {}
+    places: dict[bytes, int] = {}
     part_streams: list[int] = []
     part_versions: list[int] = []
     part_leaves: list[bytes | None] = []
     part_events: list[int] = []
-    stream_ids, names, command_ids, metadata = Elements(), Elements(), Elements(), Elements()
-    versions: list[int] = []
-    payloads: list[bytes] = []
-    leaves: list[bytes] = []
     for entry in entries:
-        named: set[str] = set()
-        for part in entry.parts:
-            count = len(part.events)
-            part_streams.append(places.setdefault(part.stream_id, len(places) + 1))
-            part_versions.append(_CONTINUES if part.stream_id in named else part.first_version)
-            named.add(part.stream_id)
-            part_leaves.append(part.leaf)
+        for stream, version, leaf, count in entry.parts:
+            part_streams.append(places.setdefault(stream, len(places) + 1))
+            part_versions.append(version)
+            part_leaves.append(leaf)
             part_events.append(count)
-            stream_ids.add(part.stream_id.encode(), times=count)
-            versions += range(part.first_version, part.first_version + count)
-            for event in part.events:
-                names.add(event.name.encode())
-                payloads.append(event.payload)
-        command_ids.add(entry.command_id.encode(), times=len(entry.leaves))
-        metadata.add(entry.metadata, times=len(entry.leaves))
-        leaves += entry.leaves
+    events = sum(part_events)
     keyed = entries if any(entry.key is not None for entry in entries) else ()
+    keys = [entry.key_element for entry in keyed]
     tracked = [entry.tracked for entry in entries] if any(entry.tracked is not None for entry in entries) else []
     claims = [entry.claim for entry in entries] if any(entry.claim is not None for entry in entries) else []
     return [
         Int4Array.of([len(entry.parts) for entry in entries]),
-        TextArray.of([entry.scope for entry in keyed]),
-        TextArray.of([entry.key for entry in keyed]),
-        BytesArray.of([entry.request_hash for entry in keyed]),
+        TextArray.of_elements(len(keyed), [entry.scope_element for entry in keyed]),
+        TextArray.of_elements(len(keyed), keys, has_null=NULL in keys),
+        BytesArray.of_elements(len(keyed), [entry.request_hash_element for entry in keyed]),
         TextArray.of([None if claim is None else claim.kind for claim in claims]),
         BytesArray.of([None if claim is None else claim.key_hash for claim in claims]),
         TextArray.of([None if claim is None else claim.owner for claim in claims]),
-        TextArray.of(list(places)),
+        TextArray.of_elements(len(places), list(places)),
         Int4Array.of(part_streams),
         Int8Array.of(part_versions),
         BytesArray.of(part_leaves),
         Int4Array.of(part_events),
-        TextArray.of_elements(stream_ids),
-        Int8Array.of(versions),
-        TextArray.of_elements(names),
-        TextArray.of_elements(command_ids),
-        BytesArray.of_elements(metadata),
-        BytesArray.of(payloads),
-        BytesArray.of(leaves),
+        TextArray.of_elements(events, [entry.stream_elements for entry in entries]),
+        Int8Array.of_elements(events, [entry.version_elements for entry in entries]),
+        TextArray.of_elements(events, [entry.name_elements for entry in entries]),
+        TextArray.of_elements(events, [entry.command_elements for entry in entries]),
+        BytesArray.of_elements(events, [entry.metadata_elements for entry in entries]),
+        BytesArray.of_elements(events, [entry.payload_elements for entry in entries]),
+        BytesArray.of_elements(events, [entry.leaf_elements for entry in entries]),
         TextArray.of([None if each is None else each.tracker for each in tracked]),
         TextArray.of([None if each is None else each.application_name for each in tracked]),
         Int8Array.of([0 if each is None else each.notification_id for each in tracked]),

@@ -36,17 +36,15 @@ _PREPARE_ROOM = """
     SELECT log.prepare_partitions(), log.prepare_weeks()
 """
 _FIND_OUTCOME = """
-    -- Find where the events lie of a command that came between two moments.
+    -- Find where the events of a command lie in a part of the log.
     SELECT min(sequence), max(sequence)
     FROM log.events
-    WHERE sequence > (SELECT log.sequence_before(to_timestamp(%s)))
-        AND sequence <= (SELECT log.sequence_before(to_timestamp(%s)))
-        AND command_id = %s
+    WHERE sequence > %s AND sequence <= %s AND command_id = %s
 """
-_MS_PER_S = 1000
-_CLOCKS_APART_S = 60.0
+_US_PER_MS = 1_000
+_CLOCKS_APART_US = 60_000_000
 """So far apart, at most, are the clocks of who names commands and of the server."""
-_APPENDED_WITHIN_S = 300.0
+_APPENDED_WITHIN_US = 300_000_000
 """So long after it was named, at most, a command is appended."""
 _ROOM_MIN = 1_000_000
 """With fewer sequences ahead than this, the next partition is made."""
@@ -113,7 +111,8 @@ class PostgresEventStore:
         Raises:
             VersionConflict, KeyReused, ClaimTaken, EventTooLarge, StoreUnavailable, LogFull, AppendOutcomeUnknown
         """
-        return await self.append_entry(entry_of(append))
+        entry = entry_of(append)
+        return _answer(entry, await self._writer.submit(entry))
 
     async def append_entry(self, entry: Entry) -> Appended:
         """Append what is ready to be appended; otherwise like `append`.
@@ -144,17 +143,24 @@ class PostgresEventStore:
         """Return where a command's events lie, however long ago it was, None where it has none.
 
         For when its key is no longer honoured. The id tells when the command came, and the log is looked through from
-        shortly before that until a while after it.
+        shortly before that until a while after it; the archived part of that is read page by page.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable, ArchiveUnreadable, LogHole
             ValueError: the id is none that this engine gives.
         """
-        made_at_s = made_at_ms(command_id) / _MS_PER_S
-        window = (made_at_s - _CLOCKS_APART_S, made_at_s + _APPENDED_WITHIN_S, command_id)
-        rows = await self.database.fetch(_FIND_OUTCOME, window)
-        first, last = rows[0]
-        return None if first is None else Appended(first_sequence=first, last_sequence=last, repeated=True)
+        made_at_us = made_at_ms(command_id) * _US_PER_MS
+        after = await self.reads.sequence_at(made_at_us - _CLOCKS_APART_US)
+        last = await self.reads.sequence_at(made_at_us + _APPENDED_WITHIN_US)
+        found: list[int] = []
+        archived_to = min(last, await self.reads.archived.refresh())
+        while after < archived_to:
+            page = await self.reads.archived.read_from(after + 1, archived_to - after)
+            found += [event.sequence for event in page if event.command_id == command_id]
+            after = page[-1].sequence
+        rows = await self.database.fetch(_FIND_OUTCOME, (after, last, command_id))
+        found += [sequence for sequence in rows[0] if sequence is not None]
+        return Appended(first_sequence=min(found), last_sequence=max(found), repeated=True) if found else None
 
     async def read_span(
         self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None = None

@@ -2,7 +2,9 @@
 
 There is no timer: while a batch commits, the next one gathers. A batch takes half of what is under way and leaves the
 other half, so that the callers of one half are answered and come back while the server works on the other; with all in
-one batch, server and callers would wait for each other in turn. What a caller is told, and when:
+one batch, server and callers would wait for each other in turn. When a batch's outcomes arrive, the next batch is sent
+first and they are told then. One batch is under way at a time: a second one on the wire would be carried out although
+the first was rolled back, and before it. What a caller is told, and when:
 
 1. An outcome is told after the commit only. An entry of a batch that is stale or repeated fails alone.
 2. The queue holds only entries that are known not to be stored. If the log cannot be reached they fail as unavailable.
@@ -23,15 +25,16 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psycopg
 
 from adapters.postgres.arrays import BinaryArray, BytesArray, TextArray
 from adapters.postgres.batches import COMMANDS_MAX, Room
-from adapters.postgres.entries import APPEND, Entry, parameters_of
+from adapters.postgres.entries import Entry, parameters_of
 from adapters.postgres.epochs import EpochWatch
-from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone, WaitingTogether
-from adapters.postgres.writer_connection import Session, WriterConnection
+from adapters.postgres.waiting import Outcome, ReadyBatch, Waiting, WaitingAlone
+from adapters.postgres.writer_connection import BatchOutcomes, RunningAppend, Session, WriterConnection
 from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
 
 _UNDIVIDED = 16
@@ -77,6 +80,15 @@ _EXTENDING = frozenset({"mdextend", "mdzeroextend"})
 """Where in the server a table's file grows. It has a code of its own for a full disk, none for a limit on files."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch under way, and what it is under way on."""
+
+    batch: list[Waiting]
+    connection: WriterConnection
+    running: RunningAppend
+
+
 class GroupCommit:
     """The one writer of this process. An entry is answered within *deadline_s* seconds, more or less."""
 
@@ -118,23 +130,26 @@ class GroupCommit:
         """Take nothing more in, append what waits, and let go of the connection."""
         self._is_closing = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
             self._task = None
-        await self._disconnect()
+            await self._disconnect()
 
-    async def submit(self, entry: Entry) -> Outcome:
-        """Return what became of *entry*, once it is durable.
+    def submit(self, entry: Entry) -> asyncio.Future[Outcome]:
+        """Return the future of what became of *entry*, told once it is durable.
 
         Raises:
-            StoreUnavailable, AppendOutcomeUnknown
+            StoreUnavailable: here, or from the future like what follows
+            AppendOutcomeUnknown, LogFull
             ValueError: the log cannot hold it (a text with a zero character, say).
         """
         self._demand_open()
-        waiting = WaitingAlone(entry, time.monotonic() + self._deadline_s)
-        self._queue.append(waiting)
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append(WaitingAlone(entry, time.monotonic() + self._deadline_s, outcome))
         self._wake.set()
-        return await waiting.outcome
+        return outcome
 
     def submit_ready(self, batch: ReadyBatch) -> asyncio.Future[list[Outcome]]:
         """Return the future of what became of the entries of *batch*, each as `submit` tells it.
@@ -152,10 +167,13 @@ class GroupCommit:
             raise StoreUnavailable("the log's writer is closed")
 
     async def _write(self) -> None:
+        sent: _Sent | None = None
         try:
-            while self._queue or not self._is_closing:
-                if self._queue:
-                    await self._write_batch()
+            while sent is not None or self._queue or not self._is_closing:
+                if sent is not None:
+                    sent = await self._finish(sent)
+                elif self._queue:
+                    sent = await self._connect_and_send()
                 else:
                     self._wake.clear()
                     await self._wake.wait()
@@ -163,36 +181,45 @@ class GroupCommit:
             # Only a cancelled or broken writer leaves anything here, and it was not sent.
             self._fail_queue(StoreUnavailable("the log's writer has stopped"))
 
-    async def _write_batch(self) -> None:
+    async def _connect_and_send(self) -> "_Sent | None":
         try:
             connection = await self._connected()
         except psycopg.OperationalError as error:
             self._fail_queue(_unavailable(error), error)
-            return
+            return None
+        return self._send(connection)
+
+    def _send(self, connection: WriterConnection) -> "_Sent | None":
         batch = self._next_batch()
         if not batch:
-            return
-        deadline_s = min(waiting.deadline_s for waiting in batch)
+            return None
         try:
-            rows = await connection.run(
-                APPEND,
-                _parameters_of(batch),
-                within_s=deadline_s - time.monotonic(),
-            )
+            within_s = min(waiting.deadline_s for waiting in batch) - time.monotonic()
+            return _Sent(batch, connection, connection.begin_append(_parameters_of(batch), within_s=within_s))
+        except BaseException as stopped:
+            _leave(batch, stopped)
+            raise
+
+    async def _finish(self, sent: "_Sent") -> "_Sent | None":
+        """Wait for the outcomes of a batch, send the next one, and only then tell them: the server need not wait."""
+        batch, connection = sent.batch, sent.connection
+        try:
+            outcomes = await sent.running.outcomes()
         except psycopg.Error as error:
             if connection.is_lost:
                 await self._recover(batch, connection.session, error)
             else:
                 await self._try_again(batch, connection, error)
-            return
+            return None
         except BaseException as stopped:
-            for waiting in batch:
-                waiting.fail(AppendOutcomeUnknown("the log's writer was stopped"), stopped)
+            _leave(batch, stopped)
             raise
         self._answered = len(batch)
-        statuses, first_sequences, last_sequences, self.head_sequence = rows[0]
-        for waiting, status, first, last in zip(batch, statuses, first_sequences, last_sequences, strict=True):
-            waiting.tell(Outcome(status, first, last))
+        self.head_sequence = outcomes.head_sequence
+        try:
+            return None if connection.is_lost else self._send(connection)
+        finally:
+            _tell(batch, outcomes)
 
     def _next_batch(self) -> list[Waiting]:
         # The callers of the batch before this one are about to come back: they count as under way.
@@ -214,12 +241,11 @@ class GroupCommit:
                 waiting.fail(StoreUnavailable("the log took too long; nothing of the command was stored"))
                 self._queue.popleft()
                 continue
-            belongs_to = waiting.batch if isinstance(waiting, WaitingTogether) else None
-            if batch and belongs_to is not ready:
+            if batch and waiting.batch is not ready:
                 break  # A ready batch goes as it is.
             if not room.take(waiting.entry):
                 break
-            ready = belongs_to
+            ready = waiting.batch
             batch.append(self._queue.popleft())
         return batch
 
@@ -321,10 +347,22 @@ class GroupCommit:
             self._queue.popleft().fail(StoreUnavailable(*fault.args), cause)
 
 
+def _tell(batch: list[Waiting], outcomes: BatchOutcomes) -> None:
+    for waiting, status, first, last in zip(
+        batch, outcomes.statuses, outcomes.first_sequences, outcomes.last_sequences, strict=True
+    ):
+        waiting.tell(Outcome(status, first, last))
+
+
+def _leave(batch: list[Waiting], stopped: BaseException) -> None:
+    for waiting in batch:
+        waiting.fail(AppendOutcomeUnknown("the log's writer was stopped"), stopped)
+
+
 def _parameters_of(batch: list[Waiting]) -> list[BinaryArray]:
-    first = batch[0]
-    if isinstance(first, WaitingTogether) and len(batch) == len(first.batch.entries):
-        return first.batch.parameters
+    ready = batch[0].batch
+    if ready is not None and len(batch) == len(ready.entries):
+        return ready.parameters
     return parameters_of([waiting.entry for waiting in batch])
 
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from adapters.postgres import view_claims
-from adapters.postgres.view_rows import key_arrays, row_arrays, rows_by_key, statements_of
+from adapters.postgres.view_rows import key_arrays, keys_json, rows_by_key, rows_json, statements_of
 from adapters.postgres.view_session import Connection, ViewSession
 from projections.parking import ParkedStream
 from projections.read_model import AnyReadModel, Key, Row
@@ -111,9 +111,9 @@ class PostgresReplayTransaction:
         kept = [row for _, row in sorted(changes.items()) if row is not None]
         gone = [key for key, row in sorted(changes.items()) if row is None]
         if kept:
-            await self._connection.execute(statements_of(self._model).upsert, row_arrays(self._model, kept))
+            await self._connection.execute(statements_of(self._model).upsert, [rows_json(kept)])
         if gone:
-            await self._connection.execute(statements_of(self._model).delete, key_arrays(gone))
+            await self._connection.execute(statements_of(self._model).delete, [keys_json(self._model, gone)])
         await self._connection.execute(_TAKEN, [*edition, list(taken)])
         if obstacle is not None:
             sequence, error = obstacle

@@ -1,7 +1,6 @@
 """New editions of read models in PostgreSQL: begun, joined, compared, switched to, and gone back from."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from psycopg import sql
@@ -9,9 +8,10 @@ from sqlalchemy import BigInteger
 
 from adapters.postgres import view_claims, view_editions
 from adapters.postgres.view_session import Connection, ViewSession
-from adapters.postgres.view_store import PostgresViewTransaction
-from projections.ports import Checkpoint, ClaimLost
-from projections.read_model import SCHEMA, AnyReadModel, Key
+from adapters.postgres.view_store import load, save
+from adapters.postgres.view_writes import write_of
+from projections.ports import Checkpoint, ClaimLost, ParkedEvent, Part
+from projections.read_model import SCHEMA, AnyReadModel, Key, Row
 from projections.rebuild import NothingToGoBackTo, PageComparison, RebuildRunning
 
 LEASE_MS = 5_000
@@ -170,11 +170,18 @@ class PostgresEditions:
             if not cursor.rowcount:
                 raise ClaimLost(f"another rebuild took {edition.table_name} over")
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresViewTransaction]:
-        """Open a transaction on rows and checkpoints."""
-        async with self._session.transaction() as connection:
-            yield PostgresViewTransaction(connection, self._owner)
+    async def load(self, wanted: Mapping[AnyReadModel, Iterable[Key]]) -> dict[AnyReadModel, dict[Key, Row]]:
+        """Return the rows that exist under the wanted keys."""
+        return await load(self._session, wanted)
+
+    async def save(
+        self,
+        changes: Mapping[AnyReadModel, Mapping[Key, Row | None]],
+        advances: Mapping[Part, tuple[Checkpoint, Checkpoint]],
+        parked: Mapping[AnyReadModel, Sequence[ParkedEvent]],
+    ) -> None:
+        """Write rows and move checkpoints, in one transaction."""
+        await save(self._session, write_of(self._owner, changes, advances, parked))
 
     async def unfilled(self, models: Sequence[AnyReadModel]) -> list[AnyReadModel]:
         """Return which of *models* have no edition for their readers yet, but one to be filled."""

@@ -1,12 +1,17 @@
-"""Rows of read models on their way into tables and out of them: whole sets by one statement each."""
+"""Rows of read models on their way into tables and out of them: whole sets by one statement each.
+
+A few rows go in as one JSON text a read model, which `msgspec` makes at once: an array for each of thirty columns is
+several times the work. Many go in as arrays, or by COPY, of which the server has half as much work.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 from psycopg import sql
+from psycopg.types.json import Json
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -43,30 +48,42 @@ def _jsonb_elements(values: Sequence[Any]) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How the values of a column travel: as an array of type `sql`, and one by one."""
+    """How the values of a column travel: within JSON as `in_json`, as an array of `in_array`, and one by one.
 
-    sql: sql.SQL
+    `from_json` and `from_array` make of it what the column holds.
+    """
+
+    in_json: sql.SQL
+    in_array: sql.SQL
     array: Callable[[Sequence[Any]], BinaryArray]
     elements: Callable[[Sequence[Any]], list[bytes]]
+    from_json: LiteralString = "{}"
+    from_array: LiteralString = "{}"
 
 
-# An enum of ours is a string, and travels as one.
+# An enum of ours is a string, and travels as one; within JSON bytes are base64.
 _FORMS: dict[type[Any], _Form] = {
-    BigInteger: _Form(sql.SQL("bigint[]"), Int8Array.of, int8_elements),
-    Boolean: _Form(sql.SQL("boolean[]"), BoolArray.of, bool_elements),
-    LargeBinary: _Form(sql.SQL("bytea[]"), BytesArray.of, bytes_elements),
-    Text: _Form(sql.SQL("text[]"), TextArray.of, text_elements),
-    JSONB: _Form(sql.SQL("text[]"), _json_array, _jsonb_elements),
+    BigInteger: _Form(sql.SQL("bigint"), sql.SQL("bigint[]"), Int8Array.of, int8_elements),
+    Boolean: _Form(sql.SQL("boolean"), sql.SQL("boolean[]"), BoolArray.of, bool_elements),
+    LargeBinary: _Form(
+        sql.SQL("text"), sql.SQL("bytea[]"), BytesArray.of, bytes_elements, from_json="decode({}, 'base64')"
+    ),
+    Text: _Form(sql.SQL("text"), sql.SQL("text[]"), TextArray.of, text_elements),
+    JSONB: _Form(sql.SQL("jsonb"), sql.SQL("text[]"), _json_array, _jsonb_elements, from_array="{}::jsonb"),
 }
+_ENCODER = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statements:
-    """The statements of one read model, put together once. Parameters are arrays: of the key's or of all columns."""
+    """The statements of one read model, put together once.
+
+    Parameters: of `select_by_keys` what `key_arrays` returns, of `upsert` `rows_json`, of `delete` `keys_json`.
+    """
 
     select_all: bytes
-    copy: bytes
     select_by_keys: bytes
+    copy: bytes
     upsert: bytes
     delete: bytes
 
@@ -76,54 +93,84 @@ def statements_of(model: AnyReadModel) -> Statements:
     """Return the statements of *model*."""
     table = sql.Identifier(SCHEMA, model.table_name)
     names = [sql.Identifier(column.name) for column in model.table.columns]
-    columns = sql.SQL(", ").join(names)
     keys = [sql.Identifier(name) for name in model.key]
     wanted = sql.SQL("unnest({arrays}) AS wanted ({keys})").format(
         arrays=sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(keys)), keys=sql.SQL(", ").join(keys)
     )
     same_key = sql.SQL(" AND ").join(sql.SQL("kept.{key} = wanted.{key}").format(key=key) for key in keys)
-    select = sql.SQL("SELECT {columns} FROM {table}").format(columns=columns, table=table)
-    copy = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)").format(table=table, columns=columns)
+    select = sql.SQL("SELECT {columns} FROM {table}").format(columns=sql.SQL(", ").join(names), table=table)
     select_by_keys = sql.SQL("SELECT {columns} FROM {table} AS kept JOIN {wanted} ON {same_key}").format(
         columns=sql.SQL(", ").join(sql.SQL("kept.{}").format(name) for name in names),
         table=table,
         wanted=wanted,
         same_key=same_key,
     )
-    delete = sql.SQL("DELETE FROM {table} AS kept USING {wanted} WHERE {same_key}").format(
-        table=table, wanted=wanted, same_key=same_key
-    )
     return Statements(
         select_all=select.as_bytes(),
-        copy=copy.as_bytes(),
         select_by_keys=select_by_keys.as_bytes(),
-        upsert=_upsert(model, table, columns).as_bytes(),
-        delete=delete.as_bytes(),
+        copy=sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)")
+        .format(table=table, columns=sql.SQL(", ").join(names))
+        .as_bytes(),
+        upsert=upsert_of(model, rows=sql.SQL("%s"), where=sql.SQL("true")).as_bytes(),
+        delete=delete_of(model, keys=sql.SQL("%s"), where=sql.SQL("true")).as_bytes(),
     )
 
 
-def _upsert(model: AnyReadModel, table: sql.Identifier, columns: sql.Composed) -> sql.Composed:
-    arrays, values, changes = [], [], []
-    for column in model.table.columns:
-        name = sql.Identifier(column.name)
-        arrays.append(sql.SQL("%s::{}").format(_FORMS[type(column.type)].sql))
-        values.append(sql.SQL("{}::jsonb").format(name) if isinstance(column.type, JSONB) else name)
-        if column.name not in model.key:
-            changes.append(sql.SQL("{name} = EXCLUDED.{name}").format(name=name))
+def upsert_of(model: AnyReadModel, *, rows: sql.Composable, where: sql.Composable) -> sql.Composed:
+    """Return the statement that writes *rows*, a place for what `rows_json` returns, on the condition *where*."""
+    names = [sql.Identifier(column.name) for column in model.table.columns]
+    columns = [sql.SQL("{} {}").format(name, form.in_json) for name, form in zip(names, _forms_of(model), strict=True)]
+    source = sql.SQL("json_to_recordset({}::json) AS new ({})").format(rows, sql.SQL(", ").join(columns))
+    return _upsert(model, source, [sql.SQL(form.from_json) for form in _forms_of(model)], where)
+
+
+def upsert_arrays_of(model: AnyReadModel, *, arrays: Sequence[sql.Composable], where: sql.Composable) -> sql.Composed:
+    """Return the statement that writes *arrays*, places for what `row_arrays` returns, on the condition *where*."""
+    forms = _forms_of(model)
+    typed = [sql.SQL("{}::{}").format(array, form.in_array) for array, form in zip(arrays, forms, strict=True)]
+    names = [sql.Identifier(column.name) for column in model.table.columns]
+    source = sql.SQL("unnest({}) AS new ({})").format(sql.SQL(", ").join(typed), sql.SQL(", ").join(names))
+    return _upsert(model, source, [sql.SQL(form.from_array) for form in forms], where)
+
+
+def _upsert(
+    model: AnyReadModel, source: sql.Composable, made: Sequence[sql.SQL], where: sql.Composable
+) -> sql.Composed:
+    names = [sql.Identifier(column.name) for column in model.table.columns]
+    changed = [sql.Identifier(column.name) for column in model.table.columns if column.name not in model.key]
+    comma = sql.SQL(", ")
     return sql.SQL(
-        "INSERT INTO {table} ({columns}) SELECT {values} FROM unnest({arrays}) AS new ({columns})"
+        "INSERT INTO {table} ({names}) SELECT {values} FROM {source} WHERE {where}"
         " ON CONFLICT ({key}) DO UPDATE SET {changes}"
     ).format(
-        table=table,
-        columns=columns,
-        values=sql.SQL(", ").join(values),
-        arrays=sql.SQL(", ").join(arrays),
-        key=sql.SQL(", ").join(sql.Identifier(name) for name in model.key),
-        changes=sql.SQL(", ").join(changes),
+        table=sql.Identifier(SCHEMA, model.table_name),
+        names=comma.join(names),
+        values=comma.join(form.format(name) for name, form in zip(names, made, strict=True)),
+        source=source,
+        where=where,
+        key=comma.join(sql.Identifier(name) for name in model.key),
+        changes=comma.join(sql.SQL("{name} = EXCLUDED.{name}").format(name=name) for name in changed),
     )
 
 
-def key_arrays(keys: Iterable[Key]) -> list[BinaryArray]:
+def delete_of(model: AnyReadModel, *, keys: sql.Composable, where: sql.Composable) -> sql.Composed:
+    """Return the statement that deletes the rows under *keys*, a place for what `keys_json` returns, if *where*."""
+    names = [sql.Identifier(name) for name in model.key]
+    forms = [_FORMS[type(model.table.c[name].type)] for name in model.key]
+    columns = [sql.SQL("{} {}").format(name, form.in_json) for name, form in zip(names, forms, strict=True)]
+    return sql.SQL(
+        "DELETE FROM {table} AS kept USING json_to_recordset({keys}::json) AS gone ({columns})"
+        " WHERE {where} AND {same_key}"
+    ).format(
+        table=sql.Identifier(SCHEMA, model.table_name),
+        keys=keys,
+        columns=sql.SQL(", ").join(columns),
+        where=where,
+        same_key=sql.SQL(" AND ").join(sql.SQL("kept.{name} = gone.{name}").format(name=name) for name in names),
+    )
+
+
+def key_arrays(keys: Iterable[Key]) -> list[TextArray]:
     """Return *keys* as one array per column."""
     return [TextArray.of(column) for column in zip(*keys, strict=True)]
 
@@ -142,13 +189,32 @@ def copy_data(model: AnyReadModel, rows: Sequence[Row]) -> bytes:
 
 
 def _columns(model: AnyReadModel, rows: Sequence[Row]) -> Iterable[tuple[_Form, Sequence[Any]]]:
-    transposed = zip(*map(msgspec.structs.astuple, rows), strict=True)
-    return zip(_forms_of(model), transposed, strict=True)
+    return zip(_forms_of(model), zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True)
 
 
 @cache
 def _forms_of(model: AnyReadModel) -> tuple[_Form, ...]:
     return tuple(_FORMS[type(column.type)] for column in model.table.columns)
+
+
+def rows_json(rows: Sequence[Row]) -> Json:
+    """Return *rows* as a parameter."""
+    return json_of(rows)
+
+
+def keys_json(model: AnyReadModel, keys: Iterable[Key]) -> Json:
+    """Return *keys* of *model* as a parameter."""
+    return json_of([dict(zip(model.key, key, strict=True)) for key in keys])
+
+
+def json_of(value: Any) -> Json:
+    """Return *value*, of whatever `msgspec` encodes, as a parameter."""
+    return Json(_ENCODER.encode(value), dumps=_as_it_is)
+
+
+def _as_it_is(encoded: Any) -> bytes:
+    done: bytes = encoded
+    return done
 
 
 def rows_by_key(model: AnyReadModel, records: Iterable[Mapping[str, Any]]) -> dict[Key, Row]:

@@ -47,8 +47,8 @@ class ViewSession:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def transaction(self, *, is_snapshot: bool = False) -> AsyncIterator[Connection]:
-        """Open a transaction; it commits where the block ends well. A snapshot sees one moment only.
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the connection to one who sends single statements, each of them a transaction of its own.
 
         Raises:
             ViewsUnavailable, ViewsRefused
@@ -56,17 +56,25 @@ class ViewSession:
         async with self._lock:
             with _translated():
                 try:
-                    connection = await self._connected()
-                    async with connection.transaction():
-                        if is_snapshot:
-                            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                        yield connection
+                    yield await self._connected()
                 except (ClaimHeld, ClaimLost):
                     raise
                 except BaseException:
                     # Canceled between two statements, or broken: closing it rolls back whatever was under way.
                     await self._drop()
                     raise
+
+    @asynccontextmanager
+    async def transaction(self, *, is_snapshot: bool = False) -> AsyncIterator[Connection]:
+        """Open a transaction; it commits where the block ends well. A snapshot sees one moment only.
+
+        Raises:
+            ViewsUnavailable, ViewsRefused
+        """
+        async with self.connection() as connection, connection.transaction():
+            if is_snapshot:
+                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
 
     async def close(self) -> None:
         """Close the connection."""

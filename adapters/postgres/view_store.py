@@ -5,50 +5,22 @@ left it and only while it is this projector's. So whatever is killed, and howeve
 is theirs, each event takes effect once.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
+from psycopg import AsyncRawCursor
 
 from adapters.archive.parquet import ArchiveUnreadable, ParquetArchive
 from adapters.postgres import view_claims, view_editions
 from adapters.postgres.archived_log import ArchivedLog
-from adapters.postgres.arrays import Int8Array, TextArray
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.log_feed import fetch_on
-from adapters.postgres.view_claims import Claimant, part_arrays
-from adapters.postgres.view_rows import copy_data, key_arrays, row_arrays, rows_by_key, statements_of
+from adapters.postgres.view_claims import Claimant
+from adapters.postgres.view_rows import key_arrays, rows_by_key, statements_of
 from adapters.postgres.view_session import Connection, ViewSession
-from adapters.postgres.view_tables import CHANNEL
+from adapters.postgres.view_writes import Write, write_of
 from projections.ports import Checkpoint, Claimed, ClaimLost, ParkedEvent, Part, Renewed, ViewsUnavailable
 from projections.read_model import AnyReadModel, Key, Row
 
-COPY_ROWS_MIN = 100
-"""So many new rows are worth a round trip of their own."""
-_NOTIFY_BYTES_MAX = 7_900
-
-# Move checkpoints, each from where it was left and only while it is ours.
-_ADVANCE = """
-UPDATE views.checkpoints AS kept
-SET sequence = moved.sequence, hash = moved.hash, halted = moved.halted
-FROM unnest(
-    %(names)s::text[], %(versions)s::integer[], %(generations)s::integer[], %(shards)s::integer[],
-    %(olds)s::bigint[], %(news)s::bigint[], %(hashes)s::bytea[], %(halts)s::text[]
-) AS moved (name, version, generation, shard, old, sequence, hash, halted)
-WHERE (kept.name, kept.version, kept.generation, kept.shard)
-        = (moved.name, moved.version, moved.generation, moved.shard)
-    AND kept.sequence = moved.old AND kept.owner = %(owner)s
-"""
-
-# Put events aside.
-_PARK = """
-INSERT INTO views.parked_events (name, version, generation, sequence, stream_id, event_name, error)
-SELECT %s, %s, %s, parked.sequence, parked.stream_id, parked.event_name, parked.error
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[]) AS parked (sequence, stream_id, event_name, error)
-"""
-
-_NOTIFY = "SELECT pg_notify(%s, %s)"
 _HASH_AT = "SELECT hash FROM log.events WHERE sequence = %s"
 
 
@@ -105,11 +77,18 @@ class PostgresViewStore:
                 raise ViewsUnavailable(str(fault)) from fault
             return event.hash
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["PostgresViewTransaction"]:
-        """Open a transaction; it commits where the block ends well."""
-        async with self._session.transaction() as connection:
-            yield PostgresViewTransaction(connection, self._owner)
+    async def load(self, wanted: Mapping[AnyReadModel, Iterable[Key]]) -> dict[AnyReadModel, dict[Key, Row]]:
+        """Return the rows that exist under the wanted keys."""
+        return await load(self._session, wanted)
+
+    async def save(
+        self,
+        changes: Mapping[AnyReadModel, Mapping[Key, Row | None]],
+        advances: Mapping[Part, tuple[Checkpoint, Checkpoint]],
+        parked: Mapping[AnyReadModel, Sequence[ParkedEvent]],
+    ) -> None:
+        """Write rows, put events aside and move checkpoints, in one transaction; few rows in one round trip."""
+        await save(self._session, write_of(self._owner, changes, advances, parked))
 
     async def close(self) -> None:
         """Close the connection. The claim is not given back by this."""
@@ -119,83 +98,34 @@ class PostgresViewStore:
         return Claimant(owner=self._owner, models=tuple(models))
 
 
-class PostgresViewTransaction:
-    """Implements `projections.ports.ViewTransaction`."""
-
-    def __init__(self, connection: Connection, owner: str) -> None:
-        self._connection = connection
-        self._owner = owner
-
-    async def load(self, wanted: Mapping[AnyReadModel, Iterable[Key]]) -> dict[AnyReadModel, dict[Key, Row]]:
-        """Return the rows that exist under the wanted keys, asked for in one round trip."""
-        cursors = {}
-        async with self._connection.pipeline():
-            for model, keys in wanted.items():
-                cursor = self._connection.cursor()
-                await cursor.execute(statements_of(model).select_by_keys, key_arrays(sorted(keys)))
-                cursors[model] = cursor
-            return {model: rows_by_key(model, await cursor.fetchall()) for model, cursor in cursors.items()}
-
-    async def save(
-        self,
-        changes: Mapping[AnyReadModel, Mapping[Key, Row | None]],
-        advances: Mapping[Part, tuple[Checkpoint, Checkpoint]],
-        parked: Mapping[AnyReadModel, Sequence[ParkedEvent]],
-    ) -> None:
-        """Write rows, put events aside and move checkpoints, in one round trip; many new rows by COPY before it."""
-        copied = {model for model, rows in changes.items() if model.only_grows and len(rows) >= COPY_ROWS_MIN}
-        for model in copied:
-            await self._copy(model, changes[model])
-        async with self._connection.pipeline():
-            for model, rows in changes.items():
-                if model not in copied:
-                    await self._write(model, rows)
-            for model, events in parked.items():
-                await self._park(model, events)
-            cursor = self._connection.cursor()
-            await cursor.execute(_ADVANCE, self._advance(advances))
-            await self._connection.execute(_NOTIFY, [CHANNEL, _told(advances)])
-        if cursor.rowcount < len(advances):
-            raise ClaimLost("the claim on the read models was taken over")
-
-    async def _copy(self, model: AnyReadModel, rows: Mapping[Key, Row | None]) -> None:
-        data = copy_data(model, [row for row in rows.values() if row is not None])
-        async with self._connection.cursor().copy(statements_of(model).copy) as copy:
-            await copy.write(data)
-
-    async def _write(self, model: AnyReadModel, rows: Mapping[Key, Row | None]) -> None:
-        # In the order of keys, so that two writers never wait for each other crosswise.
-        kept = [row for _, row in sorted(rows.items()) if row is not None]
-        gone = [key for key, row in sorted(rows.items()) if row is None]
-        if kept:
-            await self._connection.execute(statements_of(model).upsert, row_arrays(model, kept))
-        if gone:
-            await self._connection.execute(statements_of(model).delete, key_arrays(gone))
-
-    async def _park(self, model: AnyReadModel, events: Sequence[ParkedEvent]) -> None:
-        parameters: list[Any] = [
-            model.name,
-            model.version,
-            model.generation,
-            Int8Array.of([event.sequence for event in events]),
-            TextArray.of([event.stream_id for event in events]),
-            TextArray.of([event.event_name for event in events]),
-            TextArray.of([event.error for event in events]),
-        ]
-        await self._connection.execute(_PARK, parameters)
-
-    def _advance(self, advances: Mapping[Part, tuple[Checkpoint, Checkpoint]]) -> dict[str, Any]:
-        return part_arrays(list(advances)) | {
-            "olds": [old.sequence for old, _ in advances.values()],
-            "news": [new.sequence for _, new in advances.values()],
-            "hashes": [new.hash for _, new in advances.values()],
-            "halts": [new.halted for _, new in advances.values()],
-            "owner": self._owner,
-        }
+async def load(
+    session: ViewSession, wanted: Mapping[AnyReadModel, Iterable[Key]]
+) -> dict[AnyReadModel, dict[Key, Row]]:
+    """Return the rows that exist under the wanted keys, asked for in one round trip."""
+    cursors = {}
+    async with session.connection() as connection, connection.pipeline():
+        for model, keys in wanted.items():
+            cursor = connection.cursor()
+            await cursor.execute(statements_of(model).select_by_keys, key_arrays(sorted(keys)))
+            cursors[model] = cursor
+        return {model: rows_by_key(model, await cursor.fetchall()) for model, cursor in cursors.items()}
 
 
-def _told(advances: Mapping[Part, tuple[Checkpoint, Checkpoint]]) -> str:
-    moved = {f"{model.table_name}:{shard}": new.sequence for (model, shard), (_, new) in advances.items()}
-    told = msgspec.json.encode(moved)
-    # A notification has a limit; readers then ask.
-    return told.decode() if len(told) <= _NOTIFY_BYTES_MAX else "{}"
+async def save(session: ViewSession, write: Write) -> None:
+    """Carry *write* out. Raises ClaimLost."""
+    if not write.copies:
+        async with session.connection() as connection:
+            await _run(connection, write)
+        return
+    async with session.transaction() as connection:
+        for statement, data in write.copies:
+            async with connection.cursor().copy(statement) as copy:
+                await copy.write(data)
+        await _run(connection, write)
+
+
+async def _run(connection: Connection, write: Write) -> None:
+    cursor = AsyncRawCursor(connection)
+    await cursor.execute(write.statement, write.parameters)
+    if not cursor.rowcount:
+        raise ClaimLost("the claim on the read models was taken over")

@@ -104,8 +104,8 @@ class PostgresViews:
         )
         self._reached: dict[str, dict[int, int]] = {}
         self._generations: dict[tuple[str, int], int] = {}
-        self._moved = asyncio.Event()
-        self._waiting = 0
+        self._sequence = 0
+        self._waiting: dict[asyncio.Future[None], int] = {}
         self._listener: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -131,26 +131,25 @@ class PostgresViews:
 
     async def wait_for(self, min_sequence: int, *, timeout_s: float = WAIT_S) -> None:
         """Return once every read model has reached *min_sequence*. Raises ReadModelBehind."""
-        if self._sequence() >= min_sequence:
+        if self._sequence >= min_sequence:
             return
-        self._waiting += 1
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[reached] = min_sequence
         try:
             async with asyncio.timeout(timeout_s):
-                while self._sequence() < min_sequence:
-                    moved = self._moved
-                    await moved.wait()
+                await reached
         except TimeoutError:
-            raise ReadModelBehind(wanted=min_sequence, sequence=self._sequence()) from None
+            raise ReadModelBehind(wanted=min_sequence, sequence=self._sequence) from None
         finally:
-            self._waiting -= 1
+            del self._waiting[reached]
 
-    def _sequence(self) -> int:
-        reached = 0
-        for number, model in enumerate(READ_MODELS):
+    def _lowest(self) -> int:
+        """Return what the read model that is furthest behind has reached."""
+        lowest = []
+        for model in READ_MODELS:
             shards = self._reached.get(self._in_use(model).table_name)
-            lowest = min(shards.values()) if shards else 0
-            reached = lowest if number == 0 else min(reached, lowest)
-        return reached
+            lowest.append(min(shards.values()) if shards else 0)
+        return min(lowest)
 
     def _note(self, moved: Mapping[str, int]) -> None:
         for part, sequence in moved.items():
@@ -160,8 +159,11 @@ class PostgresViews:
         self._signal()
 
     def _signal(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
+        """Let those go on whose sequence is reached: looked at once for all of them."""
+        self._sequence = self._lowest()
+        for reached, min_sequence in self._waiting.items():
+            if min_sequence <= self._sequence and not reached.done():
+                reached.set_result(None)
 
     async def _listen(self) -> None:
         """Keep what the views have reached: told by the projector, and asked where somebody waits and nobody tells."""

@@ -1,7 +1,7 @@
 """Those who wait for the log's writer: one command, or one of many that were handed in together."""
 
 import asyncio
-from abc import ABC, abstractmethod
+from typing import Protocol
 
 import msgspec
 
@@ -20,37 +20,37 @@ class Outcome(msgspec.Struct, frozen=True):
     last_sequence: int
 
 
-class Waiting(ABC):
+class Waiting(Protocol):
     """An entry that waits to be stored, not past `deadline_s` (monotonic). It is told once; later words are lost."""
 
-    __slots__ = ("deadline_s", "entry")
-
-    def __init__(self, entry: Entry, deadline_s: float) -> None:
-        self.entry = entry
-        self.deadline_s = deadline_s
+    entry: Entry
+    deadline_s: float
 
     @property
-    @abstractmethod
+    def batch(self) -> "ReadyBatch | None":
+        """The ready batch that it belongs to, if any."""
+
+    @property
     def is_settled(self) -> bool:
         """Tell whether it was told, or its caller has gone."""
 
-    @abstractmethod
     def tell(self, outcome: Outcome) -> None:
         """Tell what became of it."""
 
-    @abstractmethod
     def fail(self, fault: Exception, cause: BaseException | None = None) -> None:
         """Tell that nothing can be told, and why."""
 
 
-class WaitingAlone(Waiting):
+class WaitingAlone:
     """One command, whose caller awaits `outcome`."""
 
-    __slots__ = ("outcome",)
+    __slots__ = ("batch", "deadline_s", "entry", "outcome")
 
-    def __init__(self, entry: Entry, deadline_s: float) -> None:
-        super().__init__(entry, deadline_s)
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    def __init__(self, entry: Entry, deadline_s: float, outcome: asyncio.Future[Outcome]) -> None:
+        self.entry = entry
+        self.deadline_s = deadline_s
+        self.outcome = outcome
+        self.batch: ReadyBatch | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -88,13 +88,14 @@ class ReadyBatch:
         return [WaitingTogether(entry, deadline_s, self, place) for place, entry in enumerate(self.entries)]
 
 
-class WaitingTogether(Waiting):
+class WaitingTogether:
     """One command of a ready batch. If one of them cannot be told its outcome, the batch fails with that."""
 
-    __slots__ = ("_place", "batch")
+    __slots__ = ("_place", "batch", "deadline_s", "entry")
 
     def __init__(self, entry: Entry, deadline_s: float, batch: ReadyBatch, place: int) -> None:
-        super().__init__(entry, deadline_s)
+        self.entry = entry
+        self.deadline_s = deadline_s
         self.batch = batch
         self._place = place
 

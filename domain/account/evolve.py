@@ -107,8 +107,8 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             return _order_modified(state, event)
         case OrderModifyRefused():
             order = state.orders[event.order_id]
-            refused = order.refused_modifications + 1
-            return _with_order(state, _replace(order, wanted=None, refused_modifications=refused))
+            refused = _replace(order, wanted=None, refused_modifications=order.refused_modifications + 1)
+            return _with_order(state, _over_if_filled(refused))
         case TradeOpened():
             return _trade_opened(state, event)
         case OrderDenied():
@@ -306,10 +306,7 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
 
 def _order_modified(state: Account, event: OrderModified) -> Account:
     order = state.orders[event.order_id]
-    # Made as small as what had filled already, it is filled.
-    is_filled = order.status in LIVE and order.cumulative_quantity >= event.instruction.quantity
-    status = OrderStatus.FILLED if is_filled else order.status
-    state = _with_order(state, _replace(order, instruction=event.instruction, wanted=None, status=status))
+    state = _with_order(state, _over_if_filled(_replace(order, instruction=event.instruction, wanted=None)))
     if order.purpose is not Purpose.ENTRY:
         return state
     trade = state.trades[order.trade_id]
@@ -318,15 +315,20 @@ def _order_modified(state: Account, event: OrderModified) -> Account:
     return _with_trade(state, _replace(trade, entry=told))
 
 
+def _over_if_filled(order: Order) -> Order:
+    """Return *order* filled, where the end of a modification leaves it no larger than what had filled already."""
+    is_filled = order.status in LIVE and order.cumulative_quantity >= order.instruction.quantity
+    return _replace(order, status=OrderStatus.FILLED) if is_filled else order
+
+
 def _order_filled(state: Account, event: OrderFilled) -> Account:
     state = on_day(state, event.trading_day, keep=event.trade_id)  # A late fill may be of a trade closed before.
     order = state.orders[event.order_id]
-    # While a modification is under way the venue may have the larger of its quantities: only that one is the whole.
-    wanted = 0 if order.wanted is None else order.wanted.quantity
     status = status_after_fill(
         order.status,
         cumulative_quantity=event.cumulative_quantity,
-        quantity=max(order.instruction.quantity, wanted),
+        quantity=order.instruction.quantity,
+        leaves_quantity=event.leaves_quantity,
     )
     order = _replace(
         order,

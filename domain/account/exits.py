@@ -73,6 +73,12 @@ def slices(quantity: int, freeze_quantity: int | None) -> list[int]:
 # --- What is asked ----------------------------------------------------------------------------------------------------
 
 
+def free_quantity(state: Account, trade: Trade) -> int:
+    """Return how many units of what *trade* holds are not being closed yet."""
+    working = sum(o.leaves_quantity for o in state.orders_of(trade.trade_id) if o.purpose.closes and o.is_working_exit)
+    return max(0, abs(trade.holding.net_quantity) - trade.reduction - working)
+
+
 def begin_exit(
     state: Account, trade: Trade, cause: ExitCause, *, mark: Mark | None = None, quantity: int | None = None
 ) -> list[AccountEvent]:
@@ -168,6 +174,9 @@ def _exit(state: Account, trade: Trade, wanted: int, *, is_asked: bool, places: 
         taken = min(missing, stop.leaves_quantity)
         missing -= taken
         events += _take_from(stop, taken)
+    if places and any(isinstance(event, OrderBlocked) for event in events):
+        # A stop that was never sent gives its room at once: no word of the venue follows that could.
+        events += _pursued(state, events, trade.trade_id, is_asked=is_asked)
     return events
 
 
@@ -261,10 +270,10 @@ def _guard(state: Account, trade: Trade, *, places: bool) -> list[AccountEvent]:
         return [event for stop in stops for event in withdraw(stop)]
     held = abs(trade.holding.net_quantity)
     uncovered = held - state.closing_leaves(trade.trade_id)
+    may_place = places and not trade.is_lapsed and not trade.has_failed_protection
     if not stops:
-        may_place = places and not trade.is_lapsed and not trade.has_failed_protection
         return _place_stop(state, trade, uncovered) if may_place and uncovered > 0 else []
-    return _resize(state, trade, stops, uncovered)
+    return _resize(state, trade, stops, uncovered, may_place=may_place)
 
 
 def _place_stop(state: Account, trade: Trade, quantity: int) -> list[AccountEvent]:
@@ -295,7 +304,7 @@ def _stops_failed(state: Account, trade: Trade) -> int:
     return failed
 
 
-def _resize(state: Account, trade: Trade, stops: list[Order], uncovered: int) -> list[AccountEvent]:
+def _resize(state: Account, trade: Trade, stops: list[Order], uncovered: int, *, may_place: bool) -> list[AccountEvent]:
     events: list[AccountEvent] = []
     for stop in stops:
         told = stop_instruction(
@@ -328,7 +337,7 @@ def _resize(state: Account, trade: Trade, stops: list[Order], uncovered: int) ->
     is_full = trade.freeze_quantity is not None and all(
         stop.instruction.quantity >= trade.freeze_quantity for stop in stops
     )
-    if uncovered > 0 and is_full:
+    if uncovered > 0 and is_full and may_place:
         events += _place_stop(state, trade, uncovered)
     return events
 

@@ -193,19 +193,26 @@ def _read_back(command: RecordVenueOrder, order: Order) -> OrderModified | None:
     wanted = order.wanted
     if wanted is not None:
         # A market order is shown with the limit that the broker gave it, and counts as what it was sent as.
-        if _shows(shown, wanted):
+        if _shows(shown, wanted, before=order.instruction):
             return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=wanted)
-        return None
-    if _shows(shown, order.instruction) or _is_triggered(shown, order.instruction):
+        if command.status is not OrderStatus.FILLED:
+            return None  # The venue has not taken it up yet.
+        # It filled as it was: nothing will be taken up any more.
+        return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=shown)
+    if _shows(shown, order.instruction, before=order.instruction) or _is_triggered(shown, order.instruction):
         return None
     return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=shown)
 
 
-def _shows(shown: OrderInstruction, told: OrderInstruction) -> bool:
+def _shows(shown: OrderInstruction, told: OrderInstruction, *, before: OrderInstruction) -> bool:
+    """Tell whether the venue's row shows an order as *told*; *before* is what it was shown as last."""
     if shown.quantity != told.quantity:
         return False
     if told.order_type is OrderType.MARKET:
-        return shown.order_type in {OrderType.MARKET, OrderType.LIMIT}
+        return shown.order_type is OrderType.MARKET or (
+            # With the limit that the broker gave it. At the old one it is what it was, perhaps triggered meanwhile.
+            shown.order_type is OrderType.LIMIT and shown.limit_price_e4 != before.limit_price_e4
+        )
     return (shown.order_type, shown.limit_price_e4, shown.trigger_price_e4) == (
         told.order_type,
         told.limit_price_e4,
@@ -260,7 +267,8 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
     worth = value_paise(price_e4=command.price_e4, quantity=command.quantity, multiplier=trade.multiplier)
     effect = effect_of_fill(trade.holding, side=instruction.side, quantity=command.quantity, value_paise=worth)
     cumulative = order.cumulative_quantity + command.quantity
-    leaves = 0 if order.status in CLOSED else max(0, instruction.quantity - cumulative)
+    largest = instruction.quantity if order.wanted is None else max(instruction.quantity, order.wanted.quantity)
+    leaves = 0 if order.status in CLOSED else max(0, largest - cumulative)
     venue_segment, venue_trade_number, venue_order_id = split_fill_id(command.venue_fill_id)
     filled = OrderFilled(
         order_id=order.order_id,

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+import uvloop
+
 from adapters.clock import SystemClock
 from adapters.nats.connection import connect
 from adapters.nats.log_feed import JetStreamFeed
@@ -43,7 +45,9 @@ def projecting(database: DatabaseUrls, nats_url: str) -> Iterator[None]:
 
 def _project(database: DatabaseUrls, nats_url: str) -> None:
     configure(Settings(log_level="error"))
-    asyncio.run(_relay_and_project(database, nats_url))
+    # The loop that the roles run on.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_relay_and_project(database, nats_url))
 
 
 async def _relay_and_project(database: DatabaseUrls, nats_url: str) -> None:

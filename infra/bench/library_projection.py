@@ -19,7 +19,7 @@ from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
 
 from adapters.postgres.arrays import register_arrays
-from adapters.postgres.view_rows import key_arrays, row_arrays, row_of, statements_of
+from adapters.postgres.view_rows import key_arrays, row_of, rows_json, statements_of
 from domain.envelope import GENESIS_HASH, RecordedEvent
 from domain.events import decode, encode, name_of
 from infra.bench.events import METADATA, LifeCommand
@@ -61,7 +61,7 @@ class LibraryViews(PostgresTrackingRecorder):
                     continue
                 row = model.apply(event, recorded, None if model.only_grows else _row(cursor, model, key))
                 if row is not None:
-                    cursor.execute(statements_of(model).upsert, row_arrays(model, [row]))
+                    cursor.execute(statements_of(model).upsert, [rows_json([row])])
 
 
 class LibraryProjection(Projection[LibraryViews]):

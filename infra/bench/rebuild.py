@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 
 import msgspec
 import psycopg
+import uvloop
 
 from adapters.clock import SystemClock
 from adapters.postgres.event_store import PostgresEventStore
@@ -174,7 +175,8 @@ def _rebuild_elsewhere(database: DatabaseUrls) -> _Outcome:
 def _rebuild(database: DatabaseUrls, outcome: Connection) -> None:
     configure(Settings(log_level="error"))
     try:
-        done = asyncio.run(_rebuilt(database))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            done = runner.run(_rebuilt(database))
     except Exception as error:  # noqa: BLE001 - told to the bench, whose figures are void then
         done = _Outcome(error=f"{type(error).__name__}: {error}")
     outcome.send_bytes(msgspec.json.encode(done))

@@ -26,12 +26,15 @@ def rebuild(
 ) -> None:
     """Fill a read model anew beside live traffic, compare it with the one in use, and point readers to it."""
     import msgspec
+    import uvloop
 
     from infra.logs import configure
     from infra.settings import Settings
 
     configure(Settings(log_level="error"))
-    answer = asyncio.run(_back(name) if back else _rebuild(name, is_quiet=as_json))
+    # The loop that the roles run on.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        answer = runner.run(_back(name) if back else _rebuild(name, is_quiet=as_json))
     if as_json:
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     elif back:

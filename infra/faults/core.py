@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from adapters.clock import SystemClock
 from adapters.nats.connection import NatsConnection, connect
 from adapters.nats.log_feed import JetStreamFeed
+from adapters.nats.publisher import SINGLES_MAX
 from adapters.nats.relay import Relay
 from adapters.nats.stream import last_sequence, stream_name
 from adapters.postgres.database import Database
@@ -126,14 +127,14 @@ class Core:
 
     # --- The relay ---
 
-    def new_relay(self, nats: NatsConnection) -> Relay:
+    def new_relay(self, nats: NatsConnection, *, singles_max: int = SINGLES_MAX) -> Relay:
         """Return another relay, which speaks through *nats*."""
         feed = PostgresFeed(make_conninfo(self.database.writer, application_name=LISTENER))
-        return Relay(nats, log=self.log, feed=feed, check_s=_CHECK_S, deadline_s=DEADLINE_S)
+        return Relay(nats, log=self.log, feed=feed, check_s=_CHECK_S, deadline_s=DEADLINE_S, singles_max=singles_max)
 
-    def start_relay(self) -> None:
+    def start_relay(self, *, singles_max: int = SINGLES_MAX) -> None:
         """Start the relay, which knows nothing of any relay before it."""
-        self.relay = self.new_relay(self._relay_nats)
+        self.relay = self.new_relay(self._relay_nats, singles_max=singles_max)
         self._relay_task = asyncio.create_task(self.relay.run(), name="relay")
 
     async def stop_relay(self) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
-from nats.aio.client import Client
 from psycopg import AsyncConnection
 
+from adapters.nats.connection import NatsConnection
 from adapters.nats.stream import decode, stream_name
 from adapters.nats.stream_reader import StreamReader
 from adapters.postgres.reading import LogReads
@@ -58,7 +58,7 @@ class Evidence:
 
     log: LogReads
     admin: AsyncConnection[Any]
-    nats: Client
+    nats: NatsConnection
     views: PostgresViews
     ledger: Ledger
 
@@ -148,7 +148,7 @@ async def check_commands(connection: AsyncConnection[Any], ledger: Ledger, findi
             findings.duplicated.append(f"{name}: told {told}, remembered {found}")
 
 
-async def check_mirror(nats: Client, epoch: str, events: Sequence[RecordedEvent], findings: Findings) -> None:
+async def check_mirror(nats: NatsConnection, epoch: str, events: Sequence[RecordedEvent], findings: Findings) -> None:
     """Check that the stream holds the log's tail, each event at its own sequence."""
     state = (await nats.jetstream().stream_info(stream_name(epoch))).state
     if state.last_seq != len(events):
@@ -168,7 +168,7 @@ async def check_mirror(nats: Client, epoch: str, events: Sequence[RecordedEvent]
             findings.differences.append(f"the stream has another event at {right.sequence}")
 
 
-async def _bodies(nats: Client, epoch: str, first_sequence: int, count: int) -> list[bytes]:
+async def _bodies(nats: NatsConnection, epoch: str, first_sequence: int, count: int) -> list[bytes]:
     if not count:
         return []
     reader = StreamReader(nats, epoch, first_sequence=first_sequence)

@@ -34,7 +34,7 @@ class Point(StrEnum):
     NATS_WIPED = "nats-server is killed and comes back with an empty store"
 
     # The projector.
-    PROJECTOR_KILLED_BEFORE_COMMIT = "the projector dies with everything written and nothing committed"
+    PROJECTOR_KILLED_IN_BATCH = "the projector dies with half a batch sent"
     PROJECTOR_KILLED_AFTER_COMMIT = "the projector dies right after a commit"
     PROJECTOR_UNTOLD = "a batch of the projector is committed and the answer is lost"
     TWO_PROJECTORS = "a second projector waits for the claim, and the first one dies"
@@ -68,7 +68,7 @@ MIRRORING = (
     Point.NATS_WIPED,
 )
 PROJECTING = (
-    Point.PROJECTOR_KILLED_BEFORE_COMMIT,
+    Point.PROJECTOR_KILLED_IN_BATCH,
     Point.PROJECTOR_KILLED_AFTER_COMMIT,
     Point.PROJECTOR_UNTOLD,
     Point.TWO_PROJECTORS,

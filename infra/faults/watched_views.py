@@ -1,16 +1,18 @@
 """The projector's store, with places at which it is held until somebody kills it or lets it go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
-from adapters.postgres.view_store import PostgresViewStore, PostgresViewTransaction
+from adapters.postgres.view_store import PostgresViewStore
+from adapters.postgres.view_tables import CHANNEL
 from infra.faults.link import Cut, PostgresLink
 from infra.faults.points import Point
-from projections.ports import Claimed, Part, Renewed
-from projections.read_model import AnyReadModel
+from projections.ports import Checkpoint, Claimed, ParkedEvent, Part, Renewed, ViewsUnavailable
+from projections.read_model import AnyReadModel, Key, Row
 
-_COMMIT = b"COMMIT"
+_WRITE = CHANNEL.encode()
+"""What every batch has in it, whose statement is prepared and not sent again: whom to notify."""
 
 
 class WatchedViews:
@@ -60,17 +62,28 @@ class WatchedViews:
         """Return the hash that the log has at *sequence*."""
         return await self._views.hash_at(sequence)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresViewTransaction]:
-        """Open a transaction, with a place to be held at on either side of its commit."""
+    async def load(self, wanted: Mapping[AnyReadModel, Iterable[Key]]) -> dict[AnyReadModel, dict[Key, Row]]:
+        """Return the rows that exist under the wanted keys."""
+        return await self._views.load(wanted)
+
+    async def save(
+        self,
+        changes: Mapping[AnyReadModel, Mapping[Key, Row | None]],
+        advances: Mapping[Part, tuple[Checkpoint, Checkpoint]],
+        parked: Mapping[AnyReadModel, Sequence[ParkedEvent]],
+    ) -> None:
+        """Write a batch, with places to be held at before, in the middle of it and after."""
         await self._pass(Point.PROJECTOR_HANGS)
-        async with self._views.transaction() as transaction:
-            yield transaction
-            await self._pass(Point.PROJECTOR_KILLED_BEFORE_COMMIT)
-            if self.hold_at is Point.PROJECTOR_UNTOLD:
-                self.hold_at = None
-                self._link.arm(Cut.UNTOLD, _COMMIT)
-                self.is_held.set()
+        if self.hold_at is Point.PROJECTOR_KILLED_IN_BATCH:
+            self._link.arm(Cut.UNHEARD, _WRITE)
+            with suppress(ViewsUnavailable):
+                await self._views.save(changes, advances, parked)
+            await self._pass(Point.PROJECTOR_KILLED_IN_BATCH)
+        if self.hold_at is Point.PROJECTOR_UNTOLD:
+            self.hold_at = None
+            self._link.arm(Cut.UNTOLD, _WRITE)
+            self.is_held.set()
+        await self._views.save(changes, advances, parked)
         await self._pass(Point.PROJECTOR_KILLED_AFTER_COMMIT)
 
     async def close(self) -> None:

@@ -7,14 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from adapters.archive.parquet import ArchiveUnreadable, ParquetArchive
+from adapters.clock import SystemClock
+from adapters.ids import SystemIds
 from adapters.postgres.archiver import Archiver
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.recorder import PostgresApplicationRecorder, SharedStore
 from adapters.postgres.view_store import PostgresViewStore
+from commands.ports import Appended
 from domain.envelope import RecordedEvent
 from domain.integrity.anchors import CheckedAnchors
 from infra.database import DatabaseUrls
@@ -62,6 +66,8 @@ async def log(database: DatabaseUrls, servers: Servers, tmp_path: Path) -> Async
     make_partitions_small(database, WIDTH)
     folder = tmp_path / "archive"
     async with PostgresEventStore(database.writer, archive=ParquetArchive(folder, row_group=ROW_GROUP)) as store:
+        named = SystemIds(SystemClock()).new("cmd")
+        await store.append(replace(command(on("account-named", events=2)), command_id=named))
         await LogWriter(store).write_to(EVENTS)
         events = await store.read_all(after_sequence=0, limit=EVENTS + 1)
         anchors = await anchor(database, servers.keys, tmp_path / "anchors.jsonl", every_events=ANCHOR_EVENTS)
@@ -83,6 +89,15 @@ async def test_every_read_is_the_same_after_archiving(log: Log) -> None:
         for after in (0, 1, len(own) // 2, len(own) - 1, len(own)):
             assert await log.store.read_stream(stream_id, after_version=after) == own[after:]
     assert await log.store.read_stream("account-none") == []
+
+
+async def test_an_outcome_is_found_by_its_command_id_after_archiving_too(log: Log) -> None:
+    named = log.events[0].command_id
+    found = await log.store.find_outcome(named)
+    assert found == Appended(first_sequence=1, last_sequence=2, repeated=True)
+    log.archive()
+    assert await log.store.find_outcome(named) == found
+    assert await log.store.find_outcome(SystemIds(SystemClock()).new("cmd")) is None
 
 
 async def test_a_span_of_a_stream_is_the_same_after_archiving(log: Log) -> None:

@@ -124,27 +124,6 @@ async def test_an_outcome_is_found_by_its_command_id_when_its_key_is_forgotten(
         await store.find_outcome("import-7")
 
 
-async def test_a_moment_is_found_in_the_log_by_halving(store: PostgresEventStore, admin: AsyncConnection[Any]) -> None:
-    async def before(moment: str) -> int:
-        cursor = await admin.execute("SELECT log.sequence_before(%s::timestamptz)", (moment,))
-        row = await cursor.fetchone()
-        assert row is not None
-        return int(row[0])
-
-    assert await before("now") == 0
-    await store.append(command(on(STREAM, events=9)))
-    # Sequence 1 and 2 at one minute, 3 and 4 at the next, and so on.
-    await admin.execute(
-        "UPDATE log.events"
-        " SET recorded_at = '2026-01-01 10:00Z'::timestamptz + ((sequence - 1) / 2) * interval '1 minute'"
-    )
-    assert [await before(f"2026-01-01 10:0{minute}Z") for minute in range(6)] == [0, 2, 4, 6, 8, 9]
-    assert await before("2025-01-01Z") == 0
-    # Where the oldest are gone, what is left is found all the same.
-    await admin.execute("DELETE FROM log.events WHERE sequence <= 4")
-    assert [await before(f"2026-01-01 10:0{minute}Z") for minute in (3, 4, 5)] == [6, 8, 9]
-
-
 # --- Landmarks --------------------------------------------------------------------------------------------------------
 
 

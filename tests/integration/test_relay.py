@@ -150,34 +150,55 @@ async def test_the_server_refuses_repeats_and_gaps_in_batches_and_alone(
         with pytest.raises(OutOfStep):
             await publisher.publish(batch)
     assert await last_sequence(nats, epoch) == 5
-    few = list(LogPublisher(nats, epoch).batches(events[5:8]))
-    assert [len(batch) for batch in few] == [1, 1, 1]
-    for batch in few:
-        await publisher.publish(batch)
+    singly = LogPublisher(nats, epoch)
+    for wrong in (events[:5], events[4:5], events[7:9]):
+        [batch] = singly.batches(wrong)
+        with pytest.raises(OutOfStep):
+            await singly.publish(batch)
+    assert await last_sequence(nats, epoch) == 5
+    [batch] = singly.batches(events[5:8])
+    await singly.publish(batch)
     assert await last_sequence(nats, epoch) == 8
+
+
+async def test_of_messages_that_are_sent_one_by_one_none_is_stored_after_one_that_was_lost(
+    nats: NatsConnection, store: PostgresEventStore
+) -> None:
+    log = Growing(store)
+    epoch, _ = await log.epoch(), await log.grow()
+    events = await log.events()
+    await create_stream(nats, epoch, first_sequence=1, limits=LIMITS)
+    publisher = LogPublisher(nats, epoch)
+    [batch] = publisher.batches(events[:8])
+    with pytest.raises(OutOfStep):
+        await publisher.publish([*batch[:3], *batch[4:]])
+    assert await mirrored(nats, epoch, 3) == events[:3]
 
 
 async def test_two_relays_hinder_each_other_and_mirror_the_log_once(
     nats: NatsConnection, store: PostgresEventStore, database: DatabaseUrls
 ) -> None:
     log = Growing(store)
-    async with relaying(nats, store, database) as one, relaying(nats, store, database) as other:
+    async with relaying(nats, store, database), relaying(nats, store, database):
         for _ in range(6):
             last = await log.grow(together=3)
         assert await mirrored(nats, await log.epoch(), last) == await log.events()
-        assert one.status()["published"] + other.status()["published"] == last
+        info = await nats.jetstream().stream_info(stream_name(await log.epoch()))
+        assert info.state.messages == last
 
 
 @pytest.mark.parametrize("cut", [Cut.UNHEARD, Cut.UNTOLD])
+@pytest.mark.parametrize("singles_max", [1, 1_000])
 async def test_a_connection_lost_under_a_batch_is_not_waited_for(
-    nats: NatsConnection, store: PostgresEventStore, database: DatabaseUrls, cut: Cut
+    nats: NatsConnection, store: PostgresEventStore, database: DatabaseUrls, cut: Cut, singles_max: int
 ) -> None:
     log = Growing(store)
     epoch, last = await log.epoch(), await log.grow()
     async with NatsLink(nats.connected_url.geturl()) as link:
         theirs = await connect(link.url)
-        link.arm(cut, b"Nats-Batch-Commit")
-        relay = Relay(theirs, log=store, feed=PostgresFeed(database.query), deadline_s=600.0)
+        link.arm(cut, b"Nats-Batch-Commit" if singles_max == 1 else b"Nats-Expected-Last-Sequence: 4\r\n")
+        feed = PostgresFeed(database.query)
+        relay = Relay(theirs, log=store, feed=feed, deadline_s=600.0, singles_max=singles_max)
         task = asyncio.create_task(relay.run())
         await eventually(link.has_struck.is_set)
         assert await mirrored(nats, epoch, last) == await log.events()

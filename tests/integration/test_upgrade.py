@@ -1,13 +1,12 @@
 """A new release starts on the log of an old one, and on that of a later one it does not."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.views import PostgresViews
@@ -15,9 +14,8 @@ from adapters.security.user_key_files import FileUserKeys
 from domain.envelope import GENESIS_HASH, is_intact, leaf_hash
 from domain.events import Event, encode, name_of
 from domain.ids import UserId
-from infra.database import DatabaseUrls, grants
+from infra.database import DatabaseUrls
 from infra.home import Home
-from infra.migrations.runner import migrate
 from infra.problems import OperatorProblem
 from infra.settings import Settings, load, override
 from infra.supervisor import Supervisor
@@ -29,7 +27,6 @@ from tests.support.servers import Servers
 from tests.support.specimens import user_registered
 
 PATIENCE_S = 30.0
-FIRST_SCHEMA = "0001"
 # As the first schema has it; what later ones make of it is not what wrote these events.
 _APPEND_AS_THE_FIRST_RELEASE = """
     SELECT log.append_batch(
@@ -39,21 +36,6 @@ _APPEND_AS_THE_FIRST_RELEASE = """
         ARRAY[%(payload)s::bytea], ARRAY[%(leaf)s::bytea]
     )
 """
-
-
-@pytest.fixture
-def old(servers: Servers) -> Iterator[DatabaseUrls]:
-    """A database as the first release left it, with events in it and a user's key beside the log."""
-    urls = servers.database.for_database("test_upgrade")
-    with psycopg.connect(servers.database.for_database("postgres").admin, autocommit=True) as admin:
-        admin.execute("CREATE DATABASE test_upgrade")
-        for statement in grants("test_upgrade"):
-            admin.execute(statement)
-        try:
-            migrate(urls.owner, revision=FIRST_SCHEMA)
-            yield urls
-        finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier("test_upgrade")))
 
 
 def write(urls: DatabaseUrls, events: Sequence[tuple[str, Event]]) -> None:
@@ -75,19 +57,23 @@ def settings_on(urls: DatabaseUrls, servers: Servers, tmp_path: Path) -> Setting
 
 @pytest.mark.usefixtures("nats_url")
 async def test_a_start_brings_an_old_log_to_this_release_and_goes_on_with_it(
-    old: DatabaseUrls, servers: Servers, tmp_path: Path
+    first_release: DatabaseUrls, servers: Servers, tmp_path: Path
 ) -> None:
     life = Life(Random(7)).go_on(80)  # noqa: S311 - no secret
     stream = f"account-{life.account_id}"
     events: list[tuple[str, Event]] = [(f"user-{user_registered.user_id}", user_registered)]
     events += [(stream, event) for event in life.events]
-    write(old, events)
-    with psycopg.connect(old.writer, autocommit=True) as writer:
+    write(first_release, events)
+    with psycopg.connect(first_release.writer, autocommit=True) as writer:
         writer.execute("INSERT INTO keys.user_keys VALUES (%s, 'personal', 'wrapped')", [user_registered.user_id])
 
-    settings = settings_on(old, servers, tmp_path)
+    settings = settings_on(first_release, servers, tmp_path)
     engine = Supervisor(settings, processes=(("relay", "projector"),), logs_to_files=True)
-    async with engine, PostgresEventStore(old.writer) as store, PostgresViews(old.projector) as views:
+    async with (
+        engine,
+        PostgresEventStore(first_release.writer) as store,
+        PostgresViews(first_release.projector) as views,
+    ):
         log = await store.read_all(after_sequence=0)
         assert [(event.name, event.payload) for event in log] == [(name_of(e), encode(e)) for _, e in events]
         assert all(is_intact(event) for event in log)
@@ -98,18 +84,18 @@ async def test_a_start_brings_an_old_log_to_this_release_and_goes_on_with_it(
 
         await eventually(are_read, within_s=PATIENCE_S)
         assert await differences(READ_MODELS, log=store, views=views) == []
-    with psycopg.connect(old.admin) as admin:
+    with psycopg.connect(first_release.admin) as admin:
         assert admin.execute("SELECT FROM keys.user_keys").fetchall() == []
     moved = FileUserKeys(Home(settings.home).user_keys)
     assert await moved.get(UserId(user_registered.user_id), "personal") == b"wrapped"
 
 
 async def test_a_start_on_the_schema_of_a_later_release_is_refused_and_changes_nothing(
-    old: DatabaseUrls, servers: Servers, tmp_path: Path
+    first_release: DatabaseUrls, servers: Servers, tmp_path: Path
 ) -> None:
-    with psycopg.connect(old.admin, autocommit=True) as admin:
+    with psycopg.connect(first_release.admin, autocommit=True) as admin:
         admin.execute("UPDATE ops.alembic_version SET version_num = '9999'")
         with pytest.raises(OperatorProblem, match="newer than this release"):
-            await Supervisor(settings_on(old, servers, tmp_path), processes=()).start()
+            await Supervisor(settings_on(first_release, servers, tmp_path), processes=()).start()
         assert admin.execute("SELECT version_num FROM ops.alembic_version").fetchall() == [("9999",)]
         assert admin.execute("SELECT to_regprocedure('log.release_claims(text)')").fetchall() == [(None,)]

@@ -191,3 +191,12 @@ async def test_what_the_feed_raises_comes_after_what_it_gave() -> None:
     with pytest.raises(RuntimeError, match="the feed broke"):
         await take()
     assert taken == [1, 2, 3, 4]
+
+
+def test_of_a_row_that_was_forgotten_the_table_is_asked_again() -> None:
+    cache = RowCache()
+    cache.put({("a",): None, ("b",): None})
+    cache.forget([("a",), ("c",)])
+    rows: dict[Key, Row | None] = {}
+    assert cache.take([("a",), ("b",)], rows) == [("a",)]
+    assert rows == {("b",): None}

@@ -1,7 +1,7 @@
 """What each read model shows after which events."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import pytest
@@ -17,6 +17,7 @@ from domain.strategy.life import StrategyStatus
 from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
 from projections.backtests import BACKTESTS
 from projections.catalogue import READ_MODELS
+from projections.order_status import STATUS_AFTER, OrderEvent
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
 from projections.read_model import AnyReadModel, Key, ReadModel, RowMissing, fold
@@ -425,3 +426,7 @@ def test_every_row_names_who_may_see_it(model: AnyReadModel) -> None:
     assert model.security
     assert {security.column for security in model.security} <= set(model.row.__struct_fields__)
     assert model.key == tuple(column.name for column in model.table.primary_key)
+
+
+def test_every_event_of_an_order_says_what_becomes_of_it() -> None:
+    assert set(STATUS_AFTER) == set(get_args(OrderEvent))

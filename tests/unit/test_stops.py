@@ -22,6 +22,7 @@ from domain.account.events import (
     OrderBlocked,
     OrderCancelRequested,
     OrderExpired,
+    OrderFilled,
     OrderIntended,
     OrderModified,
     OrderModifyRefused,
@@ -33,15 +34,18 @@ from domain.account.events import (
     TradeChanged,
     TradeClosed,
     TradeExitTriggered,
+    TradeOpened,
     TradeReductionAsked,
     Trailing,
 )
 from domain.account.exits import STOPS_FAILED_MAX
 from domain.account.protection import GAP_STEPS_MAX
+from domain.account.refusals import QuantityInvalid
 from domain.ids import OrderId, VenueFillId
 from domain.order import MODIFICATIONS_MAX, ModifyCause, OrderStatus, OrderType, Product, Purpose, Side
 from tests.support.scenario import Given, scenario
 from tests.support.specimens import (
+    OTHER_TRADE,
     OWNER,
     PRICE_E4,
     TRADE,
@@ -244,6 +248,25 @@ def test_a_part_is_closed_after_the_stop_has_made_room_for_it() -> None:
     assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, 40)
 
 
+def test_a_part_that_is_being_closed_is_not_there_to_be_closed_again() -> None:
+    leaving = filled.after(close_part)
+    leaving.when(replace(close_part, quantity=61)).then_refused(QuantityInvalid)
+    events = leaving.when(replace(close_part, quantity=60)).events
+    assert [event.instruction.quantity for event in events if isinstance(event, OrderIntended)] == [60]
+    opposite = replace(open_trade, trade_id=OTHER_TRADE, side=Side.SELL, stop_loss_e4=None, target_e4=None)
+    flipped = leaving.when(replace(opposite, quantity=70)).events
+    assert [event.quantity for event in flipped if isinstance(event, TradeReductionAsked)] == [60]
+    assert [event.entry.quantity for event in flipped if isinstance(event, TradeOpened)] == [10]
+
+
+@pytest.mark.parametrize(("command", "quantity"), [(close_all, 100), (close_part, 40)])
+def test_a_stop_that_was_not_sent_yet_gives_its_room_to_the_exit_at_once(command: object, quantity: int) -> None:
+    events = filled.when(command).events
+    assert [type(event) for event in events[1:]] == [OrderBlocked, OrderIntended]
+    assert isinstance(events[-1], OrderIntended)
+    assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, quantity)
+
+
 def test_a_stop_that_executes_closes_the_trade_for_its_stop_loss() -> None:
     events = guarded.when(stop_fill(100)).events
     triggered = [event for event in events if isinstance(event, TradeExitTriggered)]
@@ -258,6 +281,43 @@ def test_a_modification_the_venue_made_before_it_filled_counts_as_made() -> None
     done = shrinking.after(stop_row(shrinking, status=OrderStatus.FILLED, cumulative_quantity=60))
     assert isinstance(done.history[-1], OrderIntended)
     assert done.history[-1].instruction.quantity == 40
+
+
+def growing_stop() -> AnyGiven:
+    """Return a stop of 40 units that is asked to become one of 100, of which the venue's word is outstanding."""
+    partly = account.given(account_opened).after(guarded_intent, begin, accepted, replace(fill, quantity=40))
+    return partly.after(begin_stop, stop_accepted, replace(fill, quantity=60, venue_fill_id=VenueFillId("f-2")))
+
+
+def test_a_stop_being_made_larger_is_not_over_when_it_filled_what_it_was() -> None:
+    """Found by the oracle: the venue may have taken the modification up, and then 60 units more can fill."""
+    events = growing_stop().when(stop_fill(40)).events
+    assert [event.leaves_quantity for event in events if isinstance(event, OrderFilled)] == [60]
+    assert not [event for event in events if isinstance(event, OrderIntended)]
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_it_is_over_when_the_venue_never_took_the_modification_up(*, is_refused: bool) -> None:
+    given = growing_stop().after(stop_fill(40))
+    row = stop_row(given, status=OrderStatus.FILLED, cumulative_quantity=40, quantity=40)
+    modify_refused = RecordModifyRefused(order_id=STOP, number=1, reason=refused.reason, message="filled")
+    events = given.when(modify_refused if is_refused else row).events
+    assert isinstance(events[-1], OrderIntended)
+    assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, 60)
+
+
+def test_an_alarm_about_a_stop_is_given_once() -> None:
+    """Found by the oracle: a full slice beside a part the venue would not have called for a person at every tick."""
+    small = replace(guarded_intent.market, instrument=replace(reliance, freeze_quantity=60))
+    given = account.given(account_opened).after(replace(guarded_intent, quantity=60, market=small), begin, accepted)
+    given = given.after(replace(fill, quantity=60), begin_stop, stop_accepted)
+    given = given.after(replace(fill, quantity=40, venue_fill_id=VenueFillId("f-2")))  # More than was asked for.
+    for number in range(3, 3 + STOPS_FAILED_MAX):
+        order_id = OrderId(f"{TRADE}.{number}")
+        given = given.after(replace(begin, order_id=order_id), replace(refused, order_id=order_id))
+        given = given.after(ProtectTrade(trade_id=TRADE, mark=mark_at(PRICE_E4)))
+    assert isinstance(given.history[-1], ProtectionFailed)
+    given.when(ProtectTrade(trade_id=TRADE, mark=mark_at(PRICE_E4))).then_nothing()
 
 
 def test_twenty_five_modifications_are_all_that_an_order_has() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
-from adapters.nats.publisher import LogPublisher
+from adapters.nats.publisher import MESSAGES_MAX, LogPublisher
 from adapters.nats.stream import StreamLimits, create_stream
 from infra.faults.clients import Asking
 from infra.faults.core import LISTENER, Core
@@ -16,8 +16,9 @@ from infra.faults.link import Cut
 from infra.faults.points import Point
 
 _COMMIT_WORDS = b"Nats-Batch-Commit"
+_SINGLE_WORDS = b"Nats-Expected-Last-Sequence: %d\r\n"
 _BATCH_MIN = 12
-"""More events than a relay sends singly."""
+"""So many events are a batch with a middle."""
 
 
 @asynccontextmanager
@@ -48,8 +49,8 @@ async def _relay_stopped_between_batches(core: Core, asking: Asking, random: Ran
 
 @asynccontextmanager
 async def _relay_stopped_in_batch(core: Core, asking: Asking, random: Random) -> AsyncIterator[None]:
-    del asking, random
-    async with _batch_cut(core, Point.RELAY_STOPPED_IN_BATCH, Cut.UNHEARD):
+    del asking
+    async with _batch_cut(core, Point.RELAY_STOPPED_IN_BATCH, Cut.UNHEARD, random):
         yield
     await core.stop_relay()
     core.start_relay()
@@ -57,15 +58,15 @@ async def _relay_stopped_in_batch(core: Core, asking: Asking, random: Random) ->
 
 @asynccontextmanager
 async def _relay_untold(core: Core, asking: Asking, random: Random) -> AsyncIterator[None]:
-    del asking, random
-    async with _batch_cut(core, Point.RELAY_UNTOLD, Cut.UNTOLD):
+    del asking
+    async with _batch_cut(core, Point.RELAY_UNTOLD, Cut.UNTOLD, random):
         yield
 
 
 @asynccontextmanager
 async def _nats_killed_in_batch(core: Core, asking: Asking, random: Random) -> AsyncIterator[None]:
-    del asking, random
-    async with _batch_cut(core, Point.NATS_KILLED_IN_BATCH, Cut.UNHEARD):
+    del asking
+    async with _batch_cut(core, Point.NATS_KILLED_IN_BATCH, Cut.UNHEARD, random):
         yield
     await core.kill_nats()
     await core.start_nats()
@@ -153,18 +154,22 @@ def _empty(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _batch_cut(core: Core, point: Point, cut: Cut) -> AsyncIterator[None]:
-    """Let events pile up during the wave, then cut the wire under the batch with which the next relay sends them."""
+async def _batch_cut(core: Core, point: Point, cut: Cut, random: Random) -> AsyncIterator[None]:
+    """Let events pile up during the wave, then cut the wire under the batch with which the next relay sends them.
+
+    That batch is an atomic one, or plain messages of which each says what it follows.
+    """
     before = await core.mirrored()
     await core.stop_relay()
-    core.relay_link.arm(cut, _COMMIT_WORDS)
+    is_atomic = random.random() < 0.5  # noqa: PLR2004 - either way has its own middle
+    core.relay_link.arm(cut, _COMMIT_WORDS if is_atomic else _SINGLE_WORDS % (before + _BATCH_MIN // 2))
     try:
         yield
         piled = (await core.log.head()).sequence - before
         if piled < _BATCH_MIN:
             raise NotReached(f"{point.name}: only {piled} events to send")
     finally:
-        core.start_relay()
+        core.start_relay(singles_max=1 if is_atomic else MESSAGES_MAX)
     try:
         await happened(point, core.relay_link.has_struck)
     finally:

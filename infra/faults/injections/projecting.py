@@ -94,7 +94,7 @@ async def _projector_hangs(core: Core, asking: Asking, random: Random) -> AsyncI
 
 
 PROJECTING: dict[Point, Injection] = {
-    Point.PROJECTOR_KILLED_BEFORE_COMMIT: _projector_killed_at(Point.PROJECTOR_KILLED_BEFORE_COMMIT),
+    Point.PROJECTOR_KILLED_IN_BATCH: _projector_killed_at(Point.PROJECTOR_KILLED_IN_BATCH),
     Point.PROJECTOR_KILLED_AFTER_COMMIT: _projector_killed_at(Point.PROJECTOR_KILLED_AFTER_COMMIT),
     Point.PROJECTOR_UNTOLD: _projector_untold,
     Point.TWO_PROJECTORS: _two_projectors,
