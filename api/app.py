@@ -3,7 +3,25 @@
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import auth, errors, health, openapi, positions, requests, risk, trades, views
+from api import (
+    auth,
+    baskets,
+    cash,
+    changing,
+    closing,
+    errors,
+    health,
+    openapi,
+    opening,
+    positions,
+    requests,
+    risk,
+    switch_requests,
+    switches,
+    trade_requests,
+    trades,
+    views,
+)
 from api.epochs import HEADER as EPOCH_HEADER
 from api.epochs import epoch_token
 from api.guard import REQUEST_ID_HEADER, Guard
@@ -19,24 +37,49 @@ it to a query as `min_sequence` to read what you wrote. Send the answer's header
 takes an `Idempotency-Key`: the same request under the same key is carried out once.
 """
 
-ROUTERS = (auth.router, trades.router, positions.router, risk.router, health.router)
+ROUTERS = (
+    auth.router,
+    trades.router,
+    baskets.router,
+    changing.router,
+    closing.router,
+    positions.router,
+    risk.router,
+    switches.router,
+    cash.router,
+    health.router,
+)
 SHOWN = (
     requests.RegisterRequest,
     requests.LoginRequest,
     requests.TradeRequest,
     requests.RiskLimits,
-    requests.KillSwitchRequest,
+    trade_requests.BasketRequest,
+    trade_requests.TradeChangeRequest,
+    trade_requests.TradeCloseRequest,
+    trade_requests.PositionCloseRequest,
+    trade_requests.CloseAllRequest,
+    switch_requests.KillSwitchRequest,
+    switch_requests.BreachReleaseRequest,
+    switch_requests.CashMovementRequest,
     auth.RegisteredAnswer,
     auth.LoginAnswer,
     auth.ProfileAnswer,
-    trades.TradeAccepted,
+    opening.TradeAccepted,
+    baskets.BasketAccepted,
+    changing.TradeChangedAnswer,
+    changing.TradeCanceling,
+    closing.TradeClosing,
+    closing.ClosingAccepted,
+    closing.ClosingAllAccepted,
     trades.TradesAnswer,
     trades.TradeAnswer,
     positions.PositionsAnswer,
-    positions.ClosingAccepted,
     views.PortfolioAnswer,
     risk.LimitsAnswer,
-    risk.KillSwitchAnswer,
+    switches.KillSwitchAnswer,
+    switches.BreachReleased,
+    cash.CashMovedAnswer,
     health.Health,
     health.Readiness,
 )

@@ -35,6 +35,11 @@ async def read_body(request: Request, body_type: type[T]) -> T:
         raise _not_json() from None
 
 
+async def read_optional_body(request: Request, body_type: type[T]) -> T:
+    """Return the request's body, or *body_type* with its defaults where there is none. Raises as `read_body` does."""
+    return await read_body(request, body_type) if await request.body() else body_type()
+
+
 def _demand_json(raw: bytes) -> None:
     try:
         msgspec.json.decode(raw)

@@ -32,8 +32,8 @@ _BEARER = 'Bearer realm="khata"'
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong (RFC 9457). `code` is stable: clients may depend on it, and on no other text here.
 
-    `field` names the part of the body or query that was wrong. `limit`, `value`, `trade_id` and `sequence` are those of
-    a denial by risk, which is an event in the log.
+    `field` names the part of the body or query that was wrong. `limit`, `value`, `passing` (what would have passed),
+    `trade_id` and `sequence` are those of a denial by risk, which is an event in the log.
     """
 
     type: str
@@ -45,6 +45,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str | None = None
     limit: str | None = None
     value: str | None = None
+    passing: str | None = None
     trade_id: str | None = None
     sequence: int | None = None
 
@@ -163,6 +164,7 @@ def problem_response(
     field: str | None = None,
     limit: str | None = None,
     value: str | None = None,
+    passing: str | None = None,
     trade_id: str | None = None,
     sequence: int | None = None,
 ) -> Response:
@@ -177,6 +179,7 @@ def problem_response(
         field=field,
         limit=limit,
         value=value,
+        passing=passing,
         trade_id=trade_id,
         sequence=sequence,
     )

@@ -7,6 +7,8 @@ from typing import Annotated, Any, overload
 from msgspec import Meta
 
 from api.errors import FieldInvalid
+from domain.account.refusals import TradeNotFound
+from domain.ids import StrategyId, TradeId
 from domain.instrument import InstrumentKey, Segment
 from domain.market import EXCHANGE_ZONE
 from domain.money import PAISE_PER_RUPEE, PriceInvalid, format_e4, format_paise, parse_price_e4
@@ -17,6 +19,7 @@ _PRICE_PATTERN = r"[0-9]{1,10}(\.[0-9]{1,4})?"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_US = 1_000
 _AMOUNT_PATTERN = r"[0-9]{1,13}(\.[0-9]{1,2})?"
+_TRADE_ID = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
 
 
 def _text(description: str, pattern: str, example: str) -> Any:
@@ -30,6 +33,15 @@ Amount = Annotated[str, _text("Rupees as decimal text, two places at most", _AMO
 SignedAmount = Annotated[str, _text("Rupees as decimal text, possibly negative", f"-?{_AMOUNT_PATTERN}", "-125.50")]
 Time = Annotated[str, Meta(description="ISO 8601 with offset", examples=["2026-11-20T09:15:00.250000+05:30"])]
 PositionId = Annotated[str, Meta(description="segment-security_id-product", examples=["NSE_EQ-2885-INTRADAY"])]
+StrategyName = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        # The end of a line is no end of a name: `$` alone would let one more line break pass.
+        pattern=r"^[0-9A-Za-z_-]+$(?!\n)",
+        examples=["str_01J000000000000000000000A1"],
+    ),
+]
 Sequence = Annotated[
     int, Meta(description="Place in the log: hand it to a query as min_sequence to read what you wrote")
 ]
@@ -47,8 +59,11 @@ def price_e4(text: str | None, *, field: str) -> int | None:
     Raises:
         FieldInvalid: it is no positive decimal number with four places at most (`PRICE_INVALID`).
     """
-    if text is None:
-        return None
+    return None if text is None else required_price_e4(text, field=field)
+
+
+def required_price_e4(text: str, *, field: str) -> int:
+    """Return the price that *text* means, in 1/10,000 rupee. Raises as `price_e4` does."""
     if not re.fullmatch(_PRICE_PATTERN, text, re.ASCII):
         raise FieldInvalid(
             PriceInvalid.code,
@@ -73,6 +88,12 @@ def amount_paise(text: str, *, field: str) -> int:
         )
     rupees, _, paise = text.partition(".")
     return int(rupees) * PAISE_PER_RUPEE + int(paise.ljust(2, "0"))
+
+
+def signed_amount_paise(text: str, *, field: str) -> int:
+    """Return the amount, possibly negative, that *text* (rupees) means, in paise. Raises as `amount_paise` does."""
+    amount = amount_paise(text.removeprefix("-"), field=field)
+    return -amount if text.startswith("-") else amount
 
 
 def amount_text(paise: int) -> str:
@@ -105,6 +126,22 @@ def time_text_us(time_us: int | None) -> str | None:
 def time_text_ns(time_ns: int | None) -> str | None:
     """Return a time (UTC nanoseconds), to the microsecond, as the exchange's clock shows it, None for None."""
     return None if time_ns is None else time_text_us(time_ns // _NS_PER_US)
+
+
+def strategy_of(name: str | None) -> StrategyId | None:
+    """Return the strategy that *name* means, None for None."""
+    return None if name is None else StrategyId(name)
+
+
+def parse_trade_id(text: str) -> TradeId:
+    """Return the trade that *text* names.
+
+    Raises:
+        TradeNotFound: no trade can have this name.
+    """
+    if not _TRADE_ID.fullmatch(text):
+        raise TradeNotFound(f"received trade {text[:80]!r}, expected one of yours")
+    return TradeId(text)
 
 
 def position_id(instrument: InstrumentKey, product: Product) -> str:

@@ -34,6 +34,13 @@ def request_body(body_type: type[msgspec.Struct], *, is_key_mandatory: bool | No
     return said | ({} if is_key_mandatory is None else key_header(is_mandatory=is_key_mandatory))
 
 
+def optional_body(body_type: type[msgspec.Struct], *, is_key_mandatory: bool) -> Json:
+    """Return likewise what a route says that takes a body or none."""
+    said = request_body(body_type, is_key_mandatory=is_key_mandatory)
+    said["requestBody"]["required"] = False
+    return said
+
+
 def key_header(*, is_mandatory: bool) -> Json:
     """Return what a route says of its Idempotency-Key."""
     parameter = {

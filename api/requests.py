@@ -5,8 +5,18 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from api.fields import Amount, Price, amount_paise, amount_text, price_e4
+from api.fields import (
+    Amount,
+    Price,
+    StrategyName,
+    amount_paise,
+    amount_text,
+    price_e4,
+    required_price_e4,
+    strategy_of,
+)
 from commands.accounts import TradeIntent
+from domain.account.events import ProtectionMode, Trailing
 from domain.order import OrderType, Product, Side, TimeInForce
 from domain.risk import RiskParameters
 
@@ -32,18 +42,43 @@ class LoginRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     password: Annotated[str, Meta(max_length=1024, examples=["monsoon over the western ghats"])]
 
 
+class TrailingRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stop that follows the best price at `distance`, in steps of `step` at least."""
+
+    distance: Price
+    step: Price
+
+    def to_trailing(self) -> Trailing:
+        """Return what the engine computes with. Raises api.errors.FieldInvalid: a price is no decimal text."""
+        return Trailing(
+            distance_e4=required_price_e4(self.distance, field="trailing.distance"),
+            step_e4=required_price_e4(self.step, field="trailing.step"),
+        )
+
+
 class TradeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An order intent. `limit_price` is mandatory for LIMIT and forbidden for MARKET."""
+    """An order intent.
+
+    `limit_price` is mandatory for LIMIT and SL and forbidden for the others, `trigger_price` for SL and SL-M. An
+    `after_market` order waits for the next session. `protection` says who holds the stop loss: an order that rests at
+    the venue (the default), or the engine alone. `strategy_id` names the strategy whose trade it is, null: yours.
+    """
 
     symbol: Annotated[str, Meta(min_length=1, max_length=64, examples=["RELIANCE"])]
     side: Side
     quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX, description="Units", examples=[10])]
     order_type: OrderType = OrderType.MARKET
     limit_price: Price | None = None
+    trigger_price: Price | None = None
+    disclosed_quantity: Annotated[int, Meta(ge=0, le=QUANTITY_MAX, description="Units in the book, 0: all")] = 0
+    after_market: bool = False
     product: Product = Product.INTRADAY
     time_in_force: TimeInForce = TimeInForce.DAY
     stop_loss: Price | None = None
     target: Price | None = None
+    trailing: TrailingRequest | None = None
+    protection: ProtectionMode = ProtectionMode.RESTING
+    strategy_id: StrategyName | None = None
 
     def to_intent(self) -> TradeIntent:
         """Return what the engine computes with.
@@ -61,6 +96,12 @@ class TradeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             time_in_force=self.time_in_force,
             stop_loss_e4=price_e4(self.stop_loss, field="stop_loss"),
             target_e4=price_e4(self.target, field="target"),
+            trigger_price_e4=price_e4(self.trigger_price, field="trigger_price"),
+            disclosed_quantity=self.disclosed_quantity,
+            after_market=self.after_market,
+            strategy_id=strategy_of(self.strategy_id),
+            trailing=None if self.trailing is None else self.trailing.to_trailing(),
+            protection=self.protection,
         )
 
 
@@ -112,9 +153,3 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             mark_age_ms_max=self.mark_age_ms_max,
             stop_loss_required=self.stop_loss_required,
         )
-
-
-class KillSwitchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why everything shall stop. The reason stays in the log for ever: no personal data."""
-
-    reason: Annotated[str, Meta(min_length=1, max_length=200, examples=["the strategy buys the same share twice"])]

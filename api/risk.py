@@ -1,4 +1,4 @@
-"""An account's limits, what it risks, and its kill switch."""
+"""An account's limits, and what it risks."""
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -10,8 +10,8 @@ from api.fields import Sequence
 from api.freshness import Fresh
 from api.idempotency import optional_key, request_hash
 from api.moments import Then, as_of_text
-from api.openapi import answers, key_header, request_body
-from api.requests import KillSwitchRequest, RiskLimits
+from api.openapi import answers, request_body
+from api.requests import RiskLimits
 from api.services import services_of
 from api.views import PortfolioAnswer
 from domain.ids import AccountId
@@ -28,13 +28,6 @@ class LimitsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The limits in force from `sequence` on."""
 
     parameters: RiskLimits
-    sequence: Sequence
-
-
-class KillSwitchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether entries are blocked, from `sequence` on."""
-
-    engaged: bool
     sequence: Sequence
 
 
@@ -88,34 +81,3 @@ async def set_parameters(request: Request, caller: Authenticated) -> Response:
     outcome = await accounts.set_risk_parameters(caller.account_id, caller.user_id, body.to_parameters(), context)
     headers = command_headers(request, outcome)
     return answer(LimitsAnswer(parameters=body, sequence=outcome.last_sequence), headers=headers)
-
-
-@router.post(
-    "/kill-switch",
-    openapi_extra=request_body(KillSwitchRequest, is_key_mandatory=False),
-    responses=answers(KillSwitchAnswer, "Engaged, and durable", 400, 401, 404, 409, 422, 503),
-)
-async def engage_kill_switch(request: Request, caller: Authenticated) -> Response:
-    """Halt the account: entries are blocked, resting entries canceled; stops and exits stay. Twice is as once."""
-    key = optional_key(request)
-    body = await read_body(request, KillSwitchRequest)
-    context = context_of(request, caller, key=key, request_hash=request_hash(request, body))
-    accounts = services_of(request).accounts
-    outcome = await accounts.engage_kill_switch(caller.account_id, caller.user_id, body.reason, context)
-    headers = command_headers(request, outcome)
-    return answer(KillSwitchAnswer(engaged=True, sequence=outcome.last_sequence), headers=headers)
-
-
-@router.delete(
-    "/kill-switch",
-    openapi_extra=key_header(is_mandatory=False),
-    responses=answers(KillSwitchAnswer, "Released, and durable", 400, 401, 404, 409, 422, 503),
-)
-async def release_kill_switch(request: Request, caller: Authenticated) -> Response:
-    """Allow entries again. Takes no body. Twice is as once."""
-    key = optional_key(request)
-    context = context_of(request, caller, key=key, request_hash=request_hash(request))
-    accounts = services_of(request).accounts
-    outcome = await accounts.release_kill_switch(caller.account_id, caller.user_id, context)
-    headers = command_headers(request, outcome)
-    return answer(KillSwitchAnswer(engaged=False, sequence=outcome.last_sequence), headers=headers)

@@ -9,31 +9,21 @@ from fastapi import APIRouter, Query, Request, Response
 from api.answers import answer, command_headers
 from api.bodies import read_body
 from api.callers import Authenticated, context_of
-from api.errors import problem_response
 from api.fields import Sequence, Time
 from api.freshness import SEQUENCE_MAX, Fresh
 from api.idempotency import mandatory_key, request_hash
 from api.moments import Then, as_of_text
 from api.openapi import answers, request_body
+from api.opening import TradeAccepted, answer_to_intent
 from api.requests import TradeRequest
 from api.services import services_of
 from api.views import OrderView, TradeView
-from commands.accounts import Outcome
-from domain.account.events import OrderDenied, OrderIntended, TradeOpened
 from domain.ids import TradeId
 from domain.refusals import NotFound
 from projections.queries import PAGE_MAX
 from projections.trades import TradeStatus
 
 router = APIRouter(prefix="/api/trades", tags=["trades"])
-
-
-class TradeAccepted(msgspec.Struct, frozen=True, kw_only=True):
-    """The intent passed every check and is durable; its entry order is on its way."""
-
-    trade_id: str
-    order_id: str
-    sequence: Sequence
 
 
 class TradesAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,37 +63,16 @@ _TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
     responses=answers(TradeAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 503, status=201),
 )
 async def open_trade(request: Request, caller: Authenticated) -> Response:
-    """Hand in an order intent: it is checked, durable before this answers, and sent once."""
+    """Hand in an order intent: it is checked, durable before this answers, and sent once.
+
+    A MARKET intent against what you (or its strategy) hold the other way closes that first, oldest trade first.
+    """
     key = mandatory_key(request)
     body = await read_body(request, TradeRequest)
     context = context_of(request, caller, key=key, request_hash=request_hash(request, body))
     accounts = services_of(request).accounts
     outcome = await accounts.open_trade(caller.account_id, caller.user_id, body.to_intent(), context)
-    headers = command_headers(request, outcome)
-    match outcome.events:
-        case [TradeOpened(trade_id=trade_id), OrderIntended(order_id=order_id)]:
-            opened = TradeAccepted(trade_id=trade_id, order_id=order_id, sequence=outcome.last_sequence)
-            return answer(opened, status=201, headers=headers | {"Location": f"/api/trades/{trade_id}"})
-        case [OrderDenied() as denied]:
-            return _denied(request, denied, outcome, headers)
-        case events:
-            message = f"an intent led to {[type(event).__name__ for event in events]}"
-            raise AssertionError(message)
-
-
-def _denied(request: Request, denied: OrderDenied, outcome: Outcome, headers: dict[str, str]) -> Response:
-    return problem_response(
-        request,
-        status=403,
-        title="Denied by risk",
-        code=denied.code.value,
-        detail=f"the limit is {denied.limit}, the intent came to {denied.value}",
-        headers=headers,
-        limit=denied.limit,
-        value=denied.value,
-        trade_id=denied.trade_id,
-        sequence=outcome.last_sequence,
-    )
+    return answer_to_intent(request, outcome, command_headers(request, outcome))
 
 
 @router.get("", responses=answers(TradesAnswer, "A page of trades", 401, 409, 422, 503))

@@ -1,7 +1,11 @@
 """What people and process managers do with accounts: each method loads, decides and appends."""
 
 from collections import OrderedDict
+<<<<<<< HEAD
 from collections.abc import Awaitable, Callable, Iterable
+=======
+from collections.abc import Awaitable, Callable, Sequence
+>>>>>>> wt-api
 from dataclasses import dataclass
 
 import msgspec
@@ -13,21 +17,37 @@ from commands.snapshots import SnapshotCache, StateCodec
 from domain.account import Account, decider, snapshot
 from domain.account.commands import (
     AccountCommand,
+    ApplyCorporateAction,
+    CancelTrade,
+    ChangeTrade,
+    CloseAll,
     ClosePosition,
+    CloseTrade,
     EngageKillSwitch,
+<<<<<<< HEAD
     ObserveResult,
+=======
+    MoveCash,
+    OpenBasket,
+>>>>>>> wt-api
     OpenTrade,
+    ReleaseBreach,
     ReleaseKillSwitch,
     SetRiskParameters,
 )
+<<<<<<< HEAD
 from domain.account.events import AccountEvent, ProtectionMode
 from domain.account.valuation import MarkOf, valuation_of
+=======
+from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Trailing
+from domain.account.refusals import AccountNotFound
+>>>>>>> wt-api
 from domain.envelope import Metadata, RecordedEvent
-from domain.ids import AccountId, TradeId, UserId
+from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark, MarketSnapshot
 from domain.order import OrderType, Product, Side, TimeInForce
-from domain.risk import RiskParameters
+from domain.risk import BreachKind, RiskParameters
 
 LANES_MAX = 10_000
 INTENTS_PER_SECOND_MAX = 100
@@ -66,7 +86,7 @@ class CommandContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeIntent:
-    """What somebody wants to trade. Prices in 1/10,000 rupee, the quantity in units."""
+    """What somebody wants to trade. Prices in 1/10,000 rupee, quantities in units; fields as in `OpenTrade`."""
 
     symbol: str
     side: Side
@@ -77,7 +97,25 @@ class TradeIntent:
     time_in_force: TimeInForce
     stop_loss_e4: int | None
     target_e4: int | None
+    trigger_price_e4: int | None = None
+    disclosed_quantity: int = 0
+    after_market: bool = False
+    strategy_id: StrategyId | None = None
+    trailing: Trailing | None = None
     protection: ProtectionMode = ProtectionMode.RESTING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeChange:
+    """What shall be otherwise in a trade. What is UNSET stays as it is, None takes a level away."""
+
+    stop_loss_e4: int | msgspec.UnsetType | None = msgspec.UNSET
+    target_e4: int | msgspec.UnsetType | None = msgspec.UNSET
+    trailing: Trailing | msgspec.UnsetType | None = msgspec.UNSET
+    quantity: int | msgspec.UnsetType = msgspec.UNSET
+    order_type: OrderType | msgspec.UnsetType = msgspec.UNSET
+    limit_price_e4: int | msgspec.UnsetType | None = msgspec.UNSET
+    trigger_price_e4: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +126,12 @@ class Outcome:
     first_sequence: int
     last_sequence: int
     repeated: bool
+
+
+def _owner_of(account: Account) -> UserId:
+    if account.owner_id is None:
+        raise AccountNotFound("no such account")
+    return account.owner_id
 
 
 class Accounts:
@@ -117,10 +161,15 @@ class Accounts:
         self._entry_life_ns = entry_life_ms * NS_PER_MS
         self._lanes: OrderedDict[AccountId, AccountLane] = OrderedDict()
 
+    # --- Trades ---
+
     async def open_trade(
         self, account_id: AccountId, user_id: UserId, intent: TradeIntent, context: CommandContext
     ) -> Outcome:
-        """Open a trade, or deny it: the events are `TradeOpened` and `OrderIntended`, or `OrderDenied`.
+        """Open a trade, or deny it: `TradeOpened` and its `OrderIntended`s, or `OrderDenied`.
+
+        Before them come the events that close what the intent undoes; where it undoes no less than it asks for, they
+        are all.
 
         Raises:
             domain.refusals.Refusal: the intent is malformed, or the account not the user's.
@@ -131,25 +180,86 @@ class Accounts:
         trade_id = TradeId(self._ids.new("trd"))
 
         async def command_on(account: Account) -> AccountCommand:
-            now_ns = self._marks.market_time_ns()
-            instrument = self._instruments.by_symbol(intent.symbol, market_time_ns=now_ns)
-            return OpenTrade(
-                trade_id=trade_id,
+            return self._opening(account, trade_id, user_id, intent)
+
+        return await self._execute(account_id, command_on, context)
+
+    async def open_basket(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        legs: Sequence[tuple[TradeIntent, int]],
+        policy: BasketPolicy,
+        context: CommandContext,
+    ) -> Outcome:
+        """Open several trades (intent and rank of each), or deny them all by the first `OrderDenied` that one meets.
+
+        Raises as `open_trade` does.
+        """
+        basket_id = BasketId(self._ids.new("bsk"))
+        trade_ids = [TradeId(self._ids.new("trd")) for _ in legs]
+
+        async def command_on(account: Account) -> AccountCommand:
+            return OpenBasket(
+                basket_id=basket_id,
                 user_id=user_id,
-                side=intent.side,
-                quantity=intent.quantity,
-                order_type=intent.order_type,
-                limit_price_e4=intent.limit_price_e4,
-                product=intent.product,
-                time_in_force=intent.time_in_force,
-                stop_loss_e4=intent.stop_loss_e4,
-                target_e4=intent.target_e4,
-                entry_life_ns=self._entry_life_ns,
-                market=self._snapshot(account, instrument, now_ns),
-                protection=intent.protection,
+                legs=tuple(
+                    self._opening(account, trade_id, user_id, intent)
+                    for trade_id, (intent, _) in zip(trade_ids, legs, strict=True)
+                ),
+                ranks=tuple(rank for _, rank in legs),
+                policy=policy,
             )
 
         return await self._execute(account_id, command_on, context)
+
+    async def change_trade(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        trade_id: TradeId,
+        change: TradeChange,
+        *,
+        expected_version: int,
+        context: CommandContext,
+    ) -> Outcome:
+        """Change a trade: `TradeChanged` and what follows from it, or `OrderDenied`. Raises as `open_trade` does."""
+
+        async def command_on(account: Account) -> AccountCommand:
+            return ChangeTrade(
+                trade_id=trade_id,
+                user_id=user_id,
+                expected_version=expected_version,
+                market=self._market_of(account, trade_id),
+                stop_loss_e4=change.stop_loss_e4,
+                target_e4=change.target_e4,
+                trailing=change.trailing,
+                quantity=change.quantity,
+                order_type=change.order_type,
+                limit_price_e4=change.limit_price_e4,
+                trigger_price_e4=change.trigger_price_e4,
+            )
+
+        return await self._execute(account_id, command_on, context)
+
+    async def cancel_trade(
+        self, account_id: AccountId, user_id: UserId, trade_id: TradeId, context: CommandContext
+    ) -> Outcome:
+        """Take back what of a trade's entry has not filled. Raises as `open_trade` does."""
+        return await self.carry_out(account_id, CancelTrade(trade_id=trade_id, user_id=user_id), context)
+
+    async def close_trade(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        trade_id: TradeId,
+        context: CommandContext,
+        *,
+        quantity: int | None = None,
+    ) -> Outcome:
+        """Begin to close a trade, or *quantity* units of it. Raises as `open_trade` does."""
+        command = CloseTrade(trade_id=trade_id, user_id=user_id, quantity=quantity)
+        return await self.carry_out(account_id, command, context)
 
     async def close_position(
         self,
@@ -158,10 +268,30 @@ class Accounts:
         instrument: InstrumentKey,
         product: Product,
         context: CommandContext,
+        *,
+        strategy_id: StrategyId | None = None,
     ) -> Outcome:
-        """Begin to close every open trade in one instrument and product. Raises as `open_trade` does."""
-        command = ClosePosition(user_id=user_id, instrument=instrument, product=product)
+        """Begin to close every open trade in one instrument and product, or those of one strategy.
+
+        Raises as `open_trade` does.
+        """
+        command = ClosePosition(user_id=user_id, instrument=instrument, product=product, strategy_id=strategy_id)
         return await self.carry_out(account_id, command, context)
+
+    async def close_all(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        context: CommandContext,
+        *,
+        strategy_id: StrategyId | None = None,
+        includes_external: bool = False,
+    ) -> Outcome:
+        """Begin to close every open trade of the account, or those of one strategy. Raises as `open_trade` does."""
+        command = CloseAll(user_id=user_id, strategy_id=strategy_id, includes_external=includes_external)
+        return await self.carry_out(account_id, command, context)
+
+    # --- What stands over them ---
 
     async def set_risk_parameters(
         self, account_id: AccountId, user_id: UserId, parameters: RiskParameters, context: CommandContext
@@ -170,14 +300,109 @@ class Accounts:
         return await self.carry_out(account_id, SetRiskParameters(user_id=user_id, parameters=parameters), context)
 
     async def engage_kill_switch(
-        self, account_id: AccountId, user_id: UserId, reason: str, context: CommandContext
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        reason: str,
+        context: CommandContext,
+        *,
+        strategy_id: StrategyId | None = None,
+        mode: KillMode = KillMode.HALT,
     ) -> Outcome:
-        """Block entries and cancel those that rest. Raises as `open_trade` does."""
-        return await self.carry_out(account_id, EngageKillSwitch(user_id=user_id, reason=reason), context)
+        """Block entries of the account, or of one strategy, and do what *mode* says. Raises as `open_trade` does."""
+        command = EngageKillSwitch(user_id=user_id, reason=reason, strategy_id=strategy_id, mode=mode)
+        return await self.carry_out(account_id, command, context)
 
-    async def release_kill_switch(self, account_id: AccountId, user_id: UserId, context: CommandContext) -> Outcome:
-        """Allow entries again. Raises as `open_trade` does."""
-        return await self.carry_out(account_id, ReleaseKillSwitch(user_id=user_id), context)
+    async def release_kill_switch(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        context: CommandContext,
+        *,
+        strategy_id: StrategyId | None = None,
+    ) -> Outcome:
+        """Allow entries again, of the account or of one strategy. Raises as `open_trade` does."""
+        return await self.carry_out(account_id, ReleaseKillSwitch(user_id=user_id, strategy_id=strategy_id), context)
+
+    async def release_breach(
+        self, account_id: AccountId, user_id: UserId, kind: BreachKind, reason: str, context: CommandContext
+    ) -> Outcome:
+        """Allow entries again although a limit on losses was reached today. Raises as `open_trade` does."""
+        return await self.carry_out(account_id, ReleaseBreach(user_id=user_id, kind=kind, reason=reason), context)
+
+    async def move_cash(
+        self, account_id: AccountId, user_id: UserId, amount_paise: int, reason: str, context: CommandContext
+    ) -> Outcome:
+        """Record money that came in (positive) or went out (negative), in paise. Raises as `open_trade` does."""
+
+        async def command_on(_: Account) -> AccountCommand:
+            now_ns = self._marks.market_time_ns()
+            return MoveCash(user_id=user_id, amount_paise=amount_paise, reason=reason, market_time_ns=now_ns)
+
+        return await self._execute(account_id, command_on, context)
+
+    # --- The operator ---
+
+    async def engage_as_operator(
+        self,
+        account_id: AccountId,
+        reason: str,
+        context: CommandContext,
+        *,
+        strategy_id: StrategyId | None = None,
+        mode: KillMode = KillMode.HALT,
+    ) -> Outcome:
+        """Engage the kill switch in the owner's stead. Raises as `open_trade` does."""
+
+        async def command_on(account: Account) -> AccountCommand:
+            owner = _owner_of(account)
+            return EngageKillSwitch(user_id=owner, reason=reason, strategy_id=strategy_id, mode=mode)
+
+        return await self._execute(account_id, command_on, context)
+
+    async def release_as_operator(
+        self, account_id: AccountId, context: CommandContext, *, strategy_id: StrategyId | None = None
+    ) -> Outcome:
+        """Release the kill switch in the owner's stead. Raises as `open_trade` does."""
+
+        async def command_on(account: Account) -> AccountCommand:
+            return ReleaseKillSwitch(user_id=_owner_of(account), strategy_id=strategy_id)
+
+        return await self._execute(account_id, command_on, context)
+
+    async def apply_corporate_action(
+        self,
+        account_id: AccountId,
+        action_id: str,
+        symbol: str,
+        context: CommandContext,
+        *,
+        numerator: int,
+        denominator: int,
+        effective_on: str,
+    ) -> Outcome:
+        """Adjust what an account has open in *symbol*: *numerator* units for every *denominator* held.
+
+        Applied once under its *action_id*. Raises as `open_trade` does.
+        """
+
+        async def command_on(_: Account) -> AccountCommand:
+            now_ns = self._marks.market_time_ns()
+            return ApplyCorporateAction(
+                action_id=action_id,
+                instrument=self._instruments.by_symbol(symbol, market_time_ns=now_ns),
+                numerator=numerator,
+                denominator=denominator,
+                effective_on=effective_on,
+            )
+
+        return await self._execute(account_id, command_on, context)
+
+    # --- Any command ---
+
+    async def state_of(self, account_id: AccountId) -> Account:
+        """Return the account as this process knows it: what it decides the next command on."""
+        return await self._lane(account_id).state()
 
     async def state_of(self, account_id: AccountId) -> Account:
         """Return the account as this process knows it: for looks that lead to a command only now and then.
@@ -285,6 +510,40 @@ class Accounts:
             return
         for account_id in [name for name, lane in self._lanes.items() if not lane.in_flight][:surplus]:
             del self._lanes[account_id]
+
+    def _opening(self, account: Account, trade_id: TradeId, user_id: UserId, intent: TradeIntent) -> OpenTrade:
+        """Return the command for *intent*, with the market as it is now."""
+        now_ns = self._marks.market_time_ns()
+        instrument = self._instruments.by_symbol(intent.symbol, market_time_ns=now_ns)
+        return OpenTrade(
+            trade_id=trade_id,
+            user_id=user_id,
+            side=intent.side,
+            quantity=intent.quantity,
+            order_type=intent.order_type,
+            limit_price_e4=intent.limit_price_e4,
+            product=intent.product,
+            time_in_force=intent.time_in_force,
+            stop_loss_e4=intent.stop_loss_e4,
+            target_e4=intent.target_e4,
+            entry_life_ns=self._entry_life_ns,
+            market=self._snapshot(account, instrument, now_ns),
+            trigger_price_e4=intent.trigger_price_e4,
+            disclosed_quantity=intent.disclosed_quantity,
+            after_market=intent.after_market,
+            strategy_id=intent.strategy_id,
+            trailing=intent.trailing,
+            protection=intent.protection,
+        )
+
+    def _market_of(self, account: Account, trade_id: TradeId) -> MarketSnapshot:
+        """Return the market as a change of a trade needs it; without an instrument where there is no such trade."""
+        now_ns = self._marks.market_time_ns()
+        trade = account.trades.get(trade_id)
+        if trade is None:
+            return MarketSnapshot(market_time_ns=now_ns)
+        instrument = self._instruments.by_key(trade.entry.instrument, market_time_ns=now_ns)
+        return self._snapshot(account, instrument, now_ns)
 
     def _snapshot(self, account: Account, instrument: Instrument, market_time_ns: int) -> MarketSnapshot:
         """Return the market as a decision about *instrument* needs it: its mark, and those of all that is open."""

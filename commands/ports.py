@@ -220,14 +220,6 @@ class Marks(Protocol):
         ...
 
 
-class Sessions(Protocol):
-    """The exchanges' sessions."""
-
-    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
-        """Return where the session of the instrument's segment is, None where no table knows it."""
-        ...
-
-
 class Instruments(Protocol):
     """The instrument master."""
 
@@ -241,6 +233,14 @@ class Instruments(Protocol):
 
     def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:
         """Return the definition of *key* in force; raises likewise."""
+        ...
+
+
+class Sessions(Protocol):
+    """The session table: when what may be traded."""
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
+        """Return where *instrument* is in its session, None where no table knows its segment or that day."""
         ...
 
 

@@ -175,6 +175,14 @@ class Users:
         self._remember(user_id, user.default_account)
         return user.default_account
 
+    async def accounts_of(self, user_id: UserId) -> list[AccountId]:
+        """Return every account of a user: until live ones can be linked, the paper account of their registration.
+
+        Raises:
+            UserUnknown: no user has this id.
+        """
+        return [await self.default_account(user_id)]
+
     async def _seal(self, user_id: UserId, field: str, text: str) -> Sealed:
         nonce, ciphertext = await self._personal_data.seal(user_id, field, text)
         return Sealed(nonce=nonce, ciphertext=ciphertext)

@@ -115,6 +115,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Fewest look-ups that found nothing before an unknown order is presumed absent."),
     ] = 3
+    stop_reprice_after_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Time for which the price may be beyond a resting stop's limit before the stop gets another, in"
+            " milliseconds of market time.",
+        ),
+    ] = 3000
+    square_off_lead_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Shortest time before the end of continuous trading at which INTRADAY trades are closed, in"
+            " milliseconds; what the limits on orders demand comes on top.",
+        ),
+    ] = 60_000
     idle_poll_ms: Annotated[
         int,
         Meta(

@@ -73,6 +73,12 @@ def slices(quantity: int, freeze_quantity: int | None) -> list[int]:
 # --- What is asked ----------------------------------------------------------------------------------------------------
 
 
+def free_quantity(state: Account, trade: Trade) -> int:
+    """Return how many units of what *trade* holds are not being closed yet."""
+    working = sum(o.leaves_quantity for o in state.orders_of(trade.trade_id) if o.purpose.closes and o.is_working_exit)
+    return max(0, abs(trade.holding.net_quantity) - trade.reduction - working)
+
+
 def begin_exit(
     state: Account, trade: Trade, cause: ExitCause, *, mark: Mark | None = None, quantity: int | None = None
 ) -> list[AccountEvent]:
@@ -168,6 +174,9 @@ def _exit(state: Account, trade: Trade, wanted: int, *, is_asked: bool, places: 
         taken = min(missing, stop.leaves_quantity)
         missing -= taken
         events += _take_from(stop, taken)
+    if places and any(isinstance(event, OrderBlocked) for event in events):
+        # A stop that was never sent gives its room at once: no word of the venue follows that could.
+        events += _pursued(state, events, trade.trade_id, is_asked=is_asked)
     return events
 
 

@@ -16,7 +16,16 @@ from domain.account.events import (
     TradeOpened,
 )
 from domain.account.evolve import evolve, on_day
-from domain.account.exits import begin_exit, modify, order_id_of, pursue, slices, with_closings, withdraw_entries
+from domain.account.exits import (
+    begin_exit,
+    free_quantity,
+    modify,
+    order_id_of,
+    pursue,
+    slices,
+    with_closings,
+    withdraw_entries,
+)
 from domain.account.refusals import (
     BelowFilled,
     EntryNotResting,
@@ -87,8 +96,13 @@ def _undo(command: OpenTrade, state: Account) -> tuple[list[AccountEvent], dict[
     if command.order_type is not OrderType.MARKET:
         return events, closed  # Priced orders the other way are denied while something is held: see the checks.
     left = command.quantity
+<<<<<<< HEAD
     for trade in state.held_against(instrument.key, command.product, command.side, strategy_id=command.strategy_id):
         part = min(left, abs(trade.holding.net_quantity) - trade.reduction)
+=======
+    for trade in undone_by(state, instrument, command):
+        part = min(left, free_quantity(state, trade))
+>>>>>>> wt-api
         if part <= 0:
             continue
         closed[trade.trade_id] = part
@@ -344,12 +358,12 @@ def cancel_trade(command: CancelTrade, state: Account) -> tuple[AccountEvent, ..
 def close_trade(command: CloseTrade, state: Account) -> tuple[AccountEvent, ...]:
     """Begin to close a trade, or a part of it."""
     trade = _trade_of(state, command.user_id, command.trade_id)
-    held = abs(trade.holding.net_quantity)
     if command.quantity is not None:
-        if trade.exit_cause is not None or held - trade.reduction <= 0:
+        free = free_quantity(state, trade)
+        if trade.exit_cause is not None or free == 0:
             raise NothingHeld(f"trade {trade.trade_id} holds nothing that is not being closed")
-        if not 0 < command.quantity <= held - trade.reduction:
-            raise QuantityInvalid(f"received quantity {command.quantity}, expected 1 to {held - trade.reduction}")
+        if not 0 < command.quantity <= free:
+            raise QuantityInvalid(f"received quantity {command.quantity}, expected 1 to {free}")
     events = begin_exit(state, trade, ExitCause.MANUAL, quantity=command.quantity)
     return with_closings(state, events, (trade.trade_id,))
 

@@ -19,6 +19,7 @@ from projections.tasks import end
 
 CONNECTED_WITHIN_S = 5.0
 CONNECTION_POLL_S = 0.02
+TIME_TOLD_S = 1.0
 
 
 async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
@@ -29,6 +30,7 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
         protection=await make_protection(wiring),
         risk_watch=await make_risk_watch(wiring),
         clock=wiring.clock,
+        is_tape=wiring.settings.market_clock == "tape",
     )
     nats = await wiring.nats()
     async with (
@@ -50,6 +52,7 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
 class MarketWatch:
     """Turns the feed's ticks into numbered marks, publishes them, and hands each to protection and the risk watch.
 
+<<<<<<< HEAD
     A mark is published before they act on it, so that whoever decides next knows what they knew.
     """
 
@@ -61,12 +64,21 @@ class MarketWatch:
         protection: Protection,
         risk_watch: RiskWatch,
         clock: Clock,
+=======
+    A mark is published before protection acts on it, so that whoever decides next knows what protection knew. On a tape
+    the market's time is that of the newest tick; else it goes on by itself, and protection is told of that as well.
+    """
+
+    def __init__(
+        self, *, feed: DhanFeed, publisher: MarksPublisher, protection: Protection, clock: Clock, is_tape: bool
+>>>>>>> wt-api
     ) -> None:
         self._feed = feed
         self._publisher = publisher
         self._protection = protection
         self._risk_watch = risk_watch
         self._clock = clock
+        self._is_tape = is_tape
         self._number = 0
         self._market_time_ns = 0
 
@@ -76,6 +88,8 @@ class MarketWatch:
             group.create_task(self._protection.run())
             group.create_task(self._risk_watch.run())
             group.create_task(self._feed.run(self._on_ticks))
+            if not self._is_tape:
+                group.create_task(self._tell_time())
 
     async def connected(self) -> None:
         """Return once the feed's connection stands."""
@@ -116,4 +130,14 @@ class MarketWatch:
         await self._publisher.publish(self._market_time_ns, marks)
         for mark in marks:
             await self._protection.on_mark(mark)
+<<<<<<< HEAD
             await self._risk_watch.on_mark(mark)
+=======
+        if self._is_tape:
+            await self._protection.on_time(self._market_time_ns)
+
+    async def _tell_time(self) -> None:
+        while True:
+            await self._protection.on_time(self._clock.wall_ns())
+            await asyncio.sleep(TIME_TOLD_S)
+>>>>>>> wt-api

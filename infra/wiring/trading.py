@@ -11,7 +11,7 @@ from adapters.nats.marks import MarksPublisher
 from adapters.postgres.leases import PostgresLease
 from adapters.postgres.watermarks import PostgresWatermarks
 from commands.executor import Executor, ExecutorSettings
-from commands.protection import Protection
+from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.ids import AccountId
@@ -97,14 +97,19 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
 
 
 async def make_protection(wiring: Wiring) -> Protection:
-    """The watch over stops and targets."""
-    store = await wiring.store()
+    """The watch over stops, targets and the end of sessions."""
+    store, settings = await wiring.store(), wiring.settings
     return Protection(
         accounts=await wiring.accounts(),
         store=store,
         feed=await wiring.feed(),
         clock=wiring.clock,
         watermarks=PostgresWatermarks(store.database),
+        sessions=wiring.sessions(),
+        instruments=wiring.instruments,
+        settings=ProtectionSettings(
+            reprice_after_ms=settings.stop_reprice_after_ms, square_off_lead_ms=settings.square_off_lead_ms
+        ),
     )
 
 

@@ -7,8 +7,12 @@ from typing import Any
 import httpx
 
 from adapters.postgres.event_store import PostgresEventStore
+from commands.accounts import CommandContext
 from domain.account.events import OrderDenied, TradeOpened
 from domain.events import decode
+from domain.ids import AccountId, UserId
+from domain.money import value_paise
+from domain.risk import DenialCode, RiskParameters
 from infra.database import DatabaseUrls
 from tests.support.api import ApiWorld
 
@@ -55,3 +59,57 @@ async def test_no_limit_is_slipped_through_side_by_side(database: DatabaseUrls) 
         assert told[201] + told[403] + told[503] == 30
         for world in worlds:
             await world.client.aclose()
+
+
+INTENTS = 200
+CLIENTS = 20
+PRICE_E4 = 2_850_00_00
+
+
+async def until_decided(client: httpx.AsyncClient, headers: dict[str, str], body: dict[str, Any]) -> httpx.Response:
+    """Hand in an intent as a client does: when told to come again, under the same key."""
+    while True:
+        answer = await client.post("/api/trades", json=body, headers=headers)
+        if answer.status_code != 503:
+            return answer
+        assert answer.json()["code"] in {"ACCOUNT_BUSY", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"}
+        await asyncio.sleep(0.02)
+
+
+async def test_two_hundred_intents_at_once_never_pass_a_limit_together(database: DatabaseUrls) -> None:
+    """Two processes of the API, twenty clients, one account: what was let through fits in its limits, to the paisa."""
+    limit_paise = 40 * 10 * 2_850_00 + 1
+    async with PostgresEventStore(database.writer) as one, PostgresEventStore(database.writer) as other:
+        worlds = [ApiWorld(log=one), ApiWorld(log=other)]
+        headers = await worlds[0].log_in()
+        limits = RiskParameters(
+            open_trades_max=INTENTS, trades_per_day_max=INTENTS, gross_exposure_paise_max=limit_paise
+        )
+        caller = (await worlds[0].client.get("/api/auth/profile", headers=headers)).json()
+        account_id, user_id = AccountId(caller["account_id"]), UserId(caller["user_id"])
+        context = CommandContext(actor=user_id, source="test", received_at_ns=0)
+        await worlds[0].services.accounts.set_risk_parameters(account_id, user_id, limits, context)
+
+        async def trade(number: int) -> list[int]:
+            world = worlds[number % 2]
+            statuses = []
+            for turn in range(INTENTS // CLIENTS):
+                key = {"Idempotency-Key": f"{number}-{turn}"}
+                body = ORDER | {"quantity": 1 + (number * 7 + turn) % 19}
+                statuses.append((await until_decided(world.client, headers | key, body)).status_code)
+            return statuses
+
+        told = Counter(status for each in await asyncio.gather(*map(trade, range(CLIENTS))) for status in each)
+        stored = [decode(event.name, event.payload) for event in await one.read_all(after_sequence=0, limit=10_000)]
+        opened = [event for event in stored if isinstance(event, TradeOpened)]
+        denied = [event for event in stored if isinstance(event, OrderDenied)]
+        for world in worlds:
+            await world.client.aclose()
+    assert (told[201], told[403]) == (len(opened), len(denied))
+    assert told[201] + told[403] == INTENTS
+    assert {event.code for event in denied} == {DenialCode.GROSS_EXPOSURE_ABOVE_LIMIT}
+    exposures = [value_paise(price_e4=PRICE_E4, quantity=event.entry.quantity, multiplier=1) for event in opened]
+    smallest_denied = min(
+        value_paise(price_e4=PRICE_E4, quantity=event.entry.quantity, multiplier=1) for event in denied
+    )
+    assert sum(exposures) <= limit_paise < sum(exposures) + smallest_denied

@@ -32,6 +32,13 @@ def khata(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
         (("backup",), "never both"),
         (("restore", "somewhere"), "holds no backup"),
         (("erase", "usr_1", "--yes"), "no database"),
+        (("kill",), "Name the accounts"),
+        (("kill", "acc_1", "--all"), "Name the accounts"),
+        (("kill", "acc_1", "--release", "--flatten"), "closes nothing"),
+        (("kill", "acc_1"), "no database"),
+        (("corporate-action", "c-1", "RELIANCE", "--ratio", "2", "--effective-on", "2026-11-27"), "no ratio"),
+        (("corporate-action", "c-1", "RELIANCE", "--ratio", "2:1", "--effective-on", "27/11"), "no date"),
+        (("corporate-action", "c-1", "RELIANCE", "--ratio", "2:1", "--effective-on", "2026-11-27"), "no database"),
     ],
 )
 def test_what_cannot_be_done_is_said_without_a_trace(words: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from commands.accounts import stream_of
 from commands.open_orders import OpenOrders
-from commands.protection import WatchedTrades
+from commands.watched_trades import WatchedTrades
 from domain.account import decider
 from domain.account.events import AccountEvent
 from domain.envelope import RecordedEvent

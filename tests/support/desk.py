@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
-from commands.protection import Protection
+from commands.protection import Protection, ProtectionSettings
 from commands.sender import Sender
 from domain.account.commands import AccountCommand
 from domain.account.events import AccountEvent, ProtectionMode
@@ -20,6 +20,7 @@ from domain.ids import AccountId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
 from domain.market import Mark
 from domain.order import OrderType, Product, Side, TimeInForce
+from domain.session import SessionMoment
 from tests.support.fake_broker import FakeBroker
 from tests.support.memory_store import MemoryEventStore, MemoryFeed
 from tests.support.specimens import (
@@ -94,6 +95,16 @@ class TwoInstruments:
         raise InstrumentUnknown(f"no instrument is {key}")
 
 
+class SetSessions:
+    """Sessions as the test sets them, by instrument; others are not known. Implements `commands.ports.Sessions`."""
+
+    def __init__(self) -> None:
+        self.moments: dict[InstrumentKey, SessionMoment] = {}
+
+    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:  # noqa: ARG002
+        return self.moments.get(instrument.key)
+
+
 class SetLease:
     """A lease that the test takes away. Implements `commands.ports.Lease`."""
 
@@ -161,6 +172,7 @@ class Desk:
         self.marks = SetMarks()
         self.ids = CountingIds()
         self.watermarks = MemoryWatermarks()
+        self.sessions = SetSessions()
         self.accounts = self.another_process()
         self.lease = SetLease(1)
 
@@ -221,7 +233,7 @@ class Desk:
             settings=settings,
         )
 
-    def protection(self) -> Protection:
+    def protection(self, settings: ProtectionSettings | None = None) -> Protection:
         """Return a new protection process."""
         return Protection(
             accounts=self.another_process(),
@@ -229,6 +241,9 @@ class Desk:
             feed=self.feed,
             clock=self.clock,
             watermarks=self.watermarks,
+            sessions=self.sessions,
+            instruments=TwoInstruments(),
+            settings=settings or ProtectionSettings(),
         )
 
     # --- What the log says ---

@@ -47,7 +47,7 @@ BAD_ORDERS: list[tuple[str, Any, int, str]] = [
     ("quantity beyond all shares", ORDER | {"quantity": 10**30}, 422, "QUANTITY_INVALID"),
     ("unknown side", ORDER | {"side": "HOLD"}, 422, "SIDE_INVALID"),
     ("side in small letters", ORDER | {"side": "buy"}, 422, "SIDE_INVALID"),
-    ("unknown order type", ORDER | {"order_type": "SL-M"}, 422, "ORDER_TYPE_INVALID"),
+    ("unknown order type", ORDER | {"order_type": "BRACKET"}, 422, "ORDER_TYPE_INVALID"),
     ("unknown product", ORDER | {"product": "BO"}, 422, "PRODUCT_INVALID"),
     ("unknown time in force", ORDER | {"time_in_force": "GTC"}, 422, "TIME_IN_FORCE_INVALID"),
     ("missing symbol", without(ORDER, "symbol"), 422, "FIELD_MISSING"),
@@ -70,9 +70,89 @@ BAD_ORDERS: list[tuple[str, Any, int, str]] = [
     ("price beyond all prices", LIMIT | {"limit_price": "9999999999"}, 422, "PRICE_INVALID"),
     ("limit order without a price", without(LIMIT, "limit_price"), 422, "LIMIT_PRICE_MISMATCH"),
     ("market order with a price", ORDER | {"limit_price": "2850.05"}, 422, "LIMIT_PRICE_MISMATCH"),
+    ("stop order without a trigger", LIMIT | {"order_type": "SL"}, 422, "TRIGGER_PRICE_MISMATCH"),
+    ("stop order without a limit", ORDER | {"order_type": "SL", "trigger_price": "2860"}, 422, "LIMIT_PRICE_MISMATCH"),
+    (
+        "stop at market with a limit",
+        LIMIT | {"order_type": "SL-M", "trigger_price": "2860"},
+        422,
+        "LIMIT_PRICE_MISMATCH",
+    ),
+    ("market order with a trigger", ORDER | {"trigger_price": "2860"}, 422, "TRIGGER_PRICE_MISMATCH"),
+    ("trigger off tick", LIMIT | {"order_type": "SL", "trigger_price": "2860.01"}, 422, "PRICE_OFF_TICK"),
+    ("trigger as a number", ORDER | {"trigger_price": 2860}, 422, "TRIGGER_PRICE_INVALID"),
+    ("negative disclosed quantity", ORDER | {"disclosed_quantity": -1}, 422, "DISCLOSED_QUANTITY_INVALID"),
+    ("after market as a number", ORDER | {"after_market": 1}, 422, "AFTER_MARKET_INVALID"),
+    ("unknown protection", ORDER | {"protection": "prayer"}, 422, "PROTECTION_INVALID"),
+    ("trailing without a step", ORDER | {"trailing": {"distance": "10"}}, 422, "FIELD_MISSING"),
+    ("trailing by nothing", ORDER | {"trailing": {"distance": "0", "step": "1"}}, 422, "PRICE_INVALID"),
+    ("trailing off tick", ORDER | {"trailing": {"distance": "10.01", "step": "1"}}, 422, "PRICE_OFF_TICK"),
+    ("trailing with an unknown field", ORDER | {"trailing": {"by": "1"}}, 422, "FIELD_UNKNOWN"),
+    ("strategy without a name", ORDER | {"strategy_id": ""}, 422, "STRATEGY_ID_INVALID"),
+    ("strategy with a line break", ORDER | {"strategy_id": "str_a\n"}, 422, "STRATEGY_ID_INVALID"),
+    ("endless strategy", ORDER | {"strategy_id": "s" * 65}, 422, "STRATEGY_ID_INVALID"),
     ("no object", [ORDER], 422, "BODY_INVALID"),
     ("null", None, 422, "BODY_INVALID"),
 ]
+NO_TRADE = "/api/trades/trd_00000000000000000000000000"
+BASKETS = "/api/baskets"
+CLOSE_ALL = "/api/positions/close-all"
+SWITCH = "/api/risk/kill-switch"
+CASH = "/api/funds/movements"
+OTHER_BAD: list[tuple[str, str, str, Any, int, str]] = [
+    ("a change of no trade", "PUT", NO_TRADE, {"expected_version": 1, "target": None}, 404, "TRADE_NOT_FOUND"),
+    ("a change of what is no name", "PUT", "/api/trades/x'--", {"expected_version": 1}, 404, "TRADE_NOT_FOUND"),
+    ("a change of no version", "PUT", NO_TRADE, {"stop_loss": "2800"}, 422, "FIELD_MISSING"),
+    ("a change of version zero", "PUT", NO_TRADE, {"expected_version": 0}, 422, "EXPECTED_VERSION_INVALID"),
+    ("a change of the side", "PUT", NO_TRADE, {"expected_version": 1, "side": "SELL"}, 422, "FIELD_UNKNOWN"),
+    ("a quantity of nothing", "PUT", NO_TRADE, {"expected_version": 1, "quantity": None}, 422, "QUANTITY_INVALID"),
+    ("a stop that is no price", "PUT", NO_TRADE, {"expected_version": 1, "stop_loss": "low"}, 422, "PRICE_INVALID"),
+    ("a cancel of no trade", "POST", f"{NO_TRADE}/cancel", None, 404, "TRADE_NOT_FOUND"),
+    ("a close of no trade", "POST", f"{NO_TRADE}/close", None, 404, "TRADE_NOT_FOUND"),
+    ("a close of an endless name", "POST", f"/api/trades/{'t' * 900}/close", None, 404, "TRADE_NOT_FOUND"),
+    ("a close of zero", "POST", f"{NO_TRADE}/close", {"quantity": 0}, 422, "QUANTITY_INVALID"),
+    ("a close by side", "POST", f"{NO_TRADE}/close", {"side": "SELL"}, 422, "FIELD_UNKNOWN"),
+    ("a basket of one", "POST", BASKETS, {"legs": [ORDER]}, 422, "LEGS_INVALID"),
+    ("a basket of many", "POST", BASKETS, {"legs": [ORDER] * 21}, 422, "LEGS_INVALID"),
+    ("a basket without the first rank", "POST", BASKETS, {"legs": [ORDER | {"rank": 1}] * 2}, 422, "BASKET_INVALID"),
+    ("a leg of nothing", "POST", BASKETS, {"legs": [ORDER, {"symbol": "RELIANCE"}]}, 422, "FIELD_MISSING"),
+    ("a leg off tick", "POST", BASKETS, {"legs": [ORDER, ORDER | {"target": "1.01"}]}, 422, "PRICE_OFF_TICK"),
+    ("an unknown policy", "POST", BASKETS, {"legs": [ORDER] * 2, "policy": "hope"}, 422, "POLICY_INVALID"),
+    ("everything, by no word", "POST", CLOSE_ALL, {}, 422, "FIELD_MISSING"),
+    ("an unknown scope", "POST", CLOSE_ALL, {"scope": "galaxy"}, 422, "SCOPE_INVALID"),
+    ("a strategy without a name", "POST", CLOSE_ALL, {"scope": "strategy"}, 422, "FIELD_MISSING"),
+    (
+        "an account and a strategy",
+        "POST",
+        CLOSE_ALL,
+        {"scope": "account", "strategy_id": "s"},
+        422,
+        "STRATEGY_ID_INVALID",
+    ),
+    ("a position by side", "POST", "/api/positions/close/NSE_EQ-2885-CNC", {"side": "BUY"}, 422, "FIELD_UNKNOWN"),
+    ("a switch without a reason", "POST", SWITCH, {"mode": "flatten"}, 422, "FIELD_MISSING"),
+    ("a switch of an unknown mode", "POST", SWITCH, {"reason": "x", "mode": "explode"}, 422, "MODE_INVALID"),
+    ("a switch of no strategy", "POST", SWITCH, {"reason": "x", "scope": "strategy"}, 422, "FIELD_MISSING"),
+    ("a release of an unknown scope", "DELETE", f"{SWITCH}?scope=galaxy", None, 422, "SCOPE_INVALID"),
+    ("a release of no strategy", "DELETE", f"{SWITCH}?scope=strategy", None, 422, "FIELD_MISSING"),
+    ("a release of a strategy by half", "DELETE", f"{SWITCH}?strategy_id=s", None, 422, "STRATEGY_ID_INVALID"),
+    ("an unknown breach", "POST", "/api/risk/breaches/luck/release", {"reason": "x"}, 404, "BREACH_NOT_FOUND"),
+    ("a breach without a reason", "POST", "/api/risk/breaches/day_loss/release", {"reason": ""}, 422, "REASON_INVALID"),
+    (
+        "a breach that is none",
+        "POST",
+        "/api/risk/breaches/drawdown/release",
+        {"reason": "x"},
+        409,
+        "BREACH_NOT_LATCHED",
+    ),
+    ("no money", "POST", CASH, {"amount": "0.00", "reason": "x"}, 422, "AMOUNT_INVALID"),
+    ("minus no money", "POST", CASH, {"amount": "-0", "reason": "x"}, 422, "AMOUNT_INVALID"),
+    ("money as a number", "POST", CASH, {"amount": 5, "reason": "x"}, 422, "AMOUNT_INVALID"),
+    ("money with a plus", "POST", CASH, {"amount": "+5", "reason": "x"}, 422, "AMOUNT_INVALID"),
+    ("money twice negative", "POST", CASH, {"amount": "--5", "reason": "x"}, 422, "AMOUNT_INVALID"),
+]
+"""Name, method, path, body, and what is answered."""
 BAD_BODIES: list[tuple[str, bytes]] = [
     ("nothing", b""),
     ("a form", b"symbol=RELIANCE&side=BUY"),
@@ -126,6 +206,14 @@ async def test_an_intent_that_can_never_be_right(world: ApiWorld) -> None:
     for name, body, status, code in BAD_ORDERS:
         problem = await ask(world, "POST", "/api/trades", status, code, content=json.dumps(body), headers=headers)
         assert 0 < len(problem["detail"]) < 300, name
+
+
+@pytest.mark.parametrize("row", OTHER_BAD, ids=[row[0] for row in OTHER_BAD])
+async def test_a_request_that_can_never_be_right(world: ApiWorld, row: tuple[str, str, str, Any, int, str]) -> None:
+    _, method, path, body, status, code = row
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    problem = await ask(world, method, path, status, code, json=body, headers=headers)
+    assert 0 < len(problem["detail"]) < 300
 
 
 async def test_a_body_that_is_no_json(world: ApiWorld) -> None:
@@ -212,6 +300,10 @@ async def test_a_token_that_proves_nothing(world: ApiWorld) -> None:
         ("PUT", "/api/risk/parameters"),
         ("POST", "/api/risk/kill-switch"),
         ("DELETE", "/api/risk/kill-switch"),
+        ("PUT", NO_TRADE),
+        ("POST", BASKETS),
+        ("POST", CLOSE_ALL),
+        ("POST", CASH),
     ]
     for headers, code in cases:
         for method, path in routes:
@@ -229,11 +321,22 @@ async def test_every_route_but_the_door_and_health_asks_for_a_token(world: ApiWo
 
 async def test_money_does_not_move_without_a_key(world: ApiWorld) -> None:
     headers = await world.log_in()
-    for path in ("/api/trades", "/api/positions/close/NSE_EQ-2885-INTRADAY"):
-        await ask(world, "POST", path, 400, "IDEMPOTENCY_KEY_MISSING", json=ORDER, headers=headers)
+    bodies = {SWITCH: {"reason": "x", "mode": "flatten"}}
+    for method, path in (
+        ("POST", "/api/trades"),
+        ("POST", BASKETS),
+        ("PUT", NO_TRADE),
+        ("POST", f"{NO_TRADE}/close"),
+        ("POST", "/api/positions/close/NSE_EQ-2885-INTRADAY"),
+        ("POST", CLOSE_ALL),
+        ("POST", SWITCH),
+        ("POST", CASH),
+    ):
+        body = bodies.get(path, ORDER)
+        await ask(world, method, path, 400, "IDEMPOTENCY_KEY_MISSING", json=body, headers=headers)
         for key in ("", "two words", "x" * 129):
             wrong = headers | {"Idempotency-Key": key}
-            await ask(world, "POST", path, 400, "IDEMPOTENCY_KEY_INVALID", json=ORDER, headers=wrong)
+            await ask(world, method, path, 400, "IDEMPOTENCY_KEY_INVALID", json=body, headers=wrong)
 
 
 async def test_a_key_does_not_serve_two_requests(world: ApiWorld) -> None:

@@ -8,7 +8,14 @@ from domain.account.commands import BeginSubmission, RecordAccepted, RecordFill
 from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrderId
 from tests.support.api import ApiWorld
 
-ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10, "stop_loss": "2800", "target": "2900.50"}
+ORDER: dict[str, Any] = {
+    "symbol": "RELIANCE",
+    "side": "BUY",
+    "quantity": 10,
+    "stop_loss": "2800",
+    "target": "2900.50",
+    "protection": "engine",
+}
 POSITION = "NSE_EQ-2885-INTRADAY"
 
 

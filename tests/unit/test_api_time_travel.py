@@ -12,7 +12,14 @@ from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrde
 from tests.support.api import ApiWorld
 from tests.support.past_answers import without_prices
 
-ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10, "stop_loss": "2800", "target": "2900.50"}
+ORDER: dict[str, Any] = {
+    "symbol": "RELIANCE",
+    "side": "BUY",
+    "quantity": 10,
+    "stop_loss": "2800",
+    "target": "2900.50",
+    "protection": "engine",
+}
 POSITION = "NSE_EQ-2885-INTRADAY"
 QUERIES = ("trades", "positions", "risk/portfolio", "trades/{trade_id}")
 

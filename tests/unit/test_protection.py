@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from commands.executor import Executor
 from commands.ports import StoreUnavailable
-from commands.protection import Protection, WatchedTrades
+from commands.protection import Protection
 from domain.account.events import ExitCause, OrderFilled, OrderIntended, TradeClosed, TradeExitTriggered, TradeOpened
 from domain.market import Mark
 from domain.order import OrderStatus, OrderType, Purpose, Side
 from tests.support.desk import SETTINGS, Desk, buy, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import Answer
-from tests.support.specimens import NS_PER_S, canceled_by_venue, infy_mark, mark_at
+from tests.support.specimens import NOW_NS, NS_PER_S, canceled_by_venue, infy_mark, mark_at
 
 PRICE_E4 = 2_850_0000
 STOP = mark_at(2_800_0000)
@@ -238,8 +238,8 @@ async def test_the_oldest_closed_trades_are_forgotten(watch: Watch) -> None:
         await watch.settle()
         await watch.desk.close()
         await watch.settle()
-    trades: WatchedTrades = watch.protection._trades
-    trades.forget_closed(keep=1)
+    trades = watch.protection._trades
+    trades.forget_past(keep=1, market_time_ns=NOW_NS + 61 * NS_PER_S)
     assert len(trades._trades) == 1
     assert trades.low_water() == len(watch.desk.store.events)
 

@@ -34,15 +34,18 @@ from domain.account.events import (
     TradeChanged,
     TradeClosed,
     TradeExitTriggered,
+    TradeOpened,
     TradeReductionAsked,
     Trailing,
 )
 from domain.account.exits import STOPS_FAILED_MAX
 from domain.account.protection import GAP_STEPS_MAX
+from domain.account.refusals import QuantityInvalid
 from domain.ids import OrderId, VenueFillId
 from domain.order import MODIFICATIONS_MAX, ModifyCause, OrderStatus, OrderType, Product, Purpose, Side
 from tests.support.scenario import Given, scenario
 from tests.support.specimens import (
+    OTHER_TRADE,
     OWNER,
     PRICE_E4,
     TRADE,
@@ -243,6 +246,25 @@ def test_a_part_is_closed_after_the_stop_has_made_room_for_it() -> None:
     assert [type(event) for event in events] == [OrderModified, OrderIntended]
     assert isinstance(events[-1], OrderIntended)
     assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, 40)
+
+
+def test_a_part_that_is_being_closed_is_not_there_to_be_closed_again() -> None:
+    leaving = filled.after(close_part)
+    leaving.when(replace(close_part, quantity=61)).then_refused(QuantityInvalid)
+    events = leaving.when(replace(close_part, quantity=60)).events
+    assert [event.instruction.quantity for event in events if isinstance(event, OrderIntended)] == [60]
+    opposite = replace(open_trade, trade_id=OTHER_TRADE, side=Side.SELL, stop_loss_e4=None, target_e4=None)
+    flipped = leaving.when(replace(opposite, quantity=70)).events
+    assert [event.quantity for event in flipped if isinstance(event, TradeReductionAsked)] == [60]
+    assert [event.entry.quantity for event in flipped if isinstance(event, TradeOpened)] == [10]
+
+
+@pytest.mark.parametrize(("command", "quantity"), [(close_all, 100), (close_part, 40)])
+def test_a_stop_that_was_not_sent_yet_gives_its_room_to_the_exit_at_once(command: object, quantity: int) -> None:
+    events = filled.when(command).events
+    assert [type(event) for event in events[1:]] == [OrderBlocked, OrderIntended]
+    assert isinstance(events[-1], OrderIntended)
+    assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, quantity)
 
 
 def test_a_stop_that_executes_closes_the_trade_for_its_stop_loss() -> None:
