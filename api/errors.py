@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.audit import note_refusal
+from commands.intake import IntentStorm
 from commands.lane import AccountBusy
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -110,6 +111,7 @@ TABLE: dict[type[Exception], Row] = {
     TokenExpired: Row(401, "Log in again", "TOKEN_EXPIRED", "the access token is over ten minutes old"),
     UserUnknown: Row(401, "Log in first", "TOKEN_INVALID", "the access token names nobody"),
     CredentialsWrong: Row(401, "Not logged in", "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
+    IntentStorm: Row(429, "Too many intents", "INTENT_STORM", "the account hands in more intents than are taken", 1),
     HasherBusy: Row(429, "Too many requests", "LOGIN_BUSY", "too many people log in at once", 1),
     # Refusals: the same request can never succeed, or not now.
     Refusal: Row(409, "Not carried out"),

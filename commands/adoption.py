@@ -23,7 +23,10 @@ log = structlog.get_logger(__name__)
 
 
 class Adoption:
-    """Records foreign executions, each once. `passed_over` holds those of which nothing can be made."""
+    """Records foreign executions, each once.
+
+    `passed_over` holds those of which nothing can be made, `owed` the accounts whose books were read too early.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Adoption:
         self._clock = clock
         self._installation_code = installation_code
         self.passed_over: set[VenueFillId] = set()
+        self.owed: set[AccountId] = set()
 
     async def record(self, account_id: AccountId, rows: Sequence[VenueOrder], fills: Sequence[VenueFill]) -> int:
         """Record what an account's books, read just now, show of others, and return how many commands changed anything.
@@ -52,7 +56,9 @@ class Adoption:
             commands.lane.AccountBusy, commands.ports.StoreUnavailable, AppendOutcomeUnknown
         """
         if not self._outside.is_caught_up:
-            return 0  # Not before it is known what was recorded earlier; the next look will find it.
+            # Not before it is known what was recorded earlier. By then the account may hold nothing any more.
+            self.owed.add(account_id)
+            return 0
         await self._outside.reach(self._orders.sequence)
         named = {row.venue_order_id for row in rows}
         for fill in fills:
@@ -64,6 +70,7 @@ class Adoption:
         for fill in news:
             changed += await self._adopt(account_id, fill)
         self._outside.forget_unshown(account_id, fills)
+        self.owed.discard(account_id)
         return changed
 
     async def _adopt(self, account_id: AccountId, fill: VenueFill) -> bool:

@@ -131,9 +131,7 @@ def record_of_terms(order: OpenOrder, row: VenueOrder) -> RecordVenueOrder | Non
     terms = terms_of_row(row)
     if terms is None or not order.is_at_venue or row.status in _FINAL or _is_as_told(terms, order.instruction):
         return None
-    # How much of it has filled is told by its executions, which come after this.
-    status = OrderStatus.PARTLY_FILLED if row.status is OrderStatus.FILLED else row.status
-    return _venue_order(order, row, status, Evidence.ORDER_BOOK)
+    return _venue_order(order, row, Evidence.ORDER_BOOK)
 
 
 def _is_as_told(terms: Terms, told: OrderInstruction) -> bool:
@@ -154,15 +152,15 @@ def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> Reco
     is_last_word = row.status in _FINAL and order.status not in CLOSED
     if not is_first_word and not is_last_word:
         return None
-    return _venue_order(order, row, row.status, evidence)
+    return _venue_order(order, row, evidence)
 
 
-def _venue_order(order: OpenOrder, row: VenueOrder, status: OrderStatus, evidence: Evidence) -> RecordVenueOrder:
+def _venue_order(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> RecordVenueOrder:
     terms = terms_of_row(row)
     return RecordVenueOrder(
         order_id=order.order_id,
         venue_order_id=row.venue_order_id,
-        status=status,
+        status=row.status,
         cumulative_quantity=row.cumulative_quantity,
         message=row.message,
         evidence=evidence,

@@ -406,7 +406,8 @@ class Executor:
     async def _poll_idle(self) -> None:
         """Read the books of accounts that hold something and have no order open, for what others do to it."""
         busy = {order.account_id for order in self._orders.open()}
-        await asyncio.gather(*(self._poll(account_id) for account_id in sorted(self._outside.accounts() - busy)))
+        idle = (self._outside.accounts() | self._adoption.owed) - busy
+        await asyncio.gather(*(self._poll(account_id) for account_id in sorted(idle)))
 
     async def _poll(self, account_id: AccountId) -> bool:
         """Read an account's books, record what is news, and tell whether they could be read."""

@@ -21,6 +21,9 @@ READY_FD_VARIABLE = "KHATA_READY_FD"
 _INTERNAL_VARIABLES = frozenset({RUNTIME_FILE_VARIABLE, READY_FD_VARIABLE})
 """How the supervisor talks to the processes it starts: no settings, and nobody else's to set."""
 
+SYNTHETIC = "synthetic"
+"""The tape that the simulator makes up."""
+
 _SECRET = {"x-secret": True}
 _ROOT_HOME = Path("/var/lib/khata")
 
@@ -86,7 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tape: Annotated[
         str,
         Meta(description="What the simulator plays: synthetic, or a folder of recorded ticks."),
-    ] = "synthetic"
+    ] = SYNTHETIC
     tape_seconds: Annotated[
         int,
         Meta(ge=0, description="Length of the synthetic session in seconds; 0 goes on for ever, from now on."),
@@ -100,6 +103,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Age at which an entry that was not sent lapses, in milliseconds of market time."),
     ] = 5000
+    intents_per_second_max: Annotated[
+        int,
+        Meta(ge=1, description="Intents that one account may hand in a second; what comes beyond is not recorded."),
+    ] = 100
     order_lookup_window_ms: Annotated[
         int,
         Meta(ge=0, description="Shortest time that an unknown order is looked for before it is presumed absent."),

@@ -96,8 +96,13 @@ def _undo(command: OpenTrade, state: Account) -> tuple[list[AccountEvent], dict[
     if command.order_type is not OrderType.MARKET:
         return events, closed  # Priced orders the other way are denied while something is held: see the checks.
     left = command.quantity
+<<<<<<< HEAD
+    for trade in state.held_against(instrument.key, command.product, command.side, strategy_id=command.strategy_id):
+        part = min(left, abs(trade.holding.net_quantity) - trade.reduction)
+=======
     for trade in undone_by(state, instrument, command):
         part = min(left, free_quantity(state, trade))
+>>>>>>> wt-api
         if part <= 0:
             continue
         closed[trade.trade_id] = part
@@ -107,18 +112,6 @@ def _undo(command: OpenTrade, state: Account) -> tuple[list[AccountEvent], dict[
         if left == 0:
             break
     return events, closed
-
-
-def undone_by(state: Account, instrument: Instrument, command: OpenTrade) -> list[Trade]:
-    """Return the trades of the same strategy that hold the other way and are not being closed, oldest first."""
-    return [
-        trade
-        for trade in state.trades_in(instrument.key, command.product)
-        if trade.strategy_id == command.strategy_id
-        and trade.exit_cause is None
-        and not trade.is_external
-        and trade.holding.net_quantity * command.side.sign < 0
-    ]
 
 
 def open_entry(
@@ -285,7 +278,7 @@ def change_trade(command: ChangeTrade, state: Account) -> tuple[AccountEvent, ..
         trailing_step=None if changed.trailing is None else changed.trailing.step_e4,
     )
     modifications = _modified_entry(command, state, trade, instrument)
-    denial = denial_of_change(command, changed, modifications, trade, state, instrument)
+    denial = denial_of_change(command, changed, modifications, state, instrument)
     if denial is not None:
         intent = _as_intent(command, changed, trade)
         entry = msgspec.structs.replace(trade.entry, quantity=intent.quantity)

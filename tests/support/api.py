@@ -11,6 +11,7 @@ from adapters.clock import SystemClock
 from adapters.ids import SystemIds
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
+from adapters.sessions import OpenSessions
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
@@ -124,6 +125,7 @@ class ApiWorld:
                 ids=self.ids,
                 marks=self.market,
                 instruments=FixedInstruments(),
+                sessions=OpenSessions(),
                 entry_life_ms=5_000,
             ),
             tokens=self.tokens,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
@@ -182,6 +183,7 @@ class Desk:
             ids=self.ids,
             marks=self.marks,
             instruments=TwoInstruments(),
+            sessions=OpenSessions(),
             entry_life_ms=5_000,
         )
 

@@ -28,11 +28,13 @@ from tests.support.specimens import (
     open_trade,
     refused,
     release,
+    session_at,
     stop_hit,
     unknown,
+    wide_limits,
 )
 
-LOOSE = replace(open_account.parameters, open_trades_max=1_000, trades_per_day_max=6, day_loss_paise_max=10**12)
+LOOSE = replace(wide_limits, trades_per_day_max=6)
 
 
 class Life:
@@ -86,7 +88,13 @@ class Life:
                 quantity=self._random.randint(1, 30),
                 stop_loss_e4=below if side is Side.BUY else above,
                 target_e4=above if side is Side.BUY else below,
-                market=replace(market, market_time_ns=self._now_ns, instrument=instrument, marks=marks),
+                market=replace(
+                    market,
+                    market_time_ns=self._now_ns,
+                    instrument=instrument,
+                    marks=marks,
+                    session=session_at(self._now_ns),
+                ),
             )
         )
 

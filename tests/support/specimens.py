@@ -53,7 +53,7 @@ from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBackte
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
 from domain.ids import AccountId, BacktestId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, Segment
-from domain.market import Mark, MarketSnapshot
+from domain.market import Mark, MarketSnapshot, trading_day
 from domain.order import (
     NotSentReason,
     OrderInstruction,
@@ -68,6 +68,7 @@ from domain.order import (
     installation_code,
 )
 from domain.risk import DenialCode, RiskParameters
+from domain.session import Phase, SessionMoment
 from domain.strategy.decide import (
     ArchiveStrategy,
     DeployStrategy,
@@ -127,8 +128,28 @@ mark = Mark(
     instrument=RELIANCE, last_price_e4=PRICE_E4, exchange_time_ns=NOW_NS, received_at_ns=NOW_NS + NS_PER_MS, number=1
 )
 infy_mark = replace(mark, instrument=INFY, last_price_e4=1_500_0000, number=2)
-market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,))
+session = SessionMoment(
+    phase=Phase.CONTINUOUS, trading_day=TODAY, continuous_until_ns=NOW_NS + (5 * 3600 + 15 * 60) * NS_PER_S
+)
+"""Continuous trading ends at a quarter past three."""
+market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,), session=session)
 limits = RiskParameters()
+wide_limits = RiskParameters(
+    open_trades_max=1_000,
+    open_orders_max=10_000,
+    trades_per_day_max=10_000,
+    position_quantity_max=None,
+    position_value_paise_max=None,
+    gross_exposure_paise_max=10**15,
+    net_exposure_paise_max=None,
+    day_loss_paise_max=10**12,
+    drawdown_paise_max=10**12,
+    orders_per_second_max=100_000,
+    orders_per_minute_max=100_000,
+    orders_per_hour_max=100_000,
+    orders_per_day_max=100_000,
+)
+"""For as many trades as a test wants, all at the same moment."""
 
 
 def mark_at(price_e4: int, *, later_ms: int = 0) -> Mark:
@@ -137,8 +158,20 @@ def mark_at(price_e4: int, *, later_ms: int = 0) -> Mark:
 
 
 def market_at(price_e4: int, *, at_ns: int = NOW_NS) -> MarketSnapshot:
-    """Return the market with a fresh mark of Reliance at *price_e4*."""
-    return replace(market, market_time_ns=at_ns, marks=(replace(mark, last_price_e4=price_e4, exchange_time_ns=at_ns),))
+    """Return the market with a fresh mark of Reliance at *price_e4*, in the session that *at_ns* falls into."""
+    return replace(
+        market,
+        market_time_ns=at_ns,
+        marks=(replace(mark, last_price_e4=price_e4, exchange_time_ns=at_ns),),
+        session=session_at(at_ns),
+    )
+
+
+def session_at(at_ns: int) -> SessionMoment:
+    """Return the moment of continuous trading at *at_ns*, which ends as on every day."""
+    later_days = (at_ns - NOW_NS) // DAY_NS
+    until_ns = NOW_NS + later_days * DAY_NS + (5 * 3600 + 15 * 60) * NS_PER_S
+    return replace(session, trading_day=trading_day(at_ns).isoformat(), continuous_until_ns=until_ns)
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -435,8 +468,8 @@ EVERY_EVENT = (
     limits_changed,
     kill_switch_engaged,
     kill_switch_released,
-    trade_opened,
-    order_denied,
+    replace(trade_opened, market=replace(market, session=None)),
+    replace(order_denied, market=replace(market, session=None)),
     order_intended,
     order_submitting,
     order_not_sent,

@@ -8,8 +8,9 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from commands.accounts import CommandContext, Outcome
 from commands.executor import MODIFY_ASKS_MAX, ExecutorSettings
-from domain.account.commands import CancelTrade, ChangeTrade, CloseTrade
+from domain.account.commands import AccountCommand, CancelTrade, ChangeTrade, CloseTrade, RecordVenueOrder
 from domain.account.events import (
     Evidence,
     ExitCause,
@@ -27,7 +28,7 @@ from domain.account.events import (
     TradeClosed,
     TradeOpened,
 )
-from domain.ids import TradeId
+from domain.ids import AccountId, TradeId
 from domain.order import OrderStatus, OrderType, Purpose, RefusalReason
 from tests.support.desk import SETTINGS, Desk, buy, kill, running
 from tests.support.eventually import eventually
@@ -268,6 +269,18 @@ async def test_an_order_that_was_canceled_meanwhile_is_not_changed_any_more(desk
     assert not desk.broker.modified
 
 
+async def test_an_order_that_shall_be_canceled_is_not_changed_though_the_cancel_takes_long(desk: Desk) -> None:
+    await resting_entry(desk)
+    desk.broker.held_back.add(Purpose.ENTRY)
+    await change(desk, limit_price_e4=2_848_0000)
+    await desk.do(CancelTrade(trade_id=trade_of(desk), user_id=OWNER))
+    desk.broker.held_back.clear()
+    desk.broker.ignores_cancels = True
+    async with running(desk.executor()):
+        await eventually(lambda: len(desk.broker.canceled) >= 3)
+    assert not desk.broker.modified
+
+
 async def test_settling_does_not_wait_for_a_change_that_our_breaker_holds_back(desk: Desk) -> None:
     await resting_entry(desk)
     desk.broker.held_back.add(Purpose.ENTRY)
@@ -339,8 +352,20 @@ async def test_a_market_order_that_the_venue_shows_as_a_limit_order_is_no_change
     await settled(desk)
     row = desk.broker.row(0)
     row.instruction = replace(row.instruction, order_type=OrderType.LIMIT, limit_price_e4=2_880_0000)
-    await settled(desk)
+    executor = desk.executor(IN_STEP)
+    asked: list[RecordVenueOrder] = []
+    carry_out = executor._accounts.carry_out
+
+    async def counted(account_id: AccountId, command: AccountCommand, context: CommandContext) -> Outcome:
+        asked.extend([command] if isinstance(command, RecordVenueOrder) else [])
+        return await carry_out(account_id, command, context)
+
+    executor._accounts.carry_out = counted  # type: ignore[method-assign]
+    async with running(executor), asyncio.timeout(5):
+        for _ in range(3):
+            await executor.settle()
     assert not desk.events_of(OrderModified)
+    assert len(asked) == 1, "the account is told once what a row shows"
 
 
 async def test_a_stop_that_the_venue_shows_as_the_limit_order_it_became_is_no_change(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from domain.account.events import (
     TradeClosed,
     TradeOpened,
 )
-from domain.ids import OrderId
+from domain.ids import AccountId, OrderId
 from domain.instrument import InstrumentKey, Segment
 from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side, correlation_id_of
 from tests.support.desk import SETTINGS, Desk, buy, running
@@ -268,6 +268,28 @@ async def test_nothing_is_confirmed_while_something_is_held(desk: Desk) -> None:
     await desk.do(FLATTEN)
     await settled(desk)
     assert not desk.events_of(FlattenFinished)
+
+
+async def test_what_came_from_outside_holds_no_switch_up(desk: Desk) -> None:
+    desk.broker.by_hand(ACCOUNT, replace(BY_HAND, side=Side.BUY), None, PRICE_E4)
+    await settled(desk)
+    assert desk.events_of(TradeAdopted)
+    await desk.do(FLATTEN)
+    await settled(desk)
+    (finished,) = desk.events_of(FlattenFinished)
+    assert finished.remaining == ()
+    assert desk.broker.net_quantity == 40, "what others bought is left alone"
+
+
+async def test_another_account_holds_no_switch_up(desk: Desk) -> None:
+    other = AccountId("acc_other")
+    await desk.open_account(other)
+    await desk.open_trade(account_id=other)
+    await settled(desk)
+    await desk.do(FLATTEN)
+    await settled(desk)
+    assert desk.events_of(FlattenFinished)
+    assert fold_of(desk).accounts() == {other}
 
 
 async def test_positions_that_cannot_be_read_confirm_nothing(desk: Desk) -> None:

@@ -455,6 +455,44 @@ def test_a_stop_rests_on_and_a_triggered_one_goes_on_as_the_limit_order_it_becam
         assert status_of(venue, triggered) is Status.TRADED
 
 
+def test_an_order_that_shrank_keeps_its_place_and_one_that_grew_does_not(path: Path) -> None:
+    with simulator(path, steady(PRICE)) as venue:
+        venue.advance()
+        shrunk, grown, last = (place(venue, limit_price_e4=PRICE - 10_000) for _ in range(3))
+        for order_id, quantity in ((shrunk, 8), (grown, 11)):
+            order = venue.modify(CLIENT_ID, order_id, terms_of(BUY, limit_price_e4=PRICE - 10_000, quantity=quantity))
+            venue.arrive_change(order)
+    with simulator(path, steady(PRICE - 10_000, volume=40)) as venue:
+        venue.advance()
+        orders = venue.account_of(CLIENT_ID).orders
+        assert [orders[order_id].filled_quantity for order_id in (shrunk, last, grown)] == [8, 2, 0]
+
+
+def test_a_triggered_stop_queues_behind_what_rested_when_it_triggered(path: Path) -> None:
+    with simulator(path, steady(PRICE, PRICE - 30_000, volume=0)) as venue:
+        venue.advance()
+        stop = place(venue, **STOP)
+        resting = place(venue, side=Side.SELL, limit_price_e4=STOP["limit_price_e4"])
+        venue.advance()
+    with simulator(path, steady(PRICE - 20_000, volume=60)) as venue:
+        venue.advance()
+        orders = venue.account_of(CLIENT_ID).orders
+        assert [orders[order_id].filled_quantity for order_id in (resting, stop)] == [10, 5]
+
+
+def test_what_has_triggered_stays_triggered_in_the_next_life(path: Path) -> None:
+    with simulator(path, steady(PRICE, PRICE - 30_000, volume=0)) as venue:
+        venue.advance()
+        order_id = place(venue, **STOP)
+        venue.advance()
+    with simulator(path, steady(PRICE, volume=0)) as venue:
+        venue.advance()
+        order = venue.account_of(CLIENT_ID).orders[order_id]
+        assert not order.awaits_trigger
+        venue.arrive_change(venue.modify(CLIENT_ID, order_id, terms_of(BUY, **STOP | {"quantity": 12})))
+        assert (order.quantity, order.awaits_trigger) == (12, False)
+
+
 def test_a_modification_on_its_way_arrives_with_the_first_second(path: Path) -> None:
     with simulator(path, steady(PRICE)) as venue:
         venue.advance()
