@@ -1,11 +1,7 @@
 """What people and process managers do with accounts: each method loads, decides and appends."""
 
 from collections import OrderedDict
-<<<<<<< HEAD
-from collections.abc import Awaitable, Callable, Iterable
-=======
-from collections.abc import Awaitable, Callable, Sequence
->>>>>>> wt-api
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -24,24 +20,17 @@ from domain.account.commands import (
     ClosePosition,
     CloseTrade,
     EngageKillSwitch,
-<<<<<<< HEAD
-    ObserveResult,
-=======
     MoveCash,
+    ObserveResult,
     OpenBasket,
->>>>>>> wt-api
     OpenTrade,
     ReleaseBreach,
     ReleaseKillSwitch,
     SetRiskParameters,
 )
-<<<<<<< HEAD
-from domain.account.events import AccountEvent, ProtectionMode
-from domain.account.valuation import MarkOf, valuation_of
-=======
 from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Trailing
 from domain.account.refusals import AccountNotFound
->>>>>>> wt-api
+from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
 from domain.instrument import Instrument, InstrumentKey
@@ -196,6 +185,7 @@ class Accounts:
 
         Raises as `open_trade` does.
         """
+        self._intake.admit(account_id)
         basket_id = BasketId(self._ids.new("bsk"))
         trade_ids = [TradeId(self._ids.new("trd")) for _ in legs]
 
@@ -399,10 +389,6 @@ class Accounts:
         return await self._execute(account_id, command_on, context)
 
     # --- Any command ---
-
-    async def state_of(self, account_id: AccountId) -> Account:
-        """Return the account as this process knows it: what it decides the next command on."""
-        return await self._lane(account_id).state()
 
     async def state_of(self, account_id: AccountId) -> Account:
         """Return the account as this process knows it: for looks that lead to a command only now and then.

@@ -96,13 +96,8 @@ def _undo(command: OpenTrade, state: Account) -> tuple[list[AccountEvent], dict[
     if command.order_type is not OrderType.MARKET:
         return events, closed  # Priced orders the other way are denied while something is held: see the checks.
     left = command.quantity
-<<<<<<< HEAD
     for trade in state.held_against(instrument.key, command.product, command.side, strategy_id=command.strategy_id):
-        part = min(left, abs(trade.holding.net_quantity) - trade.reduction)
-=======
-    for trade in undone_by(state, instrument, command):
         part = min(left, free_quantity(state, trade))
->>>>>>> wt-api
         if part <= 0:
             continue
         closed[trade.trade_id] = part

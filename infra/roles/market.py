@@ -52,8 +52,8 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
 class MarketWatch:
     """Turns the feed's ticks into numbered marks, publishes them, and hands each to protection and the risk watch.
 
-<<<<<<< HEAD
-    A mark is published before they act on it, so that whoever decides next knows what they knew.
+    A mark is published before they act on it, so that whoever decides next knows what they knew. On a tape the market's
+    time is that of the newest tick; else it goes on by itself, and protection is told of that as well.
     """
 
     def __init__(
@@ -64,14 +64,7 @@ class MarketWatch:
         protection: Protection,
         risk_watch: RiskWatch,
         clock: Clock,
-=======
-    A mark is published before protection acts on it, so that whoever decides next knows what protection knew. On a tape
-    the market's time is that of the newest tick; else it goes on by itself, and protection is told of that as well.
-    """
-
-    def __init__(
-        self, *, feed: DhanFeed, publisher: MarksPublisher, protection: Protection, clock: Clock, is_tape: bool
->>>>>>> wt-api
+        is_tape: bool,
     ) -> None:
         self._feed = feed
         self._publisher = publisher
@@ -130,9 +123,7 @@ class MarketWatch:
         await self._publisher.publish(self._market_time_ns, marks)
         for mark in marks:
             await self._protection.on_mark(mark)
-<<<<<<< HEAD
             await self._risk_watch.on_mark(mark)
-=======
         if self._is_tape:
             await self._protection.on_time(self._market_time_ns)
 
@@ -140,4 +131,3 @@ class MarketWatch:
         while True:
             await self._protection.on_time(self._clock.wall_ns())
             await asyncio.sleep(TIME_TOLD_S)
->>>>>>> wt-api
