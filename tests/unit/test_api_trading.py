@@ -137,7 +137,7 @@ async def test_every_field_of_an_intent_arrives_in_the_trade(asha: Trader) -> No
         "limit_price": "2862.50",
         "disclosed_quantity": 10,
         "stop_loss": "2800",
-        "trailing": {"distance": "20.00", "step": "0.5"},
+        "trailing": {"distance": "20.00", "step": "2.5"},
         "protection": "engine",
         "strategy_id": "str_orb",
     }
@@ -146,7 +146,7 @@ async def test_every_field_of_an_intent_arrives_in_the_trade(asha: Trader) -> No
     entry = opened.entry
     assert (entry.order_type, entry.trigger_price_e4, entry.limit_price_e4) == (OrderType.SL, 2_860_00_00, 2_862_50_00)
     assert (entry.disclosed_quantity, entry.after_market) == (10, False)
-    assert (opened.trailing.distance_e4, opened.trailing.step_e4) == (20_00_00, 50_00)
+    assert (opened.trailing.distance_e4, opened.trailing.step_e4) == (20_00_00, 2_50_00)
     assert (opened.protection.value, opened.strategy_id) == ("engine", "str_orb")
 
 
@@ -246,11 +246,11 @@ async def test_a_change_moves_the_levels_it_names_and_leaves_the_others(asha: Tr
     body = await asha.get("PUT", path, {"expected_version": 1, "stop_loss": "2810.5"}, expect=200)
     assert (body["version"], body["stop_loss"], body["target"], body["trailing"]) == (2, "2810.50", "2900.00", None)
     assert body["modifying"] == [f"{held['trade_id']}.2"]
-    trailing = {"distance": "25", "step": "1"}
+    trailing = {"distance": "25", "step": "2"}
     change = {"expected_version": 2, "target": None, "trailing": trailing}
     body = await asha.get("PUT", path, change, expect=200)
     assert (body["version"], body["stop_loss"], body["target"]) == (3, "2810.50", None)
-    assert body["trailing"] == {"distance": "25.00", "step": "1.00"}
+    assert body["trailing"] == {"distance": "25.00", "step": "2.00"}
 
 
 async def test_taking_the_stop_away_has_it_canceled_at_the_venue(asha: Trader) -> None:
