@@ -391,7 +391,7 @@ class Accounts:
     # --- Any command ---
 
     async def state_of(self, account_id: AccountId) -> Account:
-        """Return the account as this process knows it: for looks that lead to a command only now and then.
+        """Return the account as this process knows it: what it decides the next command on.
 
         Raises:
             commands.ports.StoreUnavailable
