@@ -55,8 +55,9 @@ async def test_the_readmes_lines_about_stops_and_the_switch(engine: RunningEngin
     *buy, look = commands_of(re.sub(r"^sleep .*\n", "", guarding, flags=re.MULTILINE))
 
     async with terminal(engine.api_url) as shell:
-        # Without its own first order: nothing else is held here.
-        await shell.type("".join(commands_of(registering)[:-1]))
+        # Somebody else, and without a first order: nothing is held but what these lines buy.
+        joining = "".join(commands_of(registering)[:-1])
+        await shell.type(joining.replace("asha@example.in", "meera@example.in"))
         await shell.type("".join(buy))
 
         async def orders(purpose: str, status: str) -> list[dict[str, Any]]:
@@ -66,7 +67,7 @@ async def test_the_readmes_lines_about_stops_and_the_switch(engine: RunningEngin
         (stop,) = await eventually(lambda: orders("stop", "acknowledged"), within_s=15)
         assert (stop["order_type"], stop["quantity"]) == ("SL", 10)
         (moved,) = await shell.type(moving)
-        assert (moved["version"], moved["stop_loss"], moved["modifying"]) == (2, "2100.00", [stop["order_id"]])
+        assert (moved["version"], moved["stop_loss"], moved["modifying"]) == (2, "1250.00", [stop["order_id"]])
 
         (part,) = await shell.type(closing)
         assert sum(each["quantity"] for each in part["closing"]) == 4
@@ -78,6 +79,14 @@ async def test_the_readmes_lines_about_stops_and_the_switch(engine: RunningEngin
         assert (engaged["engaged"], engaged["mode"]) == (True, "flatten")
         assert [each["quantity"] for each in account["closing"]] == [6]
         assert released["engaged"] is False
-        await eventually(lambda: orders("stop", "filled"), within_s=15)
+
+        async def closed_trade() -> dict[str, Any] | None:
+            (answer,) = await shell.type(look)
+            trade: dict[str, Any] = answer["trade"]
+            return trade if trade["status"] == "closed" else None
+
+        trade = await eventually(closed_trade, within_s=15)
+        assert trade is not None
+        assert (trade["exit_cause"], trade["exit_quantity"], trade["net_quantity"]) == ("kill_switch", 10, 0)
 
     assert engine.complaints() == []
