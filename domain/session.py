@@ -21,7 +21,7 @@ class Phase(StrEnum):
     POST_CLOSE = "post_close"
 
 
-class SessionMoment(msgspec.Struct, frozen=True, kw_only=True):
+class SessionMoment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One moment of a segment's session. `continuous_until_ns` is when continuous trading ends today, None: not today.
 
     Times are UTC nanoseconds of the market clock. `trading_day` is the exchange's day (ISO).
