@@ -98,7 +98,7 @@ def _key_of(event: Event, _: RecordedEvent) -> Key | None:
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: TradeRow | None) -> TradeRow | None:
-    if type(event) is TradeOpened or type(event) is OrderDenied:
+    if type(event) is TradeOpened or (type(event) is OrderDenied and row is None):
         return _begun(event, recorded)
     if row is None:
         raise RowMissing(event)
@@ -205,6 +205,6 @@ TRADES = ReadModel(
     key_of=_key_of,
     apply=_apply,
     concerns=events_with("trade_id"),
-    makes=(TradeOpened, OrderDenied),
+    makes=(TradeOpened,),  # A denial may be of a change: then its trade is there and stays as it is.
     indexes=(("account_id", "opened_sequence"),),
 )

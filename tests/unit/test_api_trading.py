@@ -296,6 +296,18 @@ async def test_a_change_under_its_key_is_made_once_and_answered_alike(asha: Trad
     assert len(await asha.events(TradeChanged)) == 1
 
 
+async def test_a_change_that_risk_denies_leaves_the_trade_as_it_is(asha: Trader) -> None:
+    held = await asha.guarded()
+    path = f"/api/trades/{held['trade_id']}"
+    change = {"expected_version": 1, "trailing": {"distance": "25", "step": "0.05"}}
+    problem = await asha.get("PUT", path, change, expect=403)
+    assert (problem["code"], problem["trade_id"]) == ("TRAILING_STEP_TOO_SMALL", held["trade_id"])
+    shown = (await asha.get("GET", f"{path}?min_sequence={problem['sequence']}", expect=200))["trade"]
+    assert (shown["status"], shown["stop_loss"], shown["net_quantity"]) == ("open", "2800.00", 10)
+    moved = await asha.get("PUT", path, {"expected_version": 1, "stop_loss": "2810"}, expect=200)
+    assert moved["version"] == 2
+
+
 async def test_canceling_takes_back_what_has_not_filled(asha: Trader) -> None:
     limit = PLAIN | {"order_type": "LIMIT", "limit_price": "2845"}
     unsent = await asha.get("POST", "/api/trades", limit, expect=201)
@@ -377,6 +389,12 @@ async def adopt(asha: Trader) -> TradeId:
         )
     )
     return trade_id
+
+
+async def test_what_came_from_outside_has_no_levels_to_move(asha: Trader) -> None:
+    external = await adopt(asha)
+    change = {"expected_version": 1, "stop_loss": "2800"}
+    assert (await asha.get("PUT", f"/api/trades/{external}", change, expect=409))["code"] == "TRADE_EXTERNAL"
 
 
 async def test_closing_all_leaves_what_came_from_outside_unless_asked(asha: Trader) -> None:
