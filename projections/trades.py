@@ -156,7 +156,7 @@ def _adjusted_keys(event: CorporateActionApplied, _: RecordedEvent) -> tuple[Key
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: TradeRow | None) -> TradeRow | None:
-    if type(event) is TradeOpened or type(event) is OrderDenied:
+    if type(event) is TradeOpened or (type(event) is OrderDenied and row is None):
         return _begun(event, recorded)
     if type(event) is TradeAdopted:
         return _adopted(event, recorded)
@@ -406,7 +406,7 @@ TRADES = ReadModel(
     key_of=_key_of,
     apply=_apply,
     concerns=(*events_with("trade_id"), CorporateActionApplied),
-    makes=(TradeOpened, OrderDenied, TradeAdopted),
+    makes=(TradeOpened, TradeAdopted),  # A denial may be of a change: then its trade is there and stays as it is.
     several={CorporateActionApplied: _adjusted_keys},
     indexes=(("account_id", "opened_sequence"),),
 )
