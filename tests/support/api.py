@@ -16,7 +16,7 @@ from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
 from commands.audit import AuditBook
-from commands.ports import EventStore
+from commands.ports import EventStore, Instruments, Sessions
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
@@ -95,7 +95,15 @@ class ApiWorld:
     Tokens are checked by the machine's clock, so theirs is that one.
     """
 
-    def __init__(self, *, log: WholeLog | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        log: WholeLog | None = None,
+        market: Any = None,
+        instruments: Instruments | None = None,
+        sessions: Sessions | None = None,
+        **options: Any,
+    ) -> None:
         self.clock = ManualClock()
         self.store = MemoryEventStore()
         self.log: WholeLog = self.store if log is None else log
@@ -103,7 +111,7 @@ class ApiWorld:
         self.states = MemoryStates()
         then = PastAccounts(states=self.states, log=self.log)
         self.hasher = PlainHasher()
-        self.market = QuietMarket(self.clock)
+        self.market = QuietMarket(self.clock) if market is None else market
         self.tokens = Ed25519Tokens(signing_pem(), clock=SystemClock())
         self.ids = SystemIds(self.clock)
         self.personal_data = SealedPersonalData(
@@ -126,8 +134,8 @@ class ApiWorld:
                 clock=self.clock,
                 ids=self.ids,
                 marks=self.market,
-                instruments=FixedInstruments(),
-                sessions=OpenSessions(),
+                instruments=FixedInstruments() if instruments is None else instruments,
+                sessions=OpenSessions() if sessions is None else sessions,
                 entry_life_ms=5_000,
             ),
             tokens=self.tokens,
