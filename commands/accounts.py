@@ -185,6 +185,7 @@ class Accounts:
 
         Raises as `open_trade` does.
         """
+        self._intake.admit(account_id)
         basket_id = BasketId(self._ids.new("bsk"))
         trade_ids = [TradeId(self._ids.new("trd")) for _ in legs]
 

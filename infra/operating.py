@@ -133,7 +133,10 @@ async def open_operator(settings: Settings, database: DatabaseUrls) -> AsyncIter
             ids=SystemIds(clock),
             marks=WallMarket(clock),
             instruments=InstrumentMaster.load(),
-            sessions=WeeklySessions.load(),
+            sessions=WeeklySessions.load(),  # Nothing here asks for one: what the operator does faces no session.
             entry_life_ms=settings.entry_not_after_ms,
         )
-        yield Operator(accounts, PostgresAccountList(store.database), clock)
+        try:
+            yield Operator(accounts, PostgresAccountList(store.database), clock)
+        finally:
+            await accounts.close()

@@ -36,6 +36,7 @@ from domain.account.refusals import (
     PriceOffTick,
     QuantityInvalid,
     TradeClosedAlready,
+    TradeExternal,
     TradeNotFound,
     TriggerPriceMismatch,
     VersionMismatch,
@@ -262,6 +263,8 @@ def _trade_of(state: Account, user_id: UserId, trade_id: TradeId) -> Trade:
 def change_trade(command: ChangeTrade, state: Account) -> tuple[AccountEvent, ...]:
     """Move a trade's levels and change its resting entry, at the version that the caller has seen."""
     trade = _trade_of(state, command.user_id, command.trade_id)
+    if trade.is_external:
+        raise TradeExternal(f"trade {trade.trade_id} came from outside, and can only be closed")
     if command.expected_version != trade.version:
         raise VersionMismatch(f"received expected_version {command.expected_version}, expected {trade.version}")
     instrument = _instrument_of(command)

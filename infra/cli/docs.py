@@ -36,7 +36,9 @@ Beside its payload the log keeps of each event: `sequence`, `stream_id`, `versio
 
 What an earlier release wrote is read as what it means today; the last sections have those versions. A reader that
 meets an event it does not know stops and asks for an upgrade, unless the name ends in `.ignorable`: then it may pass
-the event over. Names of another form belong to applications of the `eventsourcing` library, and are passed over too.
+the event over. A field that was added to an event, whose default is what was meant before, is no new version: the
+examples show every field that is written today. Names of another form belong to applications of the `eventsourcing`
+library, and are passed over too.
 
 This page is generated from `domain/` and the stored specimens in `tests/contract/events` by `make docs`.
 
@@ -182,7 +184,9 @@ def events_page(specimens: Path) -> str:
 
     def section(name: str, event_type: type, more: str = "") -> str:
         text = inspect.cleandoc(event_type.__doc__ or "") + more
-        example = json.dumps(json.loads((specimens / f"{name}.json").read_bytes()), indent=2)
+        wide = specimens / "widened" / f"{name}.json"
+        stored = wide if wide.exists() else specimens / f"{name}.json"
+        example = json.dumps(json.loads(stored.read_bytes()), indent=2)
         return f"## `{name}`\n\n{text}\n\n```json\n{example}\n```\n"
 
     sections = [section(name, event_type) for name, event_type in sorted(EVENT_TYPES.items())]

@@ -21,9 +21,10 @@ from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
 from projections.as_of import History
-from projections.historical_marks import EventMarks
+from projections.historical_marks import BarMarks, EventMarks
 from projections.past import PastAccounts
 from projections.ports import LogOfThePast
+from tests.support.memory_bars import MemoryBars
 from tests.support.memory_queries import MemoryQueries
 from tests.support.memory_states import MemoryStates
 from tests.support.memory_store import MemoryEventStore
@@ -109,6 +110,7 @@ class ApiWorld:
             master_key=bytes(32), lookup_key=bytes(32), keys=MemoryUserKeys(), clock=self.clock
         )
         self.audit_store = MemoryAudit()
+        self.bars = MemoryBars()
         self.services = Services(
             clock=self.clock,
             ids=self.ids,
@@ -135,11 +137,12 @@ class ApiWorld:
                 queries=self.queries,
                 accounts=then,
                 log=self.log,
-                marks=EventMarks(then),
+                marks=BarMarks(EventMarks(then), self.bars),
                 clock=self.clock,
                 is_tape=True,
             ),
             marks=self.market,
+            bars=self.bars,
             personal_data=self.personal_data,
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
             **options,

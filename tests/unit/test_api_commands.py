@@ -75,6 +75,7 @@ async def test_a_denial_is_an_event_and_a_problem_with_the_limit_and_the_value(w
         "instance": "/api/trades",
         "limit": "5000",
         "value": "5001",
+        "passing": "5000 units",
         "trade_id": problem["trade_id"],
         "sequence": 3,
     }
