@@ -215,14 +215,18 @@ def _scope_of(strategy_id: StrategyId | None) -> StrategyId:
     return WHOLE_ACCOUNT if strategy_id is None else strategy_id
 
 
-def _with_order(state: Account, order: Order) -> Account:
-    before, trade = state.orders.get(order.order_id), state.trades[order.trade_id]
+def _with_order(state: Account, order: Order, trade: Trade | None = None) -> Account:
+    """Put *order* in, and *trade* (None: as it is) with the count of its live orders."""
+    before, was = state.orders.get(order.order_id), state.trades[order.trade_id]
     became_live = is_live(order) - is_live(before)
+    trade = was if trade is None else trade
     if became_live:
         trade = _replace(trade, live_orders=trade.live_orders + became_live)
-        state = _with_trade(state, trade)
-    totals = with_order(state.totals, trade, before, order)
-    return _replace(state, orders={**state.orders, order.order_id: order}, totals=totals)
+    orders = {**state.orders, order.order_id: order}
+    if trade is was:
+        return _replace(state, orders=orders, totals=with_order(state.totals, trade, before, order))
+    totals = with_order(with_trade(state.totals, was, trade), trade, before, order)
+    return _replace(state, orders=orders, trades={**state.trades, trade.trade_id: trade}, totals=totals)
 
 
 def _with_trade(state: Account, trade: Trade) -> Account:
@@ -301,7 +305,7 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
         instruction=event.instruction,
         not_after_ns=event.not_after_ns,
     )
-    return _with_order(_with_trade(state, trade), order)
+    return _with_order(state, order, trade)
 
 
 def _order_modified(state: Account, event: OrderModified) -> Account:
@@ -336,11 +340,10 @@ def _order_filled(state: Account, event: OrderFilled) -> Account:
         cumulative_quantity=event.cumulative_quantity,
         fills=order.fills | {event.venue_fill_id},
     )
-    state = _with_order(state, order)
     trade = _after_fill(state.trades[event.trade_id], event)
     if event.purpose is Purpose.ENTRY:
         trade = _replace(trade, entry_quantity=trade.entry_quantity + event.last_quantity)
-    return _realised(_with_trade(state, trade), event.realised_paise)
+    return _realised(_with_order(state, order, trade), event.realised_paise)
 
 
 def _after_fill(trade: Trade, event: OrderFilled | ForeignFillAllocated) -> Trade:

@@ -19,13 +19,19 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
 
     def counted(self, at_ns: int, span_ns: int) -> "Window":
         """Return the window after one more order at *at_ns*; a clock that stepped back counts as standing still."""
-        width_ns = span_ns // BUCKETS
-        newest = self.buckets[-1][0] if self.buckets else 0
-        bucket = max(at_ns // width_ns, newest)
-        kept = tuple(each for each in self.buckets if each[0] >= bucket - BUCKETS)
-        before = kept[-1][1] if kept and kept[-1][0] == bucket else 0
-        others = kept[:-1] if before else kept
-        return Window((*others, (bucket, before + 1)), sum(count for _, count in others) + before + 1)
+        bucket = at_ns // (span_ns // BUCKETS)
+        buckets = self.buckets
+        if not buckets:
+            return Window(((bucket, 1),), 1)
+        newest, count = buckets[-1]
+        if bucket <= newest:
+            return Window((*buckets[:-1], (newest, count + 1)), self.total + 1)
+        oldest = bucket - BUCKETS
+        total = self.total
+        while buckets and buckets[0][0] < oldest:
+            total -= buckets[0][1]
+            buckets = buckets[1:]
+        return Window((*buckets, (bucket, 1)), total + 1)
 
     def count(self, at_ns: int, span_ns: int) -> int:
         """Return how many orders fall into the last *span_ns* before *at_ns*."""

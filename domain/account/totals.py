@@ -81,8 +81,9 @@ def _trade_part(trade: Trade | None) -> _TradePart:
     held = trade.holding.net_quantity
     is_open = 1 if trade.is_open else 0
     cost = abs(trade.holding.cost_paise)
+    long, short = (held, 0) if held > 0 else (0, -held)
     if trade.order_count or trade.is_closed:
-        return _TradePart(is_open, max(held, 0), max(-held, 0), cost, 0, 0, 0, 0)
+        return _TradePart(is_open, long, short, cost, 0, 0, 0, 0)
     price = trade.entry.limit_price_e4
     worth = value_paise(
         price_e4=trade.reference_price_e4 if price is None else price,
@@ -90,12 +91,14 @@ def _trade_part(trade: Trade | None) -> _TradePart:
         multiplier=trade.multiplier,
     )
     if trade.entry.side is Side.BUY:
-        return _TradePart(is_open, max(held, 0), max(-held, 0), cost, trade.entry.quantity, 0, worth, 0)
-    return _TradePart(is_open, max(held, 0), max(-held, 0), cost, 0, trade.entry.quantity, 0, worth)
+        return _TradePart(is_open, long, short, cost, trade.entry.quantity, 0, worth, 0)
+    return _TradePart(is_open, long, short, cost, 0, trade.entry.quantity, 0, worth)
 
 
 def with_order(totals: Totals, trade: Trade, before: Order | None, after: Order) -> Totals:
     """Return *totals* when an order of *trade* became *after*; *before* is None where it is new."""
+    if before is not None and _fills_alike(before, after):
+        return _waiting(totals, before, after)
     old, new = _order_part(before, trade), _order_part(after, trade)
     if old == new:
         return totals
@@ -126,8 +129,35 @@ def with_order(totals: Totals, trade: Trade, before: Order | None, after: Order)
     )
 
 
+def _fills_alike(before: Order, after: Order) -> bool:
+    """Tell whether an order may fill for as much as before, or for nothing as before."""
+    was_live, is_live_now = before.status in LIVE, after.status in LIVE
+    if not was_live and not is_live_now:
+        return True
+    return (
+        was_live
+        and is_live_now
+        and before.instruction is after.instruction
+        and before.wanted is after.wanted
+        and before.cumulative_quantity == after.cumulative_quantity
+    )
+
+
+def _waiting(totals: Totals, before: Order, after: Order) -> Totals:
+    change = (after.status is OrderStatus.INTENDED) - (before.status is OrderStatus.INTENDED)
+    return _replace(totals, intended_orders=totals.intended_orders + change) if change else totals
+
+
 def with_trade(totals: Totals, before: Trade | None, after: Trade) -> Totals:
     """Return *totals* when a trade became *after*; *before* is None where it is new."""
+    if (
+        before is not None
+        and before.holding is after.holding
+        and before.live_orders == after.live_orders
+        and before.order_count == after.order_count > 0
+        and before.is_closed is after.is_closed
+    ):
+        return totals
     old, new = _trade_part(before), _trade_part(after)
     if old == new:
         return totals
