@@ -71,6 +71,11 @@ class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     session: SessionMoment | None = None
     valuation: Valuation | None = None
 
+    @property
+    def trading_day(self) -> str:
+        """The exchange's day (ISO)."""
+        return trading_day(self.market_time_ns).isoformat() if self.session is None else self.session.trading_day
+
     def mark_of(self, instrument: InstrumentKey) -> Mark | None:
         """Return the mark of *instrument*, None where there is none."""
         return next((mark for mark in self.marks if mark.instrument == instrument), None)

@@ -117,6 +117,7 @@ class MarketWatch:
                 exchange_time_ns=tick.exchange_time_ns,
                 received_at_ns=received_at_ns,
                 number=self._number,
+                previous_close_e4=tick.previous_close_e4,
             )
             marks.append(mark)
         self._market_time_ns = max([self._market_time_ns, *(mark.exchange_time_ns for mark in marks)])

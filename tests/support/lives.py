@@ -14,6 +14,7 @@ from tests.support.specimens import (
     CODE,
     DAY_NS,
     NOW_NS,
+    NS_PER_S,
     accepted,
     begin,
     canceled_by_venue,
@@ -77,6 +78,7 @@ class Life:
         side = self._random.choice(list(Side))
         is_infy = self._random.random() < 0.4
         instrument, last = (infy, infy_mark) if is_infy else (market.instrument, mark)
+        self._now_ns += NS_PER_S  # More at a time would be a storm.
         marks = tuple(replace(each, exchange_time_ns=self._now_ns) for each in (mark, infy_mark))
         below, above = (last.last_price_e4 * 9 // 10_000 * 1_000, last.last_price_e4 * 11 // 10_000 * 1_000)
         self._carry_out(

@@ -5,6 +5,7 @@ from inspect import cleandoc
 from typing import NamedTuple
 
 from domain.account.checks import permission, prices, repetition, size
+from domain.account.checks.fast import surely_passes
 from domain.account.checks.intent import Aspect, Function, Intent, Kind
 from domain.account.commands import OpenTrade
 from domain.account.state import Account
@@ -733,7 +734,13 @@ _FUNCTIONS = tuple(check.function for check in CHECKS)
 
 def denial_of(command: OpenTrade, account: Account, instrument: Instrument) -> Denial | None:
     """Return the first denial that *command* meets, None where it passes every check."""
-    intent = Intent(command, account, instrument)
+    if surely_passes(command, account, instrument):
+        return None
+    return denial_by_table(Intent(command, account, instrument))
+
+
+def denial_by_table(intent: Intent) -> Denial | None:
+    """Return the first denial that *intent* meets, check by check."""
     for function in _FUNCTIONS:
         denial = function(intent)
         if denial is not None:
