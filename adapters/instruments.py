@@ -1,10 +1,10 @@
 """The instrument master: dated definitions from a table, found by symbol or by key.
 
 The table is a CSV with one row per definition and the columns `valid_from, segment, security_id, symbol, name,
-tradable, tick_e4, lot, freeze_quantity`. `valid_from` is the first day (of the exchange) on which the row holds; a row
-without it holds from the beginning; each row holds until the next one of the same instrument. Ticks change with the
-price of a stock (NSE, price bands since April 2025, reviewed every month), so an order is checked against the
-definition of its own day.
+tradable, tick_e4, lot, freeze_quantity, derivatives`. `valid_from` is the first day (of the exchange) on which the row
+holds; a row without it holds from the beginning; each row holds until the next one of the same instrument. Ticks change
+with the price of a stock (NSE, price bands since April 2025, reviewed every month), so an order is checked against the
+definition of its own day. `derivatives` tells whether a stock has listed derivatives, and so closes in an auction.
 """
 
 import csv
@@ -105,6 +105,7 @@ def _definition(row: dict[str, str]) -> tuple[date, Instrument]:
         tick_e4=int(row["tick_e4"]),
         lot=int(row["lot"]),
         freeze_quantity=int(row["freeze_quantity"]) if row["freeze_quantity"] else None,
+        has_derivatives=_TRUTH[row["derivatives"]],
     )
     valid_from = date.fromisoformat(row["valid_from"]) if row["valid_from"] else date.min
     return valid_from, instrument

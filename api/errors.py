@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.audit import note_refusal
+from commands.intake import IntentStorm
 from commands.lane import AccountBusy
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -22,6 +23,7 @@ from commands.ports import (
 )
 from commands.users import CredentialsWrong, UserUnknown
 from domain.refusals import Conflict, InvalidInput, NotFound, Refusal
+from projections.ports import BarsUnreadable
 from projections.queries import QueriesUnavailable, ReadModelBehind
 
 PROBLEM_JSON = "application/problem+json"
@@ -110,6 +112,7 @@ TABLE: dict[type[Exception], Row] = {
     TokenExpired: Row(401, "Log in again", "TOKEN_EXPIRED", "the access token is over ten minutes old"),
     UserUnknown: Row(401, "Log in first", "TOKEN_INVALID", "the access token names nobody"),
     CredentialsWrong: Row(401, "Not logged in", "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
+    IntentStorm: Row(429, "Too many intents", "INTENT_STORM", "the account hands in more intents than are taken", 1),
     HasherBusy: Row(429, "Too many requests", "LOGIN_BUSY", "too many people log in at once", 1),
     # Refusals: the same request can never succeed, or not now.
     Refusal: Row(409, "Not carried out"),
@@ -134,6 +137,7 @@ TABLE: dict[type[Exception], Row] = {
         1,
     ),
     ReadModelBehind: Row(503, "The views are behind", "READ_MODEL_BEHIND", None, 1),
+    BarsUnreadable: Row(503, "Stored bars cannot be read", "BARS_UNREADABLE", None, 60),
     QueriesUnavailable: Row(503, "The views are away", "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", 1),
 }
 

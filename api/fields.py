@@ -31,6 +31,7 @@ Price = Annotated[str, _text("Rupees as decimal text, four places at most", _PRI
 """A price in a request or an answer. Text, never a JSON number: those are binary floats in too many programs."""
 Amount = Annotated[str, _text("Rupees as decimal text, two places at most", _AMOUNT_PATTERN, "50000.00")]
 SignedAmount = Annotated[str, _text("Rupees as decimal text, possibly negative", f"-?{_AMOUNT_PATTERN}", "-125.50")]
+Share = Annotated[str, _text("A share as decimal text, four places: 0.0500 is 5 %", r"-?[0-9]+\.[0-9]{4}", "0.0500")]
 Time = Annotated[str, Meta(description="ISO 8601 with offset", examples=["2026-11-20T09:15:00.250000+05:30"])]
 PositionId = Annotated[str, Meta(description="segment-security_id-product", examples=["NSE_EQ-2885-INTRADAY"])]
 StrategyName = Annotated[
@@ -104,6 +105,11 @@ def amount_text(paise: int) -> str:
 def optional_amount_text(paise: int | None) -> str | None:
     """Return an amount as rupees, None for None."""
     return None if paise is None else format_paise(paise)
+
+
+def optional_share_text(share: float | None) -> str | None:
+    """Return a share with four places, None for None."""
+    return None if share is None else f"{share:.4f}"
 
 
 def optional_price_text(price_e4: int | None) -> str | None:

@@ -37,7 +37,7 @@ async def list_positions(
     if past is None:
         # The market's day; that of the newest fill where no price has told the time yet.
         day = max([trading_day(services.marks.market_time_ns()).isoformat(), *days])
-        valued = [value_position(row, services.marks) for row in found.value]
+        valued = [value_position(row, services.marks, day=day) for row in found.value]
     else:
         day = past.day(*days)
         valued = await past.valued(caller.account_id, found.value, day=day)

@@ -1,6 +1,6 @@
 """What clients send: every field, its kind and its range. Unknown fields are refused."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -17,14 +17,16 @@ from api.fields import (
 )
 from commands.accounts import TradeIntent
 from domain.account.events import ProtectionMode, Trailing
-from domain.order import OrderType, Product, Side, TimeInForce
-from domain.risk import RiskParameters
+from domain.instrument import Segment
+from domain.order import MODIFICATIONS_MAX, OrderType, Product, Side, TimeInForce
+from domain.risk import BreachAction, RiskParameters
 
 QUANTITY_MAX = 1_000_000_000
 _COUNT_MAX = 1_000_000_000
-_COLLAR_BP_MAX = 10_000
+_BP_MAX = 10_000
 
 Count = Annotated[int, Meta(ge=0, le=_COUNT_MAX)]
+BasisPoints = Annotated[int, Meta(ge=0, le=_BP_MAX)]
 
 
 class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,33 +110,62 @@ class TradeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account's limits, whole: every field is mandatory, so that none falls back to a default unseen.
 
-    GET /api/risk/portfolio shows those in force in the same form: change there what shall change and put it back.
+    GET /api/risk/parameters shows those in force in the same form: change there what shall change and put it back.
+    docs/risk.md tells what each of them does. Where null is allowed it means no limit.
     """
 
     order_quantity_max: Count
     order_value_max: Amount
+    order_slices_max: Count
+    disclosed_quantity_bp_min: BasisPoints
     open_trades_max: Count
+    open_positions_max: Count
+    open_orders_max: Count
     trades_per_day_max: Count
+    position_quantity_max: Count | None
+    position_value_max: Amount | None
+    position_share_bp_max: BasisPoints | None
     gross_exposure_max: Amount
+    net_exposure_max: Amount | None
+    concentration_bp_max: BasisPoints | None
+    capital: Amount | None
+    margin_bp_cnc: BasisPoints
+    margin_bp_intraday: BasisPoints
+    margin_bp_margin: BasisPoints
+    margin_bp_mtf: BasisPoints
+    trade_risk_max: Amount | None
     day_loss_max: Amount
-    price_collar_bp: Annotated[int, Meta(ge=0, le=_COLLAR_BP_MAX, description="Basis points of the last price")]
+    day_loss_action: BreachAction
+    drawdown_max: Amount
+    drawdown_action: BreachAction
+    price_collar_bp: Annotated[int, Meta(ge=0, le=_BP_MAX, description="Basis points of the last price")]
+    spread_bp_max: BasisPoints | None
     mark_age_ms_max: Count
     stop_loss_required: bool
+    stop_loss_distance_bp_max: BasisPoints | None
+    trailing_step_bp_min: BasisPoints
+    stop_limit_buffer_bp: BasisPoints
+    trailing_modifications_max: Annotated[int, Meta(ge=0, le=MODIFICATIONS_MAX)]
+    segments_allowed: tuple[Segment, ...] | None
+    stop_market_allowed: bool
+    intraday_entry_cutoff_minutes: Count
+    duplicate_window_ms: Count
+    self_cross_allowed: bool
+    orders_per_second_max: Count
+    orders_per_minute_max: Count
+    orders_per_hour_max: Count
+    orders_per_day_max: Count
+    orders_reserved_for_exits: Count
 
     @classmethod
     def of(cls, parameters: RiskParameters) -> "RiskLimits":
         """Return what is shown of *parameters*."""
-        return cls(
-            order_quantity_max=parameters.order_quantity_max,
-            order_value_max=amount_text(parameters.order_value_paise_max),
-            open_trades_max=parameters.open_trades_max,
-            trades_per_day_max=parameters.trades_per_day_max,
-            gross_exposure_max=amount_text(parameters.gross_exposure_paise_max),
-            day_loss_max=amount_text(parameters.day_loss_paise_max),
-            price_collar_bp=parameters.price_collar_bp,
-            mark_age_ms_max=parameters.mark_age_ms_max,
-            stop_loss_required=parameters.stop_loss_required,
-        )
+        shown: dict[str, Any] = {}
+        for name in RiskParameters.__struct_fields__:
+            value = getattr(parameters, name)
+            is_text = value is not None and _is_amount(name)
+            shown[_shown_name(name)] = amount_text(value) if is_text else value
+        return cls(**shown)
 
     def to_parameters(self) -> RiskParameters:
         """Return what the engine computes with.
@@ -142,14 +173,19 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Raises:
             api.errors.FieldInvalid: an amount is no decimal text.
         """
-        return RiskParameters(
-            order_quantity_max=self.order_quantity_max,
-            order_value_paise_max=amount_paise(self.order_value_max, field="order_value_max"),
-            open_trades_max=self.open_trades_max,
-            trades_per_day_max=self.trades_per_day_max,
-            gross_exposure_paise_max=amount_paise(self.gross_exposure_max, field="gross_exposure_max"),
-            day_loss_paise_max=amount_paise(self.day_loss_max, field="day_loss_max"),
-            price_collar_bp=self.price_collar_bp,
-            mark_age_ms_max=self.mark_age_ms_max,
-            stop_loss_required=self.stop_loss_required,
-        )
+        limits: dict[str, Any] = {}
+        for name in RiskParameters.__struct_fields__:
+            shown = _shown_name(name)
+            value = getattr(self, shown)
+            is_text = value is not None and _is_amount(name)
+            limits[name] = amount_paise(value, field=shown) if is_text else value
+        return RiskParameters(**limits)
+
+
+def _is_amount(name: str) -> bool:
+    return "_paise" in name
+
+
+def _shown_name(name: str) -> str:
+    """Return the name under which the API shows a parameter: its amounts are text, in rupees."""
+    return name.replace("_paise", "")

@@ -10,7 +10,7 @@ from commands.audit import AuditBook
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.users import Users
 from projections.as_of import History, Moment, PastQueries
-from projections.ports import PersonalDataReader
+from projections.ports import Bars, PersonalDataReader
 from projections.queries import Queries
 
 ReadinessCheck = Callable[[], Awaitable[bool]]
@@ -34,6 +34,7 @@ class Services:
     queries: Queries
     history: History
     marks: Marks
+    bars: Bars
     personal_data: PersonalDataReader
     audit: AuditBook
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from api.opening import TradeAccepted, answer_to_intent
 from api.requests import TradeRequest
 from api.services import services_of
 from api.views import OrderView, TradeView
-from domain.ids import TradeId
+from domain.ids import StrategyId, TradeId
 from domain.refusals import NotFound
 from projections.queries import PAGE_MAX
 from projections.trades import TradeStatus
@@ -53,14 +53,15 @@ class TradeNotFound(NotFound):
     code = "TRADE_NOT_FOUND"
 
 
-_TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
+TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
+"""What names of trades look like."""
 
 
 @router.post(
     "",
     status_code=201,
     openapi_extra=request_body(TradeRequest, is_key_mandatory=True),
-    responses=answers(TradeAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 503, status=201),
+    responses=answers(TradeAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 429, 503, status=201),
 )
 async def open_trade(request: Request, caller: Authenticated) -> Response:
     """Hand in an order intent: it is checked, durable before this answers, and sent once.
@@ -84,15 +85,23 @@ async def list_trades(
     *,
     status: TradeStatus | None = None,
     symbol: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[ -~]+$")] = None,
+    strategy_id: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[!-~]+$")] = None,
     before: Annotated[
         int | None, Query(ge=0, le=SEQUENCE_MAX, description="The `next_before` of the page before")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
 ) -> Response:
-    """List the account's trades, denied ones among them, newest first."""
+    """List the account's trades, denied and external ones among them, newest first."""
     services = services_of(request)
     queries = services.past(moment) or services.queries
-    page = await queries.trades([caller.account_id], status=status, symbol=symbol, before=before, limit=limit)
+    page = await queries.trades(
+        [caller.account_id],
+        status=status,
+        symbol=symbol,
+        strategy_id=None if strategy_id is None else StrategyId(strategy_id),
+        before=before,
+        limit=limit,
+    )
     shown = TradesAnswer(
         trades=[TradeView.of(row) for row in page.trades],
         next_before=page.next_before,
@@ -107,17 +116,17 @@ async def show_trade(request: Request, caller: Authenticated, _: Fresh, moment: 
     """Show one trade with its orders."""
     services, accounts = services_of(request), [caller.account_id]
     queries = services.past(moment) or services.queries
-    if not _TRADE_ID.fullmatch(trade_id):
+    if not TRADE_ID.fullmatch(trade_id):
         raise TradeNotFound(f"received trade {trade_id[:80]!r}, expected one of yours")
     # The orders first: what the trade says of them may be newer, never older.
     orders = await queries.orders_of(accounts, TradeId(trade_id))
     found = await queries.trade(accounts, TradeId(trade_id))
     if found.value is None:
         raise TradeNotFound(f"received trade {trade_id!r}, expected one of yours")
-    multiplier = found.value.multiplier
+    trade = found.value
     shown = TradeAnswer(
-        trade=TradeView.of(found.value),
-        orders=[OrderView.of(row, multiplier=multiplier) for row in orders.value],
+        trade=TradeView.of(trade),
+        orders=[OrderView.of_trade(row, trade) for row in orders.value],
         sequence=min(found.sequence, orders.sequence),
         as_of=as_of_text(moment),
     )

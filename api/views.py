@@ -7,41 +7,69 @@ from api.fields import (
     PositionId,
     Price,
     Sequence,
+    Share,
     SignedAmount,
     Time,
     amount_text,
     optional_amount_text,
     optional_price_text,
+    optional_share_text,
     position_id,
     time_text_ns,
     time_text_us,
 )
 from api.requests import RiskLimits
+from api.standing import Standing
+from domain.account.events import KillMode, Trailing
+from domain.ids import StrategyId
 from domain.instrument import InstrumentKey
-from domain.money import average_price_e4
+from domain.money import average_price_e4, format_e4
+from domain.order import OrderInstruction
+from projections.limit_use import LimitUse, Unit, limit_uses, margin_used_paise
 from projections.orders import OrderRow
-from projections.portfolio import Portfolio, ValuedPosition
+from projections.portfolio import ValuedPosition
 from projections.ports import MarkSource
-from projections.risk import RiskRow
+from projections.risk import Breach, KillSwitch, OpenBasket, RiskRow
 from projections.trades import TradeRow
+from projections.unprotected import Unprotected, WhyUnprotected, unprotected
 
 
 class DenialView(msgspec.Struct, frozen=True, kw_only=True):
-    """Why risk denied an intent: the limit in force and the value that met it."""
+    """Why risk denied an intent: the limit in force, the value that met it, and what would have passed.
+
+    `passing` is empty where nothing would have.
+    """
 
     code: str
     limit: str
     value: str
+    passing: str
+
+
+class TrailingView(msgspec.Struct, frozen=True, kw_only=True):
+    """A stop that follows the best price at a distance, in steps of a size at least."""
+
+    distance: Price
+    step: Price
 
 
 class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     """One trade. `entry_price` and `exit_price` are averages of the fills, null before the first.
 
     `net_quantity` and `cost` are what it holds and what that cost, negative for a short. `remark` is what the venue
-    said last where it did not simply take an order.
+    said last where it did not simply take an order or a modification.
+
+    An external trade keeps what came from outside: it has no order of ours, so no order type and time in force.
+    `guarded_quantity` is what of the holding its resting stop `stop_order_id` guards (the first, where it is several);
+    `protection_lost` says that the stop `lapsed` with its session or `failed`, with `protection_remark`. `version`
+    counts how often the levels were set. `reduction_quantity` is to be closed beyond what exits are under way for.
     """
 
     trade_id: str
+    strategy_id: str | None
+    basket_id: str | None
+    is_external: bool
+    version: int
     position_id: PositionId
     symbol: str
     segment: str
@@ -49,11 +77,22 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     product: str
     side: str
     quantity: int
-    order_type: str
+    order_type: str | None
     limit_price: Price | None
-    time_in_force: str
+    trigger_price: Price | None
+    disclosed_quantity: int
+    after_market: bool
+    time_in_force: str | None
     stop_loss: Price | None
     target: Price | None
+    trailing: TrailingView | None
+    best_price: Price | None
+    trail_count: int
+    protection: str | None
+    protection_lost: str | None
+    protection_remark: str | None
+    stop_order_id: str | None
+    guarded_quantity: int
     status: str
     entry_order_id: str | None
     entry_status: str | None
@@ -63,6 +102,8 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     exit_price: Price | None
     exit_cause: str | None
     exit_mark: Price | None
+    reduction_quantity: int
+    reduction_cause: str | None
     net_quantity: int
     cost: SignedAmount
     realised: SignedAmount
@@ -85,9 +126,18 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
         exit_e4 = average_price_e4(amount_paise=row.exit_paise, quantity=row.exit_quantity, multiplier=row.multiplier)
         denial = None
         if row.denial_code is not None:
-            denial = DenialView(code=row.denial_code.value, limit=row.denial_limit or "", value=row.denial_value or "")
+            denial = DenialView(
+                code=row.denial_code.value,
+                limit=row.denial_limit or "",
+                value=row.denial_value or "",
+                passing=row.denial_passing or "",
+            )
         return cls(
             trade_id=row.trade_id,
+            strategy_id=row.strategy_id,
+            basket_id=row.basket_id,
+            is_external=row.is_external,
+            version=row.version,
             position_id=position_id(instrument, row.product),
             symbol=row.symbol,
             segment=row.segment.value,
@@ -95,11 +145,22 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
             product=row.product.value,
             side=row.side.value,
             quantity=row.quantity,
-            order_type=row.order_type.value,
+            order_type=None if row.order_type is None else row.order_type.value,
             limit_price=optional_price_text(row.limit_price_e4),
-            time_in_force=row.time_in_force.value,
+            trigger_price=optional_price_text(row.trigger_price_e4),
+            disclosed_quantity=row.disclosed_quantity,
+            after_market=row.after_market,
+            time_in_force=None if row.time_in_force is None else row.time_in_force.value,
             stop_loss=optional_price_text(row.stop_loss_e4),
             target=optional_price_text(row.target_e4),
+            trailing=_trailing_view(row.trailing),
+            best_price=optional_price_text(row.best_price_e4),
+            trail_count=row.trail_count,
+            protection=None if row.protection is None else row.protection.value,
+            protection_lost=None if row.protection_lost is None else row.protection_lost.value,
+            protection_remark=row.protection_remark,
+            stop_order_id=row.stops[0].order_id if row.stops else None,
+            guarded_quantity=row.guarded_quantity,
             status=row.status.value,
             entry_order_id=row.entry_order_id,
             entry_status=None if row.entry_status is None else row.entry_status.value,
@@ -109,6 +170,8 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
             exit_price=optional_price_text(exit_e4),
             exit_cause=None if row.exit_cause is None else row.exit_cause.value,
             exit_mark=optional_price_text(row.exit_mark_e4),
+            reduction_quantity=row.reduction_quantity,
+            reduction_cause=None if row.reduction_cause is None else row.reduction_cause.value,
             net_quantity=row.net_quantity,
             cost=amount_text(row.cost_paise),
             realised=amount_text(row.realised_paise),
@@ -123,21 +186,51 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def _trailing_view(trailing: Trailing | None) -> TrailingView | None:
+    if trailing is None:
+        return None
+    return TrailingView(distance=format_e4(trailing.distance_e4), step=format_e4(trailing.step_e4))
+
+
+class WantedView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a modification under way asks for."""
+
+    quantity: int
+    order_type: str
+    limit_price: Price | None
+    trigger_price: Price | None
+
+
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """One order of a trade. `correlation_id` is the name under which the venue knows it as ours."""
+    """One order of a trade. `correlation_id` is the name under which the venue knows it as ours.
+
+    Quantity, type and prices are what the venue was last shown to have, `wanted` what a modification under way asks
+    for. `modifications` counts them and `modify_cause` says why the newest was asked for. `symbol`, `strategy_id` and
+    `average_price` are null as long as the order's trade is not known here.
+    """
 
     order_id: str
+    trade_id: str
+    symbol: str | None
+    strategy_id: str | None
+    product: str
     purpose: str
     side: str
     quantity: int
     order_type: str
     limit_price: Price | None
+    trigger_price: Price | None
+    disclosed_quantity: int
+    after_market: bool
     time_in_force: str
     status: str
     cumulative_quantity: int
     leaves_quantity: int
     average_price: Price | None
     cancel_requested: bool
+    modifications: int
+    wanted: WantedView | None
+    modify_cause: str | None
     correlation_id: str | None
     venue_order_id: str | None
     evidence: str | None
@@ -147,29 +240,44 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     submitting_at: Time | None
     sent_at: Time | None
     acknowledged_at: Time | None
+    modified_at: Time | None
     first_filled_at: Time | None
     last_filled_at: Time | None
     closed_at: Time | None
 
     @classmethod
-    def of(cls, row: OrderRow, *, multiplier: int) -> "OrderView":
-        """Return what is shown of *row*; *multiplier* is its trade's."""
-        average_e4 = average_price_e4(
-            amount_paise=row.filled_paise, quantity=row.cumulative_quantity, multiplier=multiplier
-        )
+    def of(
+        cls, row: OrderRow, *, symbol: str | None, multiplier: int | None, strategy_id: StrategyId | None
+    ) -> "OrderView":
+        """Return what is shown of *row*; the rest is what its trade says, None where that is not known."""
+        average_e4 = None
+        if multiplier is not None:
+            average_e4 = average_price_e4(
+                amount_paise=row.filled_paise, quantity=row.cumulative_quantity, multiplier=multiplier
+            )
         return cls(
             order_id=row.order_id,
+            trade_id=row.trade_id,
+            symbol=symbol,
+            strategy_id=strategy_id,
+            product=row.product.value,
             purpose=row.purpose.value,
             side=row.side.value,
             quantity=row.quantity,
             order_type=row.order_type.value,
             limit_price=optional_price_text(row.limit_price_e4),
+            trigger_price=optional_price_text(row.trigger_price_e4),
+            disclosed_quantity=row.disclosed_quantity,
+            after_market=row.after_market,
             time_in_force=row.time_in_force.value,
             status=row.status.value,
             cumulative_quantity=row.cumulative_quantity,
             leaves_quantity=row.leaves_quantity,
             average_price=optional_price_text(average_e4),
             cancel_requested=row.cancel_requested,
+            modifications=row.modifications,
+            wanted=_wanted_view(row.wanted),
+            modify_cause=None if row.modify_cause is None else row.modify_cause.value,
             correlation_id=row.correlation_id,
             venue_order_id=row.venue_order_id,
             evidence=None if row.evidence is None else row.evidence.value,
@@ -179,17 +287,35 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
             submitting_at=time_text_us(row.submitting_at_us),
             sent_at=time_text_ns(row.sent_at_ns),
             acknowledged_at=time_text_us(row.acknowledged_at_us),
+            modified_at=time_text_us(row.modified_at_us),
             first_filled_at=time_text_ns(row.first_filled_at_ns),
             last_filled_at=time_text_ns(row.last_filled_at_ns),
             closed_at=time_text_us(row.closed_at_us),
         )
+
+    @classmethod
+    def of_trade(cls, row: OrderRow, trade: TradeRow) -> "OrderView":
+        """Return what is shown of an order of *trade*."""
+        return cls.of(row, symbol=trade.symbol, multiplier=trade.multiplier, strategy_id=trade.strategy_id)
+
+
+def _wanted_view(wanted: OrderInstruction | None) -> WantedView | None:
+    if wanted is None:
+        return None
+    return WantedView(
+        quantity=wanted.quantity,
+        order_type=wanted.order_type.value,
+        limit_price=optional_price_text(wanted.limit_price_e4),
+        trigger_price=optional_price_text(wanted.trigger_price_e4),
+    )
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     """The net holding in an instrument and product, at the last price that is known for the moment it is shown at.
 
     `mark_time` is the exchange's time of that price and `mark_source` says where it comes from: `market` is the market
-    now, `event` a price that an event of the account recorded on that day. Without a price `mark_missing` is true, and
+    now, `event` a price that an event of the account recorded on that day, `bar` the last stored close known then.
+    Without a price `mark_missing` is true, and
     the price and what follows from it are null.
 
     `net_quantity`, `cost` and `value` are negative for a short; what was bought and sold is totals since ever.
@@ -255,13 +381,112 @@ class KillSwitchView(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: Time | None
 
 
+class ScopedKillSwitchView(msgspec.Struct, frozen=True, kw_only=True):
+    """A kill switch that is engaged: the account's, or (`strategy_id`) a strategy's.
+
+    `mode` is `halt` or `flatten`. Of one that flattens, `flattening` is true until the venue's positions confirm what
+    is left open; `remaining` are the trades it had to leave open then, null before.
+    """
+
+    scope: str
+    strategy_id: str | None
+    mode: str
+    reason: str
+    engaged_at: Time
+    flattening: bool
+    remaining: list[str] | None
+
+
+class BreachView(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit on losses that was reached today. It blocks entries to the day's end unless somebody released it."""
+
+    kind: str
+    action: str
+    limit: Amount
+    value: SignedAmount
+    breached_at: Time
+    released_at: Time | None
+    released_by: str | None
+    release_reason: str | None
+
+
+class LimitUseView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is used of a limit, named as among `parameters`. `unit`: `count`, `units`, `rupees` or `basis_points`.
+
+    `share` is 1 and more where the limit is reached, null where it is 0. What live entries may add is not in it.
+    `used` is null where a price is missing.
+    """
+
+    name: str
+    unit: str
+    limit: str
+    used: str | None
+    share: Share | None
+
+    @classmethod
+    def of(cls, use: LimitUse) -> "LimitUseView":
+        """Return what is shown of *use*."""
+        is_money = use.unit is Unit.PAISE
+        return cls(
+            name=use.name,
+            unit="rupees" if is_money else use.unit.value,
+            limit=amount_text(use.limit) if is_money else str(use.limit),
+            used=optional_amount_text(use.used) if is_money or use.used is None else str(use.used),
+            share=optional_share_text(use.share),
+        )
+
+
+class UnprotectedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade that holds `quantity` units which no stop guards; `why` is one of a few words, `remark` is for people."""
+
+    trade_id: str
+    position_id: PositionId
+    symbol: str
+    strategy_id: str | None
+    net_quantity: int
+    quantity: int
+    why: WhyUnprotected
+    remark: str | None
+
+    @classmethod
+    def of(cls, found: Unprotected) -> "UnprotectedView":
+        """Return what is shown of *found*."""
+        trade = found.trade
+        return cls(
+            trade_id=trade.trade_id,
+            position_id=position_id(trade.instrument, trade.product),
+            symbol=trade.symbol,
+            strategy_id=trade.strategy_id,
+            net_quantity=trade.net_quantity,
+            quantity=found.quantity,
+            why=found.why,
+            remark=found.remark,
+        )
+
+
+class BasketView(msgspec.Struct, frozen=True, kw_only=True):
+    """A basket that goes on: its trades in their turns, and those that came to nothing or to a part."""
+
+    basket_id: str
+    policy: str
+    trade_ids: list[str]
+    failed_trade_ids: list[str]
+    opened_at: Time
+
+
 class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What an account is allowed, what it used of that on `day`, and what it holds at the last prices.
 
-    `day_result` is what was realised today plus the open result. Symbols without a price are in `mark_missing`: of now
-    they are left out of the open result and counted at cost in the exposures; of the past what needs their price is
-    null. Counts and results of today are zero on a new day. `as_of` is the time of the past that the answer stands for,
-    null: now.
+    `day_result` is what was realised today and the change of the open result since the day began: at the previous
+    official close for what was carried over night, at the entry for the rest. Symbols without a price are in
+    `mark_missing`: of now they are left out of the open result and counted at cost in the exposures; of the past what
+    needs their price is null. Counts and results of today are zero on a new day. `as_of` is the time of the past that
+    the answer stands for, null: now.
+
+    `cash` is capital, cash moved and all that was realised; `value` is that and the open result. `margin_used` is what
+    the holdings bind of it. Without a capital among the limits it counts as zero. `peak_realised` is the highest that
+    `realised` ever was, from which the drawdown limit is told. `kill_switches` are all that are engaged,
+    `kill_switch` is the account's own. `unprotected` are the trades that hold more than their stops guard.
     """
 
     account_id: str
@@ -269,15 +494,30 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     day: str
     parameters: RiskLimits
+    limits: list[LimitUseView]
     kill_switch: KillSwitchView
+    kill_switches: list[ScopedKillSwitchView]
     day_loss_latched: bool
+    latched: list[str]
+    breaches_today: list[BreachView]
+    breaches: dict[str, int]
+    unprotected: list[UnprotectedView]
+    baskets: list[BasketView]
+    suppressed_today: int
+    suppressed: int
     trades_today: int
     trades: int
     open_trades: int
     denials_today: dict[str, int]
     denials: dict[str, int]
+    capital: Amount | None
+    cash_moved: SignedAmount
+    cash: SignedAmount
+    margin_used: Amount
+    value: SignedAmount | None
     realised_today: SignedAmount
     realised: SignedAmount
+    peak_realised: SignedAmount
     open_result: SignedAmount | None
     day_result: SignedAmount | None
     total_result: SignedAmount | None
@@ -289,40 +529,93 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     as_of: Time | None
 
     @classmethod
-    def of(cls, risk: RiskRow, portfolio: Portfolio, *, sequence: int, as_of: str | None = None) -> "PortfolioAnswer":
-        """Return what is shown of an account; *risk* and *portfolio* are of one day."""
-        # Of now a part is better than nothing, and it is told which; of the past nobody could mend it by waiting.
-        is_known = as_of is None or not portfolio.mark_missing
+    def of(cls, standing: Standing) -> "PortfolioAnswer":
+        """Return what is shown of an account."""
+        risk, portfolio, exposures = standing.risk, standing.portfolio, standing.exposures
+        cash = (risk.parameters.capital_paise or 0) + risk.cash_moved_paise + portfolio.realised_paise
 
         def at_mark(paise: int) -> str | None:
-            return amount_text(paise) if is_known else None
+            return amount_text(paise) if standing.is_known else None
 
+        uses = limit_uses(risk, portfolio, exposures, is_known=standing.is_known)
         return cls(
             account_id=risk.account_id,
             mode=risk.mode.value,
             currency=risk.currency,
             day=risk.day,
             parameters=RiskLimits.of(risk.parameters),
+            limits=[LimitUseView.of(use) for use in uses],
             kill_switch=KillSwitchView(
                 engaged=risk.kill_switch_engaged,
                 reason=risk.kill_switch_reason,
                 changed_at=time_text_us(risk.kill_switch_at_us),
             ),
+            kill_switches=[_switch_view(each, risk) for each in risk.kill_switches],
             day_loss_latched=risk.day_loss_latched,
+            latched=[kind.value for kind in risk.latched],
+            breaches_today=[_breach_view(each) for each in risk.breaches_today],
+            breaches=risk.breaches,
+            unprotected=[UnprotectedView.of(each) for each in unprotected(standing.trades)],
+            baskets=[_basket_view(each) for each in risk.baskets],
+            suppressed_today=risk.suppressed_today,
+            suppressed=risk.suppressed,
             trades_today=risk.trades_today,
             trades=risk.trades,
             open_trades=len(risk.open_trades),
             denials_today=risk.denials_today,
             denials=risk.denials,
+            capital=optional_amount_text(risk.parameters.capital_paise),
+            cash_moved=amount_text(risk.cash_moved_paise),
+            cash=amount_text(cash),
+            margin_used=amount_text(margin_used_paise(risk, portfolio)),
+            value=at_mark(cash + portfolio.open_result_paise),
             realised_today=amount_text(portfolio.realised_today_paise),
             realised=amount_text(portfolio.realised_paise),
+            peak_realised=amount_text(risk.peak_realised_paise),
             open_result=at_mark(portfolio.open_result_paise),
-            day_result=at_mark(portfolio.realised_today_paise + portfolio.open_result_paise),
+            day_result=at_mark(portfolio.day_result_paise),
             total_result=at_mark(portfolio.total_paise),
             gross_exposure=at_mark(portfolio.gross_exposure_paise),
             net_exposure=at_mark(portfolio.net_exposure_paise),
             mark_missing=portfolio.mark_missing,
             positions=[PositionView.of(position, day=risk.day) for position in portfolio.positions],
-            sequence=sequence,
-            as_of=as_of,
+            sequence=standing.sequence,
+            as_of=standing.as_of,
         )
+
+
+def _switch_view(switch: KillSwitch, risk: RiskRow) -> ScopedKillSwitchView:
+    done = [each for each in risk.flattened if each.strategy_id == switch.strategy_id]
+    flattens = switch.mode is KillMode.FLATTEN
+    return ScopedKillSwitchView(
+        scope="account" if switch.strategy_id is None else "strategy",
+        strategy_id=switch.strategy_id,
+        mode=switch.mode.value,
+        reason=switch.reason,
+        engaged_at=time_text_us(switch.engaged_at_us),
+        flattening=flattens and not done,
+        remaining=list(done[0].remaining) if flattens and done else None,
+    )
+
+
+def _breach_view(breach: Breach) -> BreachView:
+    return BreachView(
+        kind=breach.kind.value,
+        action=breach.action.value,
+        limit=amount_text(breach.limit_paise),
+        value=amount_text(breach.value_paise),
+        breached_at=time_text_us(breach.breached_at_us),
+        released_at=time_text_us(breach.released_at_us),
+        released_by=breach.released_by,
+        release_reason=breach.release_reason,
+    )
+
+
+def _basket_view(basket: OpenBasket) -> BasketView:
+    return BasketView(
+        basket_id=basket.basket_id,
+        policy=basket.policy.value,
+        trade_ids=[leg.trade_id for leg in basket.legs],
+        failed_trade_ids=list(basket.failed),
+        opened_at=time_text_us(basket.opened_at_us),
+    )

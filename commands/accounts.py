@@ -1,13 +1,14 @@
 """What people and process managers do with accounts: each method loads, decides and appends."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from commands.intake import IntakeLimit
 from commands.lane import Lane, Request
-from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks
+from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks, Sessions
 from commands.snapshots import SnapshotCache, StateCodec
 from domain.account import Account, decider, snapshot
 from domain.account.commands import (
@@ -20,6 +21,7 @@ from domain.account.commands import (
     CloseTrade,
     EngageKillSwitch,
     MoveCash,
+    ObserveResult,
     OpenBasket,
     OpenTrade,
     ReleaseBreach,
@@ -28,6 +30,7 @@ from domain.account.commands import (
 )
 from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Trailing
 from domain.account.refusals import AccountNotFound
+from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
 from domain.instrument import Instrument, InstrumentKey
@@ -36,6 +39,8 @@ from domain.order import OrderType, Product, Side, TimeInForce
 from domain.risk import BreachKind, RiskParameters
 
 LANES_MAX = 10_000
+INTENTS_PER_SECOND_MAX = 100
+SOURCE_OF_STORMS = "intake"
 NS_PER_MS = 1_000_000
 
 ACCOUNT_STATES: StateCodec[Account] = StateCodec(snapshot.SCHEMA, snapshot.encode, snapshot.decode)
@@ -129,7 +134,9 @@ class Accounts:
         ids: Ids,
         marks: Marks,
         instruments: Instruments,
+        sessions: Sessions,
         entry_life_ms: int,
+        intents_per_second_max: int = INTENTS_PER_SECOND_MAX,
         snapshots: SnapshotCache[Account] | None = None,
     ) -> None:
         self._store = store
@@ -137,6 +144,8 @@ class Accounts:
         self._ids = ids
         self._marks = marks
         self._instruments = instruments
+        self._sessions = sessions
+        self._intake = IntakeLimit(clock=clock, per_second=intents_per_second_max, record=self._record_storm)
         self._snapshots = snapshots
         self._entry_life_ns = entry_life_ms * NS_PER_MS
         self._lanes: OrderedDict[AccountId, AccountLane] = OrderedDict()
@@ -153,8 +162,10 @@ class Accounts:
 
         Raises:
             domain.refusals.Refusal: the intent is malformed, or the account not the user's.
+            commands.intake.IntentStorm: the account hands in too many.
             commands.lane.AccountBusy, commands.ports.KeyReused, StoreUnavailable, AppendOutcomeUnknown
         """
+        self._intake.admit(account_id)
         trade_id = TradeId(self._ids.new("trd"))
 
         async def command_on(account: Account) -> AccountCommand:
@@ -174,6 +185,7 @@ class Accounts:
 
         Raises as `open_trade` does.
         """
+        self._intake.admit(account_id)
         basket_id = BasketId(self._ids.new("bsk"))
         trade_ids = [TradeId(self._ids.new("trd")) for _ in legs]
 
@@ -379,8 +391,46 @@ class Accounts:
     # --- Any command ---
 
     async def state_of(self, account_id: AccountId) -> Account:
-        """Return the account as this process knows it: what it decides the next command on."""
+        """Return the account as this process knows it: what it decides the next command on.
+
+        Raises:
+            commands.ports.StoreUnavailable
+        """
         return await self._lane(account_id).state()
+
+    @staticmethod
+    def observation(account: Account, mark_of: MarkOf, *, market_time_ns: int, is_confirmed: bool) -> ObserveResult:
+        """Return the command that holds the result of *account*, at the marks of *mark_of*, against its limits."""
+        market = MarketSnapshot(
+            market_time_ns=market_time_ns,
+            marks=_marks_of(account.open_instruments(), mark_of),
+            valuation=valuation_of(account, mark_of, market_time_ns=market_time_ns),
+        )
+        return ObserveResult(market=market, is_confirmed=is_confirmed)
+
+    async def observe_result(
+        self,
+        account_id: AccountId,
+        mark_of: MarkOf,
+        *,
+        market_time_ns: int,
+        is_confirmed: bool,
+        context: CommandContext,
+    ) -> Outcome:
+        """Hold what the account made against its limits on losses. Raises as `open_trade` does."""
+
+        async def command_on(account: Account) -> AccountCommand:
+            return self.observation(account, mark_of, market_time_ns=market_time_ns, is_confirmed=is_confirmed)
+
+        return await self._execute(account_id, command_on, context)
+
+    async def close(self) -> None:
+        """Record what is still to be said of intents that were turned away."""
+        await self._intake.close()
+
+    async def _record_storm(self, account_id: AccountId, command: AccountCommand) -> Outcome:
+        context = CommandContext(actor=SOURCE_OF_STORMS, source=SOURCE_OF_STORMS, received_at_ns=self._clock.wall_ns())
+        return await self.carry_out(account_id, command, context)
 
     async def follow(self, feed: EventFeed, *, after_sequence: int) -> None:
         """Keep the accounts in memory up to date with what other processes append, until canceled."""
@@ -483,6 +533,15 @@ class Accounts:
 
     def _snapshot(self, account: Account, instrument: Instrument, market_time_ns: int) -> MarketSnapshot:
         """Return the market as a decision about *instrument* needs it: its mark, and those of all that is open."""
-        keys = sorted(account.open_instruments() | {instrument.key})
-        marks: list[Mark] = [mark for key in keys if (mark := self._marks.mark_of(key)) is not None]
-        return MarketSnapshot(market_time_ns=market_time_ns, instrument=instrument, marks=tuple(marks))
+        keys = account.open_instruments() | {instrument.key}
+        return MarketSnapshot(
+            market_time_ns=market_time_ns,
+            instrument=instrument,
+            marks=_marks_of(keys, self._marks.mark_of),
+            session=self._sessions.moment_of(instrument, market_time_ns),
+            valuation=valuation_of(account, self._marks.mark_of, market_time_ns=market_time_ns),
+        )
+
+
+def _marks_of(instruments: Iterable[InstrumentKey], mark_of: MarkOf) -> tuple[Mark, ...]:
+    return tuple(mark for key in sorted(instruments) if (mark := mark_of(key)) is not None)

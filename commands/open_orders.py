@@ -24,7 +24,7 @@ from domain.account.events import (
 from domain.envelope import RecordedEvent
 from domain.events import Event, decode_known
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueFillId, VenueOrderId
-from domain.order import CLOSED, OrderInstruction, OrderStatus, Purpose, status_after_fill
+from domain.order import CLOSED, LIVE, OrderInstruction, OrderStatus, Purpose, status_after_fill
 
 _AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 
@@ -127,18 +127,12 @@ class OpenOrders:
             case OrderModifyRequested():
                 order = replace(order, wanted=event.instruction, number=event.number)
             case OrderModified():
-                order = self._modified(order, event)
+                order = _over_if_filled(replace(order, instruction=event.instruction, wanted=None))
             case OrderModifyRefused():
-                order = replace(order, wanted=None)
+                order = _over_if_filled(replace(order, wanted=None))
             case _:
                 order = replace(order, status=_STATUS_AFTER.get(type(event), order.status))
         self._orders[order.order_id] = order
-
-    @staticmethod
-    def _modified(order: OpenOrder, event: OrderModified) -> OpenOrder:
-        is_filled = order.cumulative_quantity >= event.instruction.quantity  # It shrank to what had executed.
-        status = OrderStatus.FILLED if is_filled and order.status not in CLOSED else order.status
-        return replace(order, instruction=event.instruction, wanted=None, status=status)
 
     @staticmethod
     def _filled(order: OpenOrder, event: OrderFilled) -> OpenOrder:
@@ -186,3 +180,9 @@ class OpenOrders:
                 self._by_venue_id.pop((order.account_id, order.venue_order_id), None)
             if order.correlation_id is not None:
                 self._by_correlation.pop((order.account_id, order.correlation_id), None)
+
+
+def _over_if_filled(order: OpenOrder) -> OpenOrder:
+    """Return *order* filled, where the end of a modification leaves it no larger than what had filled already."""
+    is_filled = order.status in LIVE and order.cumulative_quantity >= order.instruction.quantity
+    return replace(order, status=OrderStatus.FILLED) if is_filled else order

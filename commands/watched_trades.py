@@ -25,7 +25,6 @@ from domain.account.events import (
     OrderRejected,
     OrderSubmitting,
     ProtectionFailed,
-    ProtectionLapsed,
     ProtectionMode,
     StopTrailed,
     TradeAdopted,
@@ -103,7 +102,6 @@ class WatchedTrade:
     net_quantity: int = 0
     is_exiting: bool = False
     is_closed: bool = False
-    is_lapsed: bool = False
     has_failed: bool = False
     closing: tuple[ClosingOrder, ...] = ()
     entries: frozenset[OrderId] = frozenset()
@@ -316,8 +314,6 @@ def _after(trade: WatchedTrade, event: Event) -> WatchedTrade | None:  # noqa: P
             )
         case StopTrailed():
             return replace(trade, stop_loss_e4=event.stop_loss_e4)
-        case ProtectionLapsed():
-            return replace(trade, is_lapsed=True)
         case ProtectionFailed():
             return replace(trade, has_failed=True)
         case _:
@@ -338,8 +334,7 @@ def _after_order(trade: WatchedTrade, event: Event) -> WatchedTrade | None:  # n
             return replace(trade, entries=trade.entries | {event.order_id})
         case OrderIntended():
             order = ClosingOrder(order_id=event.order_id, purpose=event.purpose, instruction=event.instruction)
-            is_lapsed = trade.is_lapsed and event.purpose is not Purpose.STOP
-            return replace(trade, closing=(*trade.closing, order), is_lapsed=is_lapsed)
+            return replace(trade, closing=(*trade.closing, order))
         case OrderAcknowledged():
             return _with(trade, event.order_id, is_acknowledged=True, is_absent=False)
         case OrderPresumedAbsent():

@@ -45,7 +45,7 @@ class InstrumentUnknown(InvalidInput):
     code = "INSTRUMENT_UNKNOWN"
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One dated definition of an instrument.
 
     `tick_e4` is the price step in 1/10,000 rupee, `lot` the quantity step in units, `freeze_quantity` the largest

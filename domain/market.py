@@ -17,7 +17,7 @@ def trading_day(market_time_ns: int) -> date:
     return datetime.fromtimestamp(market_time_ns // NS_PER_S, EXCHANGE_ZONE).date()
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
+class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The last traded price of an instrument.
 
     `exchange_time_ns` is the exchange's time of the trade, `received_at_ns` ours (both UTC nanoseconds). `number`
@@ -38,7 +38,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     upper_circuit_e4: int | None = None
 
 
-class Valuation(msgspec.Struct, frozen=True, kw_only=True):
+class Valuation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an account holds, valued at the marks of one moment. Amounts in paise.
 
     `day_result_paise` is what the day brought so far: realised, and the change of the open result since the later of
@@ -55,7 +55,7 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[InstrumentKey, ...] = ()
 
 
-class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The market as a decision sees it: stamped by the handler, never by the client.
 
     `market_time_ns` is the market clock (UTC nanoseconds). `instrument` is the definition in force for the instrument
@@ -70,6 +70,11 @@ class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     marks: tuple[Mark, ...] = ()
     session: SessionMoment | None = None
     valuation: Valuation | None = None
+
+    @property
+    def trading_day(self) -> str:
+        """The exchange's day (ISO)."""
+        return trading_day(self.market_time_ns).isoformat() if self.session is None else self.session.trading_day
 
     def mark_of(self, instrument: InstrumentKey) -> Mark | None:
         """Return the mark of *instrument*, None where there is none."""

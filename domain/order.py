@@ -200,7 +200,7 @@ MODIFICATIONS_MAX = 25
 """So often the venue lets one order be changed. Source: Dhan, orders, "max 25 modifications per order"."""
 
 
-class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
+class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an order tells the venue to do.
 
     `limit_price_e4` is set for LIMIT and SL and None for MARKET, `trigger_price_e4` for SL alone. Of

@@ -4,6 +4,11 @@ from enum import StrEnum
 
 import msgspec
 
+from domain.instrument import Segment
+from domain.order import Product
+
+BASIS_POINTS = 10_000
+
 
 class DenialCode(StrEnum):
     """Why our own risk check denied an intent: stable, for clients to depend on."""
@@ -34,6 +39,7 @@ class DenialCode(StrEnum):
     # Price.
     MARK_MISSING = "MARK_MISSING"
     MARK_STALE = "MARK_STALE"
+    POSITION_MARK_MISSING = "POSITION_MARK_MISSING"
     POSITION_MARK_STALE = "POSITION_MARK_STALE"
     PRICE_OUTSIDE_COLLAR = "PRICE_OUTSIDE_COLLAR"
     PRICE_OUTSIDE_CIRCUIT = "PRICE_OUTSIDE_CIRCUIT"
@@ -64,6 +70,7 @@ class DenialCode(StrEnum):
     DAY_LOSS_LIMIT_REACHED = "DAY_LOSS_LIMIT_REACHED"
     DRAWDOWN_LIMIT_REACHED = "DRAWDOWN_LIMIT_REACHED"
     # Repetition and rate.
+    FLIP_NEEDS_MARKET = "FLIP_NEEDS_MARKET"
     DUPLICATE_INTENT = "DUPLICATE_INTENT"
     SELF_CROSS = "SELF_CROSS"
     ORDERS_PER_SECOND_ABOVE_LIMIT = "ORDERS_PER_SECOND_ABOVE_LIMIT"
@@ -91,24 +98,113 @@ class BreachAction(StrEnum):
 
 
 class RiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account's limits. Quantities in units, amounts in paise, ratios in basis points, ages in milliseconds."""
+    """An account's limits. Quantities in units, amounts in paise, ratios in basis points, times as their names say.
 
+    A limit of 0 allows nothing, and None (where a limit may be None) is no limit. Where 0 turns something off instead,
+    the field says so. `domain.account.checks` has the table of what each of them does.
+    """
+
+    # One order.
     order_quantity_max: int = 5_000
     order_value_paise_max: int = 1_000_000_00
+    order_slices_max: int = 20
+    """Orders that one intent may become where it is above the venue's freeze quantity; 1: no intent is sliced."""
+    disclosed_quantity_bp_min: int = 1_000
+    """Least share of an order's quantity that may be disclosed. Source: NSE, order conditions, 10 %."""
+    # What is open.
     open_trades_max: int = 20
+    open_positions_max: int = 20
+    open_orders_max: int = 100
+    """Orders that may fill, protective stops among them."""
     trades_per_day_max: int = 100
+    position_quantity_max: int | None = 20_000
+    position_value_paise_max: int | None = 2_500_000_00
+    position_share_bp_max: int | None = 5_000
+    """Of the capital; without a capital it is not checked."""
     gross_exposure_paise_max: int = 5_000_000_00
+    net_exposure_paise_max: int | None = 5_000_000_00
+    concentration_bp_max: int | None = 10_000
+    """What one instrument may take, all products together, of the limit on gross exposure."""
+    # Money.
+    capital_paise: int | None = None
+    """What the account began with. None: funds and share of capital are not checked here, the broker's word stands."""
+    margin_bp_cnc: int = 10_000
+    margin_bp_intraday: int = 2_000
+    margin_bp_margin: int = 2_000
+    margin_bp_mtf: int = 5_000
+    """What of an order's value each product binds of the funds."""
+    # Losses.
+    trade_risk_paise_max: int | None = 50_000_00
+    """Distance to the stop times quantity; without a stop it is not checked."""
     day_loss_paise_max: int = 50_000_00
-    price_collar_bp: int = 500
-    mark_age_ms_max: int = 10_000
-    stop_loss_required: bool = False
     day_loss_action: BreachAction = BreachAction.BLOCK
     drawdown_paise_max: int = 200_000_00
     drawdown_action: BreachAction = BreachAction.BLOCK
+    # Prices and marks.
+    price_collar_bp: int = 500
+    spread_bp_max: int | None = 200
+    """Of an order at market, where bid and ask are known."""
+    mark_age_ms_max: int = 10_000
+    # Stops and targets.
+    stop_loss_required: bool = False
+    stop_loss_distance_bp_max: int | None = 2_000
+    trailing_step_bp_min: int = 5
     stop_limit_buffer_bp: int = 50
-    """How far behind its trigger a protective stop's limit lies."""
+    """How far behind its trigger a protective stop's limit lies, and that of an SL-M that becomes an SL."""
     trailing_modifications_max: int = 20
     """So often a trailing stop is modified at the venue; from then on the engine trails and the stop rests behind."""
+    # What may be asked for.
+    segments_allowed: tuple[Segment, ...] | None = None
+    """None: every segment."""
+    stop_market_allowed: bool = True
+    """An SL-M becomes an SL with a limit `stop_limit_buffer_bp` behind its trigger; not allowed: it is denied."""
+    intraday_entry_cutoff_minutes: int = 15
+    """So long before continuous trading ends no INTRADAY trade is opened; 0: to the end."""
+    # Repetition and rate.
+    duplicate_window_ms: int = 0
+    """0: not checked. The same request under the same key is carried out once anyway."""
+    self_cross_allowed: bool = False
+    orders_per_second_max: int = 10
+    """Source: SEBI, retail algorithms: from more than 10 a second on an algorithm has to be registered."""
+    orders_per_minute_max: int = 250
+    orders_per_hour_max: int = 1_000
+    orders_per_day_max: int = 7_000
+    """Source of the last three: Dhan, rate limits of order APIs."""
+    orders_reserved_for_exits: int = 2
+    """So many of each of the four entries leave to exits."""
+
+    def margin_bp_of(self, product: Product) -> int:
+        """Return what of its value an order of *product* binds of the funds, in basis points."""
+        match product:
+            case Product.CNC:
+                return self.margin_bp_cnc
+            case Product.INTRADAY:
+                return self.margin_bp_intraday
+            case Product.MARGIN:
+                return self.margin_bp_margin
+            case Product.MTF:
+                return self.margin_bp_mtf
+
+
+class ProductRule(msgspec.Struct, frozen=True, kw_only=True):
+    """In which segments a product may be entered, and whether it may be sold short."""
+
+    segments: frozenset[Segment]
+    may_be_short: bool
+
+
+_CASH = frozenset({Segment.NSE_EQ, Segment.BSE_EQ})
+_DERIVATIVES = frozenset(
+    {Segment.NSE_FNO, Segment.BSE_FNO, Segment.NSE_CURRENCY, Segment.BSE_CURRENCY, Segment.MCX_COMM}
+)
+
+PRODUCT_RULES: dict[Product, ProductRule] = {
+    Product.CNC: ProductRule(segments=_CASH, may_be_short=False),
+    Product.INTRADAY: ProductRule(segments=_CASH | _DERIVATIVES, may_be_short=True),
+    Product.MARGIN: ProductRule(segments=_DERIVATIVES, may_be_short=True),
+    Product.MTF: ProductRule(segments=_CASH, may_be_short=False),
+}
+"""Product by segment by side. Source: Dhan, product types of orders. Shares are delivered: none is owed over night."""
 
 
 class Denial(msgspec.Struct, frozen=True, kw_only=True):

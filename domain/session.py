@@ -12,12 +12,16 @@ class Phase(StrEnum):
 
     CLOSED = "closed"
     PRE_OPEN = "pre_open"
+    PAUSED = "paused"
+    """Between two phases: no order is taken, and none for the next session either."""
     CONTINUOUS = "continuous"
     CLOSING_AUCTION = "closing_auction"
+    CLOSING_AUCTION_END = "closing_auction_end"
+    """The last minutes of the auction's order entry, which take limit orders alone."""
     POST_CLOSE = "post_close"
 
 
-class SessionMoment(msgspec.Struct, frozen=True, kw_only=True):
+class SessionMoment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One moment of a segment's session. `continuous_until_ns` is when continuous trading ends today, None: not today.
 
     Times are UTC nanoseconds of the market clock. `trading_day` is the exchange's day (ISO).
@@ -42,10 +46,12 @@ PHASE_RULES: dict[Phase, PhaseRule] = {
         order_types=frozenset({_T.MARKET, _T.LIMIT, _T.SL}), times_in_force=frozenset({_V.DAY}), after_market=True
     ),
     Phase.PRE_OPEN: PhaseRule(order_types=frozenset({_T.MARKET, _T.LIMIT}), times_in_force=frozenset({_V.DAY})),
+    Phase.PAUSED: PhaseRule(),
     Phase.CONTINUOUS: PhaseRule(
         order_types=frozenset({_T.MARKET, _T.LIMIT, _T.SL}), times_in_force=frozenset({_V.DAY, _V.IOC})
     ),
     Phase.CLOSING_AUCTION: PhaseRule(order_types=frozenset({_T.MARKET, _T.LIMIT}), times_in_force=frozenset({_V.DAY})),
+    Phase.CLOSING_AUCTION_END: PhaseRule(order_types=frozenset({_T.LIMIT}), times_in_force=frozenset({_V.DAY})),
     Phase.POST_CLOSE: PhaseRule(order_types=frozenset({_T.MARKET}), times_in_force=frozenset({_V.DAY})),
 }
 """Phase by order type by validity. Source: NSE, market timings and order types of each session."""

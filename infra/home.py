@@ -101,6 +101,11 @@ class Home:
         """The archived part of the log, unless a setting puts it elsewhere."""
         return self.path / "archive"
 
+    @property
+    def daily_bars(self) -> Path:
+        """Stored daily bars, one file per instrument."""
+        return self.path / "bars" / "daily"
+
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.
 

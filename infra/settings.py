@@ -21,6 +21,9 @@ READY_FD_VARIABLE = "KHATA_READY_FD"
 _INTERNAL_VARIABLES = frozenset({RUNTIME_FILE_VARIABLE, READY_FD_VARIABLE})
 """How the supervisor talks to the processes it starts: no settings, and nobody else's to set."""
 
+SYNTHETIC = "synthetic"
+"""The tape that the simulator makes up."""
+
 _SECRET = {"x-secret": True}
 _ROOT_HOME = Path("/var/lib/khata")
 
@@ -86,7 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tape: Annotated[
         str,
         Meta(description="What the simulator plays: synthetic, or a folder of recorded ticks."),
-    ] = "synthetic"
+    ] = SYNTHETIC
     tape_seconds: Annotated[
         int,
         Meta(ge=0, description="Length of the synthetic session in seconds; 0 goes on for ever, from now on."),
@@ -100,6 +103,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Age at which an entry that was not sent lapses, in milliseconds of market time."),
     ] = 5000
+    intents_per_second_max: Annotated[
+        int,
+        Meta(ge=1, description="Intents that one account may hand in a second; what comes beyond is not recorded."),
+    ] = 100
     order_lookup_window_ms: Annotated[
         int,
         Meta(ge=0, description="Shortest time that an unknown order is looked for before it is presumed absent."),
@@ -108,14 +115,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Fewest look-ups that found nothing before an unknown order is presumed absent."),
     ] = 3
-    idle_poll_ms: Annotated[
-        int,
-        Meta(
-            ge=100,
-            description="Time between two looks at the broker's books of an account that holds something and has no"
-            " order there, in milliseconds: for what is traded by other means.",
-        ),
-    ] = 2000
     stop_reprice_after_ms: Annotated[
         int,
         Meta(
@@ -132,6 +131,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " milliseconds; what the limits on orders demand comes on top.",
         ),
     ] = 60_000
+    idle_poll_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            description="Time between two looks at the broker's books of an account that holds something and has no"
+            " order there, in milliseconds: for what is traded by other means.",
+        ),
+    ] = 2000
     breaker_failures_max: Annotated[
         int,
         Meta(ge=1, description="Failures in a row that open the circuit breaker of a class of broker calls."),

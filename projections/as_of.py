@@ -6,11 +6,13 @@ account, is taken from stored states and a fold (`past`). Prices come from `Hist
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.ids import AccountId, TradeId
-from domain.market import Mark, trading_day
+from domain.ids import AccountId, StrategyId, TradeId
+from domain.instrument import InstrumentKey
+from domain.market import trading_day
+from projections.daily_results import DAILY_RESULTS
 from projections.orders import OrderRow
 from projections.past import (
     PAST_ORDERS,
@@ -22,11 +24,16 @@ from projections.past import (
     PastNotReadable,
 )
 from projections.portfolio import ValuedPosition, value_at
-from projections.ports import Clock, HistoricalMarks, LogOfThePast
+from projections.ports import Clock, HistoricalMark, HistoricalMarks, LogOfThePast
 from projections.positions import PositionRow
 from projections.queries import (
     PAGE_MAX,
     Answer,
+    DailyRows,
+    LimitHistory,
+    OrderFilter,
+    OrderLine,
+    OrderPage,
     PortfolioRows,
     Queries,
     QueriesUnavailable,
@@ -151,6 +158,7 @@ class PastQueries:
         *,
         status: TradeStatus | None = None,
         symbol: str | None = None,
+        strategy_id: StrategyId | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> TradePage:
@@ -161,7 +169,13 @@ class PastQueries:
         # A row that has changed since comes whatever its status is now, so a page may turn out to hold too few.
         while start is not None and len(found) <= limit:
             page = await self._queries.trades(
-                accounts, status=status, symbol=symbol, before=start, limit=limit, changed_after=sequence
+                accounts,
+                status=status,
+                symbol=symbol,
+                strategy_id=strategy_id,
+                before=start,
+                limit=limit,
+                changed_after=sequence,
             )
             self._demand(page.sequence)
             rows = await self._as_then(PAST_TRADES, page.trades)
@@ -187,6 +201,32 @@ class PastQueries:
         self._demand(now.sequence)
         return Answer(value=await self._as_then(PAST_ORDERS, now.value), sequence=self.moment.sequence)
 
+    async def orders(
+        self,
+        accounts: Sequence[AccountId],
+        wanted: OrderFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> OrderPage:
+        """Return at most *limit* (1 … 200) orders of *accounts*, newest first, filtered by what they were then."""
+        sequence, limit = self.moment.sequence, max(1, min(limit, PAGE_MAX))
+        found: list[OrderLine] = []
+        start: int | None = sequence + 1 if before is None else min(before, sequence + 1)
+        while start is not None and len(found) <= limit:  # As with trades.
+            page = await self._queries.orders(accounts, wanted, before=start, limit=limit, changed_after=sequence)
+            self._demand(page.sequence)
+            now = {line.order_id: line for line in page.orders}
+            rows = await self._as_then(PAST_ORDERS, page.orders)
+            found += [_line(row, now[row.order_id]) for row in rows if wanted.status in {None, row.status}]
+            start = page.next_before
+        has_more = len(found) > limit
+        return OrderPage(
+            orders=found[:limit],
+            next_before=found[limit - 1].intended_sequence if has_more else None,
+            sequence=sequence,
+        )
+
     async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
         """Return positions by symbol and product: those held then, or all that had been traded."""
         rows = [row for account_id in accounts for row in await self._folded(PAST_POSITIONS, account_id)]
@@ -194,11 +234,43 @@ class PastQueries:
         return Answer(value=sorted(wanted, key=_place), sequence=self.moment.sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
-        """Return an account's risk row and the positions it had traded in so far, None where there was no account."""
+        """Return what an account had: its risk row, the positions it had traded in and the trades that held something.
+
+        None where there was no account.
+        """
         risks = await self._folded(PAST_RISK, account_id)
+        if not risks:
+            return Answer(value=None, sequence=self.moment.sequence)
         positions = (await self.positions([account_id])).value
-        rows = PortfolioRows(risk=risks[0], positions=positions) if risks else None
+        trades = await self._held_trades(account_id)
+        rows = PortfolioRows(risk=risks[0], positions=positions, trades=trades)
         return Answer(value=rows, sequence=self.moment.sequence)
+
+    async def days(self, account_id: AccountId) -> Answer[DailyRows]:
+        """Return what each day of an account's life had brought, and the money that had come and gone."""
+        now = await self._queries.days(account_id)
+        self._demand(now.sequence)
+        sequence = self.moment.sequence
+        rows = {DAILY_RESULTS.key_of_row(row): row for row in now.value.results if row.sequence <= sequence}
+        if births := {
+            DAILY_RESULTS.key_of_row(row): row.born_sequence
+            for row in now.value.results
+            if row.born_sequence <= sequence < row.sequence
+        }:
+            try:
+                rows |= await self._accounts.then(account_id, sequence).unstored_rows(DAILY_RESULTS, births)
+            except PastNotReadable as error:
+                raise _unavailable(self.moment, error) from error
+        cash = [row for row in now.value.cash if row.sequence <= sequence]
+        return Answer(value=DailyRows(results=[rows[key] for key in sorted(rows)], cash=cash), sequence=sequence)
+
+    async def limit_changes(self, account_id: AccountId, *, before: int | None = None, limit: int = 50) -> LimitHistory:
+        """Return at most *limit* (1 … 200) sets of limits that an account had had by then, newest first."""
+        sequence = self.moment.sequence
+        start = sequence + 1 if before is None else min(before, sequence + 1)
+        found = await self._queries.limit_changes(account_id, before=start, limit=limit)
+        self._demand(found.sequence)
+        return LimitHistory(changes=found.changes, next_before=found.next_before, sequence=sequence)
 
     def day(self, *known: str) -> str:
         """Return the exchange's day (ISO) then: that of the market's clock, or the newest of *known* days."""
@@ -208,18 +280,34 @@ class PastQueries:
 
     async def valued(self, account_id: AccountId, rows: Sequence[PositionRow], *, day: str) -> list[ValuedPosition]:
         """Return *rows* with the marks that can be told for the exchange's *day*."""
-        instruments = {row.instrument for row in rows if row.net_quantity}
-        marks = {}
-        if instruments:
-            found = await self._marks.marks_at(instruments, account_id=account_id, sequence=self.moment.sequence)
-            marks = {instrument: each for instrument, each in found.items() if _day_of(each.mark) == day}
+        needed = {row.instrument for row in rows if row.net_quantity or row.carried_into(day).net_quantity}
+        marks = await self.marks(needed, account_id, day=day)
         valued = []
         for row in rows:
             known = marks.get(row.instrument)
             valued.append(
-                value_at(row, None if known is None else known.mark, source=None if known is None else known.source)
+                value_at(
+                    row,
+                    None if known is None else known.mark,
+                    source=None if known is None else known.source,
+                    day=day,
+                )
             )
         return valued
+
+    async def marks(
+        self, instruments: Collection[InstrumentKey], account_id: AccountId, *, day: str
+    ) -> Mapping[InstrumentKey, HistoricalMark]:
+        """Return the marks of *instruments* that can be told for the exchange's *day*."""
+        if not instruments:
+            return {}
+        return await self._marks.marks_at(
+            instruments,
+            account_id=account_id,
+            sequence=self.moment.sequence,
+            day=day,
+            market_time_ns=None if self._is_tape else self.moment.time_us * NS_PER_US,
+        )
 
     # --- Rows ---------------------------------------------------------------------------------------------------------
 
@@ -234,6 +322,19 @@ class PastQueries:
         except PastNotReadable as error:
             raise _unavailable(self.moment, error) from error
         return list(rows.values())
+
+    async def _held_trades(self, account_id: AccountId) -> list[TradeRow]:
+        then = self._accounts.then(account_id, self.moment.sequence)
+        try:
+            rows, lost = await then.open_rows(PAST_TRADES)
+        except PastNotReadable as error:
+            raise _unavailable(self.moment, error) from error
+        held = [row for row in rows.values() if row.net_quantity]
+        for (trade_id,) in lost:
+            found = (await self.trade([account_id], TradeId(trade_id))).value
+            if found is not None and found.net_quantity:
+                held.append(found)
+        return sorted(held, key=lambda row: row.opened_sequence)
 
     async def _as_then(self, past: Past[RowT], now: Sequence[RowT]) -> list[RowT]:
         """Return what rows of a table were at the moment, in their order; a row that came later is left out."""
@@ -260,8 +361,10 @@ def _unavailable(moment: Moment, error: PastNotReadable) -> QueriesUnavailable:
     return QueriesUnavailable(f"the state at sequence {moment.sequence} cannot be folded: {error}")
 
 
-def _day_of(mark: Mark) -> str:
-    return trading_day(mark.exchange_time_ns).isoformat()
+def _line(row: OrderRow, now: OrderLine) -> OrderLine:
+    """Return an order as it was with what its trade says of it, which never changes."""
+    then = {name: getattr(row, name) for name in OrderRow.__struct_fields__}
+    return OrderLine(**then, symbol=now.symbol, multiplier=now.multiplier, strategy_id=now.strategy_id)
 
 
 def _place(row: PositionRow) -> tuple[str, ...]:

@@ -77,15 +77,15 @@ class Projection:
     changes: dict[Key, Row | None] = field(default_factory=dict)
     parked: list[ParkedEvent] = field(default_factory=list)
     after: Checkpoint = field(init=False)
-    _keys: list[Key | _NoKey | None] = field(init=False)
+    _keys: list[tuple[Key, ...] | _NoKey] = field(init=False)
 
     def __post_init__(self) -> None:
         self.after = self.before
-        key_of = self.part.model.key_of
-        keys: list[Key | _NoKey | None] = []
+        keys_of = self.part.model.keys_of
+        keys: list[tuple[Key, ...] | _NoKey] = []
         for recorded, event in self.concerned:
             try:
-                keys.append(key_of(event, recorded))
+                keys.append(keys_of(event, recorded))
             except Exception as error:  # noqa: BLE001 - a fold is pure: whatever it raises it will always raise
                 keys.append(_NoKey(error))
         self._keys = keys
@@ -97,9 +97,12 @@ class Projection:
             return ()
         makes = model.makes
         first: dict[Key, bool] = {}
-        for (_, event), key in zip(self.concerned, self._keys, strict=True):
-            if key is not None and not isinstance(key, _NoKey) and key not in first:
-                first[key] = type(event) in makes
+        for (_, event), keys in zip(self.concerned, self._keys, strict=True):
+            if isinstance(keys, _NoKey):
+                continue
+            for key in keys:
+                if key not in first:
+                    first[key] = type(event) in makes
         return [key for key, is_made in first.items() if not is_made]
 
     def fold(self, rows: dict[Key, Row | None]) -> None:
@@ -107,16 +110,15 @@ class Projection:
         apply, changes = self.part.model.apply, self.changes
         parked = set(self.parked_before)
         obstacle = None
-        for (recorded, event), key in zip(self.concerned, self._keys, strict=True):
+        for (recorded, event), keys in zip(self.concerned, self._keys, strict=True):
             if parked and recorded.stream_id in parked:
                 self.parked.append(_parked(recorded))
                 continue
-            if key is None:
-                continue
             try:
-                if isinstance(key, _NoKey):
-                    raise key.error  # noqa: TRY301 - told as what the fold raises
-                rows[key] = changes[key] = apply(event, recorded, rows.get(key))
+                if isinstance(keys, _NoKey):
+                    raise keys.error  # noqa: TRY301 - told as what the fold raises
+                # All of an event or nothing of it, should one of its rows not take it in.
+                made = [(key, apply(event, recorded, rows.get(key))) for key in keys]
             except Exception as error:  # noqa: BLE001 - as above
                 told = f"{type(error).__name__}: {error}"
                 if not self.may_park or self.part.model.on_poison is OnPoison.HALT:
@@ -124,6 +126,9 @@ class Projection:
                     break
                 parked.add(recorded.stream_id)
                 self.parked.append(_parked(recorded, told))
+                continue
+            for key, row in made:
+                rows[key] = changes[key] = row
         self._move(obstacle)
 
     def _move(self, obstacle: tuple[RecordedEvent, str] | None) -> None:

@@ -2,6 +2,9 @@
 
 from projections.audit_trail import AUDIT_TRAIL
 from projections.backtests import BACKTESTS
+from projections.cash_moves import CASH_MOVES
+from projections.daily_results import DAILY_RESULTS
+from projections.limit_changes import LIMIT_CHANGES
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
 from projections.read_model import AnyReadModel
@@ -10,4 +13,16 @@ from projections.strategies import STRATEGIES
 from projections.trades import TRADES
 from projections.users import USERS
 
-READ_MODELS: tuple[AnyReadModel, ...] = (USERS, TRADES, ORDERS, POSITIONS, RISK, STRATEGIES, BACKTESTS, AUDIT_TRAIL)
+READ_MODELS: tuple[AnyReadModel, ...] = (
+    USERS,
+    TRADES,
+    ORDERS,
+    POSITIONS,
+    RISK,
+    DAILY_RESULTS,
+    CASH_MOVES,
+    LIMIT_CHANGES,
+    STRATEGIES,
+    BACKTESTS,
+    AUDIT_TRAIL,
+)

@@ -11,6 +11,9 @@ from domain.account.events import (
     OrderExpired,
     OrderFilled,
     OrderLapsed,
+    OrderModified,
+    OrderModifyRefused,
+    OrderModifyRequested,
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
@@ -30,6 +33,9 @@ OrderEvent = (
     | OrderLapsed
     | OrderBlocked
     | OrderCancelRequested
+    | OrderModifyRequested
+    | OrderModified
+    | OrderModifyRefused
     | OrderCanceled
     | OrderExpired
     | OrderFilled
@@ -51,6 +57,9 @@ STATUS_AFTER: Mapping[type[OrderEvent], OrderStatus | None] = {
     OrderCanceled: OrderStatus.CANCELED,
     OrderExpired: OrderStatus.EXPIRED,
     OrderCancelRequested: None,
+    OrderModifyRequested: None,
+    OrderModified: None,
+    OrderModifyRefused: None,
     OrderFilled: None,
 }
 """What an event makes of an order; None: that depends."""
@@ -81,7 +90,7 @@ def status_after(event: OrderEvent, *, status: OrderStatus, quantity: int, cumul
     return status
 
 
-_REMARKED = frozenset({OrderRejected, OrderNotSent, OrderOutcomeUnknown})
+_REMARKED = frozenset({OrderRejected, OrderModifyRefused, OrderNotSent, OrderOutcomeUnknown})
 
 
 def remark_of(event: OrderEvent) -> str | None:
@@ -89,7 +98,7 @@ def remark_of(event: OrderEvent) -> str | None:
     if type(event) not in _REMARKED:
         return None
     match event:
-        case OrderRejected():
+        case OrderRejected() | OrderModifyRefused():
             return event.message or event.reason.value
         case OrderNotSent():
             return event.detail

@@ -11,6 +11,9 @@ from domain.account.events import (
     OrderCancelRequested,
     OrderFilled,
     OrderIntended,
+    OrderModified,
+    OrderModifyRefused,
+    OrderModifyRequested,
     OrderOutcomeUnknown,
     OrderRejected,
     OrderSubmitting,
@@ -19,13 +22,28 @@ from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueOrderId
 from domain.instrument import Segment
-from domain.order import CLOSED, LIVE, OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
+from domain.order import (
+    CLOSED,
+    LIVE,
+    ModifyCause,
+    OrderInstruction,
+    OrderStatus,
+    OrderType,
+    Product,
+    Purpose,
+    Side,
+    TimeInForce,
+)
 from projections.order_status import OrderEvent, is_order_event, remark_of, status_after
 from projections.read_model import Change, Key, ReadModel, RowMissing, account_of
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order. Prices in 1/10,000 rupee, amounts in paise; `filled_paise` is what its fills were worth.
+
+    Quantity, type and prices are what the venue was last shown to have. `wanted` is what a modification under way asks
+    for and `modify_cause` why the newest was asked for; `modifications` counts them. While one is under way,
+    `leaves_quantity` tells the larger of both.
 
     Times in `_us` are the log's (when it was recorded), those in `_ns` the sender's and the venue's.
     """
@@ -42,6 +60,9 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     order_type: OrderType
     limit_price_e4: int | None
     time_in_force: TimeInForce
+    trigger_price_e4: int | None = None
+    disclosed_quantity: int = 0
+    after_market: bool = False
     status: OrderStatus
     not_after_ns: int | None
     cumulative_quantity: int = 0
@@ -49,6 +70,10 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     filled_paise: int = 0
     fill_count: int = 0
     cancel_requested: bool = False
+    modifications: int = 0
+    wanted: OrderInstruction | None = None
+    modify_cause: ModifyCause | None = None
+    modified_at_us: int | None = None
     correlation_id: CorrelationId | None = None
     venue_order_id: VenueOrderId | None = None
     evidence: Evidence | None = None
@@ -66,9 +91,13 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sequence: int
 
 
+_CONCERNED: tuple[type[Event], ...] = (OrderIntended, *get_args(OrderEvent))
+_KINDS = frozenset(_CONCERNED)
+
+
 def _key_of(event: Event, _: RecordedEvent) -> Key | None:
-    order_id = getattr(event, "order_id", None)
-    return None if order_id is None else (order_id,)
+    # Others name an order too, and say nothing of it.
+    return (event.order_id,) if type(event) in _KINDS else None  # type: ignore[union-attr,return-value]
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> OrderRow | None:
@@ -79,20 +108,28 @@ def _apply(event: Event, recorded: RecordedEvent, row: OrderRow | None) -> Order
     if row is None:
         raise RowMissing(event)
     status = status_after(event, status=row.status, quantity=row.quantity, cumulative_quantity=row.cumulative_quantity)
-    filled = event.cumulative_quantity if type(event) is OrderFilled else row.cumulative_quantity
     closed_at_us = None
     if status in CLOSED:
         closed_at_us = recorded.recorded_at_us if row.closed_at_us is None else row.closed_at_us
     change = _CHANGES.get(type(event))
+    changed = {} if change is None else change(event, recorded, row)
+    filled = changed.get("cumulative_quantity", row.cumulative_quantity)
     return msgspec.structs.replace(
         row,
         status=status,
-        leaves_quantity=max(0, row.quantity - filled) if status in LIVE else 0,
+        leaves_quantity=max(0, _most(row, changed) - filled) if status in LIVE else 0,
         remark=remark_of(event) or row.remark,
         closed_at_us=closed_at_us,
         sequence=recorded.sequence,
-        **({} if change is None else change(event, recorded, row)),
+        **changed,
     )
+
+
+def _most(row: OrderRow, changed: Change) -> int:
+    """Return how many units the venue may have been asked for, whatever becomes of a modification under way."""
+    quantity: int = changed.get("quantity", row.quantity)
+    wanted: OrderInstruction | None = changed.get("wanted", row.wanted)
+    return quantity if wanted is None else max(quantity, wanted.quantity)
 
 
 def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
@@ -110,6 +147,9 @@ def _intended(event: OrderIntended, recorded: RecordedEvent) -> OrderRow:
         order_type=told.order_type,
         limit_price_e4=told.limit_price_e4,
         time_in_force=told.time_in_force,
+        trigger_price_e4=told.trigger_price_e4,
+        disclosed_quantity=told.disclosed_quantity,
+        after_market=told.after_market,
         status=OrderStatus.INTENDED,
         not_after_ns=event.not_after_ns,
         leaves_quantity=told.quantity,
@@ -159,12 +199,37 @@ def _filled(event: OrderFilled, _: RecordedEvent, row: OrderRow) -> Change:
     }
 
 
+def _modify_requested(event: OrderModifyRequested, _: RecordedEvent, __: OrderRow) -> Change:
+    return {"modifications": event.number, "wanted": event.instruction, "modify_cause": event.cause}
+
+
+def _modified(event: OrderModified, recorded: RecordedEvent, _: OrderRow) -> Change:
+    told = event.instruction
+    return {
+        "quantity": told.quantity,
+        "order_type": told.order_type,
+        "limit_price_e4": told.limit_price_e4,
+        "trigger_price_e4": told.trigger_price_e4,
+        "time_in_force": told.time_in_force,
+        "disclosed_quantity": told.disclosed_quantity,
+        "wanted": None,
+        "modified_at_us": recorded.recorded_at_us,
+    }
+
+
+def _modify_refused(_: OrderModifyRefused, __: RecordedEvent, ___: OrderRow) -> Change:
+    return {"wanted": None}
+
+
 _CHANGES: dict[type[OrderEvent], Callable[[Any, RecordedEvent, OrderRow], Change]] = {
     OrderSubmitting: _submitting,
     OrderAcknowledged: _acknowledged,
     OrderRejected: _rejected,
     OrderOutcomeUnknown: _unknown,
     OrderCancelRequested: _cancel_requested,
+    OrderModifyRequested: _modify_requested,
+    OrderModified: _modified,
+    OrderModifyRefused: _modify_refused,
     OrderFilled: _filled,
 }
 """What an event changes beside what every event does: looked up by its type, as the status is."""
@@ -172,12 +237,12 @@ _CHANGES: dict[type[OrderEvent], Callable[[Any, RecordedEvent, OrderRow], Change
 
 ORDERS = ReadModel(
     name="orders",
-    version=1,
+    version=2,
     row=OrderRow,
     key=("order_id",),
     key_of=_key_of,
     apply=_apply,
-    concerns=(OrderIntended, *get_args(OrderEvent)),
+    concerns=_CONCERNED,
     makes=(OrderIntended,),
     indexes=(("trade_id",), ("account_id", "intended_sequence")),
 )

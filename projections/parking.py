@@ -103,7 +103,7 @@ async def _replay_page(
     for recorded in events:
         try:
             event = decode(recorded.name, recorded.payload)
-            pairs.append((event, recorded, model.key_of(event, recorded)))
+            pairs.append((event, recorded, model.keys_of(event, recorded)))
         except (EventUnknown, msgspec.DecodeError) as error:
             obstacle = (recorded.sequence, str(error))
             break
@@ -113,16 +113,17 @@ async def _replay_page(
     async with parking.replay(model) as transaction:
         rows: dict[Key, Row | None] = {}
         if not model.only_grows:
-            rows.update(await transaction.load(sorted({key for _, _, key in pairs if key is not None})))
+            rows.update(await transaction.load(sorted({key for _, _, keys in pairs for key in keys})))
         changes: dict[Key, Row | None] = {}
         taken = []
-        for event, recorded, key in pairs:
-            if key is not None:
-                try:
-                    rows[key] = changes[key] = model.apply(event, recorded, rows.get(key))
-                except Exception as error:  # noqa: BLE001 - likewise
-                    obstacle = (recorded.sequence, f"{type(error).__name__}: {error}")
-                    break
+        for event, recorded, keys in pairs:
+            try:
+                made = {key: model.apply(event, recorded, rows.get(key)) for key in keys}
+            except Exception as error:  # noqa: BLE001 - likewise
+                obstacle = (recorded.sequence, f"{type(error).__name__}: {error}")
+                break
+            rows |= made
+            changes |= made
             taken.append(recorded.sequence)
         await transaction.finish(changes, taken=taken, obstacle=obstacle)
     return len(taken), obstacle

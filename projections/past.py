@@ -75,7 +75,7 @@ PAST_MARKS = Past(model=RECORDED_MARKS, is_open=_always)
 PORTFOLIO: tuple[Past[Any], ...] = (PAST_TRADES, PAST_ORDERS, PAST_POSITIONS, PAST_RISK, PAST_MARKS)
 """Every fold whose open rows are stored."""
 
-_READ_TOGETHER = ((TRADES, ORDERS), (POSITIONS, RISK, RECORDED_MARKS))
+_READ_TOGETHER = tuple(past.model for past in PORTFOLIO)
 """Who asks for one of them asks for the others."""
 
 
@@ -136,13 +136,16 @@ def fold_open(
     for event, recorded in pairs:
         if type(event) not in concerns:
             continue
-        key = model.key_of(event, recorded)
-        if key is None or key in lost or (only is not None and key not in only):
-            continue
-        try:
-            rows[key] = model.apply(event, recorded, rows.get(key))
-        except RowMissing:
-            lost.add(key)
+        for key in model.keys_of(event, recorded):
+            if key in lost or (only is not None and key not in only):
+                continue
+            try:
+                row = model.apply(event, recorded, rows.get(key))
+            except RowMissing:
+                lost.add(key)
+            else:
+                if row is not None or key in rows:
+                    rows[key] = row
 
 
 class AccountThen:
@@ -180,6 +183,33 @@ class AccountThen:
             rows |= await self.from_birth(past, again)
         return {key: row for key, row in rows.items() if row is not None}
 
+    async def open_rows(self, past: Past[RowT]) -> tuple[dict[Key, RowT], set[Key]]:
+        """Return the rows of a read model that were open, and some that were not.
+
+        And the keys of rows that had been over for long and changed once more: these are to be asked for by birth.
+
+        Raises:
+            PastNotReadable
+        """
+        state = await self._state(past.model)
+        rows = decode_rows(past.model, state)
+        lost: set[Key] = set()
+        async for pairs in self._pairs_after(state):
+            fold_open(past.model, pairs, rows, lost)
+        return {key: row for key, row in rows.items() if row is not None and key not in lost}, lost
+
+    async def unstored_rows(self, model: ReadModel[RowT], births: Mapping[Key, int]) -> dict[Key, RowT]:
+        """Return rows of a read model of which no states are stored, folded from the newest place before their births.
+
+        Raises:
+            PastNotReadable
+        """
+        found = await self._states.newest(self.account_id, [RISK], sequence=min(births.values()) - 1)
+        rows: dict[Key, RowT | None] = {}
+        async for pairs in self._pairs_after(found.get(RISK)):
+            fold_open(model, pairs, rows, set(), only=births)
+        return {key: row for key, row in rows.items() if row is not None}
+
     async def from_birth(self, past: Past[RowT], births: Mapping[Key, int]) -> dict[Key, RowT | None]:
         """Return rows that are in no state near enough, folded from before the first of them was born."""
         found = await self._states.newest(self.account_id, [past.model], sequence=min(births.values()) - 1)
@@ -193,9 +223,8 @@ class AccountThen:
 
     async def _state(self, model: AnyReadModel) -> StoredState | None:
         if model not in self._known:
-            [models] = [each for each in _READ_TOGETHER if model in each]
-            found = await self._states.newest(self.account_id, models, sequence=self.sequence)
-            self._known |= {each: found.get(each) for each in models}
+            found = await self._states.newest(self.account_id, _READ_TOGETHER, sequence=self.sequence)
+            self._known |= {each: found.get(each) for each in _READ_TOGETHER}
         return self._known[model]
 
     async def _pairs_after(self, state: StoredState | None) -> AsyncIterator[list[Pair]]:

@@ -278,9 +278,51 @@ class HistoricalMarks(Protocol):
     """The market as it was."""
 
     async def marks_at(
-        self, instruments: Collection[InstrumentKey], *, account_id: AccountId, sequence: int
+        self,
+        instruments: Collection[InstrumentKey],
+        *,
+        account_id: AccountId,
+        sequence: int,
+        day: str,
+        market_time_ns: int | None,
     ) -> Mapping[InstrumentKey, HistoricalMark]:
-        """Return the marks that stood at *sequence*, as far as *account_id* may see them; none for who has none."""
+        """Return the marks that stood at *sequence*, as far as *account_id* may see them; none for who has none.
+
+        *day* is the exchange's day then (ISO), *market_time_ns* the market's time (None: it is not known).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyBar:
+    """One day of an instrument, in 1/10,000 rupee as it was traded then. `volume` is in units.
+
+    `adjusted_close_e4` is the close on the scale of the newest bar, whatever splits and bonuses came since: what
+    returns are computed from.
+    """
+
+    day: str
+    open_e4: int
+    high_e4: int
+    low_e4: int
+    close_e4: int
+    volume: int
+    adjusted_close_e4: int
+
+
+class BarsUnreadable(Exception):
+    """The stored bars of an instrument are there and cannot be read. The caller sees 503."""
+
+
+class Bars(Protocol):
+    """Stored bars of instruments."""
+
+    async def daily(self, instrument: InstrumentKey, *, first_day: str, last_day: str) -> Sequence[DailyBar]:
+        """Return the daily bars from *first_day* to *last_day* (ISO, both included) that are stored, oldest first.
+
+        Raises:
+            BarsUnreadable
+        """
         ...
 
 

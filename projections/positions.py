@@ -2,10 +2,17 @@
 
 import msgspec
 
-from domain.account.events import OrderFilled, TradeOpened
+from domain.account.events import (
+    CorporateActionApplied,
+    ForeignFillAllocated,
+    OrderFilled,
+    TradeAdopted,
+    TradeOpened,
+)
+from domain.account.holding import Holding
 from domain.envelope import RecordedEvent
 from domain.events import Event
-from domain.ids import AccountId
+from domain.ids import AccountId, TradeId
 from domain.instrument import InstrumentKey, Segment
 from domain.market import trading_day
 from domain.order import Product, Side
@@ -17,6 +24,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `net_quantity` and `cost_paise` are negative for a short. `bought_*` and `sold_*` are totals since ever; the average
     of a holding is cost by quantity. `realised_day_paise` belongs to `day`, the exchange's day of the newest fill.
+    `carried_*` is what was held when that day began. `holdings` tells which trade holds how much of it (signed),
+    `adjusted_quantity` what corporate actions added.
     """
 
     account_id: AccountId
@@ -31,9 +40,13 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bought_paise: int = 0
     sold_quantity: int = 0
     sold_paise: int = 0
+    adjusted_quantity: int = 0
+    holdings: dict[TradeId, int] = {}
     realised_paise: int = 0
     day: str = ""
     realised_day_paise: int = 0
+    carried_quantity: int = 0
+    carried_cost_paise: int = 0
     last_filled_at_ns: int | None = None
     sequence: int
 
@@ -46,57 +59,84 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return what was realised on an exchange's day (ISO), in paise: 0 for a day after the newest fill."""
         return self.realised_day_paise if day == self.day else 0
 
+    def carried_into(self, day: str) -> Holding:
+        """Return what was held when an exchange's day (ISO) began, which is none before the newest fill's."""
+        if day == self.day:
+            return Holding(net_quantity=self.carried_quantity, cost_paise=self.carried_cost_paise)
+        return Holding(net_quantity=self.net_quantity, cost_paise=self.cost_paise)
+
+
+Fill = OrderFilled | ForeignFillAllocated
+
 
 def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
     match event:
-        case OrderFilled():
-            instrument, product = event.instrument, event.product
+        case OrderFilled() | ForeignFillAllocated() | TradeAdopted():
+            return _key(recorded, event.instrument, event.product)
         case TradeOpened():
-            instrument, product = event.entry.instrument, event.entry.product
+            return _key(recorded, event.entry.instrument, event.entry.product)
         case _:
             return None
+
+
+def _key(recorded: RecordedEvent, instrument: InstrumentKey, product: Product) -> Key:
     return (account_of(recorded), instrument.segment.value, instrument.security_id, product.value)
+
+
+def _adjusted_keys(event: CorporateActionApplied, recorded: RecordedEvent) -> tuple[Key, ...]:
+    return tuple(_key(recorded, event.instrument, product) for product in Product)
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: PositionRow | None) -> PositionRow | None:
     match event:
-        case TradeOpened():
+        case TradeOpened() | TradeAdopted():
             return _named(event, recorded, row)
-        case OrderFilled():
+        case OrderFilled() | ForeignFillAllocated():
             if row is None:
                 raise RowMissing(event)
             return _filled(event, recorded, row)
+        case CorporateActionApplied():
+            return None if row is None else _adjusted(event, recorded, row)
         case _:
             return row
 
 
-def _named(event: TradeOpened, recorded: RecordedEvent, row: PositionRow | None) -> PositionRow:
+def _named(event: TradeOpened | TradeAdopted, recorded: RecordedEvent, row: PositionRow | None) -> PositionRow:
     """Return the row with the instrument's newest name: fills carry none."""
     if row is not None:
         return msgspec.structs.replace(
             row, symbol=event.symbol, multiplier=event.multiplier, sequence=recorded.sequence
         )
+    if isinstance(event, TradeOpened):
+        instrument, product = event.entry.instrument, event.entry.product
+        day = trading_day(event.market.market_time_ns).isoformat()
+    else:
+        instrument, product, day = event.instrument, event.product, event.trading_day
     return PositionRow(
         account_id=AccountId(account_of(recorded)),
-        segment=event.entry.instrument.segment,
-        security_id=event.entry.instrument.security_id,
-        product=event.entry.product,
+        segment=instrument.segment,
+        security_id=instrument.security_id,
+        product=product,
         symbol=event.symbol,
         multiplier=event.multiplier,
-        day=trading_day(event.market.market_time_ns).isoformat(),
+        day=day,
         sequence=recorded.sequence,
     )
 
 
-def _filled(event: OrderFilled, recorded: RecordedEvent, row: PositionRow) -> PositionRow:
+def _filled(event: Fill, recorded: RecordedEvent, row: PositionRow) -> PositionRow:
     is_new_day = event.trading_day > row.day
+    change = event.side.sign * event.last_quantity
     row = msgspec.structs.replace(
         row,
-        net_quantity=row.net_quantity + event.side.sign * event.last_quantity,
+        net_quantity=row.net_quantity + change,
+        holdings=_with_holding(row.holdings, event.trade_id, row.holdings.get(event.trade_id, 0) + change),
         cost_paise=row.cost_paise + event.opened_cost_paise - event.closed_cost_paise,
         realised_paise=row.realised_paise + event.realised_paise,
         day=event.trading_day if is_new_day else row.day,
         realised_day_paise=event.realised_paise + (0 if is_new_day else row.realised_day_paise),
+        carried_quantity=row.net_quantity if is_new_day else row.carried_quantity,
+        carried_cost_paise=row.cost_paise if is_new_day else row.carried_cost_paise,
         last_filled_at_ns=event.filled_at_ns,
         sequence=recorded.sequence,
     )
@@ -113,13 +153,41 @@ def _filled(event: OrderFilled, recorded: RecordedEvent, row: PositionRow) -> Po
     )
 
 
+def _with_holding(holdings: dict[TradeId, int], trade_id: TradeId, quantity: int) -> dict[TradeId, int]:
+    others = {name: held for name, held in holdings.items() if name != trade_id}
+    return {**others, trade_id: quantity} if quantity else others
+
+
+def _adjusted(event: CorporateActionApplied, recorded: RecordedEvent, row: PositionRow) -> PositionRow:
+    """Return the row with what its own trades hold after the action: the event names those of every product."""
+    holdings, change = row.holdings, 0
+    for each in event.trades:
+        if (before := row.holdings.get(each.trade_id)) is not None:
+            holdings = _with_holding(holdings, each.trade_id, each.net_quantity)
+            change += each.net_quantity - before
+    return msgspec.structs.replace(
+        row,
+        net_quantity=row.net_quantity + change,
+        adjusted_quantity=row.adjusted_quantity + change,
+        carried_quantity=_scaled(row.carried_quantity, event),
+        holdings=holdings,
+        sequence=recorded.sequence,
+    )
+
+
+def _scaled(quantity: int, event: CorporateActionApplied) -> int:
+    units = abs(quantity) * event.numerator // event.denominator
+    return units if quantity >= 0 else -units
+
+
 POSITIONS = ReadModel(
     name="positions",
-    version=1,
+    version=2,
     row=PositionRow,
     key=("account_id", "segment", "security_id", "product"),
     key_of=_key_of,
     apply=_apply,
-    concerns=(TradeOpened, OrderFilled),
+    concerns=(TradeOpened, TradeAdopted, OrderFilled, ForeignFillAllocated, CorporateActionApplied),
+    several={CorporateActionApplied: _adjusted_keys},
     on_poison=OnPoison.HALT,
 )

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Select, Table, or_, select
+from sqlalchemy import Select, Table, func, or_, select
 
-from domain.ids import AccountId, TradeId, UserId
+from domain.ids import AccountId, StrategyId, TradeId, UserId
+from domain.order import OrderStatus, Purpose
+from projections.cash_moves import CASH_MOVES, CashMoveRow
+from projections.daily_results import DAILY_RESULTS, DailyResultRow
+from projections.limit_changes import LIMIT_CHANGES, LimitChangeRow
 from projections.orders import ORDERS, OrderRow
 from projections.positions import POSITIONS, PositionRow
-from projections.risk import RiskRow
+from projections.risk import RISK, RiskRow
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import UserRow
 
@@ -60,12 +64,58 @@ class TradePage:
     sequence: int
 
 
+class OrderLine(OrderRow, frozen=True, kw_only=True, gc=False):
+    """An order with what its trade says of it; None where the trade is not known (yet)."""
+
+    symbol: str | None
+    multiplier: int | None
+    strategy_id: StrategyId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPage:
+    """Orders, newest first. `next_before` asks for the page after it; None: this is the last one."""
+
+    orders: list[OrderLine]
+    next_before: int | None
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """Which orders are wanted; None: whatever it is. `status` is what they are, the rest never changes."""
+
+    status: OrderStatus | None = None
+    symbol: str | None = None
+    purpose: Purpose | None = None
+    trade_id: TradeId | None = None
+    strategy_id: StrategyId | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortfolioRows:
-    """An account's risk row and its positions, of one moment."""
+    """An account's risk row, its positions and the trades that hold something, of one moment."""
 
     risk: RiskRow
     positions: list[PositionRow]
+    trades: list[TradeRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyRows:
+    """What an account's days brought, by day and instrument, and what money came and went, oldest first."""
+
+    results: list[DailyResultRow]
+    cash: list[CashMoveRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitHistory:
+    """Limits as they were set, newest first. `next_before` asks for the page after it; None: this is the last one."""
+
+    changes: list[LimitChangeRow]
+    next_before: int | None
+    sequence: int
 
 
 class Queries(Protocol):
@@ -89,6 +139,7 @@ class Queries(Protocol):
         *,
         status: TradeStatus | None = None,
         symbol: str | None = None,
+        strategy_id: StrategyId | None = None,
         before: int | None = None,
         limit: int = 50,
         changed_after: int | None = None,
@@ -108,18 +159,44 @@ class Queries(Protocol):
         """Return the orders of a trade, oldest first."""
         ...
 
+    async def orders(
+        self,
+        accounts: Sequence[AccountId],
+        wanted: OrderFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        changed_after: int | None = None,
+    ) -> OrderPage:
+        """Return at most *limit* (1 … 200) orders of *accounts*, newest first; otherwise as `trades`."""
+        ...
+
     async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
         """Return positions by symbol and product: those held now, or all that were ever traded."""
         ...
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
-        """Return an account's risk row and the positions it ever traded in, None where there is no such account."""
+        """Return an account's risk row, the positions it ever traded in and what its trades hold, of one snapshot.
+
+        None where there is no such account.
+        """
+        ...
+
+    async def days(self, account_id: AccountId) -> Answer[DailyRows]:
+        """Return what each day of an account's life brought, and the money that came and went."""
+        ...
+
+    async def limit_changes(self, account_id: AccountId, *, before: int | None = None, limit: int = 50) -> LimitHistory:
+        """Return at most *limit* (1 … 200) sets of limits that an account had, newest first.
+
+        Only those set before sequence *before*, where one is given.
+        """
         ...
 
 
 # --- Statements -------------------------------------------------------------------------------------------------------
 
-# The last parameter of each is the table to read: that of the generation which readers use.
+# Each takes the tables to read: those of the generations which readers use.
 
 
 def select_trades(
@@ -128,6 +205,7 @@ def select_trades(
     *,
     status: TradeStatus | None,
     symbol: str | None,
+    strategy_id: StrategyId | None = None,
     before: int | None,
     limit: int,
     changed_after: int | None = None,
@@ -141,6 +219,8 @@ def select_trades(
         statement = statement.where(is_wanted)
     if symbol is not None:
         statement = statement.where(table.c.symbol == symbol)
+    if strategy_id is not None:
+        statement = statement.where(table.c.strategy_id == strategy_id)
     if before is not None:
         statement = statement.where(table.c.opened_sequence < before)
     return statement.order_by(table.c.opened_sequence.desc()).limit(limit + 1)
@@ -163,3 +243,63 @@ def select_positions(accounts: Sequence[AccountId], table: Table = POSITIONS.tab
     wanted = held.net_quantity != 0 if open_only else held.last_filled_at_ns.is_not(None)
     order = (held.symbol, held.product, held.account_id, held.segment, held.security_id)
     return select(table).where(held.account_id.in_(accounts), wanted).order_by(*order)
+
+
+def select_order_page(
+    accounts: Sequence[AccountId],
+    wanted: OrderFilter,
+    orders: Table = ORDERS.table,
+    trades: Table = TRADES.table,
+    *,
+    before: int | None,
+    limit: int,
+    changed_after: int | None = None,
+) -> Select[Any]:
+    """Return the statement for a page of orders, with their trades' words on them, and one more row."""
+    said = (trades.c.symbol, trades.c.multiplier, trades.c.strategy_id)
+    joined = orders.outerjoin(trades, trades.c.trade_id == orders.c.trade_id)
+    statement = select(orders, *said).select_from(joined).where(orders.c.account_id.in_(accounts))
+    if wanted.status is not None:
+        is_wanted = orders.c.status == wanted.status.value
+        if changed_after is not None:
+            is_wanted = or_(is_wanted, orders.c.sequence > changed_after)
+        statement = statement.where(is_wanted)
+    if wanted.symbol is not None:
+        statement = statement.where(trades.c.symbol == wanted.symbol)
+    if wanted.purpose is not None:
+        statement = statement.where(orders.c.purpose == wanted.purpose.value)
+    if wanted.trade_id is not None:
+        statement = statement.where(orders.c.trade_id == wanted.trade_id)
+    if wanted.strategy_id is not None:
+        statement = statement.where(trades.c.strategy_id == wanted.strategy_id)
+    if before is not None:
+        statement = statement.where(orders.c.intended_sequence < before)
+    return statement.order_by(orders.c.intended_sequence.desc()).limit(limit + 1)
+
+
+def select_held_trades(account_id: AccountId, trades: Table = TRADES.table, risk: Table = RISK.table) -> Select[Any]:
+    """Return the statement for the trades that hold something: the risk row names those that may."""
+    named = select(func.jsonb_array_elements_text(risk.c.open_trades)).where(risk.c.account_id == account_id)
+    wanted = (trades.c.trade_id.in_(named), trades.c.account_id == account_id, trades.c.net_quantity != 0)
+    return select(trades).where(*wanted).order_by(trades.c.opened_sequence)
+
+
+def select_days(account_id: AccountId, table: Table = DAILY_RESULTS.table) -> Select[Any]:
+    """Return the statement for what an account's days brought."""
+    own = table.c
+    return select(table).where(own.account_id == account_id).order_by(own.day, own.segment, own.security_id)
+
+
+def select_cash(account_id: AccountId, table: Table = CASH_MOVES.table) -> Select[Any]:
+    """Return the statement for the money that came into an account and went out of it."""
+    return select(table).where(table.c.account_id == account_id).order_by(table.c.sequence)
+
+
+def select_limit_changes(
+    account_id: AccountId, table: Table = LIMIT_CHANGES.table, *, before: int | None, limit: int
+) -> Select[Any]:
+    """Return the statement for a page of sets of limits, and one more row."""
+    statement = select(table).where(table.c.account_id == account_id)
+    if before is not None:
+        statement = statement.where(table.c.sequence < before)
+    return statement.order_by(table.c.sequence.desc()).limit(limit + 1)

@@ -4,8 +4,8 @@ The row is a struct, and the table's columns are its fields: one definition serv
 row or another meaning is a new version, with a table of its own beside the old one.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -70,7 +70,8 @@ class ReadModel(Generic[RowT]):
     `key_of` names the row that an event concerns (None: none), `apply` returns that row after it: from None where the
     row does not exist yet, to None where it shall not exist any more. Both are pure, and a row is made of the events of
     one stream, so that streams can be shared out and put aside. `key` names the row's columns that make up the key, in
-    the order of `key_of`.
+    the order of `key_of`. `several` holds the kinds of event that may concern more than one row, each with what names
+    them all: such an event is applied to each of these rows, or to none.
 
     `concerns` are the types of event that `key_of` may name a row for; `makes` those of them that make their row
     whatever was there before. A model that `only_grows` has one new row for each event that concerns it.
@@ -85,6 +86,7 @@ class ReadModel(Generic[RowT]):
     apply: Callable[[Event, RecordedEvent, RowT | None], RowT | None]
     concerns: tuple[type[Event], ...]
     makes: tuple[type[Event], ...] = ()
+    several: Mapping[type[Event], Callable[[Any, RecordedEvent], tuple[Key, ...]]] = field(default_factory=dict)
     only_grows: bool = False
     on_poison: OnPoison = OnPoison.PARK
     security: tuple[RowSecurity, ...] = (BY_ACCOUNT,)
@@ -107,6 +109,14 @@ class ReadModel(Generic[RowT]):
     def in_generation(self, generation: int) -> "ReadModel[RowT]":
         """Return the same read model with the table of another generation; the same object for the same generation."""
         return self if generation == self.generation else _in_generation(self, generation)
+
+    def keys_of(self, event: Event, recorded: RecordedEvent) -> tuple[Key, ...]:
+        """Return the keys of the rows that an event concerns; of one row nearly always."""
+        keys_of = self.several.get(type(event)) if self.several else None
+        if keys_of is not None:
+            return keys_of(event, recorded)
+        key = self.key_of(event, recorded)
+        return () if key is None else (key,)
 
     def key_of_row(self, row: RowT) -> Key:
         """Return the key of *row*."""
@@ -135,9 +145,10 @@ def fold(model: ReadModel[RowT], events: Iterable[tuple[Event, RecordedEvent]], 
     for event, recorded in events:
         if type(event) not in concerns:
             continue
-        key = model.key_of(event, recorded)
-        if key is not None:
-            rows[key] = model.apply(event, recorded, rows.get(key))
+        for key in model.keys_of(event, recorded):
+            row = model.apply(event, recorded, rows.get(key))
+            if row is not None or key in rows:
+                rows[key] = row
 
 
 def account_of(recorded: RecordedEvent) -> str:

@@ -1,12 +1,20 @@
 """Which prices an account's own events recorded on the exchange's newest day that they know: a fold without a table.
 
-Decisions carry the marks they were made on, and an exit carries the tick that set it off. Where no bars are stored
-these are the only prices of the past that can be told, and only those of that day are: an older one would say nothing.
+Decisions carry the marks they were made on; an exit, a moved stop and a breach carry the ticks that set them off. Where
+no bars are stored these are the only prices of the past that can be told, and only those of that day are: an older one
+would say nothing.
 """
 
 import msgspec
 
-from domain.account.events import OrderDenied, TradeExitTriggered, TradeOpened
+from domain.account.events import (
+    OrderDenied,
+    OrderModifyRequested,
+    RiskBreached,
+    StopTrailed,
+    TradeExitTriggered,
+    TradeOpened,
+)
 from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId
@@ -27,8 +35,12 @@ def _marks_of(event: Event) -> tuple[Mark, ...]:
     match event:
         case TradeOpened() | OrderDenied():
             return event.market.marks
-        case TradeExitTriggered():
+        case TradeExitTriggered() | OrderModifyRequested():
             return () if event.mark is None else (event.mark,)
+        case StopTrailed():
+            return (event.mark,)
+        case RiskBreached():
+            return event.marks
         case _:
             return ()
 
@@ -58,10 +70,10 @@ def _day_of(mark: Mark) -> str:
 
 RECORDED_MARKS = ReadModel(
     name="recorded_marks",
-    version=1,
+    version=2,
     row=RecordedMarksRow,
     key=("account_id",),
     key_of=_key_of,
     apply=_apply,
-    concerns=(TradeOpened, OrderDenied, TradeExitTriggered),
+    concerns=(TradeOpened, OrderDenied, TradeExitTriggered, StopTrailed, OrderModifyRequested, RiskBreached),
 )

@@ -14,7 +14,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from adapters.dhan.codec import segment_word
-from adapters.dhan.packets import DisconnectPacket, FrameMalformed, PacketCode, TradePacket, packets_of
+from adapters.dhan.packets import (
+    DisconnectPacket,
+    FrameMalformed,
+    PacketCode,
+    PreviousClosePacket,
+    TradePacket,
+    packets_of,
+)
 from adapters.dhan.settings import DhanSettings
 from adapters.dhan.ticks import FeedTick, TickCleaner
 from adapters.dhan.tokens import LoginRefused, LoginUnavailable, Session, Tokens
@@ -198,6 +205,8 @@ class DhanFeed:
                     tick = self._cleaner.tick_of(packet)
                     if tick is not None:
                         ticks.append(tick)
+                elif isinstance(packet, PreviousClosePacket):
+                    self._cleaner.take_close(packet)
         except FrameMalformed as fault:
             self._frames_malformed += 1
             log.warning("feed frame malformed", fault=str(fault))

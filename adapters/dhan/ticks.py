@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adapters.dhan.packets import TradePacket
+from adapters.dhan.packets import PreviousClosePacket, TradePacket
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import NS_PER_S
 from domain.money import E4_PER_RUPEE, PRICE_E4_MAX
@@ -18,11 +18,15 @@ _STAMP_S_MIN = 946_684_800
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedTick:
-    """A trade that the feed reports. `exchange_time_ns`: UTC, whole seconds."""
+    """A trade that the feed reports. `exchange_time_ns`: UTC, whole seconds.
+
+    `previous_close_e4` is the close of the session before, None where the connection has not told it.
+    """
 
     instrument: InstrumentKey
     last_price_e4: int
     exchange_time_ns: int
+    previous_close_e4: int | None = None
 
 
 class TickCleaner:
@@ -31,11 +35,22 @@ class TickCleaner:
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._ticks_e4 = {instrument.key: instrument.tick_e4 for instrument in instruments}
         self._newest: dict[InstrumentKey, FeedTick] = {}
+        self._previous_closes_e4: dict[InstrumentKey, int] = {}
         self.dropped: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Forget what came before: a new connection may show older trades again, and a simulator another day."""
         self._newest.clear()
+        self._previous_closes_e4.clear()
+
+    def take_close(self, packet: PreviousClosePacket) -> None:
+        """Keep a previous close for the ticks that follow; what makes no sense is passed over."""
+        if packet.segment is None:
+            return
+        instrument = InstrumentKey(packet.segment, packet.security_id)
+        tick_e4 = self._ticks_e4.get(instrument)
+        if tick_e4 is not None and _is_price(packet.price):
+            self._previous_closes_e4[instrument] = snapped_e4(packet.price, tick_e4=tick_e4)
 
     def tick_of(self, packet: TradePacket) -> FeedTick | None:
         """Return the tick in *packet*, None where there is none to use; `dropped` counts why."""
@@ -61,7 +76,7 @@ class TickCleaner:
         if tick_e4 is None:
             self.dropped["not_subscribed"] += 1
             return None
-        if not math.isfinite(packet.last_price) or not 0 < packet.last_price <= PRICE_E4_MAX / E4_PER_RUPEE:
+        if not _is_price(packet.last_price):
             self.dropped["no_price"] += 1
             return None
         stamp_s = packet.last_trade_time - IST_OFFSET_S
@@ -72,7 +87,12 @@ class TickCleaner:
             instrument=instrument,
             last_price_e4=snapped_e4(packet.last_price, tick_e4=tick_e4),
             exchange_time_ns=stamp_s * NS_PER_S,
+            previous_close_e4=self._previous_closes_e4.get(instrument),
         )
+
+
+def _is_price(price: float) -> bool:
+    return math.isfinite(price) and 0 < price <= PRICE_E4_MAX / E4_PER_RUPEE
 
 
 def snapped_e4(price: float, *, tick_e4: int) -> int:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import psycopg
@@ -17,10 +17,13 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Select, Table, select
 
 from adapters.postgres.epochs import EpochWatch
-from adapters.postgres.view_rows import row_of, rows_by_key, statements_of
+from adapters.postgres.view_rows import rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL, DIALECT
-from domain.ids import AccountId, TradeId, UserId
+from domain.ids import AccountId, StrategyId, TradeId, UserId
+from projections.cash_moves import CASH_MOVES
 from projections.catalogue import READ_MODELS
+from projections.daily_results import DAILY_RESULTS
+from projections.limit_changes import LIMIT_CHANGES
 from projections.orders import ORDERS, OrderRow
 from projections.ports import ViewSnapshot
 from projections.positions import POSITIONS, PositionRow
@@ -28,10 +31,20 @@ from projections.queries import (
     PAGE_MAX,
     WAIT_S,
     Answer,
+    DailyRows,
+    LimitHistory,
+    OrderFilter,
+    OrderLine,
+    OrderPage,
     PortfolioRows,
     QueriesUnavailable,
     ReadModelBehind,
     TradePage,
+    select_cash,
+    select_days,
+    select_held_trades,
+    select_limit_changes,
+    select_order_page,
     select_orders,
     select_positions,
     select_trade,
@@ -70,8 +83,18 @@ GROUP BY name, version, generation
 """
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
-Question = tuple[AnyReadModel, Callable[[Table], Select[Any]]]
-"""What is asked of a read model: a statement on whichever of its tables readers use."""
+
+
+class Question(NamedTuple):
+    """What is asked of a read model: a statement on whichever of its tables readers use, and on those of others.
+
+    Its rows are those of `model`, or of another `shape` that has the columns.
+    """
+
+    model: AnyReadModel
+    statement: Callable[..., Select[Any]]
+    beside: tuple[AnyReadModel, ...] = ()
+    shape: type[msgspec.Struct] | None = None
 
 
 class _EditionGone(Exception):
@@ -210,7 +233,7 @@ class PostgresViews:
         def statement(users: Table) -> Select[Any]:
             return select(users).where(users.c.user_id == user_id)
 
-        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, (USERS, statement))
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, Question(USERS, statement))
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
     async def trades(
@@ -219,6 +242,7 @@ class PostgresViews:
         *,
         status: TradeStatus | None = None,
         symbol: str | None = None,
+        strategy_id: StrategyId | None = None,
         before: int | None = None,
         limit: int = 50,
         changed_after: int | None = None,
@@ -230,11 +254,12 @@ class PostgresViews:
             accounts,
             status=status,
             symbol=symbol,
+            strategy_id=strategy_id,
             before=before,
             limit=limit,
             changed_after=changed_after,
         )
-        sequence, [found] = await self._read_accounts(accounts, (TRADES, statement))
+        sequence, [found] = await self._read_accounts(accounts, Question(TRADES, statement))
         rows: list[TradeRow] = found
         has_more = len(rows) > limit
         return TradePage(
@@ -243,30 +268,76 @@ class PostgresViews:
 
     async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
         """Return one trade, None where it is none of *accounts*."""
-        sequence, [rows] = await self._read_accounts(accounts, (TRADES, partial(select_trade, accounts, trade_id)))
+        sequence, [rows] = await self._read_accounts(
+            accounts, Question(TRADES, partial(select_trade, accounts, trade_id))
+        )
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
     async def orders_of(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[list[OrderRow]]:
         """Return the orders of a trade, oldest first."""
-        sequence, [rows] = await self._read_accounts(accounts, (ORDERS, partial(select_orders, accounts, trade_id)))
+        sequence, [rows] = await self._read_accounts(
+            accounts, Question(ORDERS, partial(select_orders, accounts, trade_id))
+        )
         return Answer(value=rows, sequence=sequence)
+
+    async def orders(
+        self,
+        accounts: Sequence[AccountId],
+        wanted: OrderFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        changed_after: int | None = None,
+    ) -> OrderPage:
+        """Return at most *limit* orders of *accounts*, newest first."""
+        limit = max(1, min(limit, PAGE_MAX))
+        statement = partial(
+            select_order_page, accounts, wanted, before=before, limit=limit, changed_after=changed_after
+        )
+        sequence, [rows] = await self._read_accounts(
+            accounts, Question(ORDERS, statement, beside=(TRADES,), shape=OrderLine)
+        )
+        next_before = rows[limit - 1].intended_sequence if len(rows) > limit else None
+        return OrderPage(orders=rows[:limit], next_before=next_before, sequence=sequence)
 
     async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
         """Return positions by symbol and product."""
         statement = partial(select_positions, accounts, open_only=open_only)
-        sequence, [rows] = await self._read_accounts(accounts, (POSITIONS, statement))
+        sequence, [rows] = await self._read_accounts(accounts, Question(POSITIONS, statement))
         return Answer(value=rows, sequence=sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
-        """Return an account's risk row and the positions it ever traded in."""
+        """Return an account's risk row, the positions it ever traded in and the trades that hold something."""
 
         def risk(table: Table) -> Select[Any]:
             return select(table).where(table.c.account_id == account_id)
 
         positions = partial(select_positions, [account_id], open_only=False)
-        sequence, [risks, held] = await self._read_accounts([account_id], (RISK, risk), (POSITIONS, positions))
-        rows = PortfolioRows(risk=risks[0], positions=held) if risks else None
+        sequence, [risks, held, trades] = await self._read_accounts(
+            [account_id],
+            Question(RISK, risk),
+            Question(POSITIONS, positions),
+            Question(TRADES, partial(select_held_trades, account_id), beside=(RISK,)),
+        )
+        rows = PortfolioRows(risk=risks[0], positions=held, trades=trades) if risks else None
         return Answer(value=rows, sequence=sequence)
+
+    async def days(self, account_id: AccountId) -> Answer[DailyRows]:
+        """Return what each day of an account's life brought, and the money that came and went."""
+        sequence, [results, cash] = await self._read_accounts(
+            [account_id],
+            Question(DAILY_RESULTS, partial(select_days, account_id)),
+            Question(CASH_MOVES, partial(select_cash, account_id)),
+        )
+        return Answer(value=DailyRows(results=results, cash=cash), sequence=sequence)
+
+    async def limit_changes(self, account_id: AccountId, *, before: int | None = None, limit: int = 50) -> LimitHistory:
+        """Return at most *limit* sets of limits that an account had, newest first."""
+        limit = max(1, min(limit, PAGE_MAX))
+        statement = partial(select_limit_changes, account_id, before=before, limit=limit)
+        sequence, [rows] = await self._read_accounts([account_id], Question(LIMIT_CHANGES, statement))
+        next_before = rows[limit - 1].sequence if len(rows) > limit else None
+        return LimitHistory(changes=rows[:limit], next_before=next_before, sequence=sequence)
 
     async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
         """Return every row of *model* that this user sees, and its checkpoint, as of one moment."""
@@ -301,8 +372,11 @@ class PostgresViews:
 
         Where a table is gone, readers have been pointed to another for ten minutes: it is looked up, and asked.
         """
-        if any((model.name, model.version) not in self._generations for model, _ in wanted):
+        if self._unfilled(wanted):
             await self._look_up()
+        if unfilled := self._unfilled(wanted):
+            # Its table may be there already, with a part of its rows.
+            raise QueriesUnavailable(f"{', '.join(unfilled)} is not there, or being filled")
         try:
             return await self._read_once(may_see, *wanted)
         except _EditionGone:
@@ -312,22 +386,26 @@ class PostgresViews:
         except _EditionGone as gone:
             raise QueriesUnavailable(f"the views cannot be read: {gone}") from gone
 
+    def _unfilled(self, wanted: Sequence[Question]) -> list[str]:
+        """Return the read models to none of whose editions readers have been pointed, as far as is known."""
+        return [model.name for model in _asked(wanted) if (model.name, model.version) not in self._generations]
+
     async def _read_once(self, may_see: Mapping[str, Sequence[str]], *wanted: Question) -> tuple[int, list[list[Any]]]:
-        used = [self._in_use(model) for model, _ in wanted]
+        used = {model: self._in_use(model) for model in _asked(wanted)}
         async with self._snapshot() as connection:
             for setting, ids in may_see.items():
                 await connection.execute(_MAY_SEE, [setting, _comma_separated(ids)])
-            checkpoints = await connection.execute(_CHECKPOINTS, _editions(used))
+            checkpoints = await connection.execute(_CHECKPOINTS, _editions(list(used.values())))
             cursors = [
-                await _execute(connection, question(model.table))
-                for model, (_, question) in zip(used, wanted, strict=True)
+                await _execute(connection, each.statement(*(used[model].table for model in (each.model, *each.beside))))
+                for each in wanted
             ]
             reached = [int(row["sequence"]) for row in await checkpoints.fetchall()]
             if len(reached) < len(used):
                 raise _EditionGone("a read model is not there, or being filled")
             answers = [
-                [row_of(model, record) for record in await cursor.fetchall()]
-                for model, cursor in zip(used, cursors, strict=True)
+                [msgspec.convert(record, each.shape or each.model.row) for record in await cursor.fetchall()]
+                for each, cursor in zip(wanted, cursors, strict=True)
             ]
         return min(reached), answers
 
@@ -361,6 +439,11 @@ async def _execute(connection: Connection, statement: Select[Any]) -> psycopg.As
     compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     # Values travel as parameters; the text is made of our own tables and columns.
     return await connection.execute(str(compiled), compiled.params)
+
+
+def _asked(questions: Sequence[Question]) -> list[AnyReadModel]:
+    """Return the read models that *questions* read, each once."""
+    return list(dict.fromkeys(model for each in questions for model in (each.model, *each.beside)))
 
 
 def _comma_separated(ids: Sequence[str]) -> str:

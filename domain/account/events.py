@@ -121,7 +121,9 @@ class RiskParametersChanged(msgspec.Struct, frozen=True, kw_only=True, tag="acco
     parameters: RiskParameters
 
 
-class KillSwitchEngaged(msgspec.Struct, frozen=True, kw_only=True, tag="account.kill_switch_engaged.v1"):
+class KillSwitchEngaged(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.kill_switch_engaged.v1"
+):
     """Entries are blocked and resting entries canceled until the switch is released.
 
     `strategy_id` names the strategy that it is for; None: the whole account.
@@ -132,7 +134,9 @@ class KillSwitchEngaged(msgspec.Struct, frozen=True, kw_only=True, tag="account.
     mode: KillMode = KillMode.HALT
 
 
-class KillSwitchReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.kill_switch_released.v1"):
+class KillSwitchReleased(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.kill_switch_released.v1"
+):
     """Entries are allowed again, of the strategy or (None) of the account."""
 
     strategy_id: StrategyId | None = None
@@ -145,7 +149,7 @@ class FlattenFinished(msgspec.Struct, frozen=True, kw_only=True, tag="account.fl
     remaining: tuple[TradeId, ...]
 
 
-class RiskBreached(msgspec.Struct, frozen=True, kw_only=True, tag="account.risk_breached.v1"):
+class RiskBreached(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.risk_breached.v1"):
     """The day's loss or the drawdown reached its limit. It holds to the next session, even if the result recovers.
 
     `value_paise` is what met `limit_paise`, and `marks` are the prices it was seen at.
@@ -220,7 +224,7 @@ class BasketCompleted(msgspec.Struct, frozen=True, kw_only=True, tag="basket.com
     basket_id: BasketId
 
 
-class TradeOpened(msgspec.Struct, frozen=True, kw_only=True, tag="trade.opened.v1"):
+class TradeOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="trade.opened.v1"):
     """An intent passed every check and became a trade. `market` is what the checks saw.
 
     `strategy_id` names whose trade it is, None: a person's.
@@ -240,7 +244,7 @@ class TradeOpened(msgspec.Struct, frozen=True, kw_only=True, tag="trade.opened.v
     basket_id: BasketId | None = None
 
 
-class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, tag="order.denied.v1"):
+class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="order.denied.v1"):
     """An intent that our own risk check refused: the limit, the value that met it, and what the check saw.
 
     `passing` says, for people, what would have passed; empty where nothing would.
@@ -407,7 +411,9 @@ class OrderCancelRequested(msgspec.Struct, frozen=True, kw_only=True, tag="order
     trade_id: TradeId
 
 
-class OrderModifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="order.modify_requested.v1"):
+class OrderModifyRequested(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="order.modify_requested.v1"
+):
     """The order shall become *instruction* as soon as the venue is known to have it.
 
     `number` counts the order's modifications, from 1. `mark` is the tick that caused it, None where none did.

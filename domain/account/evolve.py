@@ -51,6 +51,7 @@ from domain.account.events import (
 )
 from domain.account.holding import FillEffect, after_fill
 from domain.account.state import WHOLE_ACCOUNT, Account, Basket, Order, Trade
+from domain.account.totals import is_live, totals_of, with_order, with_trade
 from domain.ids import OrderId, StrategyId, TradeId
 from domain.market import trading_day
 from domain.order import LIVE, ModifyCause, OrderInstruction, OrderStatus, OrderType, Purpose, status_after_fill
@@ -73,7 +74,8 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
         case OrderFilled():
             return _order_filled(state, event)
         case OrderSubmitting():
-            return _with_status(state, event.order_id, OrderStatus.SUBMITTING)
+            sent = _with_status(state, event.order_id, OrderStatus.SUBMITTING)
+            return _replace(sent, rates=sent.rates.sent(event.market_time_ns))
         case OrderNotSent():
             return _with_status(state, event.order_id, OrderStatus.INTENDED)
         case OrderAcknowledged():
@@ -156,9 +158,11 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             return _replace(state, flattening=state.flattening - {_scope_of(event.strategy_id)})
         case RiskBreached():
             state = on_day(state, event.trading_day)
-            return _replace(state, breaches=state.breaches | {event.kind})
+            acted = state.acted_breaches | {event.kind}
+            return _replace(state, breaches=state.breaches | {event.kind}, acted_breaches=acted)
         case RiskBreachReleased():
-            return _replace(state, breaches=state.breaches - {event.kind})
+            acted = state.acted_breaches - {event.kind}
+            return _replace(state, breaches=state.breaches - {event.kind}, acted_breaches=acted)
         case CashMoved():
             state = on_day(state, event.trading_day)
             return _replace(state, cash_moved_paise=state.cash_moved_paise + event.amount_paise)
@@ -177,19 +181,28 @@ def on_day(state: Account, day: str, *, keep: TradeId | None = None) -> Account:
     if day <= state.day:
         return state
     trades = {
-        name: _replace(trade, carried_quantity=trade.holding.net_quantity, day_cash_paise=0)
+        name: _replace(
+            trade,
+            carried_quantity=trade.holding.net_quantity,
+            carried_cost_paise=trade.holding.cost_paise,
+            day_cash_paise=0,
+        )
         for name, trade in state.trades.items()
         if not trade.is_closed or name == keep
     }
+    orders = {order_id: order for order_id, order in state.orders.items() if order.trade_id in trades}
     return _replace(
         state,
         day=day,
         trades_today=0,
         realised_today_paise=0,
         breaches=frozenset(),
+        acted_breaches=frozenset(),
         foreign_fills=frozenset(),  # The venue's trade book is of one day.
         trades=trades,
-        orders={order_id: order for order_id, order in state.orders.items() if order.trade_id in trades},
+        orders=orders,
+        totals=totals_of(trades, orders.values()),
+        rates=_replace(state.rates, day_count=0),
         baskets={name: basket for name, basket in state.baskets.items() if _is_alive(basket, trades)},
     )
 
@@ -202,12 +215,23 @@ def _scope_of(strategy_id: StrategyId | None) -> StrategyId:
     return WHOLE_ACCOUNT if strategy_id is None else strategy_id
 
 
-def _with_order(state: Account, order: Order) -> Account:
-    return _replace(state, orders={**state.orders, order.order_id: order})
+def _with_order(state: Account, order: Order, trade: Trade | None = None) -> Account:
+    """Put *order* in, and *trade* (None: as it is) with the count of its live orders."""
+    before, was = state.orders.get(order.order_id), state.trades[order.trade_id]
+    became_live = is_live(order) - is_live(before)
+    trade = was if trade is None else trade
+    if became_live:
+        trade = _replace(trade, live_orders=trade.live_orders + became_live)
+    orders = {**state.orders, order.order_id: order}
+    if trade is was:
+        return _replace(state, orders=orders, totals=with_order(state.totals, trade, before, order))
+    totals = with_order(with_trade(state.totals, was, trade), trade, before, order)
+    return _replace(state, orders=orders, trades={**state.trades, trade.trade_id: trade}, totals=totals)
 
 
 def _with_trade(state: Account, trade: Trade) -> Account:
-    return _replace(state, trades={**state.trades, trade.trade_id: trade})
+    totals = with_trade(state.totals, state.trades.get(trade.trade_id), trade)
+    return _replace(state, trades={**state.trades, trade.trade_id: trade}, totals=totals)
 
 
 def _with_status(state: Account, order_id: OrderId, status: OrderStatus) -> Account:
@@ -238,8 +262,15 @@ def _trade_opened(state: Account, event: TradeOpened) -> Account:
         basket_id=event.basket_id,
         tick_e4=1 if instrument is None else instrument.tick_e4,
         freeze_quantity=None if instrument is None else instrument.freeze_quantity,
+        reference_price_e4=_reference_price(event),
+        opened_at_ns=event.market.market_time_ns,
     )
-    return _replace(state, trades_today=state.trades_today + 1, trades={**state.trades, trade.trade_id: trade})
+    return _with_trade(_replace(state, trades_today=state.trades_today + 1), trade)
+
+
+def _reference_price(event: TradeOpened) -> int:
+    mark = event.market.mark_of(event.entry.instrument)
+    return 0 if mark is None else mark.last_price_e4
 
 
 def _trade_changed(state: Account, event: TradeChanged) -> Account:
@@ -274,7 +305,7 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
         instruction=event.instruction,
         not_after_ns=event.not_after_ns,
     )
-    return _with_order(_with_trade(state, trade), order)
+    return _with_order(state, order, trade)
 
 
 def _order_modified(state: Account, event: OrderModified) -> Account:
@@ -312,7 +343,7 @@ def _order_filled(state: Account, event: OrderFilled) -> Account:
     trade = _after_fill(state.trades[event.trade_id], event)
     if event.purpose is Purpose.ENTRY:
         trade = _replace(trade, entry_quantity=trade.entry_quantity + event.last_quantity)
-    return _realised(_with_trade(_with_order(state, order), trade), event.realised_paise)
+    return _realised(_with_order(state, order, trade), event.realised_paise)
 
 
 def _after_fill(trade: Trade, event: OrderFilled | ForeignFillAllocated) -> Trade:
@@ -390,7 +421,9 @@ def _corporate_action(state: Account, event: CorporateActionApplied) -> Account:
             target_e4=each.target_e4,
             best_price_e4=None if best is None else best * ratio[1] // ratio[0],
         )
-    return _replace(state, trades=trades, corporate_actions=state.corporate_actions | {event.action_id})
+    applied = state.corporate_actions | {event.action_id}
+    # What is held changes in many trades at once; this is rare enough to add everything up anew.
+    return _replace(state, trades=trades, totals=totals_of(trades, state.orders.values()), corporate_actions=applied)
 
 
 def _basket_failed(state: Account, event: BasketFailed) -> Account:

@@ -407,9 +407,11 @@ def with_closings(
     state: Account, events: Iterable[AccountEvent], trade_ids: Iterable[TradeId]
 ) -> tuple[AccountEvent, ...]:
     """Return *events*, and after them a `TradeClosed` for each of the trades that they leave with nothing to come."""
-    decided = tuple(events)
+    decided, touched = tuple(events), tuple(trade_ids)
+    if not touched:
+        return decided
     after = reduce(evolve, decided, state)
-    closings = tuple(closing(after.trades[trade_id]) for trade_id in trade_ids if is_done(after, trade_id))
+    closings = tuple(closing(after.trades[trade_id]) for trade_id in touched if is_done(after, trade_id))
     return decided + closings
 
 

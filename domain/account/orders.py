@@ -193,22 +193,26 @@ def _read_back(command: RecordVenueOrder, order: Order) -> OrderModified | None:
     wanted = order.wanted
     if wanted is not None:
         # A market order is shown with the limit that the broker gave it, and counts as what it was sent as.
-        if _shows(shown, wanted):
+        if _shows(shown, wanted, before=order.instruction):
             return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=wanted)
         if command.status is not OrderStatus.FILLED:
             return None  # The venue has not taken it up yet.
         # It filled as it was: nothing will be taken up any more.
         return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=shown)
-    if _shows(shown, order.instruction) or _is_triggered(shown, order.instruction):
+    if _shows(shown, order.instruction, before=order.instruction) or _is_triggered(shown, order.instruction):
         return None
     return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=shown)
 
 
-def _shows(shown: OrderInstruction, told: OrderInstruction) -> bool:
+def _shows(shown: OrderInstruction, told: OrderInstruction, *, before: OrderInstruction) -> bool:
+    """Tell whether the venue's row shows an order as *told*; *before* is what it was shown as last."""
     if shown.quantity != told.quantity:
         return False
     if told.order_type is OrderType.MARKET:
-        return shown.order_type in {OrderType.MARKET, OrderType.LIMIT}
+        return shown.order_type is OrderType.MARKET or (
+            # With the limit that the broker gave it. At the old one it is what it was, perhaps triggered meanwhile.
+            shown.order_type is OrderType.LIMIT and shown.limit_price_e4 != before.limit_price_e4
+        )
     return (shown.order_type, shown.limit_price_e4, shown.trigger_price_e4) == (
         told.order_type,
         told.limit_price_e4,

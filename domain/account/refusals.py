@@ -71,6 +71,12 @@ class TradeClosedAlready(Conflict):
     code = "TRADE_CLOSED"
 
 
+class TradeExternal(Conflict):
+    """The trade came from outside: it has no levels, and nobody would watch them. The caller sees 409."""
+
+    code = "TRADE_EXTERNAL"
+
+
 class VersionMismatch(Conflict):
     """Somebody changed the trade meanwhile. The caller sees 409, reads it again and decides anew; nothing is stored."""
 

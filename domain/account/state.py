@@ -6,6 +6,7 @@ import msgspec
 
 from domain.account.events import BasketLeg, BasketPolicy, ExitCause, KillMode, ProtectionMode, Trailing
 from domain.account.holding import Holding
+from domain.account.rates import OrderRates
 from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.order import LIVE, OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
@@ -71,7 +72,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """One round trip: from its entry to the last fill that closes it.
 
     `carried_quantity` is what it held (signed) when the account's day began, `day_cash_paise` what its fills of the day
-    brought in less what they cost. `reduction` is how many units more than its live exits cover shall be closed.
+    brought in less what they cost, `carried_cost_paise` what the carried part had cost. `reduction` is how many units
+    more than its live exits cover shall be closed. `reference_price_e4` is what its entry is valued at where it names
+    no price, `opened_at_ns` the market's time when it was asked for (0: from outside).
     """
 
     trade_id: TradeId
@@ -92,8 +95,12 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     best_price_e4: int | None = None
     holding: Holding = Holding()
     carried_quantity: int = 0
+    carried_cost_paise: int = 0
     day_cash_paise: int = 0
+    reference_price_e4: int = 0
+    opened_at_ns: int = 0
     entry_quantity: int = 0
+    live_orders: int = 0
     order_count: int = 0
     exit_count: int = 0
     stop_count: int = 0
@@ -112,6 +119,13 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
         return self.entry.instrument, self.entry.product
 
     @property
+    def is_open(self) -> bool:
+        """Whether it holds something, one of its orders may still fill, or its turn in a basket comes yet."""
+        if self.is_closed:
+            return False
+        return self.holding.net_quantity != 0 or self.live_orders > 0 or self.order_count == 0
+
+    @property
     def exit_side(self) -> Side:
         """The side of an order that closes what it holds now."""
         return Side.SELL if self.holding.net_quantity > 0 else Side.BUY
@@ -126,10 +140,55 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     failed: frozenset[TradeId] = frozenset()
 
 
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in one instrument and product: held, and what live entries may add to it.
+
+    `long_quantity` and `short_quantity` are what its trades hold each way (both positive), `cost_paise` is what they
+    cost without regard to direction. Entries count with what of them has not filled, at their prices. `limits` has the
+    price of each limit order that rests, positive where it buys and negative where it sells (1/10,000 rupee).
+    """
+
+    open_trades: int = 0
+    long_quantity: int = 0
+    short_quantity: int = 0
+    cost_paise: int = 0
+    buying_quantity: int = 0
+    selling_quantity: int = 0
+    buying_paise: int = 0
+    selling_paise: int = 0
+    limits: dict[OrderId, int] = {}
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over trades and orders, so that no decision has to add them up. `totals.py` keeps them.
+
+    `exposures` has those that are not empty, by `exposure_key`. `committed_paise` is what holdings cost and live
+    entries may cost, by product.
+    """
+
+    open_trades: int = 0
+    live_orders: int = 0
+    intended_orders: int = 0
+    resting_limits: int = 0
+    buying_paise: int = 0
+    selling_paise: int = 0
+    committed_paise: dict[Product, int] = {}
+    exposures: dict[str, Exposure] = {}
+
+
+NOTHING = Exposure()
+
+
+def exposure_key(instrument: InstrumentKey, product: Product) -> str:
+    """Return under which name the exposure in an instrument and product is kept."""
+    return instrument.segment + ":" + instrument.security_id + ":" + product
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The account as its events left it. Trades that were closed on an earlier day are forgotten.
 
-    `realised_paise` is since ever, `peak_realised_paise` its highest value: drawdown is told from it.
+    `realised_paise` is since ever, `peak_realised_paise` its highest value: drawdown is told from it. `breaches` are
+    the limits on losses that are latched, `acted_breaches` those of them of which the consequences were drawn.
     """
 
     account_id: AccountId | None = None
@@ -138,6 +197,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     kill_switches: dict[StrategyId, KillMode] = {}
     flattening: frozenset[StrategyId] = frozenset()
     breaches: frozenset[BreachKind] = frozenset()
+    acted_breaches: frozenset[BreachKind] = frozenset()
     day: str = ""
     trades_today: int = 0
     realised_today_paise: int = 0
@@ -149,6 +209,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     baskets: dict[BasketId, Basket] = {}
     foreign_fills: frozenset[VenueFillId] = frozenset()
     corporate_actions: frozenset[str] = frozenset()
+    totals: Totals = Totals()
+    rates: OrderRates = OrderRates()
 
     @property
     def kill_switch_engaged(self) -> bool:
@@ -171,15 +233,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     def open_trades(self) -> Iterator[Trade]:
         """Yield the trades that hold something or may come to."""
-        return (trade for trade in self.trades.values() if self.is_open(trade))
+        return (trade for trade in self.trades.values() if trade.is_open)
 
     def is_open(self, trade: Trade) -> bool:
         """Tell whether a trade holds something, one of its orders may still fill, or its turn in a basket comes yet."""
-        if trade.is_closed:
-            return False
-        if trade.holding.net_quantity != 0 or trade.order_count == 0:
-            return True
-        return any(order.status in LIVE for order in self.orders_of(trade.trade_id))
+        return trade.is_open
+
+    def exposure(self, instrument: InstrumentKey, product: Product) -> Exposure:
+        """Return what lies in one instrument and product."""
+        return self.totals.exposures.get(exposure_key(instrument, product), NOTHING)
 
     def closing_leaves(self, trade_id: TradeId) -> int:
         """Return how many units the trade's exits and stops may still fill, unknown ones counted as live."""
@@ -193,3 +255,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         """Return the trades in one instrument and product that are not closed, oldest first."""
         wanted = (instrument, product)
         return [trade for trade in self.unclosed_trades() if trade.position == wanted]
+
+    def held_against(
+        self, instrument: InstrumentKey, product: Product, side: Side, *, strategy_id: StrategyId | None
+    ) -> list[Trade]:
+        """Return the trades of a strategy that an order on *side* would undo, and that are not being closed already."""
+        exposure = self.exposure(instrument, product)
+        if not (exposure.short_quantity if side is Side.BUY else exposure.long_quantity):
+            return []
+        return [
+            trade
+            for trade in self.trades_in(instrument, product)
+            if trade.strategy_id == strategy_id
+            and trade.exit_cause is None
+            and not trade.is_external
+            and trade.holding.net_quantity * side.sign < 0
+        ]

@@ -137,7 +137,9 @@ def observe_result(command: ObserveResult, state: Account) -> tuple[AccountEvent
     }
     events: list[AccountEvent] = []
     for kind, (limit, loss, action) in results.items():
-        if loss < limit or kind in today.breaches or (action is not BreachAction.BLOCK and not command.is_confirmed):
+        # A denial may have latched it before: what the breach does besides is still to be done.
+        is_due = action is BreachAction.BLOCK or command.is_confirmed
+        if loss < limit or kind in today.acted_breaches or not is_due:
             continue
         events.append(
             RiskBreached(

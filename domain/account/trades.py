@@ -14,6 +14,7 @@ from domain.account.events import (
     OrderIntended,
     TradeChanged,
     TradeOpened,
+    Trailing,
 )
 from domain.account.evolve import evolve, on_day
 from domain.account.exits import (
@@ -35,6 +36,7 @@ from domain.account.refusals import (
     PriceOffTick,
     QuantityInvalid,
     TradeClosedAlready,
+    TradeExternal,
     TradeNotFound,
     TriggerPriceMismatch,
     VersionMismatch,
@@ -43,7 +45,6 @@ from domain.account.refusals import (
 from domain.account.state import Account, Order, Trade
 from domain.ids import BasketId, StrategyId, TradeId, UserId
 from domain.instrument import Instrument
-from domain.market import trading_day
 from domain.money import PriceInvalid, format_e4
 from domain.order import (
     LIVE,
@@ -72,12 +73,14 @@ def open_trade(command: OpenTrade, state: Account) -> tuple[AccountEvent, ...]:
     instrument = _instrument_of(command)
     demand_well_formed(command, instrument)
     # What counts by the day counts from zero on a new one, before its first event: a latched loss would latch for ever.
-    today = on_day(state, trading_day(command.market.market_time_ns).isoformat())
+    today = on_day(state, command.market.trading_day)
     closing, closed = _undo(command, today)
-    if command.quantity > sum(closed.values()):
-        entry = msgspec.structs.replace(command, quantity=command.quantity - sum(closed.values()))
+    if not closed:
+        return tuple(open_entry(command, today, instrument))
+    left = command.quantity - sum(closed.values())
+    if left:
         after = reduce(evolve, closing, today)
-        closing += open_entry(entry, after, instrument)
+        closing += open_entry(msgspec.structs.replace(command, quantity=left), after, instrument)
     return with_closings(today, closing, closed)
 
 
@@ -96,7 +99,7 @@ def _undo(command: OpenTrade, state: Account) -> tuple[list[AccountEvent], dict[
     if command.order_type is not OrderType.MARKET:
         return events, closed  # Priced orders the other way are denied while something is held: see the checks.
     left = command.quantity
-    for trade in undone_by(state, instrument, command):
+    for trade in state.held_against(instrument.key, command.product, command.side, strategy_id=command.strategy_id):
         part = min(left, free_quantity(state, trade))
         if part <= 0:
             continue
@@ -107,18 +110,6 @@ def _undo(command: OpenTrade, state: Account) -> tuple[list[AccountEvent], dict[
         if left == 0:
             break
     return events, closed
-
-
-def undone_by(state: Account, instrument: Instrument, command: OpenTrade) -> list[Trade]:
-    """Return the trades of the same strategy that hold the other way and are not being closed, oldest first."""
-    return [
-        trade
-        for trade in state.trades_in(instrument.key, command.product)
-        if trade.strategy_id == command.strategy_id
-        and trade.exit_cause is None
-        and not trade.is_external
-        and trade.holding.net_quantity * command.side.sign < 0
-    ]
 
 
 def open_entry(
@@ -179,17 +170,21 @@ def entry_orders(
     trade_id: TradeId, entry: OrderInstruction, freeze_quantity: int | None, *, not_after_ns: int | None
 ) -> list[AccountEvent]:
     """Return the entry's orders: one, or as many as the venue's freeze quantity demands."""
+    instructions = [entry]
+    if freeze_quantity is not None and entry.quantity > freeze_quantity:
+        instructions = [
+            msgspec.structs.replace(entry, quantity=part, disclosed_quantity=min(entry.disclosed_quantity, part))
+            for part in slices(entry.quantity, freeze_quantity)
+        ]
     return [
         OrderIntended(
             order_id=order_id_of(trade_id, number),
             trade_id=trade_id,
             purpose=Purpose.ENTRY,
-            instruction=msgspec.structs.replace(
-                entry, quantity=part, disclosed_quantity=min(entry.disclosed_quantity, part)
-            ),
+            instruction=instruction,
             not_after_ns=not_after_ns,
         )
-        for number, part in enumerate(slices(entry.quantity, freeze_quantity), 1)
+        for number, instruction in enumerate(instructions, 1)
     ]
 
 
@@ -217,13 +212,13 @@ def demand_well_formed(command: OpenTrade, instrument: Instrument) -> None:
     _demand_prices_of_type(command.order_type, command.limit_price_e4, command.trigger_price_e4)
     _demand_on_tick(
         instrument,
-        limit_price=command.limit_price_e4,
-        trigger_price=command.trigger_price_e4,
-        stop_loss=command.stop_loss_e4,
-        target=command.target_e4,
-        trailing_distance=None if command.trailing is None else command.trailing.distance_e4,
-        trailing_step=None if command.trailing is None else command.trailing.step_e4,
+        ("limit_price", command.limit_price_e4),
+        ("trigger_price", command.trigger_price_e4),
+        ("stop_loss", command.stop_loss_e4),
+        ("target", command.target_e4),
     )
+    if command.trailing is not None:
+        _demand_trailing(command.trailing, instrument)
 
 
 def _demand_quantity(quantity: int, instrument: Instrument) -> None:
@@ -232,22 +227,24 @@ def _demand_quantity(quantity: int, instrument: Instrument) -> None:
 
 
 def _demand_prices_of_type(order_type: OrderType, limit_e4: int | None, trigger_e4: int | None) -> None:
-    if (order_type in {OrderType.LIMIT, OrderType.SL}) != (limit_e4 is not None):
+    if (order_type is OrderType.LIMIT or order_type is OrderType.SL) != (limit_e4 is not None):
         raise LimitPriceMismatch("a LIMIT or SL order needs a limit_price, a MARKET or SL-M order takes none")
-    if (order_type in {OrderType.SL, OrderType.SL_M}) != (trigger_e4 is not None):
+    if (order_type is OrderType.SL or order_type is OrderType.SL_M) != (trigger_e4 is not None):
         raise TriggerPriceMismatch("an SL or SL-M order needs a trigger_price, a MARKET or LIMIT order takes none")
 
 
-def _demand_on_tick(instrument: Instrument, **prices_e4: int | None) -> None:
-    for name, price in prices_e4.items():
-        if price is None:
+def _demand_trailing(trailing: Trailing, instrument: Instrument) -> None:
+    _demand_on_tick(instrument, ("trailing_distance", trailing.distance_e4), ("trailing_step", trailing.step_e4))
+
+
+def _demand_on_tick(instrument: Instrument, *prices_e4: tuple[str, int | None]) -> None:
+    tick_e4 = instrument.tick_e4
+    for name, price in prices_e4:
+        if price is None or (price > 0 and price % tick_e4 == 0):
             continue
         if price <= 0:
             raise PriceInvalid(f"received {name} {format_e4(price)}, expected more than 0")
-        if not instrument.is_on_tick(price):
-            raise PriceOffTick(
-                f"received {name} {format_e4(price)}, expected a multiple of {format_e4(instrument.tick_e4)}"
-            )
+        raise PriceOffTick(f"received {name} {format_e4(price)}, expected a multiple of {format_e4(tick_e4)}")
 
 
 # --- Changing and canceling -------------------------------------------------------------------------------------------
@@ -266,6 +263,8 @@ def _trade_of(state: Account, user_id: UserId, trade_id: TradeId) -> Trade:
 def change_trade(command: ChangeTrade, state: Account) -> tuple[AccountEvent, ...]:
     """Move a trade's levels and change its resting entry, at the version that the caller has seen."""
     trade = _trade_of(state, command.user_id, command.trade_id)
+    if trade.is_external:
+        raise TradeExternal(f"trade {trade.trade_id} came from outside, and can only be closed")
     if command.expected_version != trade.version:
         raise VersionMismatch(f"received expected_version {command.expected_version}, expected {trade.version}")
     instrument = _instrument_of(command)
@@ -277,15 +276,11 @@ def change_trade(command: ChangeTrade, state: Account) -> tuple[AccountEvent, ..
         target_e4=_or_kept(command.target_e4, trade.target_e4),
         trailing=_or_kept(command.trailing, trade.trailing),
     )
-    _demand_on_tick(
-        instrument,
-        stop_loss=changed.stop_loss_e4,
-        target=changed.target_e4,
-        trailing_distance=None if changed.trailing is None else changed.trailing.distance_e4,
-        trailing_step=None if changed.trailing is None else changed.trailing.step_e4,
-    )
+    _demand_on_tick(instrument, ("stop_loss", changed.stop_loss_e4), ("target", changed.target_e4))
+    if changed.trailing is not None:
+        _demand_trailing(changed.trailing, instrument)
     modifications = _modified_entry(command, state, trade, instrument)
-    denial = denial_of_change(command, changed, modifications, trade, state, instrument)
+    denial = denial_of_change(command, changed, modifications, state, instrument)
     if denial is not None:
         intent = _as_intent(command, changed, trade)
         entry = msgspec.structs.replace(trade.entry, quantity=intent.quantity)
@@ -316,7 +311,7 @@ def _modified_entry(command: ChangeTrade, state: Account, trade: Trade, instrume
     )
     _demand_quantity(wanted.quantity, instrument)
     _demand_prices_of_type(wanted.order_type, wanted.limit_price_e4, wanted.trigger_price_e4)
-    _demand_on_tick(instrument, limit_price=wanted.limit_price_e4, trigger_price=wanted.trigger_price_e4)
+    _demand_on_tick(instrument, ("limit_price", wanted.limit_price_e4), ("trigger_price", wanted.trigger_price_e4))
     if wanted.quantity <= order.cumulative_quantity:
         raise BelowFilled(f"received quantity {wanted.quantity}, of which {order.cumulative_quantity} have filled")
     return modify(order, wanted, ModifyCause.USER)

@@ -215,7 +215,7 @@ def recorded(
             previous = own
 
 
-def mean_payload_bytes(*, seed: int, commands: int = 10_000) -> float:
+def mean_payload_bytes(*, seed: int, commands: int = 20_000) -> float:
     """Return what a payload weighs in the mean, by a sample."""
     sizes = [len(encode(event)) for command in islice(lives(seed=seed), commands) for event in command.events]
     return sum(sizes) / len(sizes)

@@ -56,12 +56,10 @@ class LibraryViews(PostgresTrackingRecorder):
             for model in READ_MODELS:
                 if type(event) not in model.concerns:
                     continue
-                key = model.key_of(event, recorded)
-                if key is None:
-                    continue
-                row = model.apply(event, recorded, None if model.only_grows else _row(cursor, model, key))
-                if row is not None:
-                    cursor.execute(statements_of(model).upsert, [rows_json([row])])
+                for key in model.keys_of(event, recorded):
+                    row = model.apply(event, recorded, None if model.only_grows else _row(cursor, model, key))
+                    if row is not None:
+                        cursor.execute(statements_of(model).upsert, [rows_json([row])])
 
 
 class LibraryProjection(Projection[LibraryViews]):

@@ -8,6 +8,7 @@ import typer
 
 PAGE = Path("docs") / "configuration.md"
 EVENTS_PAGE = Path("docs") / "events.md"
+RISK_PAGE = Path("docs") / "risk.md"
 SPECIMENS = Path("tests") / "contract" / "events"
 
 _HEAD = """\
@@ -35,12 +36,52 @@ Beside its payload the log keeps of each event: `sequence`, `stream_id`, `versio
 
 What an earlier release wrote is read as what it means today; the last sections have those versions. A reader that
 meets an event it does not know stops and asks for an upgrade, unless the name ends in `.ignorable`: then it may pass
-the event over. Names of another form belong to applications of the `eventsourcing` library, and are passed over too.
+the event over. A field that was added to an event, whose default is what was meant before, is no new version: the
+examples show every field that is written today. Names of another form belong to applications of the `eventsourcing`
+library, and are passed over too.
 
 This page is generated from `domain/` and the stored specimens in `tests/contract/events` by `make docs`.
 
 """
 
+_RISK_HEAD = """\
+# Risk
+
+What stands between an intent and the market. Every entry meets the checks below, in this order; the first denial wins.
+It is an event (`order.denied.v1`) and an answer with the same words: a stable code, the limit in force, the value that
+met it, and what would have passed. Nothing is sent.
+
+- **Exits** meet no limit: what closes is computed from what is held, so it cannot be too large, and nothing may keep a
+  trader in. What holds for them is in the last table.
+- **Cancels** meet nothing but the broker's budget of requests.
+- **Changes** of a trade meet the checks for the risk that they raise: more or dearer (*size*), a price closer to the
+  market or another order type (*price*), a stop taken away or moved further (*stop*), smaller trailing steps
+  (*trailing*). What lowers a risk is never denied.
+
+Limits are those of the account. A limit of 0 allows nothing and one of null is none, unless the table of parameters
+says otherwise. Prices are stamped by the engine, never by who asks.
+
+What is counted:
+
+- **Exposure** is what is held at its marks, and live entries at their prices: limit, else the last price when they were
+  asked for. Unknown orders count as live ones, a change under way with the larger of its sizes.
+- **Result of the day**: realised today, and the change of the open result since the later of entry and previous
+  official close. A carried trade without a previous close counts from its cost. Charges are not in it yet.
+- **Drawdown**: the highest realised result so far, less the present one, realised and open. Cash that moved is in
+  neither.
+- **Funds**: capital, cash moved and realised result, less margin (share of cost and of live entries, by product).
+- **Rates**: orders sent in the last second, minute, hour and on the day, and those that wait to be sent. A window
+  counts a twentieth of itself too much at most, never too little.
+
+A limit on losses that is reached **latches**: entries are denied to the end of the day, even if profit returns, unless
+somebody releases it. The action of the limit says what happens besides: `block` nothing, `flatten` closes every trade,
+`kill` does so and engages the kill switch; both wait for a second tick, or for the same a second later. A tick that is
+stale, missing or outside the day's price band fires nothing. A **storm** of intents (setting
+`KHATA_INTENTS_PER_SECOND_MAX`) is answered 429 `INTENT_STORM` before the log, and leaves one event that sums it up.
+
+This page is generated from `domain/account/checks/table.py` by `make docs`.
+
+"""
 
 _PAST_HEAD = """\
 # Past versions
@@ -54,8 +95,9 @@ def docs(
 ) -> None:
     """Write the documentation pages that are generated from the code."""
     (folder / PAGE).write_text(configuration_page())
+    (folder / RISK_PAGE).write_text(risk_page())
     (folder / EVENTS_PAGE).write_text(events_page(folder / SPECIMENS))
-    sys.stdout.write(f"{PAGE} and {EVENTS_PAGE} are written.\n")
+    sys.stdout.write(f"{PAGE}, {RISK_PAGE} and {EVENTS_PAGE} are written.\n")
 
 
 def configuration_page() -> str:
@@ -70,6 +112,68 @@ def configuration_page() -> str:
     return _HEAD + "".join(rows)
 
 
+def risk_page() -> str:
+    """Return the page about the checks and their limits."""
+    from domain.account.checks.table import CHANGES_ONLY, CHECKS, ELSEWHERE
+
+    lines = [_RISK_HEAD, "# Checks\n\n", "| | It is demanded that … | Parameters | Changes |\n|---|---|---|---|\n"]
+    for number, check in enumerate(CHECKS, 1):
+        names = ", ".join(f"`{name}`" for name, _ in check.parameters)
+        aspects = ", ".join(sorted(aspect.value for aspect in check.on_change))
+        lines.append(f"| {number} | {check.meaning} | {names} | {aspects} |\n")
+    lines.append(
+        "\n# Denials\n\n| Code | Asked for | Limit | Value | What would have passed |\n|---|---|---|---|---|\n"
+    )
+    for example in (*(each for check in CHECKS for each in check.examples), *CHANGES_ONLY):
+        code, *rest = example
+        lines.append(f"| `{code.value}` | " + " | ".join(rest) + " |\n")
+    lines.append("\n# Parameters\n\n| Parameter | Default | Unit | What else is to be known |\n|---|---|---|---|\n")
+    lines += _parameter_rows()
+    lines.append("\n# Rules that end in no denial\n\n| Rule | Holds for | Outcome |\n|---|---|---|\n")
+    for each in ELSEWHERE:
+        kinds = ", ".join(sorted(kind.value for kind in each.applies_to))
+        lines.append(f"| {each.rule} | {kinds} | {each.outcome} |\n")
+    return "".join(lines)
+
+
+def _parameter_rows() -> list[str]:
+    import ast
+    import inspect
+
+    import msgspec
+
+    from domain.account.checks.table import CHECKS
+    from domain.risk import RiskParameters
+
+    units = {name: unit for check in CHECKS for name, unit in check.parameters}
+    # What a field says of itself stands below it in the source.
+    (definition,) = ast.parse(inspect.getsource(RiskParameters)).body
+    notes: dict[str, str] = {}
+    name = ""
+    for statement in definition.body:  # type: ignore[attr-defined]
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=field)):
+                name = field
+            case ast.Expr(value=ast.Constant(value=str(text))) if name:
+                notes[name] = " ".join(text.split())
+    return [
+        f"| `{field.name}` | {_in_units(field.default, field.name)} | {units.get(field.name, 'modifications')} |"
+        f" {notes.get(field.name, '')} |\n"
+        for field in msgspec.structs.fields(RiskParameters)
+    ]
+
+
+def _in_units(value: object, name: str) -> str:
+    """Return a default as people read it: amounts in rupees."""
+    from domain.money import format_paise
+
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format_paise(value) if isinstance(value, int) and "_paise" in name else str(value)
+
+
 def events_page(specimens: Path) -> str:
     """Return the page about the events, each with the stored specimen that the folder *specimens* has of it."""
     import inspect
@@ -80,7 +184,9 @@ def events_page(specimens: Path) -> str:
 
     def section(name: str, event_type: type, more: str = "") -> str:
         text = inspect.cleandoc(event_type.__doc__ or "") + more
-        example = json.dumps(json.loads((specimens / f"{name}.json").read_bytes()), indent=2)
+        wide = specimens / "widened" / f"{name}.json"
+        stored = wide if wide.exists() else specimens / f"{name}.json"
+        example = json.dumps(json.loads(stored.read_bytes()), indent=2)
         return f"## `{name}`\n\n{text}\n\n```json\n{example}\n```\n"
 
     sections = [section(name, event_type) for name, event_type in sorted(EVENT_TYPES.items())]

@@ -196,6 +196,8 @@ async def waves(stage: Stage) -> None:
             below, above = (-NEAR_BP, FAR_BP) if (wave + number) % 2 == 0 else (-FAR_BP, NEAR_BP)
             low, high = stage.price(instrument, away_bp=below), stage.price(instrument, away_bp=above)
             terms = {"stop_loss": low, "target": high} if side == "BUY" else {"stop_loss": high, "target": low}
+            # Buying and selling are two strategies, or each would close what the other holds.
+            terms["strategy_id"] = f"str_demo_{side.lower()}"
             await stage.intend(trader, instrument, side, 10 + 5 * number, **terms)
         await stage.lock_step.advance(WAVE_S)
     hits = await _hits(stage)

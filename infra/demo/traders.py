@@ -8,6 +8,7 @@ import httpx
 from domain.ids import AccountId
 
 HTTP_CREATED = 201
+HTTP_ACCEPTED = 202
 HTTP_DENIED = 403
 PAGE = 200
 
@@ -18,9 +19,9 @@ class DemoBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of the API to an intent: the trade it became, or the code under which it was denied."""
+    """An answer of the API to an intent: the trade it became (None: it only closed), or why it was denied."""
 
-    trade_id: str
+    trade_id: str | None
     sequence: int
     denial_code: str | None
 
@@ -53,7 +54,7 @@ class Trader:
         headers = self.headers | {"Idempotency-Key": f"{self.name}-{self.intents}"}
         response = await self.http.post("/api/trades", json=body, headers=headers)
         answer = response.json()
-        if response.status_code not in {HTTP_CREATED, HTTP_DENIED}:
+        if response.status_code not in {HTTP_CREATED, HTTP_ACCEPTED, HTTP_DENIED}:
             raise DemoBroken(f"{self.name}: {body} was answered with {response.status_code} {answer}")
         self._note_durable(response)
         self.sequence = answer["sequence"]

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
 from adapters.instruments import InstrumentMaster
+from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.lane import AccountBusy
 from commands.ports import (
@@ -66,10 +67,23 @@ PRICE_E4 = 2_850_0000
 RELIANCE = InstrumentKey(Segment.NSE_EQ, "2885")
 PATIENCE_S = 60.0
 _ENTRY_LIFE_MS = 60_000
+_INTENTS_PER_SECOND_MAX = 1_000_000
 _CODE = installation_code("faults")
 _PAUSE_S = 0.02
 _WIDE = RiskParameters(
-    open_trades_max=1_000, trades_per_day_max=10_000, gross_exposure_paise_max=10**14, day_loss_paise_max=10**12
+    open_trades_max=1_000,
+    open_orders_max=10_000,
+    trades_per_day_max=10_000,
+    position_quantity_max=None,
+    position_value_paise_max=None,
+    gross_exposure_paise_max=10**14,
+    net_exposure_paise_max=None,
+    day_loss_paise_max=10**12,
+    # The market stands still here, so every order falls into one second.
+    orders_per_second_max=100_000,
+    orders_per_minute_max=100_000,
+    orders_per_hour_max=100_000,
+    orders_per_day_max=100_000,
 )
 
 
@@ -104,7 +118,9 @@ class Desk:
             ids=SystemIds(clock),
             marks=StandingMarket(),
             instruments=InstrumentMaster.load(),
+            sessions=OpenSessions(),
             entry_life_ms=_ENTRY_LIFE_MS,
+            intents_per_second_max=_INTENTS_PER_SECOND_MAX,
         )
 
 

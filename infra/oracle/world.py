@@ -94,7 +94,16 @@ _INSTRUMENTS = tuple(
     )
     for number, symbol in ((1, "ONE"), (2, "TWO"))
 )
-_LIMITS = RiskParameters(open_trades_max=6, trades_per_day_max=200, order_quantity_max=45)
+_LIMITS = RiskParameters(
+    open_trades_max=6,
+    trades_per_day_max=200,
+    order_quantity_max=45,
+    # A life is lived in little time, and what is asked in it is to meet the venue rather than a limit.
+    orders_per_second_max=10_000,
+    orders_per_minute_max=10_000,
+    orders_per_hour_max=10_000,
+    self_cross_allowed=True,
+)
 
 Choice = TypeVar("Choice")
 

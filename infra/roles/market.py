@@ -1,4 +1,4 @@
-"""The market role: ticks in, marks out, protection in between."""
+"""The market role: ticks in, marks out, the watches over stops and losses in between."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,9 +11,10 @@ from adapters.nats.control import serve as answer_on
 from adapters.nats.marks import MarksPublisher
 from commands.ports import Clock
 from commands.protection import Protection
+from commands.risk_watch import RiskWatch
 from domain.market import Mark
 from infra.wiring.process import Wiring
-from infra.wiring.trading import make_market_feed, make_marks_publisher, make_protection
+from infra.wiring.trading import make_market_feed, make_marks_publisher, make_protection, make_risk_watch
 from projections.tasks import end
 
 CONNECTED_WITHIN_S = 5.0
@@ -27,6 +28,7 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
         feed=await make_market_feed(wiring),
         publisher=await make_marks_publisher(wiring),
         protection=await make_protection(wiring),
+        risk_watch=await make_risk_watch(wiring),
         clock=wiring.clock,
         is_tape=wiring.settings.market_clock == "tape",
     )
@@ -48,18 +50,26 @@ async def run_market(wiring: Wiring, ready: Callable[[], None]) -> None:
 
 
 class MarketWatch:
-    """Turns the feed's ticks into numbered marks, publishes them, and hands each to protection.
+    """Turns the feed's ticks into numbered marks, publishes them, and hands each to protection and the risk watch.
 
-    A mark is published before protection acts on it, so that whoever decides next knows what protection knew. On a tape
-    the market's time is that of the newest tick; else it goes on by itself, and protection is told of that as well.
+    A mark is published before they act on it, so that whoever decides next knows what they knew. On a tape the market's
+    time is that of the newest tick; else it goes on by itself, and protection is told of that as well.
     """
 
     def __init__(
-        self, *, feed: DhanFeed, publisher: MarksPublisher, protection: Protection, clock: Clock, is_tape: bool
+        self,
+        *,
+        feed: DhanFeed,
+        publisher: MarksPublisher,
+        protection: Protection,
+        risk_watch: RiskWatch,
+        clock: Clock,
+        is_tape: bool,
     ) -> None:
         self._feed = feed
         self._publisher = publisher
         self._protection = protection
+        self._risk_watch = risk_watch
         self._clock = clock
         self._is_tape = is_tape
         self._number = 0
@@ -69,6 +79,7 @@ class MarketWatch:
         """Watch until canceled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._protection.run())
+            group.create_task(self._risk_watch.run())
             group.create_task(self._feed.run(self._on_ticks))
             if not self._is_tape:
                 group.create_task(self._tell_time())
@@ -82,7 +93,8 @@ class MarketWatch:
         """Return once every ticker packet up to number `packets` of this connection has had its effects."""
         await self._feed.wait_handled(request["packets"])
         await self._protection.catch_up()
-        return {"number": self._number, "effects": self._protection.effects}
+        await self._risk_watch.catch_up()
+        return {"number": self._number, "effects": self._protection.effects + self._risk_watch.effects}
 
     async def status(self, _: dict[str, Any]) -> dict[str, Any]:
         """Return how far the feed and protection are, for people and probes."""
@@ -91,6 +103,7 @@ class MarketWatch:
             "marks": self._number,
             "market_time_ns": self._market_time_ns,
             "protection": self._protection.status(),
+            "risk_watch": self._risk_watch.status(),
         }
 
     async def _on_ticks(self, ticks: Sequence[FeedTick]) -> None:
@@ -104,12 +117,14 @@ class MarketWatch:
                 exchange_time_ns=tick.exchange_time_ns,
                 received_at_ns=received_at_ns,
                 number=self._number,
+                previous_close_e4=tick.previous_close_e4,
             )
             marks.append(mark)
         self._market_time_ns = max([self._market_time_ns, *(mark.exchange_time_ns for mark in marks)])
         await self._publisher.publish(self._market_time_ns, marks)
         for mark in marks:
             await self._protection.on_mark(mark)
+            await self._risk_watch.on_mark(mark)
         if self._is_tape:
             await self._protection.on_time(self._market_time_ns)
 

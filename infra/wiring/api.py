@@ -1,5 +1,6 @@
 """What the API role is made of."""
 
+from adapters.bars.parquet import ParquetBars
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.passwords import PostgresPasswords
 from adapters.postgres.stored_states import PostgresStates
@@ -10,10 +11,11 @@ from adapters.security.tokens import Ed25519Tokens
 from api.services import Services
 from commands.audit import AuditBook
 from commands.users import Users
+from infra.home import Home
 from infra.user_keys import open_user_keys
 from infra.wiring.process import Wiring
 from projections.as_of import History
-from projections.historical_marks import EventMarks
+from projections.historical_marks import BarMarks, EventMarks
 from projections.past import PastAccounts
 
 _PSEUDONYM_DIGITS = 16
@@ -44,12 +46,13 @@ async def make_services(wiring: Wiring) -> Services:
     )
     queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query, watch=wiring.epochs))
 
+    bars = ParquetBars(Home(wiring.settings.home).daily_bars)
     then = PastAccounts(states=PostgresStates(queries), log=store)
     history = History(
         queries=queries,
         accounts=then,
         log=store,
-        marks=EventMarks(then),
+        marks=BarMarks(EventMarks(then), bars),
         clock=wiring.clock,
         is_tape=wiring.settings.market_clock == "tape",
     )
@@ -69,6 +72,7 @@ async def make_services(wiring: Wiring) -> Services:
         queries=queries,
         history=history,
         marks=await wiring.marks(),
+        bars=bars,
         personal_data=personal_data,
         audit=audit,
         epoch=lambda: wiring.epochs.current,

@@ -7,9 +7,8 @@ from adapters.simulator.recorded import read_recording
 from adapters.simulator.synthetic import SyntheticTape
 from adapters.simulator.tape import Tape
 from infra.home import Home
+from infra.settings import SYNTHETIC
 from infra.wiring.process import Wiring
-
-SYNTHETIC = "synthetic"
 
 
 def make_simulator(wiring: Wiring) -> SimulatorConfig:

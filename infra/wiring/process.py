@@ -16,29 +16,17 @@ from adapters.nats.marks import NatsMarks
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.sessions import OpenSessions, WeeklySessions
 from commands.accounts import ACCOUNT_STATES, Accounts
 from commands.ports import Sessions
 from commands.snapshots import SnapshotCache
 from domain.account import Account
-from domain.instrument import Instrument
-from domain.session import SessionMoment
 from infra.home import Home
 from infra.places import archive_folder
 from infra.runtime import Runtime
-from infra.settings import Settings
+from infra.settings import SYNTHETIC, Settings
 
 Part = TypeVar("Part")
-
-
-class UnknownSessions:
-    """No session is known. Implements `commands.ports.Sessions`.
-
-    Nothing is squared off then, and a stop that lapsed is placed again when the next price is printed.
-    """
-
-    def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:  # noqa: ARG002 - the port's shape
-        """Return None."""
-        return None
 
 
 class Wiring:
@@ -53,7 +41,6 @@ class Wiring:
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = InstrumentMaster.load()
-        self.sessions: Sessions = UnknownSessions()
         self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
         self.archive = ParquetArchive(archive_folder(runtime.settings))
         self._parts: dict[str, asyncio.Future[Any]] = {}
@@ -95,19 +82,28 @@ class Wiring:
 
         return await self._once("marks", make)
 
+    def sessions(self) -> Sessions:
+        """When the market trades: at any time on a tape of our own making, else as the exchanges do."""
+        is_synthetic = self.settings.dhan_url is None and self.settings.tape == SYNTHETIC
+        return OpenSessions() if is_synthetic else WeeklySessions.load()
+
     async def accounts(self) -> Accounts:
         """The commands on accounts: one lane an account, whichever role of the process asks."""
 
         async def make() -> Accounts:
-            return Accounts(
+            accounts = Accounts(
                 store=await self.store(),
                 clock=self.clock,
                 ids=self.ids,
                 marks=await self.marks(),
                 instruments=self.instruments,
+                sessions=self.sessions(),
                 entry_life_ms=self.settings.entry_not_after_ms,
+                intents_per_second_max=self.settings.intents_per_second_max,
                 snapshots=await self._account_snapshots(),
             )
+            self.stack.push_async_callback(accounts.close)
+            return accounts
 
         return await self._once("accounts", make)
 

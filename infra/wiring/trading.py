@@ -12,6 +12,7 @@ from adapters.postgres.leases import PostgresLease
 from adapters.postgres.watermarks import PostgresWatermarks
 from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
+from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.ids import AccountId
 from domain.order import installation_code
@@ -104,11 +105,23 @@ async def make_protection(wiring: Wiring) -> Protection:
         feed=await wiring.feed(),
         clock=wiring.clock,
         watermarks=PostgresWatermarks(store.database),
-        sessions=wiring.sessions,
+        sessions=wiring.sessions(),
         instruments=wiring.instruments,
         settings=ProtectionSettings(
             reprice_after_ms=settings.stop_reprice_after_ms, square_off_lead_ms=settings.square_off_lead_ms
         ),
+    )
+
+
+async def make_risk_watch(wiring: Wiring) -> RiskWatch:
+    """The watch over losses."""
+    store = await wiring.store()
+    return RiskWatch(
+        accounts=await wiring.accounts(),
+        store=store,
+        feed=await wiring.feed(),
+        clock=wiring.clock,
+        watermarks=PostgresWatermarks(store.database),
     )
 
 

@@ -163,6 +163,7 @@ async def test_ticks_of_a_frame_come_together_and_every_ticker_packet_counts() -
         await eventually(lambda: scene.feed.packets_handled == 5)
         assert scene.feed.packets == 5
         assert [[tick.last_price_e4 for tick in batch] for batch in batches] == [[28_500_000, 28_501_000], [28_502_000]]
+        assert [[tick.previous_close_e4 for tick in batch] for batch in batches] == [[None, None], [28_400_000]]
         assert scene.feed.status()["dropped"] == {"repeated": 1, "no_time": 1}
 
 

@@ -92,9 +92,9 @@ async def test_killing_and_wiping_while_orders_flow_loses_nothing_and_sends_noth
     async with looking_at(engine) as onlooker:
         late, *traders = everybody = [await onlooker.newcomer(name) for name in NAMES]
 
-        # Prices are as old as the market role is away, and how long it takes to come back is the machine's matter.
+        # Prices are as old as the market role is away, and waves of orders come as close together, as the machine has it.
         for trader in everybody:
-            await trader.set_limits(mark_age_ms_max=MARK_AGE_MS)
+            await trader.set_limits(mark_age_ms_max=MARK_AGE_MS, orders_per_second_max=1_000)
 
         # The exchange has an order, and its answer is still under way when its sender dies.
         await onlooker.order_fault(kind="delay", delay_ms=LATE_MS, client_id=client_of(late))

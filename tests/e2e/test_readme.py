@@ -46,3 +46,47 @@ async def test_the_first_order_of_the_readme(engine: RunningEngine) -> None:
         assert portfolio["trades_today"] == 1
 
     assert engine.complaints() == []
+
+
+@pytest.mark.skipif(not all(map(shutil.which, TYPED)), reason=f"the README's lines need {', '.join(TYPED)}")
+async def test_the_readmes_lines_about_stops_and_the_switch(engine: RunningEngine) -> None:
+    _, registering, _, _ = blocks_of("A first order")
+    guarding, moving, closing, switching = blocks_of("Stops, parts, and the switch that stops everything")
+    *buy, look = commands_of(re.sub(r"^sleep .*\n", "", guarding, flags=re.MULTILINE))
+
+    async with terminal(engine.api_url) as shell:
+        # Somebody else, and without a first order: nothing is held but what these lines buy.
+        joining = "".join(commands_of(registering)[:-1])
+        await shell.type(joining.replace("asha@example.in", "meera@example.in"))
+        await shell.type("".join(buy))
+
+        async def orders(purpose: str, status: str) -> list[dict[str, Any]]:
+            (answer,) = await shell.type(look)
+            return [o for o in answer["orders"] if (o["purpose"], o["status"]) == (purpose, status)]
+
+        (stop,) = await eventually(lambda: orders("stop", "acknowledged"), within_s=15)
+        assert (stop["order_type"], stop["quantity"]) == ("SL", 10)
+        (moved,) = await shell.type(moving)
+        assert (moved["version"], moved["stop_loss"], moved["modifying"]) == (2, "1250.00", [stop["order_id"]])
+
+        (part,) = await shell.type(closing)
+        assert sum(each["quantity"] for each in part["closing"]) == 4
+        (sold,) = await eventually(lambda: orders("exit", "filled"), within_s=15)
+        assert sold["quantity"] == 4
+
+        engaged, released = await shell.type(switching)
+        (account,) = engaged["accounts"]
+        assert (engaged["engaged"], engaged["mode"]) == (True, "flatten")
+        assert [each["quantity"] for each in account["closing"]] == [6]
+        assert released["engaged"] is False
+
+        async def closed_trade() -> dict[str, Any] | None:
+            (answer,) = await shell.type(look)
+            trade: dict[str, Any] = answer["trade"]
+            return trade if trade["status"] == "closed" else None
+
+        trade = await eventually(closed_trade, within_s=15)
+        assert trade is not None
+        assert (trade["exit_cause"], trade["exit_quantity"], trade["net_quantity"]) == ("kill_switch", 10, 0)
+
+    assert engine.complaints() == []

@@ -67,43 +67,50 @@ async def last_price(onlooker: Onlooker, tape: LockStep) -> Decimal:
     return Decimal(low) / 10_000
 
 
-@pytest.mark.parametrize(("side", "cause"), [("BUY", "stop_loss"), ("SELL", "target")])
+@pytest.mark.parametrize(
+    ("side", "cause", "protection"),
+    [("BUY", "stop_loss", "resting"), ("SELL", "target", "resting"), ("BUY", "stop_loss", "engine")],
+)
 async def test_an_order_fills_and_its_exit_follows_when_the_level_is_reached(
-    onlooker: Onlooker, tape: LockStep, side: str, cause: str
+    onlooker: Onlooker, tape: LockStep, side: str, cause: str, protection: str
 ) -> None:
-    trader = await onlooker.newcomer(f"whole-{side}")
+    trader = await onlooker.newcomer(f"whole-{side}-{protection}")
     price = await last_price(onlooker, tape)
     # The level below is near, the one above is far: a stop for who bought, a target for who sold.
     near, far = price - 3 * TICK, price + 1_000 * TICK
     stop, target = (near, far) if side == "BUY" else (far, near)
-    placed = await trader.intend("RELIANCE", side, 10, stop_loss=str(stop), target=str(target))
+    terms = {"stop_loss": str(stop), "target": str(target), "protection": protection}
+    placed = await trader.intend("RELIANCE", side, 10, **terms)
+    trade_id = placed.trade_id
+    assert trade_id is not None
     assert placed.denial_code is None
-    assert (await trade_of(trader, placed.trade_id))["symbol"] == "RELIANCE"
+    assert (await trade_of(trader, trade_id))["symbol"] == "RELIANCE"
 
     async def has_ended() -> bool:
-        return bool((await trade_of(trader, placed.trade_id))["status"] == "closed")
+        return bool((await trade_of(trader, trade_id))["status"] == "closed")
 
     await tape.settle()
     await tape.advance()
-    bought = await trade_of(trader, placed.trade_id)
+    bought = await trade_of(trader, trade_id)
     sign = 1 if side == "BUY" else -1
     assert (bought["status"], bought["entry_quantity"], bought["net_quantity"]) == ("open", 10, 10 * sign)
 
     await play_until(tape, has_ended)
-    trade = await trade_of(trader, placed.trade_id)
+    trade = await trade_of(trader, trade_id)
     assert (trade["exit_cause"], trade["exit_quantity"], trade["net_quantity"]) == (cause, 10, 0)
-    assert Decimal(trade["exit_mark"]) <= near
+    # Where a stop rests, the venue executes it: no tick of ours does.
+    is_the_venues = protection == "resting" and cause == "stop_loss"
+    assert (trade["exit_mark"] is None) is is_the_venues
+    assert is_the_venues or Decimal(trade["exit_mark"]) <= near
     earned = (Decimal(trade["exit_price"]) - Decimal(trade["entry_price"])) * 10 * sign
     assert Decimal(trade["realised"]) == earned
     assert Decimal((await trader.portfolio())["realised_today"]) == earned
 
-    entry, exit_order = (await onlooker.api.get(f"/api/trades/{placed.trade_id}", headers=trader.headers)).json()[
-        "orders"
-    ]
+    entry, exit_order = (await onlooker.api.get(f"/api/trades/{trade_id}", headers=trader.headers)).json()["orders"]
     booked = (await onlooker.exchange.books())[client_of(trader)]["orders"]
     assert [(order["purpose"], order["status"]) for order in (entry, exit_order)] == [
         ("entry", "filled"),
-        ("exit", "filled"),
+        ("stop" if protection == "resting" else "exit", "filled"),
     ]
     assert [order["correlation_id"] for order in booked] == [entry["correlation_id"], exit_order["correlation_id"]]
 

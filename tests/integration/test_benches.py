@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
-from infra.bench import history, store
+from infra.bench import decide, history, store
 from infra.bench.run import run_bench
 from infra.bench.store_load import EVENT, PAYLOAD_BYTES, Load, command_numbers, open_loop
 from tests.support.memory_store import MemoryEventStore
@@ -40,6 +40,17 @@ async def test_a_bench_reports_and_its_checks_hold(name: str, monkeypatch: pytes
     assert report.broken == []
     assert set(report.measures) == measures
     assert all(measure.ours > 0 for measure in report.measures.values())
+
+
+async def test_the_bench_of_decisions_meets_no_limit_and_beats_adding_everything_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decide, "INTENTS_QUICK", 2_000)
+    report = await run_bench("decide", is_quick=True)
+    assert report.broken == []
+    ratio = report.measures["commands"].ratio
+    assert ratio is not None
+    assert ratio > 5
 
 
 def test_a_command_of_the_store_bench_carries_350_bytes() -> None:

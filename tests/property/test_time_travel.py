@@ -17,6 +17,7 @@ from projections.past import PORTFOLIO, PastAccounts
 from projections.read_model import Key, fold
 from projections.state_keeper import MODELS, StateKeeper
 from projections.trades import TRADES, TradeStatus
+from tests.support.happenings import Happenings
 from tests.support.lives import Life
 from tests.support.log_writing import recorded_log
 from tests.support.memory_log import MemoryLog
@@ -29,11 +30,15 @@ DAY_US = 86_400_000_000
 
 
 class World:
-    """A log of lives that took turns over several days, its tables in memory, and stored states."""
+    """A log of lives that took turns over several days, its tables in memory, and stored states.
+
+    Every second life is one of happenings.
+    """
 
     def __init__(self, random: Random, *, accounts: int = 2, commands: int = 60) -> None:
         self.random = random
-        self.lives = [Life(random, number).go_on(commands) for number in range(1, accounts + 1)]
+        kinds = [Life, Happenings]
+        self.lives = [kinds[number % 2](random, number).go_on(commands) for number in range(accounts)]
         turns = [(f"account-{life.account_id}", life.events) for life in self.lives]
         mixed = []
         places = [0] * accounts
@@ -143,12 +148,12 @@ def test_a_row_that_was_over_and_changed_once_more_is_shown_as_it_was() -> None:
             if over - closed:
                 reopened.append(recorded.sequence)
             over = closed
-        for sequence in reopened[:4]:
+        for sequence in reopened[:2]:
             await world.check(sequence - 1)
             await world.check(sequence)
         return len(reopened)
 
-    assert all(asyncio.run(live(seed)) for seed in range(3))
+    assert sum(asyncio.run(live(seed)) > 0 for seed in range(5)) > 1
 
 
 def test_a_long_life_is_folded_from_near_and_every_day_ends_with_a_stored_state() -> None:

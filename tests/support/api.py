@@ -11,18 +11,20 @@ from adapters.clock import SystemClock
 from adapters.ids import SystemIds
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
+from adapters.sessions import OpenSessions
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
 from commands.audit import AuditBook
-from commands.ports import EventStore
+from commands.ports import EventStore, Instruments, Sessions
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
 from projections.as_of import History
-from projections.historical_marks import EventMarks
+from projections.historical_marks import BarMarks, EventMarks
 from projections.past import PastAccounts
 from projections.ports import LogOfThePast
+from tests.support.memory_bars import MemoryBars
 from tests.support.memory_queries import MemoryQueries
 from tests.support.memory_states import MemoryStates
 from tests.support.memory_store import MemoryEventStore
@@ -93,7 +95,15 @@ class ApiWorld:
     Tokens are checked by the machine's clock, so theirs is that one.
     """
 
-    def __init__(self, *, log: WholeLog | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        log: WholeLog | None = None,
+        market: Any = None,
+        instruments: Instruments | None = None,
+        sessions: Sessions | None = None,
+        **options: Any,
+    ) -> None:
         self.clock = ManualClock()
         self.store = MemoryEventStore()
         self.log: WholeLog = self.store if log is None else log
@@ -101,13 +111,14 @@ class ApiWorld:
         self.states = MemoryStates()
         then = PastAccounts(states=self.states, log=self.log)
         self.hasher = PlainHasher()
-        self.market = QuietMarket(self.clock)
+        self.market = QuietMarket(self.clock) if market is None else market
         self.tokens = Ed25519Tokens(signing_pem(), clock=SystemClock())
         self.ids = SystemIds(self.clock)
         self.personal_data = SealedPersonalData(
             master_key=bytes(32), lookup_key=bytes(32), keys=MemoryUserKeys(), clock=self.clock
         )
         self.audit_store = MemoryAudit()
+        self.bars = MemoryBars()
         self.services = Services(
             clock=self.clock,
             ids=self.ids,
@@ -123,7 +134,8 @@ class ApiWorld:
                 clock=self.clock,
                 ids=self.ids,
                 marks=self.market,
-                instruments=FixedInstruments(),
+                instruments=FixedInstruments() if instruments is None else instruments,
+                sessions=OpenSessions() if sessions is None else sessions,
                 entry_life_ms=5_000,
             ),
             tokens=self.tokens,
@@ -133,11 +145,12 @@ class ApiWorld:
                 queries=self.queries,
                 accounts=then,
                 log=self.log,
-                marks=EventMarks(then),
+                marks=BarMarks(EventMarks(then), self.bars),
                 clock=self.clock,
                 is_tape=True,
             ),
             marks=self.market,
+            bars=self.bars,
             personal_data=self.personal_data,
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
             **options,

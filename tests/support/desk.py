@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import Instruments
 from commands.protection import Protection, ProtectionSettings
+from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.account.commands import AccountCommand
 from domain.account.events import AccountEvent, ProtectionMode
@@ -184,6 +186,7 @@ class Desk:
             ids=self.ids,
             marks=self.marks,
             instruments=self.instruments,
+            sessions=OpenSessions(),
             entry_life_ms=5_000,
         )
 
@@ -260,7 +263,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def running(process: Executor | Protection) -> AsyncIterator[None]:
+async def running(process: Executor | Protection | RiskWatch) -> AsyncIterator[None]:
     """Run an executor or protection meanwhile, and kill it at the end as a crash would."""
     task = asyncio.create_task(process.run())
     try:
@@ -272,7 +275,7 @@ async def running(process: Executor | Protection) -> AsyncIterator[None]:
         await kill(process, task)
 
 
-async def kill(process: Executor | Protection, *tasks_of_it: asyncio.Task[Any]) -> None:
+async def kill(process: Executor | Protection | RiskWatch, *tasks_of_it: asyncio.Task[Any]) -> None:
     """End a process at once, with all that it was sending."""
     for task in tasks_of_it:
         task.cancel()

@@ -13,6 +13,9 @@ from domain.account.events import (
     OrderFilled,
     OrderIntended,
     OrderLapsed,
+    OrderModified,
+    OrderModifyRefused,
+    OrderModifyRequested,
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
@@ -37,6 +40,9 @@ LEADS_TO: dict[type[AccountEvent], OrderStatus] = {
     OrderExpired: OrderStatus.EXPIRED,
 }
 
+WITHOUT_A_STEP = (OrderFilled, OrderCancelRequested, OrderModifyRequested, OrderModified, OrderModifyRefused)
+"""What is about an order and is no step of its own."""
+
 
 @dataclass(slots=True)
 class FollowedOrder:
@@ -49,6 +55,7 @@ class FollowedOrder:
     quantity: int
     filled: int = 0
     status: OrderStatus = OrderStatus.INTENDED
+    wanted_quantity: int | None = None
     cancel_requested: bool = False
     submissions: int = 0
     returns: int = 0
@@ -56,15 +63,22 @@ class FollowedOrder:
 
     @property
     def leaves(self) -> int:
-        """What may still fill of an order that is neither over nor presumed absent."""
+        """What may still fill of an order that is neither over nor presumed absent, whatever a modification does."""
         over = CLOSED | {OrderStatus.PRESUMED_ABSENT}
-        return 0 if self.status in over else max(0, self.quantity - self.filled)
+        most = max(self.quantity, self.wanted_quantity or 0)
+        return 0 if self.status in over else max(0, most - self.filled)
 
     def take(self, event: AccountEvent) -> None:
         """Take in an event about this order."""
         match event:
             case OrderCancelRequested():
                 self.cancel_requested = True
+            case OrderModifyRequested():
+                self.wanted_quantity = event.instruction.quantity
+            case OrderModified():
+                self.quantity, self.wanted_quantity = event.instruction.quantity, None
+            case OrderModifyRefused():
+                self.wanted_quantity = None
             case OrderFilled():
                 self.filled += event.last_quantity
                 if self.filled >= self.quantity:
@@ -102,7 +116,7 @@ class FollowedOrders:
                     side=event.instruction.side,
                     quantity=event.instruction.quantity,
                 )
-            elif isinstance(event, OrderFilled | OrderCancelRequested) or type(event) in LEADS_TO:
+            elif isinstance(event, WITHOUT_A_STEP) or type(event) in LEADS_TO:
                 self.by_id[event.order_id].take(event)  # type: ignore[union-attr]
 
     def of(self, trade_id: TradeId) -> list[FollowedOrder]:

@@ -14,6 +14,7 @@ from tests.support.specimens import (
     CODE,
     DAY_NS,
     NOW_NS,
+    NS_PER_S,
     accepted,
     begin,
     canceled_by_venue,
@@ -28,11 +29,13 @@ from tests.support.specimens import (
     open_trade,
     refused,
     release,
+    session_at,
     stop_hit,
     unknown,
+    wide_limits,
 )
 
-LOOSE = replace(open_account.parameters, open_trades_max=1_000, trades_per_day_max=6, day_loss_paise_max=10**12)
+LOOSE = replace(wide_limits, trades_per_day_max=6)
 
 
 class Life:
@@ -75,6 +78,7 @@ class Life:
         side = self._random.choice(list(Side))
         is_infy = self._random.random() < 0.4
         instrument, last = (infy, infy_mark) if is_infy else (market.instrument, mark)
+        self._now_ns += NS_PER_S  # More at a time would be a storm.
         marks = tuple(replace(each, exchange_time_ns=self._now_ns) for each in (mark, infy_mark))
         below, above = (last.last_price_e4 * 9 // 10_000 * 1_000, last.last_price_e4 * 11 // 10_000 * 1_000)
         self._carry_out(
@@ -86,7 +90,13 @@ class Life:
                 quantity=self._random.randint(1, 30),
                 stop_loss_e4=below if side is Side.BUY else above,
                 target_e4=above if side is Side.BUY else below,
-                market=replace(market, market_time_ns=self._now_ns, instrument=instrument, marks=marks),
+                market=replace(
+                    market,
+                    market_time_ns=self._now_ns,
+                    instrument=instrument,
+                    marks=marks,
+                    session=session_at(self._now_ns),
+                ),
             )
         )
 

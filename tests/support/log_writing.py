@@ -1,7 +1,7 @@
 """Putting domain events into a log, stream by stream, without deciding anything."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from commands.ports import Append, EventStore, NewEvent, StreamAppend
@@ -12,11 +12,11 @@ _numbers = count(1)
 
 
 class Scribe:
-    """Writes events to *store*, whose streams nobody else writes to."""
+    """Writes events to *store*, whose streams nobody else writes to any more. *versions* are where they stand."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, versions: Mapping[str, int] | None = None) -> None:
         self._store = store
-        self._versions: defaultdict[str, int] = defaultdict(int)
+        self._versions: defaultdict[str, int] = defaultdict(int, versions or {})
 
     async def write(self, stream_id: str, events: Iterable[Event], *, together: int = 500) -> int:
         """Append *events*, so many *together*, and return the last one's sequence."""

@@ -1,17 +1,31 @@
-"""The read side over a log in memory: every question folds the whole log anew."""
+"""The read side over a log in memory: a question folds the whole log anew wherever something was appended to it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from domain.envelope import RecordedEvent
 from domain.events import decode
-from domain.ids import AccountId, TradeId, UserId
+from domain.ids import AccountId, StrategyId, TradeId, UserId
+from projections.cash_moves import CASH_MOVES
+from projections.daily_results import DAILY_RESULTS
+from projections.limit_changes import LIMIT_CHANGES
 from projections.orders import ORDERS, OrderRow
 from projections.positions import POSITIONS, PositionRow
-from projections.queries import WAIT_S, Answer, PortfolioRows, ReadModelBehind, TradePage
-from projections.read_model import Key, ReadModel, fold
+from projections.queries import (
+    WAIT_S,
+    Answer,
+    DailyRows,
+    LimitHistory,
+    OrderFilter,
+    OrderLine,
+    OrderPage,
+    PortfolioRows,
+    ReadModelBehind,
+    TradePage,
+)
+from projections.read_model import AnyReadModel, Key, ReadModel, fold
 from projections.risk import RISK
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import USERS, UserRow
@@ -31,6 +45,7 @@ class MemoryQueries:
     def __init__(self, log: Log) -> None:
         self._log = log
         self.stopped_at: int | None = None
+        self._folded: dict[AnyReadModel, tuple[int, dict[Key, Any]]] = {}
 
     async def wait_for(self, min_sequence: int, *, timeout_s: float = WAIT_S) -> None:  # noqa: ARG002 - no waiting here
         sequence = await self._sequence()
@@ -47,6 +62,7 @@ class MemoryQueries:
         *,
         status: TradeStatus | None = None,
         symbol: str | None = None,
+        strategy_id: StrategyId | None = None,
         before: int | None = None,
         limit: int = 50,
         changed_after: int | None = None,
@@ -55,6 +71,7 @@ class MemoryQueries:
             for row in rows.values():
                 has_changed = changed_after is not None and row.sequence > changed_after
                 is_wanted = (status in {None, row.status} or has_changed) and symbol in {None, row.symbol}
+                is_wanted = is_wanted and strategy_id in {None, row.strategy_id}
                 if row.account_id in accounts and is_wanted and (before is None or row.opened_sequence < before):
                     yield row
 
@@ -73,28 +90,83 @@ class MemoryQueries:
         found = [row for row in rows if row.trade_id == trade_id and row.account_id in accounts]
         return Answer(value=found, sequence=await self._sequence())
 
+    async def orders(
+        self,
+        accounts: Sequence[AccountId],
+        wanted: OrderFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        changed_after: int | None = None,
+    ) -> OrderPage:
+        def lines() -> Iterator[OrderLine]:
+            for row in rows.values():
+                trade = trades.get((row.trade_id,))
+                symbol, multiplier, strategy_id = (
+                    (None, None, None) if trade is None else (trade.symbol, trade.multiplier, trade.strategy_id)
+                )
+                has_changed = changed_after is not None and row.sequence > changed_after
+                if (
+                    row.account_id in accounts
+                    and (wanted.status in {None, row.status} or has_changed)
+                    and wanted.symbol in {None, symbol}
+                    and wanted.purpose in {None, row.purpose}
+                    and wanted.trade_id in {None, row.trade_id}
+                    and wanted.strategy_id in {None, strategy_id}
+                    and (before is None or row.intended_sequence < before)
+                ):
+                    known = msgspec.structs.asdict(row)
+                    yield OrderLine(**known, symbol=symbol, multiplier=multiplier, strategy_id=strategy_id)
+
+        rows, trades = await self._rows(ORDERS), await self._rows(TRADES)
+        found = sorted(lines(), key=lambda row: row.intended_sequence, reverse=True)
+        next_before = found[limit - 1].intended_sequence if len(found) > limit else None
+        return OrderPage(orders=found[:limit], next_before=next_before, sequence=await self._sequence())
+
     async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
         found = [
             row
             for row in (await self._rows(POSITIONS)).values()
             if row.account_id in accounts and (row.net_quantity if open_only else row.last_filled_at_ns is not None)
         ]
+        found.sort(key=lambda row: (row.symbol, row.product, row.account_id, row.segment, row.security_id))
         return Answer(value=found, sequence=await self._sequence())
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         risk = (await self._rows(RISK)).get((account_id,))
         positions = (await self.positions([account_id])).value
-        rows = None if risk is None else PortfolioRows(risk=risk, positions=positions)
+        held = [
+            row
+            for row in (await self._rows(TRADES)).values()
+            if risk is not None and row.trade_id in risk.open_trades and row.net_quantity
+        ]
+        rows = None if risk is None else PortfolioRows(risk=risk, positions=positions, trades=held)
         return Answer(value=rows, sequence=await self._sequence())
+
+    async def days(self, account_id: AccountId) -> Answer[DailyRows]:
+        results = [row for _, row in sorted((await self._rows(DAILY_RESULTS)).items()) if row.account_id == account_id]
+        cash = [row for row in (await self._rows(CASH_MOVES)).values() if row.account_id == account_id]
+        return Answer(value=DailyRows(results=results, cash=cash), sequence=await self._sequence())
+
+    async def limit_changes(self, account_id: AccountId, *, before: int | None = None, limit: int = 50) -> LimitHistory:
+        rows = reversed((await self._rows(LIMIT_CHANGES)).values())
+        found = [row for row in rows if row.account_id == account_id and (before is None or row.sequence < before)]
+        next_before = found[limit - 1].sequence if len(found) > limit else None
+        return LimitHistory(changes=found[:limit], next_before=next_before, sequence=await self._sequence())
 
     async def _sequence(self) -> int:
         recorded = await self._read()
         return recorded[-1].sequence if recorded else 0
 
     async def _rows(self, model: ReadModel[RowT]) -> dict[Key, RowT]:
-        rows: dict[Key, RowT | None] = {}
-        fold(model, ((decode(event.name, event.payload), event) for event in await self._read()), rows)
-        return {key: row for key, row in rows.items() if row is not None}
+        recorded = await self._read()
+        count, known = self._folded.get(model, (-1, {}))
+        if count != len(recorded):
+            rows: dict[Key, RowT | None] = {}
+            fold(model, ((decode(event.name, event.payload), event) for event in recorded), rows)
+            known = {key: row for key, row in rows.items() if row is not None}
+            self._folded[model] = (len(recorded), known)
+        return dict(known)
 
     async def _read(self) -> list[RecordedEvent]:
         recorded = await self._log.read_all(after_sequence=0, limit=10_000)

@@ -7,8 +7,10 @@ import msgspec
 
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId, TradeId
+from domain.order import OrderStatus, Purpose
 from projections.as_of import PastQueries
 from projections.positions import PositionRow
+from projections.queries import OrderFilter
 from tests.support.oracle import Oracle
 
 FROM_PRICES = frozenset(
@@ -49,6 +51,11 @@ async def check_against_oracle(past: PastQueries, account_id: AccountId, log: Se
         return
     assert portfolio is not None
     assert portfolio.positions == positions
+    _same(portfolio.trades, [trade for trade in reversed(oracle.trades()) if trade["net_quantity"]])
+    await _check_orders(past, account_id, oracle)
+    await _check_days(past, account_id, oracle)
+    limits = await past.limit_changes(account_id)
+    assert [row.parameters for row in limits.changes] == oracle.limits()[:50]
     _same([portfolio.risk], [risk])
     day = past.day(portfolio.risk.day)
     marks = oracle.marks(day)
@@ -56,13 +63,63 @@ async def check_against_oracle(past: PastQueries, account_id: AccountId, log: Se
         assert each.mark_price_e4 == marks.get(each.row.security_id)
 
 
+async def _check_orders(past: PastQueries, account_id: AccountId, oracle: Oracle) -> None:
+    expected = sorted(
+        (
+            order | {"symbol": trade["symbol"], "strategy_id": trade["strategy_id"]}
+            for trade in oracle.trades()[:25]
+            for order in oracle.orders(trade["trade_id"])
+        ),
+        key=lambda order: -order["intended_sequence"],
+    )
+    # Of the newest trades every order is looked at, and what of older ones lies between them.
+    newest = {order["order_id"]: order for order in expected}
+    shown = await past.orders([account_id], OrderFilter(), limit=17)
+    lines = list(shown.orders)
+    for _ in range(2):
+        if shown.next_before is None:
+            break
+        shown = await past.orders([account_id], OrderFilter(), before=shown.next_before, limit=17)
+        lines += shown.orders
+    places = [line.intended_sequence for line in lines]
+    assert places == sorted(set(places), reverse=True)
+    seen = [line for line in lines if line.order_id in newest]
+    _same(seen, [newest[line.order_id] for line in seen])
+    assert {name for name, order in newest.items() if order["intended_sequence"] >= min(places, default=0)} == {
+        line.order_id for line in seen
+    }
+    for status in (OrderStatus.FILLED, OrderStatus.ACKNOWLEDGED, OrderStatus.INTENDED):
+        found = await past.orders([account_id], OrderFilter(status=status, purpose=Purpose.STOP), limit=200)
+        assert {row.status for row in found.orders} <= {status}
+        assert {row.purpose for row in found.orders} <= {Purpose.STOP}
+
+
+async def _check_days(past: PastQueries, account_id: AccountId, oracle: Oracle) -> None:
+    days = (await past.days(account_id)).value
+    expected = oracle.daily_results()
+    for row in days.results:
+        assert row.realised_paise == expected[row.day, row.security_id]["realised_paise"]
+    assert sum(row.realised_paise for row in days.results) == (oracle.risk() or {})["realised_paise"]
+    assert {(row.day, row.security_id) for row in days.results} <= set(expected)
+    assert sum(row.amount_paise for row in days.cash) == (oracle.risk() or {})["cash_moved_paise"]
+
+
 def _same(rows: Sequence[msgspec.Struct], expected: Sequence[dict[str, Any]]) -> None:
     assert len(rows) == len(expected)
     for row, wanted in zip(rows, expected, strict=True):
-        shown = {name: getattr(row, name) for name in wanted}
-        if "open_trades" in wanted:
-            shown["open_trades"] = set(shown["open_trades"])
-        assert shown == wanted
+        assert {name: _shown(row, name) for name in wanted} == wanted
+
+
+def _shown(row: Any, name: str) -> Any:
+    match name:
+        case "open_trades" | "latched":
+            return set(getattr(row, name))
+        case "switches":
+            return {(each.strategy_id, each.mode, each.reason) for each in row.kill_switches}
+        case "is_modifying":
+            return row.wanted is not None
+        case _:
+            return getattr(row, name)
 
 
 def _same_positions(rows: Sequence[PositionRow], expected: Sequence[dict[str, Any]]) -> None:

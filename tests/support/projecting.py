@@ -15,6 +15,7 @@ from projections.catalogue import READ_MODELS
 from projections.projector import Projector
 from projections.read_model import AnyReadModel
 from projections.tasks import end
+from tests.support.happenings import Happenings
 from tests.support.lives import Life
 from tests.support.log_writing import Scribe
 from tests.support.specimens import (
@@ -74,9 +75,13 @@ async def reach(projector: Projector, sequence: int) -> None:
         await projector.reach(sequence)
 
 
-async def write_lives(store: PostgresEventStore, *, accounts: int = 3, commands: int = 60) -> tuple[int, list[Life]]:
+async def write_lives(
+    store: PostgresEventStore, *, accounts: int = 3, commands: int = 60
+) -> tuple[int, list[Life | Happenings]]:
+    """Write the lives of accounts, every third one of happenings, and return the last sequence and the lives."""
     scribe = Scribe(store)
-    lives = [Life(Random(number), number).go_on(commands) for number in range(1, accounts + 1)]  # noqa: S311 - no secret
+    kinds = [Happenings, Life, Life]
+    lives = [kinds[number % 3](Random(number), number).go_on(commands) for number in range(1, accounts + 1)]  # noqa: S311 - no secret
     await scribe.write(f"user-{user_registered.user_id}", [user_registered])
     await scribe.write(f"strategy-{STRATEGY}", [strategy_drafted, strategy_backtested, strategy_on_paper])
     await scribe.write(f"backtest-{BACKTEST}", [backtest_requested, backtest_completed])

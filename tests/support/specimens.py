@@ -25,8 +25,20 @@ from domain.account.commands import (
 from domain.account.events import (
     AccountMode,
     AccountOpened,
+    BasketCompleted,
+    BasketFailed,
+    BasketLeg,
+    BasketOpened,
+    BasketPolicy,
+    CashMoved,
+    CorporateActionApplied,
+    CorporateAdjustment,
     Evidence,
     ExitCause,
+    FlattenFinished,
+    ForeignFillAllocated,
+    IntentsSuppressed,
+    KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
     OrderAcknowledged,
@@ -38,23 +50,46 @@ from domain.account.events import (
     OrderFilled,
     OrderIntended,
     OrderLapsed,
+    OrderModified,
+    OrderModifyRefused,
+    OrderModifyRequested,
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
     OrderSubmitting,
+    ProtectionFailed,
+    ProtectionLapsed,
     ProtectionMode,
+    RiskBreached,
+    RiskBreachReleased,
     RiskParametersChanged,
+    StopTrailed,
+    TradeAdopted,
+    TradeChanged,
     TradeClosed,
     TradeExitTriggered,
     TradeOpened,
+    TradeReductionAsked,
+    Trailing,
 )
 from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBacktest
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
-from domain.ids import AccountId, BacktestId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.ids import (
+    AccountId,
+    BacktestId,
+    BasketId,
+    OrderId,
+    StrategyId,
+    TradeId,
+    UserId,
+    VenueFillId,
+    VenueOrderId,
+)
 from domain.instrument import Instrument, InstrumentKey, Segment
-from domain.market import Mark, MarketSnapshot
+from domain.market import Mark, MarketSnapshot, Valuation, trading_day
 from domain.order import (
+    ModifyCause,
     NotSentReason,
     OrderInstruction,
     OrderStatus,
@@ -67,7 +102,8 @@ from domain.order import (
     correlation_id_of,
     installation_code,
 )
-from domain.risk import DenialCode, RiskParameters
+from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.session import Phase, SessionMoment
 from domain.strategy.decide import (
     ArchiveStrategy,
     DeployStrategy,
@@ -106,6 +142,10 @@ OTHER_TRADE = TradeId("trd_01J00000000000000000000002")
 ENTRY = OrderId(f"{TRADE}.1")
 EXIT = OrderId(f"{TRADE}.2")
 SECOND_EXIT = OrderId(f"{TRADE}.3")
+STOP = OrderId(f"{TRADE}.4")
+EXTERNAL_TRADE = TradeId("trd_01J00000000000000000000009")
+BASKET = BasketId("bsk_01J00000000000000000000001")
+VENUE_STOP = VenueOrderId("112111182200")
 VENUE_ENTRY = VenueOrderId("112111182198")
 VENUE_EXIT = VenueOrderId("112111182199")
 CODE = installation_code("khata-of-the-tests")
@@ -127,8 +167,28 @@ mark = Mark(
     instrument=RELIANCE, last_price_e4=PRICE_E4, exchange_time_ns=NOW_NS, received_at_ns=NOW_NS + NS_PER_MS, number=1
 )
 infy_mark = replace(mark, instrument=INFY, last_price_e4=1_500_0000, number=2)
-market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,))
+session = SessionMoment(
+    phase=Phase.CONTINUOUS, trading_day=TODAY, continuous_until_ns=NOW_NS + (5 * 3600 + 15 * 60) * NS_PER_S
+)
+"""Continuous trading ends at a quarter past three."""
+market = MarketSnapshot(market_time_ns=NOW_NS, instrument=reliance, marks=(mark,), session=session)
 limits = RiskParameters()
+wide_limits = RiskParameters(
+    open_trades_max=1_000,
+    open_orders_max=10_000,
+    trades_per_day_max=10_000,
+    position_quantity_max=None,
+    position_value_paise_max=None,
+    gross_exposure_paise_max=10**15,
+    net_exposure_paise_max=None,
+    day_loss_paise_max=10**12,
+    drawdown_paise_max=10**12,
+    orders_per_second_max=100_000,
+    orders_per_minute_max=100_000,
+    orders_per_hour_max=100_000,
+    orders_per_day_max=100_000,
+)
+"""For as many trades as a test wants, all at the same moment."""
 
 
 def mark_at(price_e4: int, *, later_ms: int = 0) -> Mark:
@@ -137,8 +197,20 @@ def mark_at(price_e4: int, *, later_ms: int = 0) -> Mark:
 
 
 def market_at(price_e4: int, *, at_ns: int = NOW_NS) -> MarketSnapshot:
-    """Return the market with a fresh mark of Reliance at *price_e4*."""
-    return replace(market, market_time_ns=at_ns, marks=(replace(mark, last_price_e4=price_e4, exchange_time_ns=at_ns),))
+    """Return the market with a fresh mark of Reliance at *price_e4*, in the session that *at_ns* falls into."""
+    return replace(
+        market,
+        market_time_ns=at_ns,
+        marks=(replace(mark, last_price_e4=price_e4, exchange_time_ns=at_ns),),
+        session=session_at(at_ns),
+    )
+
+
+def session_at(at_ns: int) -> SessionMoment:
+    """Return the moment of continuous trading at *at_ns*, which ends as on every day."""
+    later_days = (at_ns - NOW_NS) // DAY_NS
+    until_ns = NOW_NS + later_days * DAY_NS + (5 * 3600 + 15 * 60) * NS_PER_S
+    return replace(session, trading_day=trading_day(at_ns).isoformat(), continuous_until_ns=until_ns)
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -316,6 +388,121 @@ exit_filled = replace(
 exit_triggered = TradeExitTriggered(trade_id=TRADE, cause=ExitCause.STOP_LOSS, mark=stop_hit.mark)
 trade_closed = TradeClosed(trade_id=TRADE, cause=ExitCause.STOP_LOSS, entry_quantity=100, realised_paise=-5_000_00)
 never_held = TradeClosed(trade_id=TRADE, cause=None, entry_quantity=0, realised_paise=0)
+strategys_switch_engaged = KillSwitchEngaged(
+    reason="it buys the same share twice",
+    strategy_id=StrategyId("str_01J000000000000000000000A1"),
+    mode=KillMode.FLATTEN,
+)
+strategys_switch_released = KillSwitchReleased(strategy_id=strategys_switch_engaged.strategy_id)
+flatten_finished = FlattenFinished(strategy_id=strategys_switch_engaged.strategy_id, remaining=(TRADE,))
+risk_breached = RiskBreached(
+    kind=BreachKind.DAY_LOSS,
+    action=BreachAction.FLATTEN,
+    limit_paise=50_000_00,
+    value_paise=50_125_50,
+    trading_day=TODAY,
+    marks=(mark_at(2_800_0000),),
+)
+risk_breach_released = RiskBreachReleased(kind=BreachKind.DAY_LOSS, user_id=OWNER, reason="the tick was a false one")
+cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
+intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
+corporate_action_applied = CorporateActionApplied(
+    action_id="NSE-CA-2026-118",
+    instrument=RELIANCE,
+    numerator=2,
+    denominator=1,
+    effective_on=TODAY,
+    trades=(CorporateAdjustment(trade_id=TRADE, net_quantity=200, stop_loss_e4=1_400_0000, target_e4=1_450_0000),),
+)
+basket_opened = BasketOpened(
+    basket_id=BASKET,
+    user_id=OWNER,
+    legs=(BasketLeg(trade_id=TRADE, rank=0), BasketLeg(trade_id=OTHER_TRADE, rank=1)),
+    policy=BasketPolicy.UNWIND,
+)
+basket_failed = BasketFailed(basket_id=BASKET, failed_trade_id=OTHER_TRADE, policy=BasketPolicy.UNWIND)
+basket_completed = BasketCompleted(basket_id=BASKET)
+trade_changed = TradeChanged(
+    trade_id=TRADE,
+    user_id=OWNER,
+    version=2,
+    stop_loss_e4=2_810_0000,
+    target_e4=None,
+    trailing=Trailing(distance_e4=40_0000, step_e4=5_0000),
+)
+trade_reduction_asked = TradeReductionAsked(trade_id=TRADE, quantity=30, cause=ExitCause.MANUAL)
+stop_trailed = StopTrailed(
+    trade_id=TRADE, stop_loss_e4=2_830_0000, best_price_e4=2_870_0000, mark=mark_at(2_870_0000, later_ms=5_000)
+)
+protection_lapsed = ProtectionLapsed(trade_id=TRADE, order_id=STOP)
+protection_failed = ProtectionFailed(trade_id=TRADE, order_id=STOP, reason="three stops were refused: out of the band")
+stop_instruction = replace(
+    exit_instruction,
+    order_type=OrderType.SL,
+    limit_price_e4=2_786_0000,
+    trigger_price_e4=2_800_0000,
+)
+stop_intended = OrderIntended(
+    order_id=STOP, trade_id=TRADE, purpose=Purpose.STOP, instruction=stop_instruction, not_after_ns=None
+)
+stop_submitting = replace(order_submitting, order_id=STOP, correlation_id=correlation_id_of(STOP, code=CODE))
+stop_acknowledged = replace(order_acknowledged, order_id=STOP, venue_order_id=VENUE_STOP)
+order_modify_requested = OrderModifyRequested(
+    order_id=STOP,
+    trade_id=TRADE,
+    number=1,
+    instruction=replace(stop_instruction, limit_price_e4=2_816_0000, trigger_price_e4=2_830_0000),
+    cause=ModifyCause.LEVEL,
+    mark=stop_trailed.mark,
+)
+order_modified = OrderModified(order_id=STOP, trade_id=TRADE, instruction=order_modify_requested.instruction)
+order_modify_refused = OrderModifyRefused(
+    order_id=STOP, trade_id=TRADE, reason=RefusalReason.INPUT, message="Trigger price is above the last price"
+)
+stop_filled = replace(exit_filled, order_id=STOP, venue_trade_number="f-4", purpose=Purpose.STOP)
+trade_adopted = TradeAdopted(
+    trade_id=EXTERNAL_TRADE,
+    symbol="INFY",
+    multiplier=1,
+    instrument=INFY,
+    product=Product.CNC,
+    side=Side.BUY,
+    trading_day=TODAY,
+)
+foreign_fill_allocated = ForeignFillAllocated(
+    trade_id=EXTERNAL_TRADE,
+    venue_segment="NSE_EQ",
+    venue_trade_number="71009",
+    venue_order_id=VenueOrderId("112111182777"),
+    part=1,
+    instrument=INFY,
+    product=Product.CNC,
+    side=Side.BUY,
+    last_quantity=50,
+    last_price_e4=1_500_0000,
+    value_paise=75_000_00,
+    opened_cost_paise=75_000_00,
+    closed_quantity=0,
+    closed_cost_paise=0,
+    realised_paise=0,
+    filled_at_ns=NOW_NS + 2 * NS_PER_S,
+    trading_day=TODAY,
+)
+foreign_sale_allocated = replace(
+    foreign_fill_allocated,
+    trade_id=TRADE,
+    venue_trade_number="71010",
+    instrument=RELIANCE,
+    product=Product.INTRADAY,
+    side=Side.SELL,
+    last_quantity=40,
+    last_price_e4=2_860_0000,
+    value_paise=114_400_00,
+    opened_cost_paise=0,
+    closed_quantity=40,
+    closed_cost_paise=114_000_00,
+    realised_paise=400_00,
+)
 user_registered = UserRegistered(
     user_id=OWNER,
     account_id=ACCOUNT,
@@ -429,16 +616,20 @@ held = (*resting, order_filled)
 """A trade that holds what it wanted."""
 exiting = (*held, exit_triggered, exit_intended)
 """A trade whose exit waits to be sent."""
+guarded = (*held, stop_intended, stop_submitting, stop_acknowledged)
+"""A trade whose stop rests at the venue."""
+adopted = (trade_adopted, foreign_fill_allocated)
+"""What came from outside in Infosys."""
 
 EVERY_EVENT = (
     account_opened,
     limits_changed,
     kill_switch_engaged,
     kill_switch_released,
-    trade_opened,
-    order_denied,
+    replace(trade_opened, market=replace(market, session=None)),
+    replace(order_denied, market=replace(market, session=None)),
     order_intended,
-    order_submitting,
+    replace(order_submitting, market_time_ns=0),
     order_not_sent,
     order_acknowledged,
     order_rejected,
@@ -452,6 +643,25 @@ EVERY_EVENT = (
     order_filled,
     exit_triggered,
     trade_closed,
+    flatten_finished,
+    risk_breached,
+    risk_breach_released,
+    cash_moved,
+    intents_suppressed,
+    corporate_action_applied,
+    basket_opened,
+    basket_failed,
+    basket_completed,
+    trade_changed,
+    trade_reduction_asked,
+    stop_trailed,
+    protection_lapsed,
+    protection_failed,
+    trade_adopted,
+    order_modify_requested,
+    order_modified,
+    order_modify_refused,
+    foreign_fill_allocated,
     user_registered,
     strategy_drafted,
     strategy_revised,
@@ -466,3 +676,52 @@ EVERY_EVENT = (
     user_erased,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""
+
+# --- What events gained since they were introduced --------------------------------------------------------------------
+
+wide_mark = replace(
+    mark,
+    bid_price_e4=2_849_9500,
+    ask_price_e4=2_850_0500,
+    previous_close_e4=2_841_0000,
+    lower_circuit_e4=2_556_9000,
+    upper_circuit_e4=3_125_1000,
+)
+wide_market = replace(
+    market,
+    marks=(wide_mark,),
+    session=SessionMoment(phase=Phase.CONTINUOUS, trading_day=TODAY, continuous_until_ns=NOW_NS + 18_900 * NS_PER_S),
+    valuation=Valuation(
+        day_result_paise=-1_250_00,
+        open_result_paise=-900_00,
+        gross_exposure_paise=75_000_00,
+        net_exposure_paise=75_000_00,
+        oldest_mark_ns=NOW_NS,
+        missing=(INFY,),
+    ),
+)
+WIDENED = (
+    account_opened,
+    limits_changed,
+    strategys_switch_engaged,
+    strategys_switch_released,
+    replace(
+        trade_opened,
+        entry=stop_instruction,
+        market=wide_market,
+        strategy_id=strategys_switch_engaged.strategy_id,
+        trailing=trade_changed.trailing,
+        protection=ProtectionMode.RESTING,
+        basket_id=BASKET,
+    ),
+    replace(
+        order_denied,
+        market=wide_market,
+        passing="a quantity of 99",
+        strategy_id=strategys_switch_engaged.strategy_id,
+    ),
+    stop_intended,
+    order_submitting,
+    replace(exit_triggered, mark=wide_mark),
+)
+"""One of each event whose fields are more than when it was introduced, with values in them."""

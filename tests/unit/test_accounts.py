@@ -11,9 +11,23 @@ from domain.account.events import KillSwitchEngaged, OrderDenied, TradeOpened
 from domain.account.refusals import AccountNotFound
 from domain.ids import AccountId
 from domain.instrument import InstrumentUnknown
+from domain.market import Valuation
 from domain.risk import DenialCode
+from domain.session import Phase, SessionMoment
 from tests.support.desk import Desk, buy
-from tests.support.specimens import ACCOUNT, INFY, NOW_NS, NS_PER_S, OWNER, RELIANCE, STRANGER, limits
+from tests.support.specimens import (
+    ACCOUNT,
+    INFY,
+    NOW_NS,
+    NS_PER_S,
+    OWNER,
+    RELIANCE,
+    STRANGER,
+    TODAY,
+    fill,
+    limits,
+    mark_at,
+)
 
 buy_infy = but(buy, symbol="INFY", stop_loss_e4=None, target_e4=None)
 
@@ -32,6 +46,23 @@ async def test_the_market_is_stamped_on_an_intent_with_the_marks_of_all_that_is_
     assert isinstance(opened, TradeOpened)
     assert opened.market.market_time_ns == NOW_NS
     assert [mark.instrument for mark in opened.market.marks] == sorted([RELIANCE, INFY])
+
+
+async def test_session_and_valuation_are_stamped_on_an_intent(desk: Desk) -> None:
+    outcome = await desk.open_trade()
+    order_id = outcome.events[1].order_id  # type: ignore[union-attr]
+    await desk.do(replace(fill, order_id=order_id))
+    desk.marks.marks[RELIANCE] = mark_at(2_860_0000)
+    opened = (await desk.open_trade(buy_infy)).events[0]
+    assert isinstance(opened, TradeOpened)
+    assert opened.market.session == SessionMoment(phase=Phase.CONTINUOUS, trading_day=TODAY)
+    assert opened.market.valuation == Valuation(
+        day_result_paise=1_000_00,
+        open_result_paise=1_000_00,
+        gross_exposure_paise=286_000_00,
+        net_exposure_paise=286_000_00,
+        oldest_mark_ns=NOW_NS,
+    )
 
 
 async def test_an_instrument_without_a_mark_is_not_traded(desk: Desk) -> None:

@@ -4,27 +4,24 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.clock import SystemClock
 from adapters.security.tokens import Ed25519Tokens
+from api.requests import RiskLimits
 from domain.ids import UserId
+from domain.risk import RiskParameters
 from tests.support.api import ApiWorld, signing_pem
 from tests.support.security import ManualClock
 
 ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10}
 LIMIT = ORDER | {"order_type": "LIMIT", "limit_price": "2850.05"}
-LIMITS: dict[str, Any] = {
+LIMITS: dict[str, Any] = msgspec.to_builtins(RiskLimits.of(RiskParameters())) | {
     "order_quantity_max": 5,
-    "order_value_max": "1000000.00",
-    "open_trades_max": 20,
-    "trades_per_day_max": 100,
     "gross_exposure_max": "5000000",
     "day_loss_max": "50000.5",
-    "price_collar_bp": 500,
-    "mark_age_ms_max": 10_000,
-    "stop_loss_required": False,
 }
 
 

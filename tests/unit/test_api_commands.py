@@ -2,23 +2,21 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from api.requests import RiskLimits
 from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
+from domain.instrument import Segment
+from domain.risk import BreachAction, RiskParameters
 from tests.support.api import PASSWORD, ApiWorld
 
 ORDER: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10, "stop_loss": "2800.00"}
-LIMITS: dict[str, Any] = {
+LIMITS: dict[str, Any] = msgspec.to_builtins(RiskLimits.of(RiskParameters())) | {
     "order_quantity_max": 5,
-    "order_value_max": "1000000.00",
-    "open_trades_max": 20,
-    "trades_per_day_max": 100,
     "gross_exposure_max": "5000000",
     "day_loss_max": "50000.5",
-    "price_collar_bp": 500,
-    "mark_age_ms_max": 10_000,
-    "stop_loss_required": False,
 }
 
 
@@ -75,6 +73,7 @@ async def test_a_denial_is_an_event_and_a_problem_with_the_limit_and_the_value(w
         "instance": "/api/trades",
         "limit": "5000",
         "value": "5001",
+        "passing": "5000 units",
         "trade_id": problem["trade_id"],
         "sequence": 3,
     }
@@ -279,3 +278,10 @@ async def test_the_api_describes_every_route_body_answer_and_problem(world: ApiW
     text = str(document)
     for name in {part.split("'")[0] for part in text.split("#/components/schemas/")[1:]}:
         assert name in document["components"]["schemas"]
+
+
+def test_every_limit_is_shown_and_can_be_put_back() -> None:
+    changed = RiskParameters(day_loss_action=BreachAction.KILL, segments_allowed=(Segment.NSE_EQ,), capital_paise=1)
+    for parameters in (RiskParameters(), changed):
+        shown = msgspec.json.decode(msgspec.json.encode(RiskLimits.of(parameters)), type=RiskLimits)
+        assert shown.to_parameters() == parameters

@@ -123,7 +123,12 @@ async def test_a_denied_intent_is_among_the_trades_with_its_reason(asha: Trader)
     denied = await asha.place(quantity=5_001)
     (shown,) = (await asha.ask("/api/trades", status="denied"))["trades"]
     assert shown["trade_id"] == denied["trade_id"]
-    assert shown["denial"] == {"code": "QUANTITY_ABOVE_LIMIT", "limit": "5000", "value": "5001"}
+    assert shown["denial"] == {
+        "code": "QUANTITY_ABOVE_LIMIT",
+        "limit": "5000",
+        "value": "5001",
+        "passing": "5000 units",
+    }
     assert not (await asha.ask("/api/trades", status="open"))["trades"]
 
 

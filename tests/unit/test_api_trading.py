@@ -137,7 +137,7 @@ async def test_every_field_of_an_intent_arrives_in_the_trade(asha: Trader) -> No
         "limit_price": "2862.50",
         "disclosed_quantity": 10,
         "stop_loss": "2800",
-        "trailing": {"distance": "20.00", "step": "0.5"},
+        "trailing": {"distance": "20.00", "step": "2.5"},
         "protection": "engine",
         "strategy_id": "str_orb",
     }
@@ -146,7 +146,7 @@ async def test_every_field_of_an_intent_arrives_in_the_trade(asha: Trader) -> No
     entry = opened.entry
     assert (entry.order_type, entry.trigger_price_e4, entry.limit_price_e4) == (OrderType.SL, 2_860_00_00, 2_862_50_00)
     assert (entry.disclosed_quantity, entry.after_market) == (10, False)
-    assert (opened.trailing.distance_e4, opened.trailing.step_e4) == (20_00_00, 50_00)
+    assert (opened.trailing.distance_e4, opened.trailing.step_e4) == (20_00_00, 2_50_00)
     assert (opened.protection.value, opened.strategy_id) == ("engine", "str_orb")
 
 
@@ -246,11 +246,11 @@ async def test_a_change_moves_the_levels_it_names_and_leaves_the_others(asha: Tr
     body = await asha.get("PUT", path, {"expected_version": 1, "stop_loss": "2810.5"}, expect=200)
     assert (body["version"], body["stop_loss"], body["target"], body["trailing"]) == (2, "2810.50", "2900.00", None)
     assert body["modifying"] == [f"{held['trade_id']}.2"]
-    trailing = {"distance": "25", "step": "1"}
+    trailing = {"distance": "25", "step": "2"}
     change = {"expected_version": 2, "target": None, "trailing": trailing}
     body = await asha.get("PUT", path, change, expect=200)
     assert (body["version"], body["stop_loss"], body["target"]) == (3, "2810.50", None)
-    assert body["trailing"] == {"distance": "25.00", "step": "1.00"}
+    assert body["trailing"] == {"distance": "25.00", "step": "2.00"}
 
 
 async def test_taking_the_stop_away_has_it_canceled_at_the_venue(asha: Trader) -> None:
@@ -294,6 +294,18 @@ async def test_a_change_under_its_key_is_made_once_and_answered_alike(asha: Trad
     again = await asha.ask("PUT", path, change, key="c", expect=200)
     assert (again.json(), again.headers["Idempotent-Replay"]) == (first.json(), "true")
     assert len(await asha.events(TradeChanged)) == 1
+
+
+async def test_a_change_that_risk_denies_leaves_the_trade_as_it_is(asha: Trader) -> None:
+    held = await asha.guarded()
+    path = f"/api/trades/{held['trade_id']}"
+    change = {"expected_version": 1, "trailing": {"distance": "25", "step": "0.05"}}
+    problem = await asha.get("PUT", path, change, expect=403)
+    assert (problem["code"], problem["trade_id"]) == ("TRAILING_STEP_TOO_SMALL", held["trade_id"])
+    shown = (await asha.get("GET", f"{path}?min_sequence={problem['sequence']}", expect=200))["trade"]
+    assert (shown["status"], shown["stop_loss"], shown["net_quantity"]) == ("open", "2800.00", 10)
+    moved = await asha.get("PUT", path, {"expected_version": 1, "stop_loss": "2810"}, expect=200)
+    assert moved["version"] == 2
 
 
 async def test_canceling_takes_back_what_has_not_filled(asha: Trader) -> None:
@@ -377,6 +389,12 @@ async def adopt(asha: Trader) -> TradeId:
         )
     )
     return trade_id
+
+
+async def test_what_came_from_outside_has_no_levels_to_move(asha: Trader) -> None:
+    external = await adopt(asha)
+    change = {"expected_version": 1, "stop_loss": "2800"}
+    assert (await asha.get("PUT", f"/api/trades/{external}", change, expect=409))["code"] == "TRADE_EXTERNAL"
 
 
 async def test_closing_all_leaves_what_came_from_outside_unless_asked(asha: Trader) -> None:

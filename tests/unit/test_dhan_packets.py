@@ -50,6 +50,27 @@ def test_a_tick_has_its_price_on_the_tick_and_its_time_in_utc() -> None:
     assert tick == FeedTick(instrument=RELIANCE.key, last_price_e4=28_500_500, exchange_time_ns=TEN_O_CLOCK_NS)
 
 
+def test_a_previous_close_goes_with_the_ticks_that_follow_on_its_connection() -> None:
+    [tick] = packets_of(TICKER)
+    assert isinstance(tick, TradePacket)
+    cleaner = TickCleaner([RELIANCE])
+    for close in (
+        PreviousClosePacket(segment=None, security_id="2885", price=1.0),
+        PreviousClosePacket(segment=Segment.NSE_EQ, security_id="1", price=1.0),
+        PreviousClosePacket(segment=Segment.NSE_EQ, security_id="2885", price=2840.05),
+        PreviousClosePacket(segment=Segment.NSE_EQ, security_id="2885", price=math.nan),
+        PreviousClosePacket(segment=Segment.NSE_EQ, security_id="2885", price=0.0),
+    ):
+        cleaner.take_close(close)
+    read = cleaner.tick_of(tick)
+    assert read is not None
+    assert read.previous_close_e4 == 28_400_500
+    cleaner.begin()
+    read_again = cleaner.tick_of(tick)
+    assert read_again is not None
+    assert read_again.previous_close_e4 is None
+
+
 def test_quote_and_full_packets_hold_a_trade_too() -> None:
     quote = pack("<BHBifhi", 4, 50, 1, 2885, 2850.1, 7, TEN_O_CLOCK_STAMP) + bytes(32)
     full = pack("<BHBifhi", 8, 162, 1, 2885, 2850.2, 7, TEN_O_CLOCK_STAMP) + bytes(144)

@@ -256,6 +256,18 @@ async def test_an_order_that_was_executed_meanwhile_is_executed(desk: Desk) -> N
     expect_the_venues_books(desk)
 
 
+async def test_an_order_that_was_full_before_it_could_grow_is_done(desk: Desk) -> None:
+    await resting_entry(desk)
+    await change(desk, quantity=150)
+    desk.broker.fill(desk.broker.row(0), 100, 2_849_0000)
+    executor = desk.executor(IN_STEP)
+    async with running(executor), asyncio.timeout(5):
+        await executor.settle()
+    assert desk.events_of(OrderModifyRefused)
+    assert executor.status()["orders"] == {}
+    expect_the_venues_books(desk)
+
+
 async def test_an_order_that_was_canceled_meanwhile_is_not_changed_any_more(desk: Desk) -> None:
     await resting_entry(desk)
     desk.broker.held_back.add(Purpose.ENTRY)

@@ -64,12 +64,12 @@ def test_an_unknown_key_is_refused_with_what_was_received() -> None:
         MASTER.by_key(InstrumentKey(Segment.BSE_EQ, "2885"), market_time_ns=at(2026, 4, 15))
 
 
-HEADER = "valid_from,segment,security_id,symbol,name,tradable,tick_e4,lot,freeze_quantity"
+HEADER = "valid_from,segment,security_id,symbol,name,tradable,tick_e4,lot,freeze_quantity,derivatives"
 
 
 def test_an_instrument_is_unknown_before_its_first_definition(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    table.write_text(f"{HEADER}\n2025-01-02,NSE_EQ,1,NEWCO,New Company,yes,500,1,1000\n")
+    table.write_text(f"{HEADER}\n2025-01-02,NSE_EQ,1,NEWCO,New Company,yes,500,1,1000,no\n")
     master = InstrumentMaster.load(table)
     with pytest.raises(InstrumentUnknown, match="before its first definition"):
         master.by_symbol("NEWCO", market_time_ns=at(2025, 1, 1))
@@ -79,6 +79,6 @@ def test_an_instrument_is_unknown_before_its_first_definition(tmp_path: Path) ->
 
 def test_a_symbol_that_names_two_instruments_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    table.write_text(f"{HEADER}\n,NSE_EQ,1,SAME,One,yes,500,1,\n,NSE_EQ,2,SAME,Two,yes,500,1,\n")
+    table.write_text(f"{HEADER}\n,NSE_EQ,1,SAME,One,yes,500,1,,no\n,NSE_EQ,2,SAME,Two,yes,500,1,,no\n")
     with pytest.raises(ValueError, match="SAME names both"):
         InstrumentMaster.load(table)

@@ -39,11 +39,11 @@ from tests.support.specimens import (
     account_opened,
     engage,
     kill_switch_engaged,
-    limits,
     open_account,
     open_trade,
     release,
     set_limits,
+    wide_limits,
 )
 
 STREAM = "account-acc_1"
@@ -129,7 +129,7 @@ async def appended_raw(store: MemoryEventStore, *new: NewEvent) -> None:
 
 async def opened(store: MemoryEventStore, **changed: int) -> AccountLane:
     lane = lane_on(store)
-    await ask(lane, replace(open_account, parameters=replace(limits, gross_exposure_paise_max=10**15, **changed)))
+    await ask(lane, replace(open_account, parameters=replace(wide_limits, **changed)))
     return lane
 
 

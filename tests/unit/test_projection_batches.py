@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from domain.envelope import GENESIS_HASH, RecordedEvent
 from domain.events import Event
+from domain.ids import TradeId
 from projections.batches import Decoded, Projection, project, read_batch
 from projections.catalogue import READ_MODELS
 from projections.ports import Checkpoint, Part
@@ -21,7 +23,9 @@ from projections.trades import TRADES
 from tests.support.log_writing import recorded_log
 from tests.support.specimens import (
     ACCOUNT,
+    OTHER_TRADE,
     account_opened,
+    corporate_action_applied,
     order_filled,
     order_intended,
     strategy_drafted,
@@ -86,6 +90,20 @@ def test_what_may_not_park_halts() -> None:
     projection = projected(STRATEGIES, decoded((LOST, strategy_paused)), may_park=False)
     assert projection.after.halted
     assert not projection.parked
+
+
+def test_an_event_that_concerns_several_rows_changes_all_of_them_or_none() -> None:
+    delivery = msgspec.structs.replace(trade_opened, trade_id=OTHER_TRADE)
+    mine = [(MINE, event) for event in (account_opened, trade_opened, delivery)]
+    left = corporate_action_applied.trades[0]
+    other, lost = (msgspec.structs.replace(left, trade_id=trade_id) for trade_id in (OTHER_TRADE, TradeId("trd_lost")))
+    both = msgspec.structs.replace(corporate_action_applied, trades=(left, other))
+    projection = projected(TRADES, decoded(*mine, (MINE, both)))
+    assert [row.net_quantity for row in projection.changes.values() if row is not None] == [200, 200]
+    half_lost = msgspec.structs.replace(corporate_action_applied, trades=(left, lost))
+    projection = projected(TRADES, decoded(*mine, (MINE, half_lost)))
+    assert [row.net_quantity for row in projection.changes.values() if row is not None] == [0, 0]
+    assert [each.sequence for each in projection.parked] == [len(mine) + 1]
 
 
 def test_an_event_whose_row_cannot_be_named_is_poison_too() -> None:

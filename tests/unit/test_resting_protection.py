@@ -41,6 +41,7 @@ from domain.account.events import (
 from domain.account.exits import STOPS_FAILED_MAX
 from domain.account.protection import GAP_STEPS_MAX
 from domain.ids import OrderId, TradeId, VenueFillId, VenueOrderId
+from domain.instrument import Instrument, InstrumentKey, InstrumentKind, Segment
 from domain.market import Mark
 from domain.order import (
     ModifyCause,
@@ -53,6 +54,7 @@ from domain.order import (
     Side,
     correlation_id_of,
 )
+from domain.risk import RiskParameters
 from domain.session import Phase, SessionMoment
 from tests.support.desk import Desk, buy, running
 from tests.support.specimens import (
@@ -68,6 +70,8 @@ from tests.support.specimens import (
     TODAY,
     infy_mark,
     mark_at,
+    market,
+    open_trade,
     reliance,
 )
 
@@ -75,8 +79,23 @@ rest = but(buy, protection=ProtectionMode.RESTING)
 trail = but(rest, target_e4=None, trailing=Trailing(distance_e4=50_0000, step_e4=5_0000))
 STOP_E4 = 2_800_0000
 LIMIT_E4 = 2_786_0000
+FUTURE = InstrumentKey(Segment.NSE_FNO, "52175")
+AT_ANY_RATE = RiskParameters(orders_per_second_max=1_000, orders_per_minute_max=1_000)
 OPEN = SessionMoment(phase=Phase.CONTINUOUS, trading_day=TODAY, continuous_until_ns=NOW_NS + 5 * 3600 * NS_PER_S)
 CLOSED = SessionMoment(phase=Phase.CLOSED, trading_day=TODAY)
+
+
+class TheInstrument:
+    """Knows one instrument. Implements `commands.ports.Instruments`."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+
+    def by_symbol(self, symbol: str, *, market_time_ns: int) -> Instrument:  # noqa: ARG002 - the port's shape
+        return self._instrument
+
+    def by_key(self, key: InstrumentKey, *, market_time_ns: int) -> Instrument:  # noqa: ARG002 - likewise
+        return self._instrument
 
 
 class Floor:
@@ -486,11 +505,26 @@ async def test_an_entry_that_still_rests_is_taken_back_with_the_rest(floor: Floo
     assert [event.order_id for event in floor.desk.events_of(OrderCancelRequested)] == [entry.order_id]
 
 
-@pytest.mark.parametrize("product", [Product.CNC, Product.MARGIN, Product.MTF])
-async def test_no_other_product_is_ever_squared_off(floor: Floor, product: Product) -> None:
-    await floor.open(but(rest, product=product))
-    ends_in(floor, reliance=1)
+@pytest.mark.parametrize(
+    ("product", "instrument"),
+    [
+        (Product.CNC, reliance),
+        (Product.MTF, replace(reliance, mtf=True)),
+        (Product.MARGIN, replace(reliance, key=FUTURE, kind=InstrumentKind.FUTURE)),
+    ],
+)
+async def test_no_other_product_is_ever_squared_off(floor: Floor, product: Product, instrument: Instrument) -> None:
+    marks = (replace(mark_at(PRICE_E4), instrument=instrument.key),)
+    intent = replace(open_trade, product=product, market=replace(market, instrument=instrument, marks=marks))
+    floor.protection._instruments = TheInstrument(instrument)
+    events = (await floor.desk.do(intent)).events
+    entry = next(event for event in events if isinstance(event, OrderIntended))
+    await floor.accept(entry.order_id)
+    await floor.fill(entry.order_id, 100, PRICE_E4)
+    ending = replace(OPEN, continuous_until_ns=NOW_NS + NS_PER_S)
+    floor.desk.sessions.moments = {RELIANCE: ending, FUTURE: ending}
     await floor.time(NOW_NS)
+    assert floor.protection.status()["trades"] == 1
     assert not floor.causes
 
 
@@ -507,8 +541,9 @@ async def test_square_off_starts_earlier_where_the_rate_budget_is_nearly_spent(
 ) -> None:
     """Twenty orders were sent this minute and ten are to send: in 25 a minute there is room when the oldest is over."""
     floor.protection._settings = ProtectionSettings(square_off_lead_ms=60_000, orders_per_minute=per_minute)
+    await floor.desk.accounts.set_risk_parameters(ACCOUNT, OWNER, AT_ANY_RATE, floor.desk.context())
     for _ in range(10):
-        await floor.open()
+        await floor.open(but(rest, quantity=10))
     ends_in(floor, reliance=lead_s + 1)
     await floor.time(NOW_NS)
     assert not floor.causes

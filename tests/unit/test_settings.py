@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from infra.cli.docs import EVENTS_PAGE, PAGE, SPECIMENS, configuration_page, events_page
+from domain.risk import DenialCode, RiskParameters
+from infra.cli.docs import EVENTS_PAGE, PAGE, RISK_PAGE, SPECIMENS, configuration_page, events_page, risk_page
 from infra.settings import SettingsInvalid, describe, load, override
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,15 @@ def test_a_url_with_its_password_is_never_shown() -> None:
 
 def test_the_page_about_the_settings_is_that_of_the_code() -> None:
     assert (ROOT / PAGE).read_text() == configuration_page(), "run `make docs`"
+
+
+def test_the_page_about_risk_is_that_of_the_table() -> None:
+    page = risk_page()
+    assert (ROOT / RISK_PAGE).read_text() == page, "run `make docs`"
+    for code in DenialCode:
+        assert f"| `{code.value}` |" in page
+    for field in msgspec.structs.fields(RiskParameters):
+        assert f"| `{field.name}` |" in page
 
 
 def test_the_page_about_the_events_is_that_of_the_code() -> None:

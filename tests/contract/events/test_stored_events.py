@@ -1,7 +1,9 @@
 """Events are stored for ever: what an earlier release wrote is read, and means what it meant.
 
 Each file here was written by the release that introduced its event and is never changed. A changed meaning is a new
-name, with an upcaster and a file of its own.
+name, with an upcaster and a file of its own. A field that was added, whose default is what was meant before, needs no
+new name, and neither does a default that is left out: the files in `widened/` are what the present release writes of
+such events.
 """
 
 from pathlib import Path
@@ -10,10 +12,17 @@ import msgspec
 import pytest
 
 from domain.events import EVENT_TYPES, IGNORABLE, PAST_TYPES, EventUnknown, decode, decode_known, encode, name_of
-from tests.support.specimens import EVERY_EVENT
+from tests.support.specimens import EVERY_EVENT, WIDENED
 
 FOLDER = Path(__file__).parent
-STORED = {path.stem: path.read_bytes().removesuffix(b"\n") for path in sorted(FOLDER.glob("*.json"))}
+
+
+def _stored_in(folder: Path) -> dict[str, bytes]:
+    return {path.stem: path.read_bytes().removesuffix(b"\n") for path in sorted(folder.glob("*.json"))}
+
+
+STORED = _stored_in(FOLDER)
+STORED_WIDE = _stored_in(FOLDER / "widened")
 
 
 def test_every_version_of_an_event_has_a_stored_specimen() -> None:
@@ -24,9 +33,18 @@ def test_every_version_of_an_event_has_a_stored_specimen() -> None:
 
 @pytest.mark.parametrize("name", EVENT_TYPES)
 def test_a_stored_event_is_read_and_written_again_byte_for_byte(name: str) -> None:
-    event = decode(name, STORED[name])
-    assert encode(event) == STORED[name]
+    stored = STORED_WIDE.get(name, STORED[name])
+    event = decode(name, stored)
+    assert encode(event) == stored
     assert name_of(event) == name
+
+
+def test_only_what_gained_fields_is_stored_twice() -> None:
+    assert {name_of(event): event for event in WIDENED} == {
+        name: decode(name, stored) for name, stored in STORED_WIDE.items()
+    }
+    for name, stored in STORED_WIDE.items():
+        assert stored != STORED[name], "it is what it was: delete it in widened/"
 
 
 def test_the_stored_events_mean_what_they_meant() -> None:

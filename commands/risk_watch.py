@@ -1,0 +1,198 @@
+"""Risk watch: holds what every account made against its limits on losses, as the marks move.
+
+It knows from the log who holds what, and looks at an account when a mark of something it holds came, at most once in
+`pace_ms` of the exchange's time. The account decides. Blocking entries follows from one look; what closes trades asks
+for a second one: another tick that still shows the breach, or the same a second later. Ticks outside the day's price
+band are no ticks. A look appends nothing unless something follows from it.
+"""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from commands.accounts import Accounts, CommandContext, account_of
+from commands.lane import AccountBusy
+from commands.ports import AppendOutcomeUnknown, Clock, EventFeed, EventStore, StoreUnavailable, Watermarks
+from domain.account import decider
+from domain.account.events import ForeignFillAllocated, OrderFilled
+from domain.envelope import RecordedEvent
+from domain.events import decode_known
+from domain.ids import AccountId
+from domain.instrument import InstrumentKey
+from domain.market import Mark
+
+log = structlog.get_logger(__name__)
+
+WATERMARK = "risk_watch"
+SOURCE = "risk_watch"
+WATERMARK_S = 5.0
+NS_PER_MS = 1_000_000
+_FILLS = ("order.filled.", "trade.foreign_fill.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """What an account holds of an instrument, net, and the sequence of the fill that opened it."""
+
+    net_quantity: int
+    since: int
+
+
+class Holders:
+    """Who holds what, folded from the log. What nets to nothing moves no result, so it needs no watching."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self._of: defaultdict[InstrumentKey, dict[AccountId, _Holding]] = defaultdict(dict)
+
+    def apply(self, recorded: RecordedEvent) -> None:
+        """Take in the next event of the log."""
+        self.sequence = recorded.sequence
+        account_id = account_of(recorded.stream_id)
+        if account_id is None or not recorded.name.startswith(_FILLS):
+            return
+        event = decode_known(recorded.name, recorded.payload)
+        if not isinstance(event, OrderFilled | ForeignFillAllocated):
+            return
+        holders = self._of[event.instrument]
+        before = holders.get(account_id, _Holding(0, recorded.sequence))
+        net = before.net_quantity + event.side.sign * event.last_quantity
+        if net:
+            holders[account_id] = _Holding(net, before.since)
+        else:
+            holders.pop(account_id, None)
+
+    def of(self, instrument: InstrumentKey) -> list[AccountId]:
+        """Return the accounts that hold *instrument*."""
+        return sorted(self._of[instrument])
+
+    def low_water(self) -> int:
+        """Return the sequence after which a new process has to read to know what is held."""
+        return min((held.since - 1 for each in self._of.values() for held in each.values()), default=self.sequence)
+
+    def __len__(self) -> int:
+        return len({account_id for each in self._of.values() for account_id in each})
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The mark at which a breach was first seen."""
+
+    number: int
+    exchange_time_ns: int
+
+
+class RiskWatch:
+    """Watches marks on behalf of every account that holds something."""
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        store: EventStore,
+        feed: EventFeed,
+        clock: Clock,
+        watermarks: Watermarks,
+        pace_ms: int = 250,
+        confirm_ms: int = 1_000,
+    ) -> None:
+        self._accounts = accounts
+        self._store = store
+        self._feed = feed
+        self._clock = clock
+        self._watermarks = watermarks
+        self._pace_ns = pace_ms * NS_PER_MS
+        self._confirm_ns = confirm_ms * NS_PER_MS
+        self._holders = Holders()
+        self._advanced = asyncio.Event()
+        self._marks: dict[InstrumentKey, Mark] = {}
+        self._market_time_ns = 0
+        self._looked_at: dict[AccountId, int] = {}
+        self._seen: dict[AccountId, _Seen] = {}
+        self.effects = 0
+
+    async def run(self) -> None:
+        """Follow the log until canceled."""
+        after = await self._watermarks.get(WATERMARK)
+        self._holders.sequence = after
+        self._advanced.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(after))
+            group.create_task(self._keep_watermark())
+
+    async def catch_up(self) -> None:
+        """Return once every event that is in the log now has been taken in."""
+        head = (await self._store.head()).sequence
+        while self._holders.sequence < head:
+            self._advanced.clear()
+            await self._advanced.wait()
+
+    async def on_mark(self, mark: Mark) -> None:
+        """Look at the accounts that *mark* concerns: who holds it, and where a breach waits to be confirmed."""
+        if not _is_inside(mark):
+            return
+        self._marks[mark.instrument] = mark
+        self._market_time_ns = max(self._market_time_ns, mark.exchange_time_ns)
+        concerned = self._holders.of(mark.instrument)
+        waiting = [each for each, seen in self._seen.items() if self._is_late(seen)]
+        for account_id in dict.fromkeys([*concerned, *waiting]):
+            looked_at = self._looked_at.get(account_id)
+            is_paced = looked_at is not None and self._market_time_ns - looked_at < self._pace_ns
+            if is_paced and account_id not in self._seen:
+                continue
+            self._looked_at[account_id] = self._market_time_ns
+            await self._look(account_id, mark)
+
+    def _is_late(self, seen: _Seen) -> bool:
+        return self._market_time_ns - seen.exchange_time_ns >= self._confirm_ns
+
+    async def _look(self, account_id: AccountId, mark: Mark) -> None:
+        context = CommandContext(actor=SOURCE, source=SOURCE, received_at_ns=self._clock.wall_ns())
+        try:
+            account = await self._accounts.state_of(account_id)
+            observe = self._accounts.observation(
+                account, self._marks.get, market_time_ns=self._market_time_ns, is_confirmed=True
+            )
+            if not decider.decide(observe, account):
+                self._seen.pop(account_id, None)
+                return
+            seen = self._seen.setdefault(account_id, _Seen(mark.number, mark.exchange_time_ns))
+            outcome = await self._accounts.observe_result(
+                account_id,
+                self._marks.get,
+                market_time_ns=self._market_time_ns,
+                is_confirmed=mark.number > seen.number or self._is_late(seen),
+                context=context,
+            )
+        except (StoreUnavailable, AppendOutcomeUnknown, AccountBusy) as fault:
+            log.warning("result not observed", account_id=account_id, fault=str(fault))
+            return  # The next tick looks again.
+        self.effects += len(outcome.events)
+
+    def status(self) -> dict[str, Any]:
+        """Return what is watched, for people and probes."""
+        return {"sequence": self._holders.sequence, "accounts": len(self._holders), "effects": self.effects}
+
+    async def _follow(self, after: int) -> None:
+        async for batch in self._feed.follow(after_sequence=after):
+            for recorded in batch:
+                self._accounts.observe(recorded)
+                self._holders.apply(recorded)
+            self._advanced.set()
+
+    async def _keep_watermark(self) -> None:
+        while True:
+            await asyncio.sleep(WATERMARK_S)
+            oldest_ns = self._market_time_ns - self._pace_ns
+            self._looked_at = {each: at_ns for each, at_ns in self._looked_at.items() if at_ns > oldest_ns}
+            await self._watermarks.put(WATERMARK, self._holders.low_water())
+
+
+def _is_inside(mark: Mark) -> bool:
+    """Tell whether the price lies within the day's band: one outside was never traded."""
+    low, high = mark.lower_circuit_e4, mark.upper_circuit_e4
+    price = mark.last_price_e4
+    return price > 0 and (low is None or price >= low) and (high is None or price <= high)

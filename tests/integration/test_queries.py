@@ -1,0 +1,81 @@
+"""What readers ask of PostgreSQL is answered as by a fold of the whole log."""
+
+from collections.abc import AsyncIterator
+from itertools import product
+
+import pytest
+
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.views import PostgresViews
+from domain.ids import AccountId, StrategyId, TradeId
+from domain.order import OrderStatus, Purpose
+from infra.database import DatabaseUrls
+from projections.queries import OrderFilter
+from projections.trades import TradeStatus
+from tests.support.memory_log import MemoryLog
+from tests.support.memory_queries import MemoryQueries
+from tests.support.projecting import reach, running, write_lives
+
+
+@pytest.fixture
+async def both(
+    database: DatabaseUrls, store: PostgresEventStore
+) -> AsyncIterator[tuple[PostgresViews, MemoryQueries, list[AccountId]]]:
+    """The views of a log of lives, the same log in memory, and its accounts."""
+    last, lives = await write_lives(store, accounts=3, commands=90)
+    async with running(database) as projector, PostgresViews(database.query) as views:
+        await reach(projector, last)
+        log = MemoryLog(await store.read_all(after_sequence=0, limit=10_000))
+        yield views, MemoryQueries(log), [life.account_id for life in lives]
+
+
+async def test_orders_are_filtered_and_paged_as_by_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    statuses = (None, OrderStatus.FILLED, OrderStatus.ACKNOWLEDGED)
+    names = (None, "RELIANCE", "INFY", "TCS")
+    purposes = (None, *Purpose)
+    strategies = (None, StrategyId("str_one"))
+    found = 0
+    for status, symbol, purpose, strategy_id in product(statuses, names, purposes, strategies):
+        wanted = OrderFilter(status=status, symbol=symbol, purpose=purpose, strategy_id=strategy_id)
+        page = await views.orders(accounts, wanted, limit=200)
+        assert page == await memory.orders(accounts, wanted, limit=200)
+        found += len(page.orders)
+    assert found > 300
+    before: int | None = None
+    for _ in range(4):
+        page = await views.orders(accounts[2:], OrderFilter(), before=before, limit=5)
+        assert page == await memory.orders(accounts[2:], OrderFilter(), before=before, limit=5)
+        before = page.next_before
+    trade_id = TradeId(page.orders[0].trade_id)
+    assert {line.trade_id for line in (await views.orders(accounts, OrderFilter(trade_id=trade_id))).orders} == {
+        trade_id
+    }
+    assert (await views.orders([AccountId("acc_nobody")], OrderFilter())).orders == []
+
+
+async def test_a_portfolio_its_days_and_its_limits_are_those_of_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    for account_id in accounts:
+        shown = (await views.portfolio(account_id)).value
+        assert shown == (await memory.portfolio(account_id)).value
+        assert shown is not None
+        assert sum(trade.net_quantity for trade in shown.trades) == sum(row.net_quantity for row in shown.positions)
+        assert await views.days(account_id) == await memory.days(account_id)
+        assert await views.limit_changes(account_id, limit=3) == await memory.limit_changes(account_id, limit=3)
+    [happened] = [each for each in accounts if (await views.days(each)).value.cash]
+    first = await views.limit_changes(happened, limit=1)
+    second = await views.limit_changes(happened, limit=1, before=first.next_before)
+    assert first.changes[0].sequence > second.changes[0].sequence
+
+
+async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQueries, list[AccountId]]) -> None:
+    views, memory, accounts = both
+    for strategy_id, status in product((StrategyId("str_one"), StrategyId("str_none")), (None, TradeStatus.CLOSED)):
+        page = await views.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
+        assert page == await memory.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
+        assert bool(page.trades) == (strategy_id == "str_one")
