@@ -295,9 +295,7 @@ class Executor:
         self._ask(self._modify, (order for order in orders if order.is_to_be_modified and self._may_modify(order)))
         # What adds risk goes after all that takes it away: a stop may lose a race for its place in the log, and waits.
         closing = _accounts_with_closing(intended)
-        self._begin_sending(
-            order for order in intended if not order.purpose.closes and order.account_id not in closing
-        )
+        self._begin_sending(order for order in intended if not order.purpose.closes and order.account_id not in closing)
         for order in self._orders.open():
             if order.status is OrderStatus.SUBMITTING and order.order_id not in self._sending:
                 await self._disown(order)

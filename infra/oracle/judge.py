@@ -72,7 +72,7 @@ class Judge:
         self._baskets: dict[BasketId, BasketOpened] = {}
         self._fill_ids: set[tuple[OrderId, str]] = set()
 
-    def take(self, event: AccountEvent) -> None:  # noqa: C901, PLR0912 - one arm an event
+    def take(self, event: AccountEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm an event
         """Follow the next event, and hold it against what is allowed."""
         match event:
             case TradeOpened():

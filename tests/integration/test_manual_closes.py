@@ -1,7 +1,4 @@
-"""What a person sells with the broker's own app takes the stop with it: nothing is left behind that could open anything.
-
-The account's stop is read back from the venue's own books.
-"""
+"""What a person sells with the broker's own app takes its stop along: none is left behind that could open anything."""
 
 import pytest
 

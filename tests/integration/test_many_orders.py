@@ -3,9 +3,10 @@
 The venue refuses what is above its freeze quantity, so that nothing here could be one order.
 """
 
-from msgspec.structs import replace
+from dataclasses import replace as but
 
 import pytest
+from msgspec.structs import replace
 
 from domain.account.commands import CloseTrade
 from domain.account.events import (
@@ -13,14 +14,14 @@ from domain.account.events import (
     BasketFailed,
     BasketPolicy,
     ExitCause,
-    OrderAcknowledged,
+    OrderFilled,
     OrderIntended,
     OrderModifyRequested,
     OrderRejected,
     TradeClosed,
     TradeOpened,
 )
-from domain.order import ModifyCause, OrderType, Product, Purpose
+from domain.order import ModifyCause, Purpose
 from tests.support.dealing_room import QUANTITY, STOCKS, STOP_E4, DealingRoom, buy, dealing_room
 from tests.support.specimens import ACCOUNT, OWNER
 from tests.support.virtual_time import in_virtual_time
@@ -29,6 +30,7 @@ FREEZE = 100
 FROZEN = replace(STOCKS[0], freeze_quantity=FREEZE)
 WHOLE = 250
 LEGS = STOCKS[1:5]
+INTENTS = [(but(buy, symbol=leg.symbol), rank) for leg, rank in zip(LEGS, (0, 0, 1, 2), strict=True)]
 
 
 # --- Slices -----------------------------------------------------------------------------------------------------------
@@ -92,20 +94,12 @@ async def test_a_part_of_a_large_trade_is_closed_and_the_rest_stays_guarded() ->
 async def open_basket(room: DealingRoom, policy: BasketPolicy) -> None:
     """Send two legs, then one, then one; the venue refuses the third."""
     await room.venue.fault("refuse", security_id=LEGS[2].key.security_id, side="BUY")
-    legs = [(leg.symbol, rank) for leg, rank in zip(LEGS, (0, 0, 1, 2), strict=True)]
-    intents = [(replace_symbol(symbol), rank) for symbol, rank in legs]
-    await room.desk.accounts.open_basket(ACCOUNT, OWNER, intents, policy, room.desk.context())
+    await room.desk.accounts.open_basket(ACCOUNT, OWNER, INTENTS, policy, room.desk.context())
     await room.settled()
     await room.seconds(4)
     (rejected,) = room.desk.events_of(OrderRejected)
     (failed,) = room.desk.events_of(BasketFailed)
     assert failed.failed_trade_id == rejected.trade_id
-
-
-def replace_symbol(symbol: str):  # noqa: ANN201 - a TradeIntent
-    from dataclasses import replace as but
-
-    return but(buy, symbol=symbol)
 
 
 @pytest.mark.parametrize(
@@ -134,24 +128,19 @@ async def test_a_basket_does_with_a_refused_leg_what_its_policy_says(
 @in_virtual_time
 async def test_a_rank_waits_for_the_one_before() -> None:
     async with dealing_room(LEGS) as room:
-        intents = [(replace_symbol(leg.symbol), rank) for leg, rank in zip(LEGS, (0, 0, 1, 2), strict=True)]
-        await room.desk.accounts.open_basket(ACCOUNT, OWNER, intents, BasketPolicy.STOP, room.desk.context())
+        await room.desk.accounts.open_basket(ACCOUNT, OWNER, INTENTS, BasketPolicy.STOP, room.desk.context())
         await room.crash()
         await room.settled()
         await room.seconds(4)
         assert len(await room.held()) == len(LEGS)
         assert room.desk.events_of(BasketCompleted)
-        entries = room.orders_intended(Purpose.ENTRY)
-        events = room.desk.events()
-        for earlier, later in ((0, 2), (1, 2), (2, 3)):
-            filled = [
-                place
-                for place, event in enumerate(events)
-                if type(event).__name__ == "OrderFilled" and event.order_id == entries[earlier]  # type: ignore[union-attr]
-            ]
-            intended = [
-                place
-                for place, event in enumerate(events)
-                if isinstance(event, OrderIntended) and event.order_id == entries[later]
-            ]
-            assert filled[-1] < intended[0]
+        told = [event for event in room.desk.events() if isinstance(event, OrderIntended | OrderFilled)]
+        of_entries = [(type(event), event.order_id.split(".")[0]) for event in told if event.purpose is Purpose.ENTRY]
+        first, second, third, fourth = [event.trade_id for event in room.desk.events_of(TradeOpened)]
+        assert set(of_entries[2:4]) == {(OrderFilled, first), (OrderFilled, second)}
+        assert of_entries[4:] == [
+            (OrderIntended, third),
+            (OrderFilled, third),
+            (OrderIntended, fourth),
+            (OrderFilled, fourth),
+        ]

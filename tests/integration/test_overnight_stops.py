@@ -23,7 +23,7 @@ from tests.support.dealing_room import FUTURES, PRICE_E4, QUANTITY, STOCKS, STOP
 from tests.support.specimens import DAY_NS, NOW_NS
 from tests.support.virtual_time import in_virtual_time
 
-CARRIED = {stock: Product.CNC for stock in STOCKS[:4]} | {future: Product.MARGIN for future in FUTURES[:2]}
+CARRIED = dict.fromkeys(STOCKS[:4], Product.CNC) | dict.fromkeys(FUTURES[:2], Product.MARGIN)
 GAPS = {STOCKS[0]: Product.CNC, FUTURES[0]: Product.MARGIN}
 NEW = STOCKS[9]
 ALL = (*CARRIED, NEW)
@@ -93,7 +93,7 @@ async def test_carried_trades_have_their_stops_again_before_anything_else(tmp_pa
 
 
 @in_virtual_time
-async def test_a_stop_that_the_venue_refuses_in_the_morning_is_placed_again(tmp_path: Path) -> None:
+async def test_a_stop_that_the_venue_refuses_in_the_morning_is_placed_again() -> None:
     async with dealing_room(ALL) as room:
         await room.open(symbol=NEW.symbol, product=Product.CNC)
         await room.settled()

@@ -67,7 +67,19 @@ FUTURES = tuple(
     )
     for number in range(3)
 )
-ROOMY = RiskParameters(open_trades_max=100, gross_exposure_paise_max=10**12, day_loss_paise_max=10**12)
+ROOMY = RiskParameters(
+    open_trades_max=100,
+    open_positions_max=100,
+    open_orders_max=1_000,
+    gross_exposure_paise_max=10**12,
+    net_exposure_paise_max=None,
+    concentration_bp_max=None,
+    day_loss_paise_max=10**12,
+    drawdown_paise_max=10**12,
+    orders_per_second_max=1_000,
+    orders_per_minute_max=10_000,
+    orders_per_hour_max=10_000,
+)
 """Limits that are none of these tests' business."""
 CONTINUOUS_S = 5 * 3600
 """So long after the room opens the continuous phase ends, unless a test says otherwise."""

@@ -46,13 +46,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the seconds that were waited for so far."""
         return self._patient.waited_s
 
-    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
+    async def create_server(self, protocol_factory: Any, _host: Any = None, port: Any = None, **options: Any) -> Any:
         """Listen on the local socket of the port, not on the port itself."""
         sock = options.get("sock")
         number = port if sock is None else sock.getsockname()[1]
         return await self.create_unix_server(protocol_factory, _local(number), backlog=options.get("backlog", 100))
 
-    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
+    async def create_connection(self, protocol_factory: Any, _host: Any = None, port: Any = None, **_: Any) -> Any:
         """Connect to the local socket of the port."""
         return await self.create_unix_connection(protocol_factory, _local(port))
 
