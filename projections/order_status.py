@@ -21,7 +21,7 @@ from domain.account.events import (
     OrderSubmitting,
 )
 from domain.events import Event
-from domain.order import OrderStatus, status_after_fill
+from domain.order import LIVE, OrderStatus, status_after_fill
 
 OrderEvent = (
     OrderSubmitting
@@ -87,6 +87,10 @@ def status_after(event: OrderEvent, *, status: OrderStatus, quantity: int, cumul
             quantity=quantity,
             leaves_quantity=event.leaves_quantity,
         )
+    if isinstance(event, OrderModified | OrderModifyRefused) and status in LIVE:
+        # A modification that ends with no more than had filled already leaves nothing to come.
+        whole = event.instruction.quantity if isinstance(event, OrderModified) else quantity
+        return OrderStatus.FILLED if cumulative_quantity >= whole else status
     return status
 
 

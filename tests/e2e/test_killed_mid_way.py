@@ -92,7 +92,7 @@ async def test_killing_and_wiping_while_orders_flow_loses_nothing_and_sends_noth
     async with looking_at(engine) as onlooker:
         late, *traders = everybody = [await onlooker.newcomer(name) for name in NAMES]
 
-        # Prices are as old as the market role is away, and waves of orders come as close together, as the machine has it.
+        # How old prices become while the market role is away, and how close waves come, is the machine's matter.
         for trader in everybody:
             await trader.set_limits(mark_age_ms_max=MARK_AGE_MS, orders_per_second_max=1_000)
 

@@ -10,7 +10,7 @@ from adapters.postgres.views import PostgresViews
 from infra.database import DatabaseUrls, grants
 from infra.migrations.runner import SchemaNewer, migrate
 from projections.ports import Part
-from projections.positions import POSITIONS
+from projections.users import USERS
 from tests.support.projecting import projector_of
 from tests.support.servers import Servers
 
@@ -56,9 +56,9 @@ CREATE TABLE views.checkpoints (
     PRIMARY KEY (name, version)
 );
 CREATE TABLE views.pointers (name text PRIMARY KEY, version integer NOT NULL);
-CREATE TABLE views.positions_v1 (account_id text PRIMARY KEY);
-INSERT INTO views.checkpoints (name, version, sequence, owner) VALUES ('positions', 1, 42, 'the last one');
-INSERT INTO views.pointers (name, version) VALUES ('positions', 1);
+CREATE TABLE views.users_v1 (account_id text PRIMARY KEY);
+INSERT INTO views.checkpoints (name, version, sequence, owner) VALUES ('users', 1, 42, 'the last one');
+INSERT INTO views.pointers (name, version) VALUES ('users', 1);
 """
 
 
@@ -69,9 +69,9 @@ async def test_the_read_models_of_the_first_release_go_on_where_they_were(first_
         admin.execute(_FIRST_RELEASE)
     migrate(database.owner)
     _, store = projector_of(database, "p-1")
-    claimed = await store.claim([POSITIONS], shards=1, lease_ms=1_000)
+    claimed = await store.claim([USERS], shards=1, lease_ms=1_000)
     await store.close()
-    assert {part: at.sequence for part, at in claimed.checkpoints.items()} == {Part(POSITIONS, 0): 42}
+    assert {part: at.sequence for part, at in claimed.checkpoints.items()} == {Part(USERS, 0): 42}
     async with PostgresViews(database.query) as queries:
         await queries._look_up()
-        assert queries._in_use(POSITIONS) is POSITIONS
+        assert queries._in_use(USERS) is USERS

@@ -17,6 +17,7 @@ FROM_PRICES = frozenset(
     {
         *("mark", "mark_time", "mark_source", "mark_missing", "value", "open_result"),
         *("day_result", "total_result", "gross_exposure", "net_exposure", "as_of"),
+        *("used", "share"),  # Of a limit on money.
     }
 )
 """What an answer says that comes from the market and not from the log, and the time that it says it stands for."""
