@@ -4,8 +4,9 @@ What the venue takes in a minute is less than there is to close, and most of wha
 carried over night is left alone.
 """
 
+from commands.executor import ExecutorSettings
 from commands.protection import ProtectionSettings
-from domain.account.events import ExitCause, TradeExitTriggered
+from domain.account.events import ExitCause, TradeClosed, TradeExitTriggered
 from domain.order import Product
 from tests.support.dealing_room import FUTURES, QUANTITY, STOCKS, DealingRoom, dealing_room
 from tests.support.specimens import NS_PER_S
@@ -46,7 +47,7 @@ async def invest(room: DealingRoom) -> None:
 
 @in_virtual_time
 async def test_exits_begin_so_early_that_all_are_flat_in_time() -> None:
-    async with dealing_room(ALL) as room:
+    async with dealing_room(ALL, executor=ExecutorSettings(poll_ms=3_000)) as room:
         await invest(room)
         room.toll.tighten(room.client_id, SCALE)
         await room.begin_anew(dhan=BUDGET, protection=PROTECTION)
@@ -58,9 +59,9 @@ async def test_exits_begin_so_early_that_all_are_flat_in_time() -> None:
         assert not room.desk.events_of(TradeExitTriggered), "there is time yet"
         spent = len(room.toll.order_requests_ns)
         assert spent + len(INTRADAY) > PER_HOUR * 9 // 10, "little of the hour is left"
-        while await room.held() != LEFT_ALONE:
-            assert room.now_ns < ends_ns, await room.held()
-            await room.second()
+        await room.seconds_until(lambda: len(room.desk.events_of(TradeClosed)) == len(INTRADAY), most=TWO_MINUTES_S)
+        assert room.now_ns < ends_ns
+        assert await room.held() == LEFT_ALONE
         exits = room.desk.events_of(TradeExitTriggered)
         assert [event.cause for event in exits] == [ExitCause.SQUARE_OFF] * len(INTRADAY)
         assert {stop["symbol"] for stop in await room.resting("SL")} == {symbol for symbol, _ in LEFT_ALONE}
