@@ -47,7 +47,7 @@ def test_no_test_module_is_imported_by_another() -> None:
         for module in modules
         for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("tests.")
-        if not node.module.startswith("tests.support.")
+        if not f"{node.module}.".startswith("tests.support.")
     }
 
     assert modules
