@@ -6,6 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import (
     auth,
     baskets,
+    budgets,
     cash,
     changing,
     closing,
@@ -52,6 +53,7 @@ ROUTERS = (
     positions.router,
     risk.router,
     exposure.router,
+    budgets.router,
     drawdown.router,
     value_at_risk.router,
     limits.router,
@@ -89,6 +91,7 @@ SHOWN = (
     orders.TradeOrdersAnswer,
     views.PortfolioAnswer,
     exposure.ExposureAnswer,
+    budgets.BudgetsAnswer,
     drawdown.DrawdownAnswer,
     value_at_risk.ValueAtRiskAnswer,
     limits.LimitHistoryAnswer,

@@ -117,6 +117,14 @@ class Outcome:
     repeated: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """An account as the log has it, with every event up to `sequence` at least."""
+
+    account: Account
+    sequence: int
+
+
 def _owner_of(account: Account) -> UserId:
     if account.owner_id is None:
         raise AccountNotFound("no such account")
@@ -397,6 +405,18 @@ class Accounts:
             commands.ports.StoreUnavailable
         """
         return await self._lane(account_id).state()
+
+    async def present(self, account_id: AccountId) -> Present:
+        """Return the account as the log has it, whatever other processes appended.
+
+        Raises:
+            domain.account.refusals.AccountNotFound
+            commands.ports.StoreUnavailable
+        """
+        head = await self._store.head()
+        account = await self._lane(account_id).confirmed_state()
+        _owner_of(account)
+        return Present(account=account, sequence=head.sequence)
 
     @staticmethod
     def observation(account: Account, mark_of: MarkOf, *, market_time_ns: int, is_confirmed: bool) -> ObserveResult:

@@ -93,6 +93,16 @@ class Lane(Generic[Command, State, Event]):
         await self._load()
         return self._pending.state
 
+    async def confirmed_state(self) -> State:
+        """Return the state that the log's newest event led to, whatever this process knew of it.
+
+        It leaves the commands under way alone: they decide on the pending state, and learn of the rest on conflict.
+        """
+        await self._load()
+        known = self._confirmed
+        recorded = await self._store.read_stream(self._stream_id, after_version=known.version)
+        return self._decider.fold(self._decoded(recorded), known.state)
+
     async def execute(self, command_on: Callable[[State], Awaitable[Command]], request: Request) -> Decided[Event]:
         """Decide and append the command that *command_on* makes for the present state.
 

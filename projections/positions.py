@@ -9,7 +9,7 @@ from domain.account.events import (
     TradeAdopted,
     TradeOpened,
 )
-from domain.account.holding import Holding
+from domain.account.holding import Holding, scaled_quantity
 from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, TradeId
@@ -169,15 +169,12 @@ def _adjusted(event: CorporateActionApplied, recorded: RecordedEvent, row: Posit
         row,
         net_quantity=row.net_quantity + change,
         adjusted_quantity=row.adjusted_quantity + change,
-        carried_quantity=_scaled(row.carried_quantity, event),
+        carried_quantity=scaled_quantity(
+            row.carried_quantity, numerator=event.numerator, denominator=event.denominator
+        ),
         holdings=holdings,
         sequence=recorded.sequence,
     )
-
-
-def _scaled(quantity: int, event: CorporateActionApplied) -> int:
-    units = abs(quantity) * event.numerator // event.denominator
-    return units if quantity >= 0 else -units
 
 
 POSITIONS = ReadModel(

@@ -49,7 +49,7 @@ from domain.account.events import (
     TradeOpened,
     TradeReductionAsked,
 )
-from domain.account.holding import FillEffect, after_fill
+from domain.account.holding import FillEffect, after_fill, scaled_quantity
 from domain.account.state import WHOLE_ACCOUNT, Account, Basket, Order, Trade
 from domain.account.totals import is_live, totals_of, with_order, with_trade
 from domain.ids import OrderId, StrategyId, TradeId
@@ -411,15 +411,15 @@ def _corporate_action(state: Account, event: CorporateActionApplied) -> Account:
     trades = dict(state.trades)
     for each in event.trades:
         trade = trades[each.trade_id]
-        ratio = (event.numerator, event.denominator)
+        up, down = event.numerator, event.denominator
         best = trade.best_price_e4
         trades[each.trade_id] = _replace(
             trade,
             holding=_replace(trade.holding, net_quantity=each.net_quantity),
-            carried_quantity=trade.carried_quantity * ratio[0] // ratio[1],
+            carried_quantity=scaled_quantity(trade.carried_quantity, numerator=up, denominator=down),
             stop_loss_e4=each.stop_loss_e4,
             target_e4=each.target_e4,
-            best_price_e4=None if best is None else best * ratio[1] // ratio[0],
+            best_price_e4=None if best is None else best * down // up,
         )
     applied = state.corporate_actions | {event.action_id}
     # What is held changes in many trades at once; this is rare enough to add everything up anew.

@@ -10,7 +10,7 @@ from domain.account.events import (
 )
 from domain.account.evolve import evolve
 from domain.account.exits import on_tick, pursue, with_closings
-from domain.account.holding import effect_of_fill
+from domain.account.holding import effect_of_fill, scaled_quantity
 from domain.account.refusals import FillInvalid, RatioInvalid
 from domain.account.state import Account, Trade
 from domain.ids import TradeId, split_fill_id
@@ -137,11 +137,9 @@ def apply_corporate_action(command: ApplyCorporateAction, state: Account) -> tup
 
 
 def _adjusted(trade: Trade, up: int, down: int, tick_e4: int) -> CorporateAdjustment:
-    held = trade.holding.net_quantity
-    sign = 1 if held > 0 else -1
     return CorporateAdjustment(
         trade_id=trade.trade_id,
-        net_quantity=sign * (abs(held) * up // down),
+        net_quantity=scaled_quantity(trade.holding.net_quantity, numerator=up, denominator=down),
         stop_loss_e4=_scaled(trade.stop_loss_e4, trade, up, down, tick_e4),
         target_e4=_scaled(trade.target_e4, trade, up, down, tick_e4),
     )

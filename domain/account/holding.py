@@ -54,6 +54,12 @@ def after_fill(holding: Holding, effect: FillEffect, *, side: Side, quantity: in
     )
 
 
+def scaled_quantity(quantity: int, *, numerator: int, denominator: int) -> int:
+    """Return what a split or bonus makes of *quantity* (signed): what is left of a unit is cut off, short or long."""
+    units = abs(quantity) * numerator // denominator
+    return units if quantity >= 0 else -units
+
+
 def open_result_paise(holding: Holding, *, mark_value_paise: int) -> int:
     """Return the open result of *holding*, whose units are worth *mark_value_paise* (positive) at the mark."""
     signed_value = mark_value_paise if holding.net_quantity >= 0 else -mark_value_paise

@@ -1,6 +1,7 @@
 """The command line `khata`.
 
-A command is a module with one function of the same name and one line in `COMMANDS`. Those modules import at their top
+A command is a module with one function of the same name and one line in `COMMANDS`; several words of one kind are a
+group, with a line in `GROUPS`. Those modules import at their top
 only what is quick; a command that needs the engine's parts imports them when it is called, so that `khata --help` is
 instant.
 """
@@ -12,6 +13,7 @@ import typer
 from infra.cli import (
     archive,
     backup,
+    bars,
     bench,
     corporate_action,
     demo,
@@ -67,6 +69,9 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+GROUPS = (bars.bars,)
+for group in GROUPS:
+    app.add_typer(group)
 
 
 def main() -> None:

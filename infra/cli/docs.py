@@ -71,7 +71,8 @@ What is counted:
   neither.
 - **Funds**: capital, cash moved and realised result, less margin (share of cost and of live entries, by product).
 - **Rates**: orders sent in the last second, minute, hour and on the day, and those that wait to be sent. A window
-  counts a twentieth of itself too much at most, never too little.
+  counts a twentieth of itself too much at most, never too little. `GET /api/risk/budgets` shows what is left of them,
+  of open orders, and of each resting order's 25 modifications.
 
 A limit on losses that is reached **latches**: entries are denied to the end of the day, even if profit returns, unless
 somebody releases it. The action of the limit says what happens besides: `block` nothing, `flatten` closes every trade,

@@ -40,6 +40,20 @@ def test_tests_are_no_package_for_they_would_shadow_ours() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == []
 
 
+def test_no_test_module_is_imported_by_another() -> None:
+    modules = [module for module in (ROOT / "tests").rglob("*.py") if "support" not in module.parts]
+    borrowed = {
+        (module.name, node.module)
+        for module in modules
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("tests.")
+        if not f"{node.module}.".startswith("tests.support.")
+    }
+
+    assert modules
+    assert borrowed == set()
+
+
 @pytest.mark.parametrize(
     "module", sorted((ROOT / "domain").rglob("*.py")), ids=lambda module: str(module.relative_to(ROOT))
 )

@@ -26,6 +26,7 @@ from domain.order import MODIFICATIONS_MAX, ModifyCause, OrderInstruction
 from domain.risk import DenialCode
 from domain.session import SessionMoment
 from tests.support.api import ApiWorld
+from tests.support.denials import ROWS, Row, name_of_row
 from tests.support.specimens import (
     ENTRY,
     TRADE,
@@ -37,7 +38,6 @@ from tests.support.specimens import (
     order_submitting,
     trade_opened,
 )
-from tests.unit.test_opening import ROWS, Row, name_of_row
 
 
 @dataclass(slots=True)

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import httpx
 import pytest
 from msgspec.structs import replace
 
-from domain.account.events import AccountEvent, TradeOpened
+from domain.account.events import AccountEvent, OrderSubmitting, TradeOpened
 from domain.ids import AccountId
 from domain.order import Product
+from domain.risk import RiskParameters
 from tests.support.api import ApiWorld
 from tests.support.log_writing import Scribe
 from tests.support.memory_bars import bars_until
@@ -19,6 +21,7 @@ from tests.support.specimens import (
     EXTERNAL_TRADE,
     INFY,
     NOW_NS,
+    NS_PER_MS,
     NS_PER_S,
     RELIANCE,
     STOP,
@@ -38,7 +41,9 @@ from tests.support.specimens import (
     intents_suppressed,
     kill_switch_engaged,
     limits_changed,
+    order_cancel_requested,
     order_denied,
+    order_modified,
     order_modify_requested,
     protection_lapsed,
     risk_breach_released,
@@ -69,6 +74,10 @@ class Trader:
     async def live(self, *events: AccountEvent) -> int:
         """Let *events* happen, and return the last one's sequence."""
         return await self._scribe.write(self._stream, events)
+
+    async def send(self, path: str, body: dict[str, Any], *, key: str) -> httpx.Response:
+        headers = {**self._headers, "Idempotency-Key": key}
+        return await self._world.client.post(f"/api/{path}", headers=headers, json=body)
 
     async def ask(self, path: str, expected: int = 200, /, **query: Any) -> dict[str, Any]:
         answer = await self._world.client.get(f"/api/{path}", headers=self._headers, params=query)
@@ -265,6 +274,85 @@ async def test_what_no_stop_guards_is_listed_with_why(asha: Trader) -> None:
     await asha.live(stop_intended)
     listed = {each["trade_id"]: each["why"] for each in (await asha.ask("risk/portfolio"))["unprotected"]}
     assert listed[TRADE] == "not_resting"
+
+
+# --- Budgets ---
+
+
+def sent_ms_ago(ms: int, submitting: OrderSubmitting) -> OrderSubmitting:
+    return replace(submitting, market_time_ns=NOW_NS + 60 * NS_PER_S - ms * NS_PER_MS)
+
+
+async def test_the_budgets_show_what_was_sent_what_waits_and_what_exits_keep(asha: Trader) -> None:
+    [*before, entry_sent, acknowledged, filled, stop, stop_sent, stop_rests] = holding
+    assert isinstance(entry_sent, OrderSubmitting)
+    assert isinstance(stop_sent, OrderSubmitting)
+    sequence = await asha.live(
+        *before,
+        sent_ms_ago(30_000, entry_sent),
+        *(acknowledged, filled, stop),
+        sent_ms_ago(500, stop_sent),
+        *(stop_rests, exit_triggered, exit_intended),
+    )
+    shown = await asha.ask("risk/budgets")
+    assert shown["sequence"] == sequence
+    # Two of them are kept for exits, and the exit that waits counts as if it were sent.
+    assert [(each["name"], each["used"], each["left_for_entries"], each["share"]) for each in shown["rates"]] == [
+        ("orders_per_second_max", 1, 6, "0.1000"),
+        ("orders_per_minute_max", 2, 245, "0.0080"),
+        ("orders_per_hour_max", 2, 995, "0.0020"),
+        ("orders_per_day_max", 2, 6_995, "0.0003"),
+    ]
+    assert {(each["waiting"], each["reserved_for_exits"]) for each in shown["rates"]} == {(1, 2)}
+    opened = shown["open_orders"]
+    assert (opened["name"], opened["used"], opened["limit"], opened["share"]) == ("open_orders_max", 2, 100, "0.0200")
+
+
+async def test_the_budgets_say_what_the_checks_would(world: ApiWorld, asha: Trader) -> None:
+    """As many entries pass as were left, and the next one is denied."""
+    await asha.live(replace(limits_changed, parameters=RiskParameters(orders_per_minute_max=4)))
+    body = {"symbol": "RELIANCE", "side": "BUY", "quantity": 1, "order_type": "MARKET", "product": "INTRADAY"}
+    left = []
+    for number in range(3):
+        left.append((await asha.ask("risk/budgets"))["rates"][1]["left_for_entries"])
+        answer = await asha.send("trades", body, key=f"entry-{number}")
+        assert answer.status_code == (403 if left[-1] == 0 else 201), answer.text
+    assert left == [2, 1, 0]
+    assert answer.json()["code"] == "ORDERS_PER_MINUTE_ABOVE_LIMIT"
+    world.clock.advance_s(24 * 3_600)
+    [*_, day] = (await asha.ask("risk/budgets"))["rates"]
+    assert (day["used"], day["waiting"]) == (0, 2)
+
+
+async def test_the_budgets_show_the_modifications_of_each_order_that_rests(asha: Trader) -> None:
+    await asha.live(*holding, replace(order_modify_requested, number=7))
+    [stop] = (await asha.ask("risk/budgets"))["modifications"]
+    assert stop == {
+        "order_id": STOP,
+        "trade_id": TRADE,
+        "symbol": "RELIANCE",
+        "purpose": "stop",
+        "limit": 25,
+        "used": 7,
+        "left": 18,
+        "share": "0.2800",
+        "is_under_way": True,
+    }
+    await asha.live(order_modified)
+    [stop] = (await asha.ask("risk/budgets"))["modifications"]
+    assert (stop["used"], stop["is_under_way"]) == (7, False)
+    await asha.live(replace(order_cancel_requested, order_id=STOP))
+    assert (await asha.ask("risk/budgets"))["modifications"] == []
+
+
+async def test_the_budgets_of_a_new_account_are_whole(asha: Trader) -> None:
+    shown = await asha.ask("risk/budgets")
+    assert [each["used"] for each in shown["rates"]] == [0, 0, 0, 0]
+    assert (shown["open_orders"]["used"], shown["modifications"]) == (0, [])
+
+
+async def test_the_budgets_are_shown_to_nobody_else(world: ApiWorld) -> None:
+    assert (await world.client.get("/api/risk/budgets")).status_code == 401
 
 
 # --- Exposure ---

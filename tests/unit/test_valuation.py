@@ -8,6 +8,7 @@ from domain.account.commands import MoveCash, ObserveResult, ReleaseBreach
 from domain.account.events import (
     AccountEvent,
     CashMoved,
+    CorporateAdjustment,
     KillSwitchEngaged,
     OrderDenied,
     OrderIntended,
@@ -32,7 +33,10 @@ from tests.support.specimens import (
     OWNER,
     RELIANCE,
     TODAY,
+    TRADE,
     account_opened,
+    cash_moved,
+    corporate_action_applied,
     entry_instruction,
     exit_filled,
     exiting,
@@ -104,6 +108,32 @@ def test_before_the_first_tick_of_the_day_nothing_was_won_or_lost_since_the_last
     """The mark still is yesterday's: what it calls the previous close is that of the day before."""
     valued = value(held, marked(2_860_0000, close_e4=2_700_0000), at_ns=TOMORROW_NS)
     assert valued.day_result_paise == 0
+
+
+def test_what_a_ratio_leaves_of_a_carried_unit_is_cut_off_a_short_as_it_is_off_a_long() -> None:
+    """3 sold at 2,850.00; one for two leaves 1, carried at a close of 5,700.00 and now at 5,690.00: 10.00 won.
+
+    Of what is carried the half unit is cut off too: were it 2, today would have begun with 5,700.00 more owed.
+    """
+    sold = replace(
+        order_filled,
+        side=entry_instruction.side.opposite,
+        last_quantity=3,
+        cumulative_quantity=3,
+        value_paise=8_550_00,
+        opened_cost_paise=-8_550_00,
+    )
+    overnight = replace(cash_moved, trading_day=TOMORROW)
+    halved = replace(
+        corporate_action_applied,
+        numerator=1,
+        denominator=2,
+        trades=(CorporateAdjustment(trade_id=TRADE, net_quantity=-1, stop_loss_e4=None, target_e4=None),),
+    )
+    history = (*held[:-1], sold, overnight, halved)
+    seen = marked(5_690_0000, at_ns=TOMORROW_NS, close_e4=5_700_0000)
+    valued = value(history, seen, at_ns=TOMORROW_NS)
+    assert (valued.day_result_paise, valued.open_result_paise) == (10_00, 2_860_00)
 
 
 def test_a_part_of_a_carried_trade_sold_today_and_the_rest_add_up() -> None:
