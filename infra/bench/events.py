@@ -19,6 +19,7 @@ from domain.account.events import (
     AccountEvent,
     AccountMode,
     AccountOpened,
+    CashMoved,
     Evidence,
     ExitCause,
     KillSwitchEngaged,
@@ -309,6 +310,8 @@ class _Life:
         yield (RiskParametersChanged(parameters=_LOOSE),)
         yield (KillSwitchEngaged(reason="a pause for lunch"),)
         yield (KillSwitchReleased(),)
+        day = trading_day(self._clock.now_ns).isoformat()
+        yield (CashMoved(amount_paise=10_000_00, reason="savings of the month", trading_day=day),)
 
     def _mark(self, listed: _Listed) -> Mark:
         self._marks += 1
