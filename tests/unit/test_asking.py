@@ -79,12 +79,14 @@ from tests.support.specimens import (
     exit_accepted,
     exit_fill,
     fill,
+    found,
     infy,
     infy_mark,
     mark,
     market,
     open_limit,
     open_trade,
+    order_intended,
     presume_absent,
     refused,
     release,
@@ -240,6 +242,23 @@ def test_a_basket_sends_its_first_rank_and_the_next_one_when_that_has_filled() -
     done = begun.after(fill, replace(begin, order_id=SECOND_ENTRY), replace(accepted, order_id=SECOND_ENTRY))
     last = done.when(replace(fill, order_id=SECOND_ENTRY, venue_fill_id=VenueFillId("f-2"))).events
     assert isinstance(last[-1], BasketCompleted)
+
+
+def test_a_leg_whose_entry_was_made_smaller_is_through_when_that_has_filled() -> None:
+    priced = replace(first_leg, order_type=OrderType.LIMIT, limit_price_e4=2_849_0000)
+    begun = empty.after(replace(basket, legs=(priced, second_leg)), begin, accepted)
+    smaller = begun.after(replace(change, quantity=60, market=both))
+    told = one(smaller.history[-1:], OrderModifyRequested).instruction
+    row = replace(
+        found,
+        order_id=order_intended.order_id,
+        venue_order_id=accepted.venue_order_id,
+        quantity=told.quantity,
+        order_type=told.order_type,
+        limit_price_e4=told.limit_price_e4,
+    )
+    events = smaller.after(row).when(replace(fill, quantity=60)).events
+    assert SECOND_ENTRY in [event.order_id for event in events if isinstance(event, OrderIntended)]
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,10 @@ from tests.support.specimens import (
     ENTRY,
     NOW_NS,
     NS_PER_MS,
+    OTHER_TRADE,
     STRANGER,
     TRADE,
+    accepted,
     account_opened,
     begin,
     entry_instruction,
@@ -165,6 +167,14 @@ def test_a_trade_that_is_held_counts_with_its_mark_not_with_its_cost() -> None:
     market_rose = replace(other_intent, market=market_at(2_850_1000))
     account.given(limit, *held[1:]).when(market_fell).then_kinds(TradeOpened, OrderIntended)
     account.given(limit, *held[1:]).when(market_rose).then_kinds(OrderDenied)
+
+
+@pytest.mark.parametrize(("quantity_max", "is_denied"), [(199, True), (200, False)])
+def test_a_short_that_is_held_counts_like_a_long(*, quantity_max: int, is_denied: bool) -> None:
+    short = replace(open_short, stop_loss_e4=None, target_e4=None)
+    shorted = account.given(limited(position_quantity_max=quantity_max)).after(short, begin, accepted, fill)
+    events = shorted.when(replace(short, trade_id=OTHER_TRADE)).events
+    assert isinstance(events[0], OrderDenied) is is_denied
 
 
 def test_a_trade_whose_entry_was_never_sent_counts_no_longer() -> None:
