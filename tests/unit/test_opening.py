@@ -1,5 +1,7 @@
 """Opening a trade: what an intent turns into, and each reason for which it does not."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -12,7 +14,7 @@ from domain.account.refusals import AccountNotFound, LimitPriceMismatch, PriceOf
 from domain.ids import OrderId, TradeId
 from domain.market import MarketSnapshot
 from domain.money import PriceInvalid
-from domain.order import OrderType, Side
+from domain.order import OrderType, Product, Side
 from domain.refusals import InvalidInput, Refusal
 from domain.risk import DenialCode, RiskParameters
 from tests.support.denials import (
@@ -33,6 +35,7 @@ from tests.support.specimens import (
     NS_PER_MS,
     OTHER_TRADE,
     STRANGER,
+    STRATEGY,
     TRADE,
     accepted,
     account_opened,
@@ -167,6 +170,23 @@ def test_a_trade_that_is_held_counts_with_its_mark_not_with_its_cost() -> None:
     market_rose = replace(other_intent, market=market_at(2_850_1000))
     account.given(limit, *held[1:]).when(market_fell).then_kinds(TradeOpened, OrderIntended)
     account.given(limit, *held[1:]).when(market_rose).then_kinds(OrderDenied)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"side": Side.SELL, "stop_loss_e4": None, "target_e4": None},
+        {"quantity": 101},
+        {"product": Product.CNC},
+        {"order_type": OrderType.LIMIT, "limit_price_e4": 2_849_0000},
+        {"strategy_id": STRATEGY},
+        {"market": in_infy.market, "stop_loss_e4": None, "target_e4": None},
+    ],
+)
+def test_an_intent_that_differs_in_anything_is_no_duplicate(other: dict[str, Any]) -> None:
+    watched = account.given(limited(duplicate_window_ms=500), *intended[1:])
+    watched.when(other_intent).then_kinds(OrderDenied)
+    watched.when(replace(other_intent, **other)).then_kinds(TradeOpened, OrderIntended)
 
 
 @pytest.mark.parametrize(("quantity_max", "is_denied"), [(199, True), (200, False)])
