@@ -14,6 +14,7 @@ from domain.account.commands import (
     MoveCash,
     OpenBasket,
     RecordForeignFill,
+    RecordSuppressedIntents,
     ReleaseBreach,
 )
 from domain.account.events import (
@@ -27,6 +28,7 @@ from domain.account.events import (
     ExitCause,
     FlattenFinished,
     ForeignFillAllocated,
+    IntentsSuppressed,
     KillMode,
     KillSwitchEngaged,
     OrderBlocked,
@@ -448,6 +450,13 @@ def test_a_split_leaves_the_cost_and_moves_quantity_levels_and_stop() -> None:
     assert (modified.quantity, modified.trigger_price_e4) == (500, 560_0000)
     guarded.after(split).when(split).then_nothing()
     held.when(replace(split, instrument=infy)).then_nothing()
+
+
+def test_what_a_storm_left_is_recorded_once_it_is_something() -> None:
+    storm = RecordSuppressedIntents(count=3, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
+    empty.when(storm).then(IntentsSuppressed(count=3, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S))
+    empty.when(replace(storm, count=0)).then_nothing()
+    account.given().when(storm).then_nothing()
 
 
 def test_cash_that_moves_is_recorded() -> None:

@@ -197,6 +197,14 @@ def test_a_short_that_is_held_counts_like_a_long(*, quantity_max: int, is_denied
     assert isinstance(events[0], OrderDenied) is is_denied
 
 
+@pytest.mark.parametrize(("quantity_max", "is_denied"), [(199, True), (200, False)])
+def test_what_rests_to_be_sold_short_counts_towards_the_position(*, quantity_max: int, is_denied: bool) -> None:
+    short = replace(open_short, stop_loss_e4=None, target_e4=None)
+    waiting = account.given(limited(position_quantity_max=quantity_max)).after(short)
+    events = waiting.when(replace(short, trade_id=OTHER_TRADE)).events
+    assert isinstance(events[0], OrderDenied) is is_denied
+
+
 def test_a_trade_whose_entry_was_never_sent_counts_no_longer() -> None:
     limit = limited(open_trades_max=1, gross_exposure_paise_max=285_000_00)
     given = account.given(limit, *intended[1:], order_lapsed)
