@@ -193,7 +193,7 @@ def _read_back(command: RecordVenueOrder, order: Order) -> OrderModified | None:
     wanted = order.wanted
     if wanted is not None:
         # A market order is shown with the limit that the broker gave it, and counts as what it was sent as.
-        if _shows(shown, wanted, before=order.instruction):
+        if _shows(shown, wanted, before=order.instruction) or _is_triggered(shown, wanted):
             return OrderModified(order_id=order.order_id, trade_id=order.trade_id, instruction=wanted)
         if command.status is not OrderStatus.FILLED:
             return None  # The venue has not taken it up yet.

@@ -306,6 +306,19 @@ def test_it_is_over_when_the_venue_never_took_the_modification_up(*, is_refused:
     assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, 60)
 
 
+def test_a_stop_that_was_enlarged_and_triggered_is_known_by_its_size_and_limit() -> None:
+    """Found by the oracle: shown as a limit order of 100, it must not count as the 40 it was."""
+    given = growing_stop()
+    row = stop_row(given, order_type=OrderType.LIMIT, trigger_price_e4=None)
+    modified = one_modified(given.when(row).events)
+    assert (modified.instruction.quantity, modified.instruction.order_type) == (100, OrderType.SL)
+
+
+def one_modified(events: tuple[AccountEvent, ...]) -> OrderModified:
+    (modified,) = [event for event in events if isinstance(event, OrderModified)]
+    return modified
+
+
 def test_an_alarm_about_a_stop_is_given_once() -> None:
     """Found by the oracle: a full slice beside a part the venue would not have called for a person at every tick."""
     small = replace(guarded_intent.market, instrument=replace(reliance, freeze_quantity=60))
