@@ -1,21 +1,20 @@
 """Which limits an account has, and which it had when."""
 
-from typing import Annotated
-
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.callers import Authenticated
 from api.fields import Sequence, Time, time_text_us
-from api.freshness import SEQUENCE_MAX, Fresh
+from api.freshness import Fresh
 from api.moments import Then, as_of_text
 from api.openapi import answers
+from api.paging import Before, PageLimit
 from api.requests import RiskLimits
 from api.services import services_of
 from api.standing import AccountNotOpenYet
 from projections.limit_changes import LimitChangeRow
-from projections.queries import PAGE_MAX, ReadModelBehind
+from projections.queries import ReadModelBehind
 
 router = APIRouter(prefix="/api/risk", tags=["risk"])
 
@@ -66,10 +65,8 @@ async def show_parameters(
     _: Fresh,
     moment: Then,
     *,
-    before: Annotated[
-        int | None, Query(ge=0, le=SEQUENCE_MAX, description="The `next_before` of the page before")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    before: Before = None,
+    limit: PageLimit = 50,
 ) -> Response:
     """Show the limits in force, and who changed them when."""
     services = services_of(request)

@@ -1,22 +1,21 @@
 """Looking at orders: those of the account, and those of one trade."""
 
-from typing import Annotated
-
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.callers import Authenticated
 from api.fields import Sequence, Time
-from api.freshness import SEQUENCE_MAX, Fresh
+from api.freshness import Fresh
 from api.moments import Then, as_of_text
 from api.openapi import answers
+from api.paging import Before, NameFilter, PageLimit, SymbolFilter
 from api.services import services_of
-from api.trades import TRADE_ID, TradeNotFound
+from api.trades import trade_with_orders
 from api.views import OrderView
 from domain.ids import StrategyId, TradeId
 from domain.order import OrderStatus, Purpose
-from projections.queries import PAGE_MAX, OrderFilter
+from projections.queries import OrderFilter
 
 router = APIRouter(prefix="/api", tags=["orders"])
 
@@ -49,14 +48,12 @@ async def list_orders(
     moment: Then,
     *,
     status: OrderStatus | None = None,
-    symbol: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[ -~]+$")] = None,
+    symbol: SymbolFilter = None,
     purpose: Purpose | None = None,
-    trade_id: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[!-~]+$")] = None,
-    strategy_id: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[!-~]+$")] = None,
-    before: Annotated[
-        int | None, Query(ge=0, le=SEQUENCE_MAX, description="The `next_before` of the page before")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    trade_id: NameFilter = None,
+    strategy_id: NameFilter = None,
+    before: Before = None,
+    limit: PageLimit = 50,
 ) -> Response:
     """List the account's orders, entries, exits and stops, newest first."""
     services = services_of(request)
@@ -88,18 +85,5 @@ async def list_orders_of_trade(
     request: Request, caller: Authenticated, _: Fresh, moment: Then, trade_id: str
 ) -> Response:
     """List the orders of one trade, oldest first."""
-    services, accounts = services_of(request), [caller.account_id]
-    queries = services.past(moment) or services.queries
-    if not TRADE_ID.fullmatch(trade_id):
-        raise TradeNotFound(f"received trade {trade_id[:80]!r}, expected one of yours")
-    orders = await queries.orders_of(accounts, TradeId(trade_id))
-    found = await queries.trade(accounts, TradeId(trade_id))
-    if found.value is None:
-        raise TradeNotFound(f"received trade {trade_id!r}, expected one of yours")
-    trade = found.value
-    shown = TradeOrdersAnswer(
-        orders=[OrderView.of_trade(row, trade) for row in orders.value],
-        sequence=min(found.sequence, orders.sequence),
-        as_of=as_of_text(moment),
-    )
-    return answer(shown)
+    _trade, orders, sequence = await trade_with_orders(request, caller, moment, trade_id)
+    return answer(TradeOrdersAnswer(orders=orders, sequence=sequence, as_of=as_of_text(moment)))

@@ -1,27 +1,27 @@
 """Opening trades, and looking at them."""
 
 import re
-from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
-from api.callers import Authenticated, context_of
+from api.callers import Authenticated, Caller, context_of
 from api.fields import Sequence, Time
-from api.freshness import SEQUENCE_MAX, Fresh
+from api.freshness import Fresh
 from api.idempotency import mandatory_key, request_hash
 from api.moments import Then, as_of_text
 from api.openapi import answers, request_body
 from api.opening import TradeAccepted, answer_to_intent
+from api.paging import Before, NameFilter, PageLimit, SymbolFilter
 from api.requests import TradeRequest
 from api.services import services_of
 from api.views import OrderView, TradeView
 from domain.ids import StrategyId, TradeId
 from domain.refusals import NotFound
-from projections.queries import PAGE_MAX
-from projections.trades import TradeStatus
+from projections.as_of import Moment
+from projections.trades import TradeRow, TradeStatus
 
 router = APIRouter(prefix="/api/trades", tags=["trades"])
 
@@ -53,7 +53,7 @@ class TradeNotFound(NotFound):
     code = "TRADE_NOT_FOUND"
 
 
-TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
+_TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
 """What names of trades look like."""
 
 
@@ -84,12 +84,10 @@ async def list_trades(
     moment: Then,
     *,
     status: TradeStatus | None = None,
-    symbol: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[ -~]+$")] = None,
-    strategy_id: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[!-~]+$")] = None,
-    before: Annotated[
-        int | None, Query(ge=0, le=SEQUENCE_MAX, description="The `next_before` of the page before")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    symbol: SymbolFilter = None,
+    strategy_id: NameFilter = None,
+    before: Before = None,
+    limit: PageLimit = 50,
 ) -> Response:
     """List the account's trades, denied and external ones among them, newest first."""
     services = services_of(request)
@@ -114,20 +112,27 @@ async def list_trades(
 @router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 409, 422, 503))
 async def show_trade(request: Request, caller: Authenticated, _: Fresh, moment: Then, trade_id: str) -> Response:
     """Show one trade with its orders."""
+    trade, orders, sequence = await trade_with_orders(request, caller, moment, trade_id)
+    shown = TradeAnswer(trade=TradeView.of(trade), orders=orders, sequence=sequence, as_of=as_of_text(moment))
+    return answer(shown)
+
+
+async def trade_with_orders(
+    request: Request, caller: Caller, moment: Moment | None, trade_id: str
+) -> tuple[TradeRow, list[OrderView], int]:
+    """Return one of the caller's trades, its orders, oldest first, and the sequence that both stand at.
+
+    Raises:
+        TradeNotFound
+    """
     services, accounts = services_of(request), [caller.account_id]
     queries = services.past(moment) or services.queries
-    if not TRADE_ID.fullmatch(trade_id):
+    if not _TRADE_ID.fullmatch(trade_id):
         raise TradeNotFound(f"received trade {trade_id[:80]!r}, expected one of yours")
     # The orders first: what the trade says of them may be newer, never older.
     orders = await queries.orders_of(accounts, TradeId(trade_id))
     found = await queries.trade(accounts, TradeId(trade_id))
-    if found.value is None:
-        raise TradeNotFound(f"received trade {trade_id!r}, expected one of yours")
     trade = found.value
-    shown = TradeAnswer(
-        trade=TradeView.of(trade),
-        orders=[OrderView.of_trade(row, trade) for row in orders.value],
-        sequence=min(found.sequence, orders.sequence),
-        as_of=as_of_text(moment),
-    )
-    return answer(shown)
+    if trade is None:
+        raise TradeNotFound(f"received trade {trade_id!r}, expected one of yours")
+    return trade, [OrderView.of_trade(row, trade) for row in orders.value], min(found.sequence, orders.sequence)
