@@ -34,14 +34,13 @@ from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
 from domain.instrument import Instrument, InstrumentKey
-from domain.market import Mark, MarketSnapshot
+from domain.market import NS_PER_MS, Mark, MarketSnapshot
 from domain.order import OrderType, Product, Side, TimeInForce
 from domain.risk import BreachKind, RiskParameters
 
 LANES_MAX = 10_000
 INTENTS_PER_SECOND_MAX = 100
 SOURCE_OF_STORMS = "intake"
-NS_PER_MS = 1_000_000
 
 ACCOUNT_STATES: StateCodec[Account] = StateCodec(snapshot.SCHEMA, snapshot.encode, snapshot.decode)
 """How states of accounts lie in snapshots."""

@@ -66,6 +66,7 @@ from domain.account.commands import (
 from domain.account.events import Evidence
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
+from domain.market import NS_PER_MS
 from domain.order import AT_VENUE, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
@@ -75,7 +76,6 @@ OUTSIDE_WATERMARK = "executor.outside"
 CLOSED_KEPT = 20_000
 SETTLE_PACE_S = 0.05
 """How often settling looks again where nothing tells that something changed."""
-NS_PER_MS = 1_000_000
 MODIFY_ASKS_MAX = 3
 """So often the venue takes a modification that its book does not show afterwards; then it counts as refused."""
 _PASSING = (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy)

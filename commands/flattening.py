@@ -14,11 +14,10 @@ from commands.outside import Outside, Switch
 from commands.ports import AppendOutcomeUnknown, Broker, BrokerUnavailable, Clock, StoreUnavailable
 from commands.sender import executor_context
 from domain.account.commands import ConfirmFlat
+from domain.market import NS_PER_MS
 from domain.order import OrderStatus
 
 log = structlog.get_logger(__name__)
-
-NS_PER_MS = 1_000_000
 
 
 class Flattening:

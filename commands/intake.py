@@ -11,13 +11,13 @@ from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, Clock, StoreUnavailable
 from domain.account.commands import RecordSuppressedIntents
 from domain.ids import AccountId
+from domain.market import NS_PER_S
 
 log = structlog.get_logger(__name__)
 
 ACCOUNTS_MAX = 10_000
 STORM_S = 5.0
 """A storm is summed up so long after its first intent that was turned away; what comes later is the next one."""
-NS_PER_S = 1_000_000_000
 
 Record = Callable[[AccountId, RecordSuppressedIntents], Awaitable[object]]
 

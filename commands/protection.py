@@ -29,6 +29,7 @@ from typing import Any
 import structlog
 
 from commands.accounts import Accounts, CommandContext
+from commands.following import LogFollower
 from commands.lane import AccountBusy
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -47,7 +48,7 @@ from domain.account.exits import slices
 from domain.account.protection import cause_of_exit, trailed_stop_e4
 from domain.ids import AccountId, OrderId, TradeId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
-from domain.market import NS_PER_S, Mark, trading_day
+from domain.market import NS_PER_MS, NS_PER_S, Mark, trading_day
 from domain.order import Product
 from domain.session import Phase, SessionMoment
 
@@ -57,7 +58,6 @@ WATERMARK = "protection"
 SOURCE = "protection"
 WATERMARK_S = 5.0
 CLOSED_KEPT = 20_000
-NS_PER_MS = 1_000_000
 MINUTE_NS, HOUR_NS = 60 * NS_PER_S, 3600 * NS_PER_S
 _SQUARED_OFF_IN = frozenset({Phase.CONTINUOUS, Phase.CLOSING_AUCTION})
 
@@ -96,8 +96,6 @@ class Protection:
         settings: ProtectionSettings,
     ) -> None:
         self._accounts = accounts
-        self._store = store
-        self._feed = feed
         self._clock = clock
         self._watermarks = watermarks
         self._sessions = sessions
@@ -105,7 +103,7 @@ class Protection:
         self._settings = settings
         self._retry_ns = settings.retry_ms * NS_PER_MS
         self._trades = WatchedTrades()
-        self._advanced = asyncio.Event()
+        self._log = LogFollower(self._trades, accounts=accounts, store=store, feed=feed)
         self._asked: dict[tuple[TradeId, type[Proposal]], int] = {}
         self._under_way: dict[TradeId, int | None] = {}
         self._passed_since: dict[OrderId, int] = {}
@@ -117,18 +115,14 @@ class Protection:
     async def run(self) -> None:
         """Follow the log until canceled."""
         after = await self._watermarks.get(WATERMARK)
-        self._trades.sequence = after
-        self._advanced.set()  # Who waits already may find that there is nothing to catch up with.
+        self._log.begin(after)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(after))
+            group.create_task(self._log.follow(after))
             group.create_task(self._keep_watermark())
 
     async def catch_up(self) -> None:
         """Return once every event that is in the log now has been taken in."""
-        head = (await self._store.head()).sequence
-        while self._trades.sequence < head:
-            self._advanced.clear()
-            await self._advanced.wait()
+        await self._log.catch_up()
 
     def status(self) -> dict[str, Any]:
         """Return what is watched, for people and probes."""
@@ -294,13 +288,6 @@ class Protection:
             return None  # It is not in the master any more; what is held in it is watched all the same.
 
     # --- Following the log ---
-
-    async def _follow(self, after: int) -> None:
-        async for batch in self._feed.follow(after_sequence=after):
-            for recorded in batch:
-                self._accounts.observe(recorded)
-                self._trades.apply(recorded)
-            self._advanced.set()
 
     async def _keep_watermark(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from commands.accounts import Accounts, CommandContext, account_of
+from commands.following import LogFollower
 from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, Clock, EventFeed, EventStore, StoreUnavailable, Watermarks
 from domain.account import decider
@@ -22,14 +23,13 @@ from domain.envelope import RecordedEvent
 from domain.events import decode_known
 from domain.ids import AccountId
 from domain.instrument import InstrumentKey
-from domain.market import Mark
+from domain.market import NS_PER_MS, Mark
 
 log = structlog.get_logger(__name__)
 
 WATERMARK = "risk_watch"
 SOURCE = "risk_watch"
 WATERMARK_S = 5.0
-NS_PER_MS = 1_000_000
 _FILLS = ("order.filled.", "trade.foreign_fill.")
 
 
@@ -100,14 +100,12 @@ class RiskWatch:
         confirm_ms: int = 1_000,
     ) -> None:
         self._accounts = accounts
-        self._store = store
-        self._feed = feed
         self._clock = clock
         self._watermarks = watermarks
         self._pace_ns = pace_ms * NS_PER_MS
         self._confirm_ns = confirm_ms * NS_PER_MS
         self._holders = Holders()
-        self._advanced = asyncio.Event()
+        self._log = LogFollower(self._holders, accounts=accounts, store=store, feed=feed)
         self._marks: dict[InstrumentKey, Mark] = {}
         self._market_time_ns = 0
         self._looked_at: dict[AccountId, int] = {}
@@ -117,18 +115,14 @@ class RiskWatch:
     async def run(self) -> None:
         """Follow the log until canceled."""
         after = await self._watermarks.get(WATERMARK)
-        self._holders.sequence = after
-        self._advanced.set()
+        self._log.begin(after)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(after))
+            group.create_task(self._log.follow(after))
             group.create_task(self._keep_watermark())
 
     async def catch_up(self) -> None:
         """Return once every event that is in the log now has been taken in."""
-        head = (await self._store.head()).sequence
-        while self._holders.sequence < head:
-            self._advanced.clear()
-            await self._advanced.wait()
+        await self._log.catch_up()
 
     async def on_mark(self, mark: Mark) -> None:
         """Look at the accounts that *mark* concerns: who holds it, and where a breach waits to be confirmed."""
@@ -175,13 +169,6 @@ class RiskWatch:
     def status(self) -> dict[str, Any]:
         """Return what is watched, for people and probes."""
         return {"sequence": self._holders.sequence, "accounts": len(self._holders), "effects": self.effects}
-
-    async def _follow(self, after: int) -> None:
-        async for batch in self._feed.follow(after_sequence=after):
-            for recorded in batch:
-                self._accounts.observe(recorded)
-                self._holders.apply(recorded)
-            self._advanced.set()
 
     async def _keep_watermark(self) -> None:
         while True:

@@ -21,7 +21,7 @@ from domain.account.state import Account, Basket, Trade
 from domain.account.trades import demand_well_formed, entry_orders, open_entry
 from domain.ids import TradeId
 from domain.market import trading_day
-from domain.order import LIVE, OrderStatus, Purpose
+from domain.order import CLOSED, Purpose
 from domain.refusals import InvalidInput
 
 LEGS_MAX = 20
@@ -37,15 +37,16 @@ def open_basket(command: OpenBasket, state: Account) -> tuple[AccountEvent, ...]
     if command.basket_id in state.baskets or any(leg.trade_id in state.trades for leg in command.legs):
         return ()  # The same basket again: the first decision stands.
     state = on_day(state, trading_day(command.legs[0].market.market_time_ns).isoformat())
+    in_turn = sorted(zip(command.legs, command.ranks, strict=True), key=lambda pair: pair[1])
     opened = BasketOpened(
         basket_id=command.basket_id,
         user_id=command.user_id,
-        legs=tuple(BasketLeg(trade_id=leg.trade_id, rank=rank) for leg, rank in zip_legs(command)),
+        legs=tuple(BasketLeg(trade_id=leg.trade_id, rank=rank) for leg, rank in in_turn),
         policy=command.policy,
     )
     events: list[AccountEvent] = []
     after = state
-    for leg, rank in zip_legs(command):
+    for leg, rank in in_turn:
         instrument = leg.market.instrument
         if instrument is None:
             raise InvalidInput("a leg names no instrument")
@@ -56,11 +57,6 @@ def open_basket(command: OpenBasket, state: Account) -> tuple[AccountEvent, ...]
         events += decided
         after = reduce(evolve, decided, after)
     return (*events, opened)  # Last, so that the day of its legs has begun when it comes to be.
-
-
-def zip_legs(command: OpenBasket) -> list[tuple]:  # type: ignore[type-arg]
-    """Return legs and ranks in the order of the ranks."""
-    return sorted(zip(command.legs, command.ranks, strict=True), key=lambda pair: pair[1])
 
 
 def _demand_basket(command: OpenBasket) -> None:
@@ -112,10 +108,9 @@ def _has_failed(state: Account, trade: Trade) -> bool:
     if _is_filled(trade):
         return False
     entries = [order for order in state.orders_of(trade.trade_id) if order.purpose is Purpose.ENTRY]
-    waiting = LIVE | {OrderStatus.PRESUMED_ABSENT}
     if not entries:
         return trade.is_closed or trade.exit_cause is not None
-    return not any(order.status in waiting for order in entries)
+    return all(order.status in CLOSED for order in entries)
 
 
 def _is_through(state: Account, trade: Trade) -> bool:

@@ -123,9 +123,7 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             trade = state.trades[event.trade_id]
             return _with_trade(state, _replace(trade, reduction=trade.reduction + event.quantity))
         case StopTrailed():
-            trade = state.trades[event.trade_id]
-            trailed = _replace(trade, stop_loss_e4=event.stop_loss_e4, best_price_e4=event.best_price_e4)
-            return _with_trade(state, trailed)
+            return _with_trade(state, _replace(state.trades[event.trade_id], stop_loss_e4=event.stop_loss_e4))
         case ProtectionLapsed():
             return _with_trade(state, _replace(state.trades[event.trade_id], is_lapsed=True))
         case ProtectionFailed():
@@ -412,14 +410,12 @@ def _corporate_action(state: Account, event: CorporateActionApplied) -> Account:
     for each in event.trades:
         trade = trades[each.trade_id]
         up, down = event.numerator, event.denominator
-        best = trade.best_price_e4
         trades[each.trade_id] = _replace(
             trade,
             holding=_replace(trade.holding, net_quantity=each.net_quantity),
             carried_quantity=scaled_quantity(trade.carried_quantity, numerator=up, denominator=down),
             stop_loss_e4=each.stop_loss_e4,
             target_e4=each.target_e4,
-            best_price_e4=None if best is None else best * down // up,
         )
     applied = state.corporate_actions | {event.action_id}
     # What is held changes in many trades at once; this is rare enough to add everything up anew.

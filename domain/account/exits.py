@@ -40,7 +40,7 @@ from domain.ids import OrderId, TradeId
 from domain.market import Mark
 from domain.order import (
     AT_VENUE,
-    LIVE,
+    CLOSED,
     MODIFICATIONS_MAX,
     ModifyCause,
     OrderInstruction,
@@ -49,13 +49,12 @@ from domain.order import (
     Purpose,
     Side,
 )
+from domain.risk import BASIS_POINTS
 
 EXITS_MAX = 10
 """After so many exit orders of one trade the engine stops trying by itself: a person has to look."""
 STOPS_FAILED_MAX = 3
 """After so many stops in a row that the venue would not have, the engine watches the level itself, and says so."""
-BASIS_POINTS = 10_000
-_WAITING = LIVE | {OrderStatus.PRESUMED_ABSENT}
 
 
 def order_id_of(trade_id: TradeId, number: int) -> OrderId:
@@ -195,7 +194,7 @@ def _take_from(stop: Order, quantity: int, *, is_part: bool) -> list[AccountEven
     """
     if stop.wanted is not None or stop.cancel_requested:
         return []  # Its next word is outstanding.
-    if not stop.is_modifiable or stop.modifications >= MODIFICATIONS_MAX or stop.refused_modifications:
+    if not _may_be_modified(stop):
         return withdraw(stop)
     if quantity >= stop.leaves_quantity:
         if is_part:
@@ -249,7 +248,7 @@ def withdraw_surplus(state: Account, trade: Trade) -> list[AccountEvent]:
         is_right = order.instruction.side.sign * held < 0
         if is_right and order.leaves_quantity <= room:
             room -= order.leaves_quantity
-        elif is_right and room > 0 and order.purpose is Purpose.STOP and _may_shrink(order):
+        elif is_right and room > 0 and order.purpose is Purpose.STOP and _may_be_modified(order):
             quantity = order.cumulative_quantity + room
             smaller = msgspec.structs.replace(order.instruction, quantity=quantity)
             events.append(_modify(order, smaller, ModifyCause.SIZE))
@@ -261,7 +260,7 @@ def withdraw_surplus(state: Account, trade: Trade) -> list[AccountEvent]:
     return events
 
 
-def _may_shrink(order: Order) -> bool:
+def _may_be_modified(order: Order) -> bool:
     return order.is_modifiable and order.modifications < MODIFICATIONS_MAX and not order.refused_modifications
 
 
@@ -336,7 +335,7 @@ def _resize(state: Account, trade: Trade, stops: list[Order], uncovered: int, *,
         wanted = msgspec.structs.replace(level, quantity=stop.instruction.quantity + grown)
         if wanted == stop.instruction:
             continue
-        if stop.modifications >= MODIFICATIONS_MAX or stop.refused_modifications:
+        if not _may_be_modified(stop):
             events += withdraw(stop)  # Another one follows when the venue has canceled it.
             continue
         uncovered -= grown
@@ -422,7 +421,7 @@ def is_done(state: Account, trade_id: TradeId) -> bool:
         not trade.is_closed
         and trade.holding.net_quantity == 0
         and (trade.order_count > 0 or trade.exit_cause is not None)
-        and not any(order.status in _WAITING for order in state.orders_of(trade_id))
+        and all(order.status in CLOSED for order in state.orders_of(trade_id))
     )
 
 

@@ -1,5 +1,7 @@
 """What comes from outside: executions of orders that are not ours, and corporate actions."""
 
+from collections.abc import Sequence
+
 from domain.account.commands import ApplyCorporateAction, RecordForeignFill
 from domain.account.events import (
     AccountEvent,
@@ -11,7 +13,7 @@ from domain.account.events import (
 from domain.account.evolve import evolve
 from domain.account.exits import on_tick, pursue, with_closings
 from domain.account.holding import effect_of_fill, scaled_quantity
-from domain.account.refusals import FillInvalid, RatioInvalid
+from domain.account.refusals import RatioInvalid, demand_execution
 from domain.account.state import Account, Trade
 from domain.ids import TradeId, split_fill_id
 from domain.market import trading_day
@@ -23,8 +25,7 @@ def record_foreign_fill(command: RecordForeignFill, state: Account) -> tuple[Acc
 
     Stops and exits of the trades it reduced shrink with them at once: a stop left behind would open a new position.
     """
-    if command.quantity <= 0 or command.price_e4 <= 0:
-        raise FillInvalid(f"received {command.quantity} units at price_e4={command.price_e4}, expected more than 0")
+    demand_execution(quantity=command.quantity, price_e4=command.price_e4)
     if state.owner_id is None or command.venue_fill_id in state.foreign_fills:
         return ()
     events: list[AccountEvent] = []
@@ -48,10 +49,17 @@ def record_foreign_fill(command: RecordForeignFill, state: Account) -> tuple[Acc
             external = after.trades[command.adopted_as]
         touched.append(external.trade_id)
         after = _take(events, after, _allocated(command, external, left, number=len(touched)))
-    for trade_id in touched:
+    return _with_what_follows(state, events, after, touched)
+
+
+def _with_what_follows(
+    state: Account, events: list[AccountEvent], after: Account, trade_ids: Sequence[TradeId]
+) -> tuple[AccountEvent, ...]:
+    """Return *events*, which lead from *state* to *after*, and what follows from them for stops, exits and trades."""
+    for trade_id in trade_ids:
         for event in pursue(after, after.trades[trade_id]):
             after = _take(events, after, event)
-    return with_closings(state, events, touched)
+    return with_closings(state, events, trade_ids)
 
 
 def _take(events: list[AccountEvent], state: Account, event: AccountEvent) -> Account:
@@ -130,10 +138,7 @@ def apply_corporate_action(command: ApplyCorporateAction, state: Account) -> tup
     )
     events: list[AccountEvent] = []
     after = _take(events, state, applied)
-    for trade in trades:
-        for event in pursue(after, after.trades[trade.trade_id]):
-            after = _take(events, after, event)
-    return with_closings(state, events, [trade.trade_id for trade in trades])
+    return _with_what_follows(state, events, after, [trade.trade_id for trade in trades])
 
 
 def _adjusted(trade: Trade, up: int, down: int, tick_e4: int) -> CorporateAdjustment:

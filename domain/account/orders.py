@@ -39,7 +39,7 @@ from domain.account.evolve import evolve
 from domain.account.exits import with_closings, withdraw_entries
 from domain.account.holding import effect_of_fill
 from domain.account.protection import after_word
-from domain.account.refusals import FillInvalid, OrderNotFound
+from domain.account.refusals import OrderNotFound, demand_execution
 from domain.account.state import Account, Order
 from domain.ids import OrderId, split_fill_id
 from domain.market import trading_day
@@ -258,8 +258,7 @@ def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
 def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]:
     """Keep an execution, once, and what it did to the trade."""
     order = _order(state, command.order_id)
-    if command.quantity <= 0 or command.price_e4 <= 0:
-        raise FillInvalid(f"received {command.quantity} units at price_e4={command.price_e4}, expected more than 0")
+    demand_execution(quantity=command.quantity, price_e4=command.price_e4)
     if command.venue_fill_id in order.fills:
         return ()
     trade = state.trades[order.trade_id]

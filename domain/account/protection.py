@@ -7,11 +7,12 @@ import msgspec
 from domain.account.commands import ProtectTrade, RepriceStop, SquareOff, TrailStop, TriggerExit
 from domain.account.events import AccountEvent, ExitCause, ProtectionFailed, ProtectionMode, StopTrailed
 from domain.account.evolve import evolve
-from domain.account.exits import BASIS_POINTS, begin_exit, modify, on_tick, pursue, with_closings
+from domain.account.exits import begin_exit, modify, on_tick, pursue, with_closings
 from domain.account.state import Account, Order, Trade
 from domain.ids import TradeId
 from domain.market import Mark
 from domain.order import MODIFICATIONS_MAX, ModifyCause, OrderType, Product, Purpose, Side
+from domain.risk import BASIS_POINTS
 
 GAP_STEPS_MAX = 5
 """So often a stop that the price went through gets another limit; then a person is called."""
@@ -19,7 +20,7 @@ GAP_STEPS_MAX = 5
 
 def _open_trade(state: Account, trade_id: TradeId) -> Trade | None:
     trade = state.trades.get(trade_id)
-    return trade if trade is not None and state.is_open(trade) and not trade.is_external else None
+    return trade if trade is not None and trade.is_open and not trade.is_external else None
 
 
 def trigger_exit(command: TriggerExit, state: Account) -> tuple[AccountEvent, ...]:

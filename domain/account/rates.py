@@ -6,7 +6,8 @@ too little. So what is remembered is bounded, however many orders there are.
 
 import msgspec
 
-NS_PER_S = 1_000_000_000
+from domain.market import NS_PER_S
+
 SECOND_NS, MINUTE_NS, HOUR_NS = NS_PER_S, 60 * NS_PER_S, 3_600 * NS_PER_S
 BUCKETS = 20
 

@@ -135,3 +135,9 @@ def demand_owner(state: Account, user_id: UserId) -> None:
     """Raise `AccountNotFound` unless the account is open and *user_id* owns it."""
     if state.owner_id is None or state.owner_id != user_id:
         raise AccountNotFound("no such account")
+
+
+def demand_execution(*, quantity: int, price_e4: int) -> None:
+    """Raise `FillInvalid` unless something was executed for something."""
+    if quantity <= 0 or price_e4 <= 0:
+        raise FillInvalid(f"received {quantity} units at price_e4={price_e4}, expected more than 0")

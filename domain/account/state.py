@@ -92,7 +92,6 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     tick_e4: int = 1
     freeze_quantity: int | None = None
     version: int = 1
-    best_price_e4: int | None = None
     holding: Holding = Holding()
     carried_quantity: int = 0
     carried_cost_paise: int = 0
@@ -110,7 +109,6 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     exit_cause: ExitCause | None = None
     is_lapsed: bool = False
     has_failed_protection: bool = False
-    foreign_fills: frozenset[VenueFillId] = frozenset()
     is_closed: bool = False
 
     @property
@@ -132,7 +130,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True):
-    """Trades that are sent rank by rank. `has_failed` under a policy that sends nothing more."""
+    """Trades that are sent rank by rank. `failed` came to nothing or to a part, under a policy that goes on."""
 
     basket_id: BasketId
     legs: tuple[BasketLeg, ...]
@@ -234,10 +232,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def open_trades(self) -> Iterator[Trade]:
         """Yield the trades that hold something or may come to."""
         return (trade for trade in self.trades.values() if trade.is_open)
-
-    def is_open(self, trade: Trade) -> bool:
-        """Tell whether a trade holds something, one of its orders may still fill, or its turn in a basket comes yet."""
-        return trade.is_open
 
     def exposure(self, instrument: InstrumentKey, product: Product) -> Exposure:
         """Return what lies in one instrument and product."""

@@ -27,10 +27,10 @@ from domain.account.evolve import evolve, on_day
 from domain.account.exits import begin_exit, with_closings, withdraw_entries
 from domain.account.refusals import AmountInvalid, BreachNotLatched, demand_owner
 from domain.account.state import WHOLE_ACCOUNT, Account
-from domain.account.trades import trades_in_scope
+from domain.account.trades import close_trades, trades_in_scope
 from domain.ids import StrategyId
 from domain.instrument import InstrumentKey
-from domain.market import trading_day
+from domain.market import NS_PER_MS, trading_day
 from domain.order import LIVE, OrderStatus, Product
 from domain.risk import BreachAction, BreachKind
 
@@ -121,7 +121,7 @@ def observe_result(command: ObserveResult, state: Account) -> tuple[AccountEvent
     if valuation is None or valuation.missing or state.owner_id is None:
         return ()
     if valuation.oldest_mark_ns is not None:
-        age_ms = (market.market_time_ns - valuation.oldest_mark_ns) // 1_000_000
+        age_ms = (market.market_time_ns - valuation.oldest_mark_ns) // NS_PER_MS
         if age_ms > state.parameters.mark_age_ms_max:
             return ()
     day = trading_day(market.market_time_ns).isoformat()
@@ -155,11 +155,7 @@ def _acted(state: Account, action: BreachAction, kind: BreachKind) -> tuple[Acco
         case BreachAction.BLOCK:
             return ()
         case BreachAction.FLATTEN:
-            events: list[AccountEvent] = []
-            trades = trades_in_scope(state, None)
-            for trade in trades:
-                events += begin_exit(state, trade, ExitCause.RISK_BREACH)
-            return with_closings(state, events, [trade.trade_id for trade in trades])
+            return close_trades(state, trades_in_scope(state, None), ExitCause.RISK_BREACH)
         case BreachAction.KILL:
             reason = f"the limit on {kind.value.replace('_', ' ')} was reached"
             return _engaged(state, None, KillMode.FLATTEN, reason, ExitCause.RISK_BREACH)

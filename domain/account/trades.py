@@ -54,7 +54,7 @@ from domain.order import (
     Purpose,
 )
 from domain.refusals import InvalidInput
-from domain.risk import Denial
+from domain.risk import BASIS_POINTS, Denial
 
 Value = TypeVar("Value")
 
@@ -150,7 +150,7 @@ def entry_of(command: OpenTrade, instrument: Instrument, *, buffer_bp: int) -> O
     order_type, limit = command.order_type, command.limit_price_e4
     if order_type is OrderType.SL_M and command.trigger_price_e4 is not None:
         order_type = OrderType.SL
-        behind = command.trigger_price_e4 * (10_000 + command.side.sign * buffer_bp) // 10_000
+        behind = command.trigger_price_e4 * (BASIS_POINTS + command.side.sign * buffer_bp) // BASIS_POINTS
         limit = max(behind - behind % instrument.tick_e4, instrument.tick_e4)
     return OrderInstruction(
         instrument=instrument.key,

@@ -2,21 +2,20 @@
 
 Where it says no, the table decides and finds the reason. So it may say no too often (orders with a trigger, slices,
 after-market orders and others that are seldom are left to the table), and must never say yes where the table denies.
-A test holds the two against each other; and as every denial is tested through `denial_of`, a check that is in the table
-alone fails its own test.
+Tests hold the two against each other, at each limit of the table exactly and one step beyond: a check that is in the
+table alone fails there.
 """
 
 from domain.account.commands import OpenTrade
 from domain.account.state import NOTHING, Account
 from domain.instrument import Instrument
-from domain.market import MarketSnapshot
+from domain.market import NS_PER_MS, MarketSnapshot
+from domain.money import E4_PER_PAISA
 from domain.order import OrderType, Product, Side
 from domain.risk import BASIS_POINTS, PRODUCT_RULES, RiskParameters
 from domain.session import PHASE_RULES
 
-NS_PER_MS = 1_000_000
 NS_PER_MINUTE = 60_000_000_000
-E4_PER_PAISA = 100
 _BUY, _LIMIT, _MARKET, _INTRADAY, _MTF = Side.BUY, OrderType.LIMIT, OrderType.MARKET, Product.INTRADAY, Product.MTF
 _PRODUCTS = tuple(Product)
 

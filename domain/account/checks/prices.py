@@ -1,12 +1,10 @@
 """Marks, prices and levels."""
 
 from domain.account.checks.intent import Intent, denied
+from domain.market import NS_PER_MS
 from domain.money import format_e4, format_paise, value_paise
 from domain.order import OrderType
 from domain.risk import BASIS_POINTS, Denial, DenialCode
-
-NS_PER_MS = 1_000_000
-
 
 # --- Marks ------------------------------------------------------------------------------------------------------------
 

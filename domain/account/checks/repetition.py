@@ -5,11 +5,11 @@ from typing import NamedTuple
 from domain.account.checks.intent import Intent, denied, order_count
 from domain.account.rates import HOUR_NS, MINUTE_NS, SECOND_NS, Window
 from domain.account.state import Trade
+from domain.market import NS_PER_MS
 from domain.money import format_e4
 from domain.order import OrderType, Product
 from domain.risk import Denial, DenialCode
 
-NS_PER_MS = 1_000_000
 DUPLICATES_LOOKED_AT = 200
 """Newest trades among which a duplicate is looked for: a bound, should thousands come within the window."""
 _RESTING = frozenset({OrderType.SL, OrderType.SL_M})
