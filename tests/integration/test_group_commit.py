@@ -18,6 +18,10 @@ from infra.faults.link import Cut, PostgresLink
 from tests.support.appends import command, new_event, on
 from tests.support.eventually import eventually
 
+# Whoever asks for a table's lock gets it in the order of asking. A row's lock keeps no order once the row was
+# changed under it: those who wait look for its newest version, and a batch sent meanwhile may find that first.
+_TAKE = "LOCK TABLE log.head IN EXCLUSIVE MODE"
+
 _WAITING = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND usename = %s AND wait_event_type = 'Lock'
@@ -38,12 +42,12 @@ class Locks:
         return row[0] if row else None
 
     async def take(self) -> None:
-        await self._first.execute("SELECT FROM log.head FOR UPDATE")
+        await self._first.execute(_TAKE)
 
     async def let_one_batch_pass(self) -> None:
         """Call when a batch waits: it is stored, and the next one waits in its turn."""
         await eventually(self.waiting)
-        self._taking = asyncio.create_task(self._second.execute("SELECT FROM log.head FOR UPDATE"))
+        self._taking = asyncio.create_task(self._second.execute(_TAKE))
         await eventually(lambda: self.waiting("khata_owner"))
         await self._first.rollback()
         await self._taking
