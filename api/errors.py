@@ -21,8 +21,9 @@ from commands.ports import (
     TokenExpired,
     TokenInvalid,
 )
-from commands.users import CredentialsWrong, UserUnknown
-from domain.refusals import Conflict, InvalidInput, NotFound, Refusal
+from commands.users import CredentialsWrong
+from domain.refusals import Conflict, Forbidden, InvalidInput, NotFound, Refusal
+from domain.user.decide import UserUnknown
 from projections.ports import BarsUnreadable
 from projections.queries import QueriesUnavailable, ReadModelBehind
 
@@ -118,6 +119,7 @@ TABLE: dict[type[Exception], Row] = {
     Refusal: Row(409, "Not carried out"),
     InvalidInput: Row(422, "A value is not allowed"),
     NotFound: Row(404, "Not found"),
+    Forbidden: Row(403, "Not allowed"),
     Conflict: Row(409, "Not possible now"),
     KeyReused: Row(
         422,

@@ -168,7 +168,7 @@ async def _switch(
     services = services_of(request)
     account_ids = [caller.account_id]
     if scope is SwitchScope.EVERYTHING:
-        account_ids = await services.users.accounts_of(caller.user_id)
+        account_ids = [*await services.profiles.accounts_of(caller.user_id)]
     outcomes: list[tuple[AccountId, Outcome]] = []
     failures: list[tuple[AccountId, Exception]] = []
     for account_id in account_ids:

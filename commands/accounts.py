@@ -26,9 +26,11 @@ from domain.account.commands import (
     OpenTrade,
     ReleaseBreach,
     ReleaseKillSwitch,
+    RemoveMember,
+    SetMember,
     SetRiskParameters,
 )
-from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Trailing
+from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Role, Trailing
 from domain.account.refusals import AccountNotFound
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
@@ -70,6 +72,18 @@ class CommandContext:
     causation_id: str = ""
     idempotency_key: str | None = None
     request_hash: bytes = b""
+
+
+def metadata_of(context: CommandContext) -> bytes:
+    """Return what stands beside the events of a command, as the log keeps it."""
+    metadata = Metadata(
+        actor=context.actor,
+        source=context.source,
+        correlation_id=context.correlation_id,
+        causation_id=context.causation_id,
+        received_at_ns=context.received_at_ns,
+    )
+    return msgspec.json.encode(metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +352,28 @@ class Accounts:
 
         return await self._execute(account_id, command_on, context)
 
+    # --- Members ---
+
+    async def role_of(self, account_id: AccountId, user_id: UserId) -> Role | None:
+        """Return a user's role in an account, as this process knows it; None where they are no member.
+
+        Raises:
+            commands.ports.StoreUnavailable
+        """
+        return (await self.state_of(account_id)).members.get(user_id)
+
+    async def set_member(
+        self, account_id: AccountId, user_id: UserId, member_id: UserId, role: Role, context: CommandContext
+    ) -> Outcome:
+        """Make a user a member, or give a member another role. Raises as `open_trade` does."""
+        return await self.carry_out(account_id, SetMember(user_id=user_id, member_id=member_id, role=role), context)
+
+    async def remove_member(
+        self, account_id: AccountId, user_id: UserId, member_id: UserId, context: CommandContext
+    ) -> Outcome:
+        """Let somebody be a member no more. Raises as `open_trade` does."""
+        return await self.carry_out(account_id, RemoveMember(user_id=user_id, member_id=member_id), context)
+
     # --- The operator ---
 
     async def engage_as_operator(
@@ -478,16 +514,9 @@ class Accounts:
         command_on: Callable[[Account], Awaitable[AccountCommand]],
         context: CommandContext,
     ) -> Outcome:
-        metadata = Metadata(
-            actor=context.actor,
-            source=context.source,
-            correlation_id=context.correlation_id,
-            causation_id=context.causation_id,
-            received_at_ns=context.received_at_ns,
-        )
         request = Request(
             command_id=self._ids.new("cmd"),
-            metadata=msgspec.json.encode(metadata),
+            metadata=metadata_of(context),
             scope=account_id if context.idempotency_key is not None else "",
             key=context.idempotency_key,
             request_hash=context.request_hash,

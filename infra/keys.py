@@ -187,7 +187,7 @@ def _make(home: Home) -> bool:
     beside = Path(tempfile.mkdtemp(prefix=".keys-", dir=home.path))
     try:
         for name, make in _MAKERS.items():
-            _write_durably(beside / name, make())
+            write_key_file(beside / name, make())
         sync_path(beside)
         beside.rename(home.keys)
     except OSError:
@@ -200,7 +200,8 @@ def _make(home: Home) -> bool:
     return True
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_key_file(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read, durable when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

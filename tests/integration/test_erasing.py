@@ -20,9 +20,10 @@ from adapters.security.erasures import ErasureList, ErasuresDamaged
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.user_key_files import FileUserKeys
 from commands.ports import Append, NewEvent, StreamAppend
-from commands.users import Registered, Users, UserUnknown
+from commands.users import Registered, Users
 from domain.envelope import Metadata
 from domain.ids import UserId
+from domain.user.decide import UserUnknown
 from infra.database import DatabaseUrls
 from infra.erasing import BY_OPERATOR, erase_again, open_erasing
 from infra.home import Home

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain.account.commands import OpenTrade
-from domain.account.events import AccountEvent, Trailing
+from domain.account.events import AccountEvent, AccountMode, Trailing
 from domain.instrument import Segment
 from domain.order import OrderType, Product, Side, TimeInForce
 from domain.risk import DenialCode
@@ -122,6 +122,8 @@ buy_limit = replace(bare, trade_id=OTHER_TRADE, order_type=OrderType.LIMIT, limi
 by_strategy = replace(open_trade, strategy_id=STRATEGY)
 
 ROWS = [
+    Row(C.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet",
+        given=(replace(account_opened, mode=AccountMode.LIVE),), passing=open_trade, passing_given=(account_opened,)),
     Row(C.KILL_SWITCH_ENGAGED, "released", "engaged", given=(account_opened, kill_switch_engaged),
         passing=open_trade, passing_given=(account_opened, kill_switch_engaged, kill_switch_released)),
     Row(C.STRATEGY_KILL_SWITCH_ENGAGED, "released", "engaged", intent=by_strategy,
