@@ -31,7 +31,7 @@ from domain.account.commands import (
     SetRiskParameters,
 )
 from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Role, Trailing
-from domain.account.refusals import AccountNotFound
+from domain.account.refusals import AccountNotFound, demand_role
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
@@ -354,13 +354,15 @@ class Accounts:
 
     # --- Members ---
 
-    async def role_of(self, account_id: AccountId, user_id: UserId) -> Role | None:
-        """Return a user's role in an account, as this process knows it; None where they are no member.
+    async def demand_role(self, account_id: AccountId, user_id: UserId, demanded: Role) -> None:
+        """Let a member pass, as far as this process knows the account; commands are held against the log itself.
 
         Raises:
+            domain.account.refusals.AccountNotFound: there is no such account, or the user is no member of it.
+            domain.account.refusals.RoleInsufficient: they are, in a role that does not reach so far.
             commands.ports.StoreUnavailable
         """
-        return (await self.state_of(account_id)).members.get(user_id)
+        demand_role(await self.state_of(account_id), user_id, demanded)
 
     async def set_member(
         self, account_id: AccountId, user_id: UserId, member_id: UserId, role: Role, context: CommandContext

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Select, Table, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, func, or_, select
 
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
@@ -260,14 +260,14 @@ class Queries(Protocol):
 
     async def audit(
         self,
-        user_id: UserId,
+        user_id: UserId | None,
         accounts: Sequence[AccountId],
         wanted: AuditFilter,
         *,
         before: int | None = None,
         limit: int = 50,
     ) -> Page[AuditTrailRow]:
-        """Return at most *limit* (1 … 200) events that concern a user or *accounts*, newest first."""
+        """Return at most *limit* (1 … 200) events that concern a user (None: nobody) or *accounts*, newest first."""
         ...
 
 
@@ -416,7 +416,7 @@ def select_backtest(user_id: UserId, backtest_id: BacktestId, table: Table = BAC
 
 
 def select_audit(
-    user_id: UserId,
+    user_id: UserId | None,
     accounts: Sequence[AccountId],
     wanted: AuditFilter,
     table: Table = AUDIT_TRAIL.table,
@@ -426,7 +426,10 @@ def select_audit(
 ) -> Select[Any]:
     """Return the statement for a page of events, and one more row."""
     shown = table.c
-    statement = select(table).where(or_(shown.account_id.in_(accounts), shown.user_id == user_id))
+    concerns: ColumnElement[bool] = shown.account_id.in_(accounts)
+    if user_id is not None:
+        concerns = or_(concerns, shown.user_id == user_id)
+    statement = select(table).where(concerns)
     bounds = (
         (wanted.name, shown.name == wanted.name),
         (wanted.stream_id, shown.stream_id == wanted.stream_id),

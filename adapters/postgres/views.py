@@ -404,7 +404,7 @@ class PostgresViews:
 
     async def audit(
         self,
-        user_id: UserId,
+        user_id: UserId | None,
         accounts: Sequence[AccountId],
         wanted: AuditFilter,
         *,
@@ -414,7 +414,9 @@ class PostgresViews:
         """Return at most *limit* events that concern a user or *accounts*, newest first."""
         limit = max(1, min(limit, PAGE_MAX))
         statement = partial(select_audit, user_id, accounts, wanted, before=before, limit=limit)
-        may_see = {BY_USER.setting: [user_id], BY_ACCOUNT.setting: accounts}
+        may_see: dict[str, Sequence[str]] = {BY_ACCOUNT.setting: accounts}
+        if user_id is not None:
+            may_see[BY_USER.setting] = [user_id]
         sequence, [rows] = await self._read(may_see, Question(AUDIT_TRAIL, statement))
         return page_of(rows, limit, sequence, place=lambda row: row.sequence)
 

@@ -215,7 +215,7 @@ class MemoryQueries:
 
     async def audit(
         self,
-        user_id: UserId,
+        user_id: UserId | None,
         accounts: Sequence[AccountId],
         wanted: AuditFilter,
         *,
@@ -231,7 +231,7 @@ class MemoryQueries:
             return within and wanted.name in {None, row.name} and wanted.stream_id in {None, row.stream_id}
 
         rows = reversed((await self._rows(AUDIT_TRAIL)).values())
-        found = [row for row in rows if (row.account_id in accounts or row.user_id == user_id) and is_wanted(row)]
+        found = [row for row in rows if _concerns(row, user_id, accounts) and is_wanted(row)]
         return page_of(found, limit, await self._sequence(), place=lambda row: row.sequence)
 
     async def _sequence(self) -> int:
@@ -251,3 +251,7 @@ class MemoryQueries:
     async def _read(self) -> list[RecordedEvent]:
         recorded = await self._log.read_all(after_sequence=0, limit=10_000)
         return [event for event in recorded if self.stopped_at is None or event.sequence <= self.stopped_at]
+
+
+def _concerns(row: AuditTrailRow, user_id: UserId | None, accounts: Sequence[AccountId]) -> bool:
+    return row.account_id in accounts or (user_id is not None and row.user_id == user_id)
