@@ -7,14 +7,16 @@ import pytest
 
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.views import PostgresViews
-from domain.ids import AccountId, StrategyId, TradeId
+from domain.ids import AccountId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
+from domain.strategy.life import StrategyStatus
 from infra.database import DatabaseUrls
-from projections.queries import OrderFilter
+from projections.queries import AuditFilter, OrderFilter
 from projections.trades import TradeStatus
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_queries import MemoryQueries
 from tests.support.projecting import reach, running, write_lives
+from tests.support.specimens import BACKTEST, OWNER, STRATEGY
 
 
 @pytest.fixture
@@ -79,3 +81,44 @@ async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQue
         page = await views.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
         assert page == await memory.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
         assert bool(page.trades) == (strategy_id == "str_one")
+
+
+async def test_people_strategies_backtests_and_events_are_those_of_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    for each in accounts:
+        assert await views.members(each) == await memory.members(each)
+    members = {row.user_id for each in accounts for row in (await memory.members(each)).value}
+    assert len(members) > len(accounts)
+    for user_id in (*sorted(members), UserId("usr_nobody")):
+        assert await views.memberships_of(user_id) == await memory.memberships_of(user_id)
+    assert await views.accounts(accounts[:2]) == await memory.accounts(accounts[:2])
+    for user_id, status in product((OWNER, UserId("usr_nobody")), (None, StrategyStatus.PAPER, StrategyStatus.DRAFT)):
+        page = await views.strategies(user_id, status=status, limit=5)
+        assert page == await memory.strategies(user_id, status=status, limit=5)
+        assert bool(page.rows) == (user_id == OWNER and status is not StrategyStatus.DRAFT)
+        assert await views.strategy(user_id, STRATEGY) == await memory.strategy(user_id, STRATEGY)
+        assert await views.backtest(user_id, BACKTEST) == await memory.backtest(user_id, BACKTEST)
+        assert await views.backtests(user_id) == await memory.backtests(user_id)
+    assert (await views.strategies(OWNER, before=1)).rows == []
+
+
+async def test_events_are_found_by_those_they_concern_as_by_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    [first] = (await memory.audit(OWNER, [], AuditFilter(last_sequence=1))).rows
+    wishes = (
+        AuditFilter(),
+        AuditFilter(name="order.filled.v2"),
+        AuditFilter(stream_id=f"account-{accounts[0]}"),
+        AuditFilter(first_sequence=10, last_sequence=40),
+        AuditFilter(from_us=first.recorded_at_us, until_us=first.recorded_at_us),
+    )
+    for wanted, user_id, seen in product(wishes, (OWNER, None), (accounts[:1], accounts, [])):
+        page = await views.audit(user_id, seen, wanted, limit=7)
+        assert page == await memory.audit(user_id, seen, wanted, limit=7)
+        after = await views.audit(user_id, seen, wanted, limit=7, before=page.next_before)
+        assert after == await memory.audit(user_id, seen, wanted, limit=7, before=page.next_before)
+    assert (await views.audit(None, [], AuditFilter())).rows == []
