@@ -430,18 +430,17 @@ def select_audit(
     if user_id is not None:
         concerns = or_(concerns, shown.user_id == user_id)
     statement = select(table).where(concerns)
-    bounds = (
-        (wanted.name, shown.name == wanted.name),
-        (wanted.stream_id, shown.stream_id == wanted.stream_id),
-        (wanted.first_sequence, shown.sequence >= wanted.first_sequence),
-        (wanted.last_sequence, shown.sequence <= wanted.last_sequence),
-        (wanted.from_us, shown.recorded_at_us >= wanted.from_us),
-        (wanted.until_us, shown.recorded_at_us <= wanted.until_us),
-        (before, shown.sequence < before),
-    )
-    for asked, is_wanted in bounds:
-        if asked is not None:
-            statement = statement.where(is_wanted)
+    for column, name in ((shown.name, wanted.name), (shown.stream_id, wanted.stream_id)):
+        if name is not None:
+            statement = statement.where(column == name)
+    for column, lowest in ((shown.sequence, wanted.first_sequence), (shown.recorded_at_us, wanted.from_us)):
+        if lowest is not None:
+            statement = statement.where(column >= lowest)
+    for column, highest in ((shown.sequence, wanted.last_sequence), (shown.recorded_at_us, wanted.until_us)):
+        if highest is not None:
+            statement = statement.where(column <= highest)
+    if before is not None:
+        statement = statement.where(shown.sequence < before)
     return statement.order_by(shown.sequence.desc()).limit(limit + 1)
 
 

@@ -4,19 +4,24 @@ from collections.abc import AsyncIterator
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.views import PostgresViews
+from domain.account.events import Role
 from domain.ids import AccountId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
 from domain.strategy.life import StrategyStatus
 from infra.database import DatabaseUrls
 from projections.queries import AuditFilter, OrderFilter
 from projections.trades import TradeStatus
+from tests.support.log_writing import Scribe
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_queries import MemoryQueries
 from tests.support.projecting import reach, running, write_lives
-from tests.support.specimens import BACKTEST, OWNER, STRATEGY
+from tests.support.specimens import BACKTEST, OWNER, STRATEGY, member_removed, member_set
+
+MEMBERS = {"usr_trader": Role.TRADER, "usr_viewer": Role.VIEWER, "usr_gone": Role.OWNER}
 
 
 @pytest.fixture
@@ -24,7 +29,12 @@ async def both(
     database: DatabaseUrls, store: PostgresEventStore
 ) -> AsyncIterator[tuple[PostgresViews, MemoryQueries, list[AccountId]]]:
     """The views of a log of lives, the same log in memory, and its accounts."""
-    last, lives = await write_lives(store, accounts=3, commands=90)
+    _, lives = await write_lives(store, accounts=3, commands=90)
+    first = lives[0]
+    scribe = Scribe(store, {f"account-{first.account_id}": len(first.events)})
+    members = [replace(member_set, member_id=UserId(name), role=role) for name, role in MEMBERS.items()]
+    gone = replace(member_removed, member_id=UserId("usr_gone"))
+    last = await scribe.write(f"account-{first.account_id}", [*members, gone])
     async with running(database) as projector, PostgresViews(database.query) as views:
         await reach(projector, last)
         log = MemoryLog(await store.read_all(after_sequence=0, limit=10_000))
@@ -89,9 +99,10 @@ async def test_people_strategies_backtests_and_events_are_those_of_a_fold(
     views, memory, accounts = both
     for each in accounts:
         assert await views.members(each) == await memory.members(each)
-    members = {row.user_id for each in accounts for row in (await memory.members(each)).value}
-    assert len(members) > len(accounts)
-    for user_id in (*sorted(members), UserId("usr_nobody")):
+    members = {row.user_id: row.role for row in (await views.members(accounts[0])).value}
+    assert members.items() >= (MEMBERS.items() - {("usr_gone", Role.OWNER)})
+    assert "usr_gone" not in members
+    for user_id in map(UserId, (*members, *MEMBERS, "usr_nobody")):
         assert await views.memberships_of(user_id) == await memory.memberships_of(user_id)
     assert await views.accounts(accounts[:2]) == await memory.accounts(accounts[:2])
     for user_id, status in product((OWNER, UserId("usr_nobody")), (None, StrategyStatus.PAPER, StrategyStatus.DRAFT)):
