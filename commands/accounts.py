@@ -86,6 +86,17 @@ def metadata_of(context: CommandContext) -> bytes:
     return msgspec.json.encode(metadata)
 
 
+def request_of(context: CommandContext, *, command_id: str, scope: str) -> Request:
+    """Return how a command of *context* is appended; its key, where it has one, is unique within *scope*."""
+    return Request(
+        command_id=command_id,
+        metadata=metadata_of(context),
+        scope=scope if context.idempotency_key is not None else "",
+        key=context.idempotency_key,
+        request_hash=context.request_hash,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeIntent:
     """What somebody wants to trade. Prices in 1/10,000 rupee, quantities in units; fields as in `OpenTrade`."""
@@ -516,13 +527,7 @@ class Accounts:
         command_on: Callable[[Account], Awaitable[AccountCommand]],
         context: CommandContext,
     ) -> Outcome:
-        request = Request(
-            command_id=self._ids.new("cmd"),
-            metadata=metadata_of(context),
-            scope=account_id if context.idempotency_key is not None else "",
-            key=context.idempotency_key,
-            request_hash=context.request_hash,
-        )
+        request = request_of(context, command_id=self._ids.new("cmd"), scope=account_id)
         decided = await self._lane(account_id).execute(command_on, request)
         return Outcome(
             events=decided.events,

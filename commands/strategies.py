@@ -7,8 +7,8 @@ this process trades. What it is worth, the jail finds out when a backtest wants 
 from dataclasses import dataclass
 from hashlib import sha256
 
-from commands.accounts import CommandContext, metadata_of
-from commands.lane import Lane, Request
+from commands.accounts import CommandContext, request_of
+from commands.lane import Lane
 from commands.ports import EventStore, Ids, StrategySources
 from domain.ids import StrategyId, UserId
 from domain.refusals import InvalidInput
@@ -136,13 +136,7 @@ class Strategies:
         async def command_on(_: Strategy) -> StrategyCommand:
             return command
 
-        request = Request(
-            command_id=self._ids.new("cmd"),
-            metadata=metadata_of(context),
-            scope=user_id if context.idempotency_key is not None else "",
-            key=context.idempotency_key,
-            request_hash=context.request_hash,
-        )
+        request = request_of(context, command_id=self._ids.new("cmd"), scope=user_id)
         decided = await self._lane(strategy_id).execute(command_on, request)
         drafted = next((event for event in decided.events if isinstance(event, StrategyDrafted)), None)
         return StrategyOutcome(

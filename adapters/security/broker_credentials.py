@@ -10,13 +10,12 @@ import secrets
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from adapters.security.personal_data import KEY_BYTES, SealBroken, UserKeys
+from adapters.security.personal_data import KEY_BYTES, SealBroken, UserKeys, open_sealed
 from domain.ids import AccountId, UserId
 
 PURPOSE = "credentials"
@@ -115,7 +114,7 @@ class CredentialsOpener:
         if sealed is None or wrapped is None:
             return None
         key = self._unwrap(wrapped, _bound_to(sealed.user_id, account_id, sealed.key_name))
-        return _opened(AESGCM(key), sealed.nonce, sealed.ciphertext, _bound_to(sealed.user_id, account_id, "row"))
+        return open_sealed(AESGCM(key), sealed.nonce, sealed.ciphertext, _bound_to(sealed.user_id, account_id, "row"))
 
     def _unwrap(self, wrapped: bytes, bound_to: bytes) -> bytes:
         version, public = wrapped[:1], wrapped[1 : 1 + _PUBLIC_BYTES]
@@ -124,7 +123,7 @@ class CredentialsOpener:
             raise SealBroken(message)
         rest = wrapped[1 + _PUBLIC_BYTES :]
         shared = self._private_key.exchange(X25519PublicKey.from_public_bytes(public))
-        return _opened(_derived(shared, public, bound_to), rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], bound_to)
+        return open_sealed(_derived(shared, public, bound_to), rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], bound_to)
 
 
 def _derived(shared: bytes, public: bytes, bound_to: bytes) -> AESGCM:
@@ -133,10 +132,3 @@ def _derived(shared: bytes, public: bytes, bound_to: bytes) -> AESGCM:
 
 def _bound_to(user_id: UserId, account_id: AccountId, what: str) -> bytes:
     return f"{PURPOSE}|{_VERSION}|{user_id}|{account_id}|{what}".encode()
-
-
-def _opened(key: AESGCM, nonce: bytes, ciphertext: bytes, bound_to: bytes) -> bytes:
-    try:
-        return key.decrypt(nonce, ciphertext, bound_to)
-    except (InvalidTag, ValueError):
-        raise SealBroken(f"not sealed for {bound_to.decode()}") from None
