@@ -168,7 +168,7 @@ class Users:
         recorded = await self._store.read_stream(user_stream_of(user_id))
         events = [decode_known(event.name, event.payload) for event in recorded]
         user = user_decider.fold(event for event in events if isinstance(event, UserEvent))
-        if user.default_account is None or user.is_erased:
+        if user.default_account is None:
             raise UserUnknown(f"received user {user_id}, expected one who is registered")
         self._remember(user_id, user.default_account)
         return user.default_account

@@ -20,6 +20,7 @@ _END_FAMILY = """
     DELETE FROM keys.token_families
     WHERE family_id = (SELECT family_id FROM keys.refresh_tokens WHERE token_hash = %s)
 """
+_END_EVERYBODYS = "DELETE FROM keys.token_families"
 _END_ALL = "DELETE FROM keys.token_families WHERE user_id = %s"
 
 
@@ -62,3 +63,7 @@ class PostgresRefreshTokens:
     async def end_all(self, user_id: UserId) -> None:
         """End every family of a user."""
         await self._database.execute(_END_ALL, (user_id,))
+
+    async def end_everybodys(self) -> None:
+        """End every family of everybody: a database that was put back knows tokens as good that were used since."""
+        await self._database.execute(_END_EVERYBODYS)
