@@ -241,8 +241,8 @@ class Profiles:
             except (VersionConflict, ClaimTaken) as lost:
                 if linked is not None and linked.account_id != state.live_account:
                     await self._credentials.drop(linked.account_id)  # Its account never came to be.
-                if isinstance(lost, ClaimTaken):
-                    raise ClientTaken from None
+                if isinstance(lost, ClaimTaken) and broker is not None:
+                    claim = await self._claim_of(user_id, broker.client_id)  # The winner may be the user themselves.
                 continue
             return appended.last_sequence
         raise AccountBusy(f"{user_stream_of(user_id)} changed under {ATTEMPTS_MAX} attempts")
