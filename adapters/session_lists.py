@@ -13,13 +13,15 @@ The exchange's reply is JSON with one list of holidays for each of its segments 
 
 import csv
 import gzip
+import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from io import BytesIO
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ _TEXT_MAX = 300
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 _NAMED_DAYS_MAX = 31
 """So long may a holiday or a run of special sessions last: more is a slip in a date."""
+_STRETCH_DAYS_MAX = 20 * 366
+_GZIP = b"\x1f\x8b"
 _EXCHANGE_LISTS = {"CM": Segment.NSE_EQ, "FO": Segment.NSE_FNO, "CD": Segment.NSE_CURRENCY}
 _SPANNED = frozenset({DayKind.MUHURAT, DayKind.SPECIAL, DayKind.SHORT, DayKind.EXTENDED})
 _NAMEABLE = (*sorted(_SPANNED), DayKind.HOLIDAY, DayKind.REGULAR)
@@ -90,6 +94,7 @@ class ListRead:
     lines: tuple[int, ...]
     holidays_only: bool = False
     passed_over: tuple[str, ...] = ()
+    sha256: str = ""
 
 
 class _RowFaulty(Exception):
@@ -105,12 +110,13 @@ def read_list(path: Path) -> ListRead:
         ListFaulty: it cannot be read, is of no known layout, or has a row that is no day.
     """
     try:
-        text = _content(path).decode("utf-8-sig")
+        content = _content(path)
+        text = _unpacked(content).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ListFaulty([Fault(line=None, code=FaultCode.FILE_UNREADABLE, message=str(error)[:200])]) from None
-    if text.lstrip().startswith("{"):
-        return _read_reply(text, path.name)
-    return read_rows(text, default_source=path.name)
+    is_reply = text.lstrip().startswith("{")
+    read = _read_reply(text, path.name) if is_reply else read_rows(text, default_source=path.name)
+    return replace(read, sha256=hashlib.sha256(content).hexdigest())
 
 
 def read_rows(text: str, *, default_source: str) -> ListRead:
@@ -180,15 +186,21 @@ class _Reading:
 
 
 def _content(path: Path) -> bytes:
-    if path.stat().st_size > BYTES_MAX:
-        raise OSError(f"it has more than {BYTES_MAX:,} bytes")
-    content = path.read_bytes()
-    if not content.startswith(b"\x1f\x8b"):
+    with path.open("rb") as file:
+        return _bounded(file.read)
+
+
+def _unpacked(content: bytes) -> bytes:
+    if not content.startswith(_GZIP):
         return content
-    with gzip.open(path) as file:
-        content = file.read(BYTES_MAX + 1)
+    with gzip.open(BytesIO(content)) as file:
+        return _bounded(file.read)
+
+
+def _bounded(read: Callable[[int], bytes]) -> bytes:
+    content = read(BYTES_MAX + 1)
     if len(content) > BYTES_MAX:
-        raise OSError(f"it unpacks to more than {BYTES_MAX:,} bytes")
+        raise OSError(f"it has more than {BYTES_MAX:,} bytes")
     return content
 
 
@@ -205,8 +217,9 @@ def _stretch_of(row: Mapping[str, str], default_source: str) -> Stretch:
     kind = _kind(cells["kind"])
     if last_day < first_day:
         raise _RowFaulty(FaultCode.DATE_INVALID, cells["last_day"], f"{first_day} or a later day")
-    if kind is not DayKind.REGULAR and last_day - first_day >= timedelta(days=_NAMED_DAYS_MAX):
-        raise _RowFaulty(FaultCode.DATE_INVALID, cells["last_day"], f"at most {_NAMED_DAYS_MAX} days of one {kind}")
+    days_max = _STRETCH_DAYS_MAX if kind is DayKind.REGULAR else _NAMED_DAYS_MAX
+    if last_day - first_day >= timedelta(days=days_max):
+        raise _RowFaulty(FaultCode.DATE_INVALID, cells["last_day"], f"at most {days_max} days of one {kind.value} row")
     for name in ("name", "source"):
         if len(cells[name]) > _TEXT_MAX or not cells[name].isprintable():
             raise _RowFaulty(FaultCode.TEXT_INVALID, cells[name], f"{_TEXT_MAX} printable characters at most")

@@ -21,6 +21,7 @@ from api import (
     positions,
     requests,
     risk,
+    sessions,
     switch_requests,
     switches,
     trade_requests,
@@ -59,6 +60,7 @@ ROUTERS = (
     limits.router,
     switches.router,
     cash.router,
+    sessions.router,
     health.router,
 )
 SHOWN = (
@@ -99,6 +101,7 @@ SHOWN = (
     switches.KillSwitchAnswer,
     switches.BreachReleased,
     cash.CashMovedAnswer,
+    sessions.SessionsAnswer,
     health.Health,
     health.Readiness,
 )

@@ -8,7 +8,8 @@ Three kinds of rows make a day:
    Lists come one after another, the later before the earlier, by these rules: what was *observed* stands for ever; a
    list that opens a stretch takes back the holidays that earlier ones announced in it; their sessions (Muhurat) stay
    until a list names the same day, because the exchanges' lists of holidays do not tell them.
-3. **Followers** have the days of another segment where no row speaks of themselves, and its hours where they have none.
+3. **Followers** have the days of another segment where no row speaks of themselves, its sessions out of the ordinary
+   where no row of theirs names the day, and its hours where they have none.
 
 A day that no stretch opens is *not known*: it looks like one of an ordinary week, and says so. A session whose hours
 nobody has told yet (Muhurat, until the circular of that year) is not known either.
@@ -104,6 +105,11 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     certainty: Certainty
     source: str
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether it took place."""
+        return self.certainty is Certainty.OBSERVED
 
     @property
     def days(self) -> Iterator[date]:
@@ -206,14 +212,12 @@ class SessionTable:
 
     def day_of(self, segment: Segment, day: date, *, derivatives: bool = False) -> SessionDay | None:
         """Return what *day* is in *segment*, None where no row has its hours. *derivatives* as in `Hours`."""
-        hours = self._hours_of(segment, derivatives=derivatives)
-        if not hours:
+        if not self._hours_of(segment, derivatives=derivatives):
             return None
         found = self._row_of(segment, day)
-        weekly = sorted((row for row in hours if row.first_day <= day <= row.last_day), key=lambda row: row.span.starts)
-        by_the_week = tuple(_day_phase(day, row.span, row.certainty, row.source) for row in weekly)
-        is_weekend = day.weekday() >= _SATURDAY
+        by_the_week = self._by_the_week(segment, day, derivatives=derivatives)
         if found is None:
+            is_weekend = day.weekday() >= _SATURDAY
             return SessionDay(
                 segment=segment,
                 day=day,
@@ -224,24 +228,12 @@ class SessionTable:
                 source="",
                 phases=() if is_weekend else by_the_week,
             )
-        row, certainty, source = found
-        kind = DayKind.WEEKEND if row.kind is DayKind.REGULAR and is_weekend else row.kind
-        if kind in {DayKind.WEEKEND, DayKind.HOLIDAY}:
-            phases: tuple[DayPhase, ...] = ()
-        elif row.spans is None:
-            phases = by_the_week
-        else:
-            phases = tuple(_day_phase(day, span, certainty, source) for span in row.spans)
-        return SessionDay(
-            segment=segment,
-            day=day,
-            kind=kind,
-            is_known=bool(phases) or kind in {DayKind.WEEKEND, DayKind.HOLIDAY},
-            certainty=certainty,
-            name=row.name,
-            source=source,
-            phases=phases,
-        )
+        return self._day_by(*found, segment=segment, day=day, by_the_week=by_the_week)
+
+    def day_by(self, row: Stretch, segment: Segment, day: date) -> SessionDay:
+        """Return what *day* is in *segment* if *row* alone tells it."""
+        by_the_week = self._by_the_week(segment, day, derivatives=False)
+        return self._day_by(row, row.certainty, row.source, segment=segment, day=day, by_the_week=by_the_week)
 
     def next_session(self, segment: Segment, after_ns: int, *, derivatives: bool = False) -> SessionDay:
         """Return the first day whose continuous trading begins after *after_ns* (UTC nanoseconds).
@@ -285,6 +277,40 @@ class SessionTable:
             raise DaysUnknown(segment, day)
         return found
 
+    def _by_the_week(self, segment: Segment, day: date, *, derivatives: bool) -> tuple[DayPhase, ...]:
+        rows = [row for row in self._hours_of(segment, derivatives=derivatives) if row.first_day <= day <= row.last_day]
+        rows.sort(key=lambda row: row.span.starts)
+        return tuple(_day_phase(day, row.span, row.certainty, row.source) for row in rows)
+
+    @staticmethod
+    def _day_by(
+        row: Stretch,
+        certainty: Certainty,
+        source: str,
+        *,
+        segment: Segment,
+        day: date,
+        by_the_week: tuple[DayPhase, ...],
+    ) -> SessionDay:
+        kind = DayKind.WEEKEND if row.kind is DayKind.REGULAR and day.weekday() >= _SATURDAY else row.kind
+        is_closed = kind in {DayKind.WEEKEND, DayKind.HOLIDAY}
+        if is_closed:
+            phases: tuple[DayPhase, ...] = ()
+        elif row.spans is None:
+            phases = by_the_week
+        else:
+            phases = tuple(_day_phase(day, span, certainty, source) for span in row.spans)
+        return SessionDay(
+            segment=segment,
+            day=day,
+            kind=kind,
+            is_known=is_closed or bool(phases),
+            certainty=certainty,
+            name=row.name,
+            source=source,
+            phases=phases,
+        )
+
     def _hours_of(self, segment: Segment, *, derivatives: bool) -> list[Hours]:
         own = self._hours.get((segment, derivatives))
         follower = self._followers.get(segment)
@@ -293,15 +319,21 @@ class SessionTable:
         return self._hours_of(follower.leader, derivatives=derivatives)
 
     def _row_of(self, segment: Segment, day: date) -> tuple[Stretch, Certainty, str] | None:
-        own = self._days[segment].row_of(day) if segment in self._days else None
-        if own is not None:
-            return own, own.certainty, own.source
+        """Return the row that tells what *day* is, how certain that is for *segment*, and by which source."""
+        own = self._days.get(segment) or _DaysOfSegment()
+        named = own.named(day)
+        if named is not None:
+            return named, named.certainty, named.source
         follower = self._followers.get(segment)
-        found = None if follower is None else self._row_of(follower.leader, day)
-        if follower is None or found is None:
-            return None
-        row, _, source = found
-        return row, Certainty.UNVERIFIED, f"{follower.source}; {follower.leader.value}: {source}"
+        followed = None if follower is None else self._row_of(follower.leader, day)
+        if follower is not None and followed is not None:
+            row, _, source = followed
+            followed = (row, Certainty.UNVERIFIED, f"{follower.source}; {follower.leader.value}: {source}")
+            # A list of holidays of its own does not tell the sessions out of the ordinary: those it has in common.
+            if row.kind is not DayKind.REGULAR and (row.kind is not DayKind.HOLIDAY or row.is_observed):
+                return followed
+        opening = own.opening(day)
+        return followed if opening is None else (opening, opening.certainty, opening.source)
 
     def _plan(self, segment: Segment, derivatives: bool, day_number: int) -> "_Plan | None":  # noqa: FBT001
         found = self.day_of(segment, date.fromordinal(_EPOCH_ORDINAL + day_number), derivatives=derivatives)
@@ -325,31 +357,28 @@ class _DaysOfSegment:
             day: row
             for day, row in self._named.items()
             if row.kind is not DayKind.HOLIDAY
-            or row.certainty is Certainty.OBSERVED
+            or row.is_observed
             or not any(each.first_day <= day <= each.last_day for each in opening)
         }
-        observed = {day for day in self._named if self._named[day].certainty is Certainty.OBSERVED}
+        observed = {day for day, row in self._named.items() if row.is_observed}
         for row in rows:
             if row.kind is DayKind.REGULAR:
                 continue
             for day in row.days:
-                is_taken = day in observed or self._is_observed_as_regular(day)
-                if row.certainty is Certainty.OBSERVED or not is_taken:
+                opened = self.opening(day)
+                stands = day in observed or (opened is not None and opened.is_observed)
+                if row.is_observed or not stands:
                     self._named[day] = row
         self._open.extend(opening)
 
-    def row_of(self, day: date) -> Stretch | None:
-        """Return the row that tells what *day* is: what names it, else what was observed, else the newest."""
-        named = self._named.get(day)
-        if named is not None:
-            return named
-        stretches = [row for row in self._open if row.first_day <= day <= row.last_day]
-        return next(
-            (row for row in stretches if row.certainty is Certainty.OBSERVED), stretches[-1] if stretches else None
-        )
+    def named(self, day: date) -> Stretch | None:
+        """Return the row that names *day*."""
+        return self._named.get(day)
 
-    def _is_observed_as_regular(self, day: date) -> bool:
-        return any(row.certainty is Certainty.OBSERVED and row.first_day <= day <= row.last_day for row in self._open)
+    def opening(self, day: date) -> Stretch | None:
+        """Return the row that opens the stretch of *day*: one of what was observed before others, else the newest."""
+        rows = [row for row in self._open if row.first_day <= day <= row.last_day]
+        return next((row for row in rows if row.is_observed), rows[-1] if rows else None)
 
 
 class _Plan(NamedTuple):

@@ -24,8 +24,8 @@ from commands.snapshots import SnapshotCache
 from domain.account import Account
 from infra.home import Home
 from infra.places import archive_folder
-from infra.problems import OperatorProblem
 from infra.runtime import Runtime
+from infra.session_calendar import unreadable
 from infra.settings import SYNTHETIC, Settings
 
 Part = TypeVar("Part")
@@ -103,10 +103,7 @@ class Wiring:
         try:
             return ExchangeSessions(CalendarFile(Home(self.settings.home).calendar_file), self.clock)
         except CalendarUnreadable as error:
-            raise OperatorProblem(
-                f"The calendar cannot be read: {error}.",
-                remedy="Put that file aside and bring your lists in again: khata calendar import FILE.",
-            ) from error
+            raise unreadable(error) from error
 
     async def accounts(self) -> Accounts:
         """The commands on accounts: one lane an account, whichever role of the process asks."""
