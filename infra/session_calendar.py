@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from adapters.session_lists import Fault, FaultCode, ListFaulty, ListRead, read_list
 from adapters.sessions import CalendarFile, CalendarUnreadable, ImportedList
 from commands.ports import Clock
+from domain.instrument import Segment
 from domain.market import EXCHANGE_ZONE, NS_PER_S
 from domain.session_changes import Changes, beside_muhurat, changes, conflicts
 from domain.session_table import DayPhase, SessionDay, SessionTable, Stretch
@@ -136,6 +137,15 @@ def _refuse_conflicts(table: SessionTable, read: ListRead, rows: Sequence[Stretc
     ]
     if faults:
         raise ListFaulty(faults)
+
+
+def known_until(table: SessionTable, segment: Segment, day: date) -> date | None:
+    """Return the last of the days, one after another from *day* on, that are known, None where *day* is not."""
+    last = None
+    while (found := table.day_of(segment, day)) is not None and found.is_known:
+        last = day
+        day += timedelta(days=1)
+    return last
 
 
 def day_text(day: ShownDay) -> str:

@@ -19,7 +19,7 @@ from domain.session_table import Certainty, DayKind, SessionDay
 from infra.cli import app
 from infra.home import Home
 from infra.problems import OperatorProblem
-from infra.session_calendar import bring_in, plan
+from infra.session_calendar import bring_in, known_until, plan
 from tests.support.security import ManualClock
 from tests.support.specimens import NOW_NS, reliance
 
@@ -399,6 +399,15 @@ def test_a_day_is_shown_with_the_sessions_around_it(desk: Desk) -> None:
 @pytest.mark.parametrize("words", [("--day", "27/11"), ("--segment", "NSE"), ("--segment", "INDEX")])
 def test_what_cannot_be_shown_is_said(words: tuple[str, ...], desk: Desk) -> None:
     assert isinstance(desk.run("show", *words).exception, OperatorProblem)
+
+
+def test_how_far_the_days_are_known_is_told(desk: Desk) -> None:
+    def known(segment: Segment) -> date | None:
+        return known_until(CalendarFile(desk.home.calendar_file).table(), segment, date(2026, 11, 20))
+
+    assert (known(Segment.NSE_EQ), known(Segment.NSE_CURRENCY)) == (date(2026, 12, 31), None)
+    desk.imported(desk.file(HEAD, YEAR))
+    assert (known(Segment.NSE_EQ), known(Segment.BSE_EQ)) == (date(2027, 12, 31), date(2027, 12, 31))
 
 
 # --- While the engine runs ---
