@@ -45,6 +45,7 @@ _SPANNED = frozenset({DayKind.MUHURAT, DayKind.SPECIAL, DayKind.SHORT, DayKind.E
 _NAMEABLE = (*sorted(_SPANNED), DayKind.HOLIDAY, DayKind.REGULAR)
 _NO_PHASES_OF_HOURS = frozenset({Phase.CLOSED, Phase.PAUSED})
 _BY_THE_WEEK = "regular"
+_BEYOND = "beyond the last column"
 
 
 class FaultCode(StrEnum):
@@ -121,7 +122,7 @@ def read_list(path: Path) -> ListRead:
 
 def read_rows(text: str, *, default_source: str) -> ListRead:
     """Return what *text*, a table of ours, says. *default_source* stands where a row names none. Raises ListFaulty."""
-    reader = csv.DictReader(text.splitlines(), restval="", restkey="")
+    reader = csv.DictReader(text.splitlines(), restval="", restkey=_BEYOND)
     columns = reader.fieldnames or ()
     if sorted(columns) != sorted(_COLUMNS):
         expected = f"received the columns {', '.join(columns)[:200]!r}, expected {', '.join(_COLUMNS)}"
@@ -208,6 +209,10 @@ def _bounded(read: Callable[[int], bytes]) -> bytes:
 
 
 def _stretch_of(row: Mapping[str, str], default_source: str) -> Stretch:
+    if row.get(_BEYOND):
+        raise _RowFaulty(
+            FaultCode.LAYOUT_UNKNOWN, row[_BEYOND], "no cell beyond the last column: quote what has commas"
+        )
     cells = {name: row[name].strip() for name in _COLUMNS}
     for name in ("first_day", "segments", "kind"):
         if not cells[name]:

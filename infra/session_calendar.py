@@ -14,7 +14,7 @@ from domain.instrument import Segment
 from domain.market import EXCHANGE_ZONE, NS_PER_S
 from domain.session_changes import Changes, beside_muhurat, changes, conflicts
 from domain.session_table import DayPhase, SessionDay, SessionTable, Stretch
-from infra.home import PRIVATE, Home, make_folder
+from infra.home import PRIVATE, TRAVERSABLE, Home, make_folder
 from infra.problems import OperatorProblem
 
 
@@ -100,7 +100,8 @@ def bring_in(home: Home, path: Path, shown: Plan, clock: Clock) -> None:
     """
     file = CalendarFile(home.calendar_file)
     try:
-        home.path.mkdir(parents=True, exist_ok=True)
+        home.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(home.path, TRAVERSABLE)
         make_folder(home.calendar_file.parent, PRIVATE)
         with file.locked():
             if plan(home, path) != shown:

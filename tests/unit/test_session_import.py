@@ -252,6 +252,8 @@ def test_the_reply_of_2025_agrees_with_what_took_place(desk: Desk) -> None:
         ("2027-01-26,,NSE_EQ,holiday,,x,unknown,", "STATUS_INVALID"),
         (f"2027-01-26,,NSE_EQ,holiday,,{'x' * 301},,", "TEXT_INVALID"),
         ("2027-01-26,,NSE_EQ,holiday,,x\x07,,", "TEXT_INVALID"),
+        ("2027-01-26,,NSE_EQ,holiday,,An election, of Mumbai,", "STATUS_INVALID"),
+        ("2027-01-26,,NSE_EQ,holiday,,x,,a source, with a comma", "LAYOUT_UNKNOWN"),
         (HOLIDAY, "DAY_TWICE"),
     ],
 )
