@@ -87,6 +87,7 @@ from tests.support.specimens import (
     mark,
     market,
     open_limit,
+    open_short,
     open_trade,
     order_intended,
     presume_absent,
@@ -244,6 +245,14 @@ def test_a_basket_sends_its_first_rank_and_the_next_one_when_that_has_filled() -
     done = begun.after(fill, replace(begin, order_id=SECOND_ENTRY), replace(accepted, order_id=SECOND_ENTRY))
     last = done.when(replace(fill, order_id=SECOND_ENTRY, venue_fill_id=VenueFillId("f-2"))).events
     assert isinstance(last[-1], BasketCompleted)
+
+
+def test_a_basket_handed_in_again_changes_nothing_even_when_it_is_through() -> None:
+    empty.after(basket).when(basket).then_nothing()
+    begun = empty.after(basket, begin, accepted, fill, replace(begin, order_id=SECOND_ENTRY))
+    through = begun.after(replace(fill, order_id=SECOND_ENTRY, venue_fill_id=VenueFillId("f-2")))
+    assert isinstance(through.history[-1], BasketCompleted)
+    through.when(basket).then_nothing()
 
 
 def test_a_leg_whose_entry_was_made_smaller_is_through_when_that_has_filled() -> None:
@@ -425,6 +434,15 @@ def test_a_manual_sale_reduces_the_oldest_trade_and_its_stop_shrinks_with_it() -
     assert one(events, OrderModifyRequested).instruction.quantity == 60
 
 
+def test_what_is_bought_beside_a_trade_that_bought_is_no_part_of_it() -> None:
+    beside = replace(foreign_sell, side=Side.BUY)
+    held.when(beside).then_kinds(TradeAdopted, ForeignFillAllocated)
+    short = empty.after(open_short, begin, accepted, fill)
+    short.when(foreign_sell).then_kinds(TradeAdopted, ForeignFillAllocated)
+    reduced = one(short.when(beside).events, ForeignFillAllocated)
+    assert (reduced.trade_id, reduced.closed_quantity) == (TRADE, 40)
+
+
 def test_a_manual_close_takes_the_stop_away() -> None:
     events = guarded.when(replace(foreign_sell, quantity=100)).events
     assert [type(event) for event in events] == [ForeignFillAllocated, OrderCancelRequested]
@@ -448,6 +466,8 @@ def test_a_split_leaves_the_cost_and_moves_quantity_levels_and_stop() -> None:
     ]
     modified = one(events, OrderModifyRequested).instruction
     assert (modified.quantity, modified.trigger_price_e4) == (500, 560_0000)
+    thirds = one(guarded.when(replace(split, numerator=3)).events, CorporateActionApplied).trades[0]
+    assert (thirds.stop_loss_e4, thirds.target_e4) == (933_3000, 966_6000)
     guarded.after(split).when(split).then_nothing()
     held.when(replace(split, instrument=infy)).then_nothing()
 

@@ -449,3 +449,11 @@ def test_only_intraday_trades_are_squared_off() -> None:
     carried = replace(guarded_intent, product=Product.CNC)
     held = account.given(account_opened).after(carried, begin, accepted, fill)
     held.when(SquareOff(trade_id=TRADE)).then_nothing()
+
+
+def test_a_trade_that_is_being_closed_or_that_the_engine_watches_is_not_protected_by_another_stop() -> None:
+    gapped = ProtectTrade(trade_id=TRADE, mark=mark_at(2_750_0000))
+    refused_stop = guarded.after(close_all, stop_row(guarded, status=OrderStatus.CANCELED))
+    refused_stop.when(gapped).then_nothing()
+    watched = account.given(account_opened).after(open_trade, begin, accepted, fill)
+    watched.when(gapped).then_nothing()
