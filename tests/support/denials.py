@@ -175,7 +175,7 @@ def _busy_account() -> tuple[AccountEvent, ...]:
     ).history
 
 
-_BUSY = _busy_account()
+BUSY = _busy_account()
 _five_more = replace(_usual, quantity=5)
 _a_hundred_less = replace(_five_more, side=Side.SELL, quantity=100)
 
@@ -186,7 +186,7 @@ def _on_a_busy_account(
     """Return the row in which *intent* meets limits *exactly*, and is denied where the first of them is one less."""
     name, value_met = next(iter(exactly.items()))
     met, below = (
-        (limited(**{**_BUSY_LIMITS, **exactly, name: each}), *_BUSY[1:]) for each in (value_met, value_met - 1)
+        (limited(**{**_BUSY_LIMITS, **exactly, name: each}), *BUSY[1:]) for each in (value_met, value_met - 1)
     )
     return Row(code, limit, value, intent=intent, given=below, passing=intent, passing_given=met)
 
