@@ -36,6 +36,7 @@ SENTENCES = (  # The quickest first: the first that fails ends the run.
     "tests/unit/test_changes.py",
     "tests/unit/test_valuation.py",
     "tests/unit/test_life_cycle.py",
+    "tests/property/test_rates.py",
     "tests/property/test_totals.py",
     "tests/property/test_account.py",  # Lives of `infra.oracle`, by seed and as Hypothesis chooses.
     "tests/property/test_fast_checks.py",

@@ -106,10 +106,15 @@ def test_a_denial_keeps_the_limit_the_value_and_what_the_check_saw() -> None:
 # --- One row for each reason of a denial ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", ROWS, ids=name_of_row)
-def test_an_intent_beyond_a_limit_is_denied(row: Row) -> None:
+def denial_of(row: Row) -> OrderDenied:
     (denied,) = account.given(*row.given).when(row.intent).events
     assert isinstance(denied, OrderDenied)
+    return denied
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name_of_row)
+def test_an_intent_beyond_a_limit_is_denied(row: Row) -> None:
+    denied = denial_of(row)
     assert (denied.code, denied.limit, denied.value) == (row.code, row.limit, row.value)
 
 
@@ -120,6 +125,20 @@ def test_an_intent_that_meets_a_limit_exactly_passes(row: Row) -> None:
     account.given(*given).when(row.passing).then_kinds(TradeOpened, *[OrderIntended] * row.passing_orders)
 
 
+ABOUT_ANOTHER_QUANTITY = DenialCode.DISCLOSED_QUANTITY_INVALID
+TOLD_IN_UNITS = [
+    row for row in ROWS if denial_of(row).passing.endswith(" units") and row.code is not ABOUT_ANOTHER_QUANTITY
+]
+
+
+@pytest.mark.parametrize("row", TOLD_IN_UNITS, ids=name_of_row)
+def test_the_units_that_a_denial_tells_of_would_pass_and_no_unit_more(row: Row) -> None:
+    given = account.given(*row.given)
+    units = int(denial_of(row).passing.removesuffix(" units"))
+    assert isinstance(given.when(replace(row.intent, quantity=units)).events[0], TradeOpened)
+    given.when(replace(row.intent, quantity=units + 1)).then_kinds(OrderDenied)
+
+
 def test_every_reason_of_a_denial_has_its_row() -> None:
     only_of_changes = {example.code for example in CHANGES_ONLY}
     assert {row.code for row in ROWS} == set(DenialCode) - only_of_changes
@@ -128,8 +147,7 @@ def test_every_reason_of_a_denial_has_its_row() -> None:
 def test_each_example_of_the_table_is_how_the_denial_reads() -> None:
     told = set()
     for row in ROWS:
-        (denied,) = account.given(*row.given).when(row.intent).events
-        assert isinstance(denied, OrderDenied)
+        denied = denial_of(row)
         told.add((denied.code, denied.limit, denied.value, denied.passing))
     examples = {(each.code, each.limit, each.value, each.passing) for check in CHECKS for each in check.examples}
     assert examples - told == set()

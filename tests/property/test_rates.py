@@ -1,0 +1,42 @@
+"""A window counts every order that was sent in it, at most those of one bucket more, and remembers a bounded number."""
+
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.account.rates import BUCKETS, HOUR_NS, MINUTE_NS, SECOND_NS, OrderRates, Window
+
+SPANS = {"second": SECOND_NS, "minute": MINUTE_NS, "hour": HOUR_NS}
+START_NS = 1_795_149_000 * SECOND_NS
+steps = st.lists(st.floats(min_value=0, max_value=1.5), min_size=1, max_size=60)
+
+
+@pytest.mark.parametrize("name", SPANS)
+@given(pauses=steps, wait=st.floats(min_value=0, max_value=1.5))
+def test_a_window_counts_what_was_sent_in_it_and_at_most_a_bucket_more(
+    name: str, pauses: list[float], wait: float
+) -> None:
+    span_ns = SPANS[name]
+    bucket_ns = span_ns // BUCKETS
+    sent_ns = list(accumulate((round(pause * span_ns) for pause in pauses), initial=START_NS))
+    rates = OrderRates()
+    for at_ns in sent_ns:
+        rates = rates.sent(at_ns)
+    window: Window = getattr(rates, name)
+    at_ns = sent_ns[-1] + round(wait * span_ns)
+    counted = window.count(at_ns, span_ns)
+    assert sum(each > at_ns - span_ns for each in sent_ns) <= counted
+    assert counted <= sum(each > at_ns - span_ns - bucket_ns for each in sent_ns)
+    assert counted <= window.total == window.count(sent_ns[-1], span_ns)
+    assert len(window.buckets) <= BUCKETS + 1
+    assert rates.day_count == len(sent_ns)
+
+
+@given(pauses=steps)
+def test_a_clock_that_steps_back_counts_as_standing_still(pauses: list[float]) -> None:
+    window = Window().counted(START_NS, SECOND_NS)
+    for pause in pauses:
+        window = window.counted(START_NS - round(pause * SECOND_NS), SECOND_NS)
+    assert window.count(START_NS, SECOND_NS) == window.total == 1 + len(pauses)
