@@ -34,6 +34,7 @@ SENTENCES = (  # The quickest first: the first that fails ends the run.
     "tests/unit/test_asking.py",
     "tests/unit/test_sending_and_outcomes.py",
     "tests/unit/test_changes.py",
+    "tests/unit/test_shown_orders.py",
     "tests/unit/test_valuation.py",
     "tests/unit/test_life_cycle.py",
     "tests/property/test_rates.py",

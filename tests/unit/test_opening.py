@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.account import decider
+from domain.account.checks.intent import Kind
 from domain.account.checks.table import CHANGES_ONLY, CHECKS
 from domain.account.commands import OpenTrade
 from domain.account.events import AccountEvent, OrderDenied, OrderIntended, TradeOpened
@@ -163,6 +164,13 @@ def test_every_limit_is_a_parameter_of_a_row_and_every_parameter_a_limit() -> No
     named = {name for check in CHECKS for name, _ in check.parameters}
     of_the_stop_alone = {"trailing_modifications_max"}
     assert named | of_the_stop_alone == {each.name for each in msgspec.structs.fields(RiskParameters)}
+
+
+def test_every_row_is_for_entries_and_for_the_changes_it_names_and_one_for_exits() -> None:
+    assert all(Kind.ENTRY in check.applies_to and Kind.CANCEL not in check.applies_to for check in CHECKS)
+    assert [check for check in CHECKS if Kind.CHANGE in check.applies_to] == [c for c in CHECKS if c.on_change]
+    (for_exits,) = [check for check in CHECKS if Kind.EXIT in check.applies_to]
+    assert for_exits.codes == (DenialCode.FREEZE_QUANTITY_EXCEEDED,)
 
 
 def test_a_zero_limit_allows_nothing() -> None:
