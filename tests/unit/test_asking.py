@@ -1,5 +1,7 @@
 """What else can be asked of an account (flips, changes, baskets, kill switches), and what comes from outside."""
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec.structs import replace
 
@@ -13,6 +15,7 @@ from domain.account.commands import (
     ConfirmFlat,
     MoveCash,
     OpenBasket,
+    OpenTrade,
     RecordForeignFill,
     RecordSuppressedIntents,
     ReleaseBreach,
@@ -58,7 +61,7 @@ from domain.account.refusals import (
     VersionMismatch,
 )
 from domain.ids import BasketId, OrderId, TradeId, VenueFillId
-from domain.order import ModifyCause, OrderType, Product, Purpose, Side
+from domain.order import ModifyCause, OrderStatus, OrderType, Product, Purpose, Side
 from domain.refusals import Refusal
 from domain.risk import BreachKind
 from tests.support.scenario import Given, scenario
@@ -247,6 +250,63 @@ def test_a_basket_sends_its_first_rank_and_the_next_one_when_that_has_filled() -
     assert isinstance(last[-1], BasketCompleted)
 
 
+THIRD_TRADE = TradeId("trd_01J00000000000000000000003")
+third_leg = replace(second_leg, trade_id=THIRD_TRADE, quantity=50)
+
+
+def intended_by(events: Sequence[AccountEvent]) -> list[TradeId]:
+    return [event.trade_id for event in events if isinstance(event, OrderIntended)]
+
+
+def through(trade_id: TradeId) -> tuple[object, ...]:
+    """Return the commands that send a trade's entry and fill it."""
+    order_id = OrderId(f"{trade_id}.1")
+    done = replace(fill, order_id=order_id, venue_fill_id=VenueFillId(f"f-{trade_id}"))
+    return replace(begin, order_id=order_id), replace(done, quantity=50 if trade_id == THIRD_TRADE else 100)
+
+
+def test_a_rank_waits_for_all_of_the_rank_before_it_in_whatever_order_the_legs_were_named() -> None:
+    legs = replace(basket, legs=(third_leg, first_leg, second_leg), ranks=(1, 0, 0))
+    opened = empty.when(legs).events
+    assert intended_by(opened) == [TRADE, OTHER_TRADE]
+    assert [(leg.trade_id, leg.rank) for leg in one(opened, BasketOpened).legs] == [
+        (TRADE, 0),
+        (OTHER_TRADE, 0),
+        (THIRD_TRADE, 1),
+    ]
+    half = empty.after(legs, *through(TRADE))
+    assert intended_by(half.history[len(opened) :]) == []
+    whole = half.after(*through(OTHER_TRADE))
+    assert intended_by(whole.history)[-1] == THIRD_TRADE
+    assert not [event for event in whole.history if isinstance(event, BasketCompleted)]
+    assert isinstance(whole.after(*through(THIRD_TRADE)).history[-1], BasketCompleted)
+
+
+def test_under_a_policy_that_goes_on_a_failed_leg_fails_once_and_the_others_come_to_their_turn() -> None:
+    goes_on = replace(basket, legs=(first_leg, second_leg, third_leg), ranks=(0, 1, 2), policy=BasketPolicy.CONTINUE)
+    first_failed = empty.after(goes_on, begin, refused)
+    last = first_failed.after(*through(OTHER_TRADE), *through(THIRD_TRADE)).history
+    assert [event.failed_trade_id for event in last if isinstance(event, BasketFailed)] == [TRADE]
+    assert intended_by(last) == [TRADE, OTHER_TRADE, THIRD_TRADE]
+    assert isinstance(last[-1], BasketCompleted)
+
+
+def test_a_leg_whose_turn_has_not_come_is_taken_back_by_its_person_and_by_a_kill_switch() -> None:
+    waiting = empty.after(basket)
+    back = waiting.when(CancelTrade(trade_id=OTHER_TRADE, user_id=OWNER)).events
+    assert [type(event) for event in back] == [TradeExitTriggered, TradeClosed, BasketFailed]
+    begun = waiting.after(begin, engage, release)
+    assert intended_by(begun.after(fill).history) == [TRADE]
+
+
+def test_a_leg_filled_in_part_and_then_canceled_has_failed() -> None:
+    part = replace(fill, quantity=99)
+    begun = empty.after(basket, begin, accepted, part)
+    assert intended_by(begun.history) == [TRADE]
+    canceled = replace(found, status=OrderStatus.CANCELED, cumulative_quantity=99)
+    assert one(begun.when(canceled).events, BasketFailed).failed_trade_id == TRADE
+
+
 def test_a_basket_handed_in_again_changes_nothing_even_when_it_is_through() -> None:
     empty.after(basket).when(basket).then_nothing()
     begun = empty.after(basket, begin, accepted, fill, replace(begin, order_id=SECOND_ENTRY))
@@ -307,6 +367,17 @@ def test_legs_are_checked_together() -> None:
     account.given(one_trade).when(basket).then_kinds(OrderDenied)
 
 
+def many_legs(count: int) -> tuple[OpenTrade, ...]:
+    return tuple(
+        replace(first_leg, trade_id=TradeId(f"trd_leg_{number}"), quantity=1 + number) for number in range(count)
+    )
+
+
+def test_a_basket_has_twenty_legs_at_most() -> None:
+    opened = empty.when(replace(basket, legs=many_legs(20), ranks=tuple(range(20)))).events
+    assert len([event for event in opened if isinstance(event, TradeOpened)]) == 20
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -314,6 +385,8 @@ def test_legs_are_checked_together() -> None:
         replace(basket, ranks=(0, 2)),
         replace(basket, ranks=(0,)),
         replace(basket, legs=(first_leg, first_leg)),
+        replace(basket, ranks=(1, 2)),
+        replace(basket, legs=many_legs(21), ranks=tuple(range(21))),
     ],
 )
 def test_a_basket_that_is_none_is_refused(wrong: OpenBasket) -> None:
