@@ -37,6 +37,8 @@ SENTENCES = (  # The quickest first: the first that fails ends the run.
     "tests/unit/test_shown_orders.py",
     "tests/unit/test_valuation.py",
     "tests/unit/test_life_cycle.py",
+    "tests/unit/test_values.py",
+    "tests/property/test_values.py",
     "tests/property/test_rates.py",
     "tests/property/test_totals.py",
     "tests/property/test_account.py",  # Lives of `infra.oracle`, by seed and as Hypothesis chooses.

@@ -3,7 +3,7 @@
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.account.rates import BUCKETS, HOUR_NS, MINUTE_NS, SECOND_NS, OrderRates, Window
@@ -15,6 +15,7 @@ steps = st.lists(st.floats(min_value=0, max_value=1.5), min_size=1, max_size=60)
 
 @pytest.mark.parametrize("name", SPANS)
 @given(pauses=steps, wait=st.floats(min_value=0, max_value=1.5))
+@example(pauses=[0.0] * 60, wait=0.0)  # A storm within one bucket is remembered as one count.
 def test_a_window_counts_what_was_sent_in_it_and_at_most_a_bucket_more(
     name: str, pauses: list[float], wait: float
 ) -> None:
