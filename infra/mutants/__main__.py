@@ -34,7 +34,7 @@ def mutants(
     except Broken as broken:
         console.print(str(broken), markup=False)
         sys.exit(EXIT_BROKEN)
-    Console().print(as_rich(outcomes, possible=len(possible)))
+    Console(soft_wrap=True).print(as_rich(outcomes, possible=len(possible)))
     killed = sum(each.is_killed for each in outcomes)
     sys.exit(EXIT_BELOW if share(killed, len(outcomes)) < at_least else 0)
 

@@ -43,7 +43,7 @@ def as_rich(outcomes: list[Outcome], *, possible: int) -> RenderableType:
     low, high = interval(killed.total(), drawn.total())
     timeouts = sum(each.is_timeout for each in outcomes)
     words = [
-        f"Drawn: {drawn.total():,} of {possible:,}. Of these {low:.0f} to {high:.0f} % would be killed (95 % sure).",
+        f"Drawn: {drawn.total():,} of {possible:,}; of all, {low:.0f} to {high:.0f} % would be killed (95 % sure).",
         f"Killed because they came to no end in time: {timeouts}.",
     ]
     for each in outcomes:

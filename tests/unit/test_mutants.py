@@ -112,7 +112,7 @@ def test_the_report_counts_by_module_and_shows_what_survived() -> None:
         ["lots.py", "3", "1", "75", "%"],
         ["all", "3", "1", "75", "%"],
     ]
-    assert any(line.startswith("Drawn: 4 of 5,000.") for line in lines)
+    assert any(line.startswith("Drawn: 4 of 5,000;") for line in lines)
     assert any(line.endswith("no end in time: 1.") for line in lines)
     assert lines[-3:] == [f"lots.py:{lived.mutation.line} worth", "- price == 0", "+ price <= 0"]
 
