@@ -56,7 +56,9 @@ from domain.account.refusals import (
     NothingHeld,
     PriceOffTick,
     QuantityInvalid,
+    RatioInvalid,
     TradeClosedAlready,
+    TradeExternal,
     TradeNotFound,
     VersionMismatch,
 )
@@ -500,6 +502,22 @@ def test_what_nobody_of_us_bought_is_an_external_trade() -> None:
     assert one(held.after(foreign_buy).when(more).events, ForeignFillAllocated).trade_id == EXTERNAL
 
 
+def test_what_came_from_outside_is_closed_and_not_changed() -> None:
+    external = held.after(foreign_buy)
+    external.when(replace(change, trade_id=EXTERNAL, stop_loss_e4=1_400_0000)).then_refused(TradeExternal)
+    assert one(external.when(CloseTrade(trade_id=EXTERNAL, user_id=OWNER)).events, OrderIntended).instruction.side is (
+        Side.SELL
+    )
+
+
+def test_a_manual_sale_goes_through_the_trades_oldest_first() -> None:
+    two = held.after(replace(open_trade, trade_id=OTHER_TRADE), *through(OTHER_TRADE))
+    events = two.when(replace(foreign_sell, quantity=130)).events
+    parts = [event for event in events if isinstance(event, ForeignFillAllocated)]
+    assert [(part.trade_id, part.part, part.last_quantity) for part in parts] == [(TRADE, 1, 100), (OTHER_TRADE, 2, 30)]
+    assert [event.trade_id for event in events if isinstance(event, TradeClosed)] == [TRADE]
+
+
 def test_a_manual_sale_reduces_the_oldest_trade_and_its_stop_shrinks_with_it() -> None:
     events = guarded.when(foreign_sell).events
     assert [type(event) for event in events] == [ForeignFillAllocated, OrderModifyRequested]
@@ -542,6 +560,9 @@ def test_a_split_leaves_the_cost_and_moves_quantity_levels_and_stop() -> None:
     thirds = one(guarded.when(replace(split, numerator=3)).events, CorporateActionApplied).trades[0]
     assert (thirds.stop_loss_e4, thirds.target_e4) == (933_3000, 966_6000)
     guarded.after(split).when(split).then_nothing()
+    account.given().when(split).then_nothing()
+    for nonsense in ({"numerator": 0}, {"denominator": 0}, {"numerator": -5}):
+        guarded.when(replace(split, **nonsense)).then_refused(RatioInvalid)
     held.when(replace(split, instrument=infy)).then_nothing()
 
 

@@ -10,8 +10,14 @@ from domain.account import decider
 from domain.account.checks.intent import Kind
 from domain.account.checks.table import CHANGES_ONLY, CHECKS
 from domain.account.commands import OpenTrade
-from domain.account.events import AccountEvent, OrderDenied, OrderIntended, TradeOpened
-from domain.account.refusals import AccountNotFound, LimitPriceMismatch, PriceOffTick, QuantityInvalid
+from domain.account.events import AccountEvent, OrderDenied, OrderIntended, TradeOpened, Trailing
+from domain.account.refusals import (
+    AccountNotFound,
+    LimitPriceMismatch,
+    PriceOffTick,
+    QuantityInvalid,
+    TriggerPriceMismatch,
+)
 from domain.ids import OrderId, TradeId
 from domain.market import MarketSnapshot
 from domain.money import PriceInvalid
@@ -27,6 +33,8 @@ from tests.support.denials import (
     limited,
     name_of_row,
     other_intent,
+    stop_buy,
+    stop_market,
     tomorrow,
 )
 from tests.support.scenario import scenario
@@ -344,6 +352,19 @@ MALFORMED: list[tuple[str, OpenTrade, type[Refusal]]] = [
     ("half a lot", replace(in_lots, quantity=100), QuantityInvalid),
     ("LIMIT without a price", replace(open_trade, order_type=OrderType.LIMIT), LimitPriceMismatch),
     ("MARKET with a price", replace(open_trade, limit_price_e4=2_849_0000), LimitPriceMismatch),
+    ("SL without a limit", replace(stop_buy, limit_price_e4=None), LimitPriceMismatch),
+    ("SL-M with a limit", replace(stop_market, limit_price_e4=2_860_0000), LimitPriceMismatch),
+    ("SL without a trigger", replace(stop_buy, trigger_price_e4=None), TriggerPriceMismatch),
+    ("SL-M without a trigger", replace(stop_market, trigger_price_e4=None), TriggerPriceMismatch),
+    ("LIMIT with a trigger", replace(open_limit, trigger_price_e4=2_849_0000), TriggerPriceMismatch),
+    ("MARKET with a trigger", replace(open_trade, trigger_price_e4=2_849_0000), TriggerPriceMismatch),
+    ("trigger off tick", replace(stop_buy, trigger_price_e4=2_860_0500), PriceOffTick),
+    (
+        "trailing distance off tick",
+        replace(open_trade, trailing=Trailing(distance_e4=500, step_e4=1_000)),
+        PriceOffTick,
+    ),
+    ("trailing step of nothing", replace(open_trade, trailing=Trailing(distance_e4=1_000, step_e4=0)), PriceInvalid),
     ("limit off tick", replace(open_limit, limit_price_e4=2_849_0500), PriceOffTick),
     ("stop loss off tick", replace(open_trade, stop_loss_e4=2_800_0001), PriceOffTick),
     ("target off tick", replace(open_trade, target_e4=2_900_0999), PriceOffTick),
