@@ -11,6 +11,7 @@ from domain.account.commands import (
     CancelTrade,
     ChangeTrade,
     CloseAll,
+    ClosePosition,
     CloseTrade,
     ConfirmFlat,
     MoveCash,
@@ -54,6 +55,7 @@ from domain.account.refusals import (
     BreachNotLatched,
     EntryNotResting,
     NothingHeld,
+    PositionNotOpen,
     PriceOffTick,
     QuantityInvalid,
     RatioInvalid,
@@ -64,7 +66,7 @@ from domain.account.refusals import (
 )
 from domain.ids import BasketId, OrderId, TradeId, VenueFillId
 from domain.order import ModifyCause, OrderStatus, OrderType, Product, Purpose, Side
-from domain.refusals import Refusal
+from domain.refusals import InvalidInput, Refusal
 from domain.risk import BreachKind
 from tests.support.scenario import Given, scenario
 from tests.support.specimens import (
@@ -78,6 +80,7 @@ from tests.support.specimens import (
     RELIANCE,
     STRATEGY,
     TRADE,
+    VENUE_EXIT,
     accepted,
     account_opened,
     begin,
@@ -149,6 +152,17 @@ def test_a_flip_is_an_exit_and_an_entry() -> None:
 def test_of_a_flip_that_risk_denies_the_exit_goes_on() -> None:
     events = held.after(engage).when(replace(other_way, quantity=150)).events
     assert [type(event) for event in events] == [TradeExitTriggered, OrderIntended, OrderDenied]
+
+
+def test_what_is_all_being_closed_in_parts_is_not_closed_again() -> None:
+    parts = [CloseTrade(trade_id=TRADE, user_id=OWNER, quantity=quantity) for quantity in (60, 40)]
+    held.after(*parts).when(replace(other_way, quantity=30)).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_a_priced_order_stands_against_nothing_that_another_strategy_holds() -> None:
+    priced = replace(other_way, order_type=OrderType.LIMIT, limit_price_e4=2_860_0000)
+    held.when(priced).then_kinds(OrderDenied)
+    held.when(replace(priced, strategy_id=STRATEGY)).then_kinds(TradeOpened, OrderIntended)
 
 
 def test_two_strategies_in_one_symbol_do_not_undo_each_other() -> None:
@@ -395,6 +409,11 @@ def test_a_basket_that_is_none_is_refused(wrong: OpenBasket) -> None:
     empty.when(wrong).then_refused(BasketInvalid)
 
 
+def test_a_leg_names_its_instrument() -> None:
+    nameless = replace(second_leg, market=replace(both, instrument=None))
+    empty.when(replace(basket, legs=(first_leg, nameless))).then_refused(InvalidInput)
+
+
 # --- Kill switch ------------------------------------------------------------------------------------------------------
 
 
@@ -471,6 +490,15 @@ def test_delivery_that_was_carried_and_sold_is_flat_by_either_book(shown: int) -
     assert one(sold.after(tomorrow).when(confirm).events, FlattenFinished).remaining == ()
 
 
+def test_a_position_may_be_closed_for_one_strategy_alone() -> None:
+    two = held.after(replace(open_trade, trade_id=OTHER_TRADE, strategy_id=STRATEGY), *through(OTHER_TRADE))
+    its_own = ClosePosition(user_id=OWNER, instrument=RELIANCE, product=open_trade.product, strategy_id=STRATEGY)
+    assert one(two.when(its_own).events, TradeExitTriggered).trade_id == OTHER_TRADE
+    closed = two.when(replace(its_own, strategy_id=None)).events
+    assert [event.trade_id for event in closed if isinstance(event, TradeExitTriggered)] == [TRADE, OTHER_TRADE]
+    held.when(its_own).then_refused(PositionNotOpen)
+
+
 def test_closing_all_leaves_what_came_from_outside_unless_it_is_asked_for() -> None:
     with_external = held.after(foreign_buy)
     closed = with_external.when(CloseAll(user_id=OWNER)).events
@@ -534,6 +562,23 @@ def test_what_is_bought_beside_a_trade_that_bought_is_no_part_of_it() -> None:
     assert (reduced.trade_id, reduced.closed_quantity) == (TRADE, 40)
 
 
+def test_a_stop_that_is_shrinking_waits_for_the_venues_word_before_it_shrinks_again() -> None:
+    shrinking = guarded.after(foreign_sell)
+    more = replace(foreign_sell, venue_fill_id=VenueFillId("x-2"), quantity=10)
+    shrinking.when(more).then_kinds(ForeignFillAllocated)
+    told = one(shrinking.history[-1:], OrderModifyRequested).instruction
+    row = replace(
+        found,
+        order_id=STOP,
+        venue_order_id=VENUE_EXIT,
+        quantity=told.quantity,
+        order_type=told.order_type,
+        limit_price_e4=told.limit_price_e4,
+        trigger_price_e4=told.trigger_price_e4,
+    )
+    assert one(shrinking.after(more).when(row).events, OrderModifyRequested).instruction.quantity == 50
+
+
 def test_a_manual_close_takes_the_stop_away() -> None:
     events = guarded.when(replace(foreign_sell, quantity=100)).events
     assert [type(event) for event in events] == [ForeignFillAllocated, OrderCancelRequested]
@@ -569,7 +614,9 @@ def test_a_split_leaves_the_cost_and_moves_quantity_levels_and_stop() -> None:
 def test_what_a_storm_left_is_recorded_once_it_is_something() -> None:
     storm = RecordSuppressedIntents(count=3, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
     empty.when(storm).then(IntentsSuppressed(count=3, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S))
-    empty.when(replace(storm, count=0)).then_nothing()
+    empty.after(storm).when(storm).then_kinds(IntentsSuppressed)
+    for nothing in (0, -1):
+        empty.when(replace(storm, count=nothing)).then_nothing()
     account.given().when(storm).then_nothing()
 
 

@@ -48,6 +48,7 @@ from tests.support.specimens import (
     TRADE,
     accepted,
     account_opened,
+    adopted,
     begin,
     entry_instruction,
     fill,
@@ -179,6 +180,26 @@ def test_every_row_is_for_entries_and_for_the_changes_it_names_and_one_for_exits
     assert [check for check in CHECKS if Kind.CHANGE in check.applies_to] == [c for c in CHECKS if c.on_change]
     (for_exits,) = [check for check in CHECKS if Kind.EXIT in check.applies_to]
     assert for_exits.codes == (DenialCode.FREEZE_QUANTITY_EXCEEDED,)
+
+
+def test_a_limit_that_may_be_none_limits_nothing_then() -> None:
+    most = limited(
+        position_quantity_max=1, position_value_paise_max=1, net_exposure_paise_max=1, trade_risk_paise_max=1
+    )
+    free = dict.fromkeys(("position_quantity_max", "position_value_paise_max", "net_exposure_paise_max"))
+    for intent in (open_trade, replace(stop_buy, stop_loss_e4=2_000_0000)):
+        account.given(most).when(intent).then_kinds(OrderDenied)
+        none = limited(**free, trade_risk_paise_max=None, stop_loss_distance_bp_max=None, spread_bp_max=None)
+        account.given(none).when(intent).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_an_external_trade_hides_no_duplicate() -> None:
+    told_twice = limited(duplicate_window_ms=500)
+    now = replace(market, market_time_ns=NOW_NS + 400 * NS_PER_MS, marks=(infy_mark, mark))
+    again = replace(open_trade, trade_id=OTHER_TRADE, market=now)
+    (denied,) = account.given(told_twice, *intended[1:], *adopted).when(again).events
+    assert isinstance(denied, OrderDenied)
+    assert denied.code is DenialCode.DUPLICATE_INTENT
 
 
 def test_a_zero_limit_allows_nothing() -> None:

@@ -306,6 +306,16 @@ def test_a_stop_the_venue_will_not_modify_is_canceled_and_the_exit_waits_for_the
     assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, 100)
 
 
+def test_an_exit_waits_for_the_venues_word_on_a_stop_that_is_being_moved() -> None:
+    moving = guarded.after(moved(guarded, STOP_E4 + 1_0000))
+    moving.when(close_all).then_kinds(TradeExitTriggered)
+    leaving = moving.after(close_all)
+    confirmed, at_market = leaving.when(stop_row(leaving)).events
+    assert isinstance(confirmed, OrderModified)
+    assert isinstance(at_market, OrderModifyRequested)
+    assert (at_market.cause, at_market.instruction.order_type) == (ModifyCause.EXIT, OrderType.MARKET)
+
+
 def test_a_stop_of_unknown_fate_is_canceled_when_it_turns_up_and_no_exit_is_sent_beside_it() -> None:
     lost = filled.after(begin_stop, replace(unknown, order_id=STOP))
     leaving = lost.when(close_all).events
@@ -495,6 +505,18 @@ def test_a_stop_that_trails_begins_where_there_is_none_and_never_below_a_price()
     assert first.stop_loss_e4 == 2_800_0000
     given.when(TrailStop(trade_id=TRADE, mark=mark_at(50_0000))).then_nothing()
     assert given.when(TrailStop(trade_id=TRADE, mark=mark_at(50_1000))).events
+
+
+def test_a_step_finer_than_the_tick_of_the_trade_moves_its_stop_by_ticks() -> None:
+    any_step = replace(account_opened, parameters=replace(account_opened.parameters, trailing_step_bp_min=0))
+    finer = replace(market, instrument=replace(reliance, tick_e4=500))
+    step = Trailing(distance_e4=50_0000, step_e4=500)
+    asked = ChangeTrade(trade_id=TRADE, user_id=OWNER, expected_version=1, market=finer, trailing=step)
+    given = account.given(any_step).after(trailed_intent, begin, accepted, fill, begin_stop, stop_accepted, asked)
+    given.when(TrailStop(trade_id=TRADE, mark=mark_at(2_850_0500))).then_nothing()
+    (up,) = of_kind(given.after(TrailStop(trade_id=TRADE, mark=mark_at(2_850_1500))), StopTrailed)
+    assert isinstance(up, StopTrailed)
+    assert up.stop_loss_e4 == 2_800_1000
 
 
 # --- Gaps -------------------------------------------------------------------------------------------------------------
