@@ -17,7 +17,8 @@ thousandths = st.integers(0, 1_500)
 @pytest.mark.parametrize("name", SPANS)
 @settings(deadline=None)
 @given(pauses=st.lists(thousandths, min_size=1, max_size=60), wait=thousandths)
-@example(pauses=[0] * 60, wait=0)  # A storm within one bucket is remembered as one count.
+@example(pauses=[0] * 60, wait=0)  # A storm within one bucket is remembered as one count;
+@example(pauses=[500] + [0] * 60, wait=0)  # so is one that comes after others.
 def test_a_window_counts_what_was_sent_in_it_and_at_most_a_bucket_more(name: str, pauses: list[int], wait: int) -> None:
     span_ns = SPANS[name]
     bucket_ns = span_ns // BUCKETS
