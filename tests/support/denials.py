@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.account import decider
 from domain.account.commands import CloseTrade, MoveCash, OpenTrade
-from domain.account.events import AccountEvent, Trailing
+from domain.account.events import AccountEvent, AccountMode, Trailing
 from domain.ids import OrderId, StrategyId, TradeId, VenueFillId
 from domain.instrument import Segment
 from domain.order import OrderType, Product, Side, TimeInForce
@@ -192,6 +192,8 @@ def _on_a_busy_account(
 
 
 ROWS = [
+    Row(C.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet",
+        given=(replace(account_opened, mode=AccountMode.LIVE),), passing=open_trade, passing_given=(account_opened,)),
     Row(C.KILL_SWITCH_ENGAGED, "released", "engaged", given=(account_opened, kill_switch_engaged),
         passing=open_trade, passing_given=(account_opened, kill_switch_engaged, kill_switch_released)),
     Row(C.STRATEGY_KILL_SWITCH_ENGAGED, "released", "engaged", intent=by_strategy,
