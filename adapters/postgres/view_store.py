@@ -117,7 +117,7 @@ async def save(session: ViewSession, write: Write) -> None:
         async with session.connection() as connection:
             await _run(connection, write)
         return
-    async with session.transaction() as connection:
+    async with session.transaction(staged=write.staged) as connection:
         for statement, data in write.copies:
             async with connection.cursor().copy(statement) as copy:
                 await copy.write(data)
