@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Decoded(NamedTuple):
 
 
 class Concerned(NamedTuple):
-    """An event that concerns a read model."""
+    """An event that concerns a read model: what `Decoded` holds of one that may not be ignored."""
 
     recorded: RecordedEvent
     event: Event
@@ -81,7 +81,8 @@ class Projection:
 
     def __post_init__(self) -> None:
         self.after = self.before
-        self._by_row = _events_by_row(self.part.model, self.concerned)
+        model = self.part.model
+        self._by_row = None if _only_makes(model) else _events_by_row(model, self.concerned)
 
     def wanted(self) -> Iterable[Key]:
         """Return the keys of the rows that `fold` needs, each once."""
@@ -115,21 +116,16 @@ class Projection:
 
         None where the order among rows matters: something of the batch has to be put aside, or cannot be taken in.
         """
-        if self._by_row is None or (
-            self.parked_before and any(each.recorded.stream_id in self.parked_before for each in self.concerned)
-        ):
+        if self.parked_before and any(each.recorded.stream_id in self.parked_before for each in self.concerned):
             return None
-        apply = self.part.model.apply
-        changes: dict[Key, Row | None] = {}
         try:
-            for key, events in self._by_row.items():
-                row = rows.get(key)
-                for recorded, event in events:
-                    row = apply(event, recorded, row)
-                changes[key] = row
+            if self._by_row is not None:
+                return _folded(self.part.model, self._by_row, rows)
+            if _only_makes(self.part.model):
+                return _made(self.part.model, self.concerned)
         except Exception:  # noqa: BLE001 - raised again, and answered, where the events are folded in their order
             return None
-        return changes
+        return None
 
     def _fold_in_order(self, rows: dict[Key, Row | None]) -> tuple[RecordedEvent, str] | None:
         """Fold event by event, put aside what has to be, and return where the part has to halt, and why."""
@@ -198,6 +194,32 @@ def _events_by_row(model: AnyReadModel, concerned: Sequence[Concerned]) -> dict[
     return rows
 
 
+def _folded(
+    model: AnyReadModel, by_row: Mapping[Key, Sequence[Concerned]], rows: Mapping[Key, Row | None]
+) -> dict[Key, Row | None]:
+    apply = model.apply
+    changes: dict[Key, Row | None] = {}
+    for key, events in by_row.items():
+        row = rows.get(key)
+        for recorded, event in events:
+            row = apply(event, recorded, row)
+        changes[key] = row
+    return changes
+
+
+def _only_makes(model: AnyReadModel) -> bool:
+    return model.only_grows and not model.several
+
+
+def _made(model: AnyReadModel, concerned: Sequence[Concerned]) -> dict[Key, Row | None]:
+    key_of, apply = model.key_of, model.apply
+    return {
+        key: apply(event, recorded, None)
+        for recorded, event in concerned
+        if (key := key_of(event, recorded)) is not None
+    }
+
+
 def _parked(recorded: RecordedEvent, error: str | None = None) -> ParkedEvent:
     return ParkedEvent(sequence=recorded.sequence, stream_id=recorded.stream_id, event_name=recorded.name, error=error)
 
@@ -228,12 +250,13 @@ def project(
     concerned = _concerned(models)
     boxes: dict[int, list[list[Concerned]]] = {part.shard: [[] for _ in models] for part in checkpoints}
     only_box = boxes.get(0) if shards == 1 else None
-    for recorded, event in decoded:
+    for known in decoded:
+        recorded, event = known
         if event is None or not (places := concerned[type(event)]):
             continue
         box = only_box if shards == 1 else boxes.get(shard_of(recorded.stream_id, shards))
         if box is not None:
-            each = Concerned(recorded, event)
+            each = cast("Concerned", known)  # It has an event: another object for each would be made for nothing.
             for place in places:
                 box[place].append(each)
     first = decoded[0].recorded.sequence
