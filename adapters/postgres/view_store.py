@@ -22,7 +22,7 @@ from adapters.postgres.view_writes import Write, write_of
 from projections.ports import Checkpoint, Claimed, ClaimLost, ParkedEvent, Part, Renewed, ViewsUnavailable
 from projections.read_model import AnyReadModel, Key, Row
 
-_PIPELINED_BYTES_MAX = 32_768
+PIPELINED_BYTES_MAX = 32_768
 """Less than a socket takes at once on any system."""
 _HASH_AT = "SELECT hash FROM log.events WHERE sequence = %s"
 
@@ -112,7 +112,7 @@ async def load(
         session.connection() as connection,
         # The driver's pipeline does not look whether all of it went out before it waits for the answers. What the
         # socket has no room for then stays here, and both sides wait for ever.
-        connection.pipeline() if size <= _PIPELINED_BYTES_MAX else nullcontext(),
+        connection.pipeline() if size <= PIPELINED_BYTES_MAX else nullcontext(),
     ):
         for model, arrays in asked.items():
             cursors[model] = await connection.cursor().execute(statements_of(model).select_by_keys, arrays)
