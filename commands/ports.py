@@ -241,7 +241,7 @@ class Sessions(Protocol):
     """The session table: when what may be traded."""
 
     def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
-        """Return where *instrument* is in its session, None where no table knows its segment or that day."""
+        """Return where *instrument* is in its session, None where no table has its segment's hours."""
         ...
 
 

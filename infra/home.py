@@ -111,6 +111,11 @@ class Home:
         """Stored daily bars, one file per instrument."""
         return self.path / "bars" / "daily"
 
+    @property
+    def calendar_file(self) -> Path:
+        """The lists of sessions and holidays that were brought in, with when and from where."""
+        return self.path / "calendar" / "imported.json"
+
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.
 

@@ -102,6 +102,8 @@ async def make_services(wiring: Wiring) -> Services:
         bars=bars,
         personal_data=personal_data,
         audit=audit,
+        calendar=lambda: wiring.exchange_sessions.table,
+        follows_calendar=wiring.follows_exchanges,
         epoch=lambda: wiring.epochs.current,
         readiness={"log": log_answers, "transport": transport_answers},
     )

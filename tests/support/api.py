@@ -13,7 +13,7 @@ from adapters.ids import SystemIds
 from adapters.security.broker_credentials import CredentialsVault
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
-from adapters.sessions import OpenSessions
+from adapters.sessions import OpenSessions, shipped_table
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
@@ -56,6 +56,7 @@ NIFTY = Instrument(
     key=InstrumentKey(Segment.INDEX, "13"), symbol="NIFTY", name="Nifty 50", tradable=False, tick_e4=500, lot=1
 )
 PASSWORD = "monsoon over the ghats"
+CALENDAR = shipped_table()
 SIGNING_KEY = Ed25519PrivateKey.generate()
 
 
@@ -190,6 +191,8 @@ class ApiWorld:
             bars=self.bars,
             personal_data=self.personal_data,
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
+            calendar=lambda: CALENDAR,
+            follows_calendar=sessions is not None,
             **options,
         )
         self.app = create_app(self.services)

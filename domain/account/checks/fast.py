@@ -51,7 +51,7 @@ def _may_be_sent(command: OpenTrade, account: Account, instrument: Instrument) -
     """Tell whether instrument, session and product take it, and neither counts nor repetition stand against it."""
     limits, market, totals, rates = account.parameters, command.market, account.totals, account.rates
     session, segment = market.session, instrument.key.segment
-    if session is None:
+    if session is None or not session.day_known:
         return False
     phase, product = PHASE_RULES[session.phase], PRODUCT_RULES[command.product]
     now_ns, until_ns = market.market_time_ns, session.continuous_until_ns

@@ -68,10 +68,14 @@ def segment(intent: Intent) -> Denial | None:
 
 
 def calendar(intent: Intent) -> Denial | None:
-    """Demand that there is a session table for the segment."""
-    if intent.session is not None:
+    """Demand that the segment's hours are known, and of the day whether it is a holiday."""
+    session, segment = intent.session, intent.instrument.key.segment
+    if session is None:
+        return denied(DenialCode.CALENDAR_UNKNOWN, "a segment with a session table", segment.value)
+    if session.day_known:
         return None
-    return denied(DenialCode.CALENDAR_UNKNOWN, "a segment with a session table", intent.instrument.key.segment.value)
+    told = f"{segment.value} on {session.trading_day}"
+    return denied(DenialCode.CALENDAR_UNKNOWN, "a day whose holidays and hours are known", told)
 
 
 def stop_market(intent: Intent) -> Denial | None:

@@ -124,6 +124,12 @@ CHECKS: tuple[Check, ...] = (
                 "a segment with a session table",
                 "NSE_EQ",
             ),
+            Example(
+                C.CALENDAR_UNKNOWN,
+                "an order on a day beyond the exchange's list of holidays",
+                "a day whose holidays and hours are known",
+                "NSE_EQ on 2026-11-20",
+            ),
         ),
         on_change=_SIZE_OR_PRICE,
     ),
