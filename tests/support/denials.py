@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.account import decider
 from domain.account.commands import CloseTrade, MoveCash, OpenTrade
-from domain.account.events import AccountEvent, Trailing
+from domain.account.events import AccountEvent, AccountMode, Trailing
 from domain.ids import OrderId, StrategyId, TradeId, VenueFillId
 from domain.instrument import Segment
 from domain.order import OrderType, Product, Side, TimeInForce
@@ -192,6 +192,8 @@ def _on_a_busy_account(
 
 
 ROWS = [
+    Row(C.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet",
+        given=(replace(account_opened, mode=AccountMode.LIVE),), passing=open_trade, passing_given=(account_opened,)),
     Row(C.KILL_SWITCH_ENGAGED, "released", "engaged", given=(account_opened, kill_switch_engaged),
         passing=open_trade, passing_given=(account_opened, kill_switch_engaged, kill_switch_released)),
     Row(C.STRATEGY_KILL_SWITCH_ENGAGED, "released", "engaged", intent=by_strategy,
@@ -203,6 +205,9 @@ ROWS = [
         passing=open_trade, passing_given=(limited(segments_allowed=(Segment.NSE_FNO, Segment.NSE_EQ)),)),
     Row(C.CALENDAR_UNKNOWN, "a segment with a session table", "NSE_EQ",
         intent=replace(open_trade, market=replace(market, session=None)), passing=open_trade),
+    Row(C.CALENDAR_UNKNOWN, "a day whose holidays and hours are known", "NSE_EQ on 2026-11-20",
+        intent=replace(open_trade, market=replace(market, session=replace(session, day_known=False))),
+        passing=open_trade),
     Row(C.ORDER_TYPE_NOT_SUPPORTED, "MARKET, LIMIT, SL", "SL-M", given=(limited(stop_market_allowed=False),),
         intent=stop_market, passing=stop_market, passing_given=(account_opened,)),
     Row(C.MARKET_CLOSED, "an open market", "closed", intent=in_phase(Phase.CLOSED),
