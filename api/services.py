@@ -7,11 +7,14 @@ from fastapi import Request
 
 from commands.accounts import Accounts
 from commands.audit import AuditBook
+from commands.log_ins import LogIns
 from commands.ports import AccessTokens, Clock, Ids, Marks
+from commands.profiles import Profiles
+from commands.strategies import Strategies
 from commands.users import Users
 from domain.session_table import SessionTable
 from projections.as_of import History, Moment, PastQueries
-from projections.ports import Bars, PersonalDataReader
+from projections.ports import Bars, LogReader, PersonalDataReader
 from projections.queries import Queries
 
 ReadinessCheck = Callable[[], Awaitable[bool]]
@@ -31,10 +34,14 @@ class Services:
     clock: Clock
     ids: Ids
     users: Users
+    profiles: Profiles
+    log_ins: LogIns
+    strategies: Strategies
     accounts: Accounts
     tokens: AccessTokens
     queries: Queries
     history: History
+    log: LogReader
     marks: Marks
     bars: Bars
     personal_data: PersonalDataReader

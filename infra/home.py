@@ -22,6 +22,11 @@ class Home:
         return self.path / "keys"
 
     @property
+    def credentials(self) -> Path:
+        """The key that credentials of the broker are sealed for."""
+        return self.path / "credentials"
+
+    @property
     def run(self) -> Path:
         """What is true while the engine runs: its lock, its addresses."""
         return self.path / "run"

@@ -1,6 +1,7 @@
 """May it be asked for at all: switches, the instrument and its session, the product, the quantity."""
 
 from domain.account.checks.intent import Intent, denied, order_count
+from domain.account.events import AccountMode
 from domain.market import trading_day
 from domain.order import OrderType, Product, TimeInForce
 from domain.risk import BASIS_POINTS, PRODUCT_RULES, Denial, DenialCode
@@ -11,7 +12,14 @@ _RESTING = frozenset({OrderType.SL, OrderType.SL_M})
 """Types that wait for a trigger: at once or never contradicts that."""
 
 
-# --- Switches ---------------------------------------------------------------------------------------------------------
+# --- Switches and gates -----------------------------------------------------------------------------------------------
+
+
+def gate(intent: Intent) -> Denial | None:
+    """Demand that the account's gate is open. That of a live account is shut until live trading runs."""
+    if intent.account.mode is AccountMode.PAPER:
+        return None
+    return denied(DenialCode.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet")
 
 
 def kill_switch(intent: Intent) -> Denial | None:

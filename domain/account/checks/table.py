@@ -60,6 +60,18 @@ _EXITS = frozenset({Kind.EXIT})
 
 CHECKS: tuple[Check, ...] = (
     Check(
+        permission.gate,
+        (
+            Example(
+                C.ACCOUNT_GATE_SHUT,
+                "a trade in a live account",
+                "an open gate",
+                "shut: live trading does not run yet",
+            ),
+        ),
+        on_change=_SIZE_OR_PRICE,
+    ),
+    Check(
         permission.kill_switch,
         (
             Example(
