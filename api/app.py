@@ -14,6 +14,7 @@ from api import (
     errors,
     exposure,
     health,
+    instruments,
     limits,
     openapi,
     opening,
@@ -59,6 +60,7 @@ ROUTERS = (
     limits.router,
     switches.router,
     cash.router,
+    instruments.router,
     health.router,
 )
 SHOWN = (
@@ -99,6 +101,8 @@ SHOWN = (
     switches.KillSwitchAnswer,
     switches.BreachReleased,
     cash.CashMovedAnswer,
+    instruments.InstrumentsAnswer,
+    instruments.DefinitionsAnswer,
     health.Health,
     health.Readiness,
 )

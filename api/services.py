@@ -10,7 +10,7 @@ from commands.audit import AuditBook
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.users import Users
 from projections.as_of import History, Moment, PastQueries
-from projections.ports import Bars, PersonalDataReader
+from projections.ports import Bars, InstrumentDirectory, PersonalDataReader
 from projections.queries import Queries
 
 ReadinessCheck = Callable[[], Awaitable[bool]]
@@ -35,6 +35,7 @@ class Services:
     history: History
     marks: Marks
     bars: Bars
+    instruments: InstrumentDirectory
     personal_data: PersonalDataReader
     audit: AuditBook
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)

@@ -106,6 +106,11 @@ class Home:
         """Stored daily bars, one file per instrument."""
         return self.path / "bars" / "daily"
 
+    @property
+    def instruments(self) -> Path:
+        """Versions of the imported instrument master."""
+        return self.path / "instruments"
+
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.
 

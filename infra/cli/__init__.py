@@ -20,6 +20,7 @@ from infra.cli import (
     docs,
     doctor,
     erase,
+    instruments,
     keys,
     kill,
     migrate,
@@ -69,7 +70,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-GROUPS = (bars.bars,)
+GROUPS = (bars.bars, instruments.instruments)
 for group in GROUPS:
     app.add_typer(group)
 

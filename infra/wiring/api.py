@@ -12,6 +12,7 @@ from api.services import Services
 from commands.audit import AuditBook
 from commands.users import Users
 from infra.home import Home
+from infra.instruments import directory_of
 from infra.user_keys import open_user_keys
 from infra.wiring.process import Wiring
 from projections.as_of import History
@@ -73,6 +74,7 @@ async def make_services(wiring: Wiring) -> Services:
         history=history,
         marks=await wiring.marks(),
         bars=bars,
+        instruments=directory_of(wiring.settings, wiring.instruments),
         personal_data=personal_data,
         audit=audit,
         epoch=lambda: wiring.epochs.current,
