@@ -1,7 +1,8 @@
 """A newer master joins the history: what is new, what became another, what is gone, each from the master's day on.
 
 A master speaks of what it has rows of: an instrument that a file lacks is gone only if the file has others of its
-segment and kind. Columns that the file's layout does not have stay as they are known.
+segment and kind, and only if a master has told of it before: what is shipped stays. Columns that the file's layout does
+not have stay as they are known.
 """
 
 from collections.abc import Collection
@@ -141,7 +142,8 @@ def _gone(listed: pl.DataFrame, coming: pl.DataFrame) -> pl.DataFrame:
 
 def _spoken_of(listed: pl.DataFrame, coming: pl.DataFrame) -> pl.DataFrame:
     kinds = coming.select("segment", "kind").unique()
-    return listed.join(kinds, on=("segment", "kind"), how="semi", maintain_order="left")
+    imported = listed.filter(col("since_version") > 0)
+    return imported.join(kinds, on=("segment", "kind"), how="semi", maintain_order="left")
 
 
 def _demand_most(listed: pl.DataFrame, coming: pl.DataFrame, delisted: int) -> None:

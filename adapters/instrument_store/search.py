@@ -78,7 +78,7 @@ class Search:
         )
         said = self._rows.filter(~col("kind").is_in([InstrumentKind.OPTION.value, InstrumentKind.FUTURE.value]))
         spelt = said.select(col("text").str.split(" ").explode().unique()).to_series()
-        self._vocabulary = [*filter(None, spelt.to_list()), *derived.to_list()]
+        self._vocabulary = [*filter(None, spelt.to_list()), *derived.to_list(), *_SYNONYMS]
 
     def keys(
         self, query: str, *, day: date, segment: Segment | None = None, kind: InstrumentKind | None = None, limit: int
@@ -114,7 +114,7 @@ class Search:
         near = process.extract(
             word, self._vocabulary, scorer=OSA.normalized_similarity, score_cutoff=_SPELT_LIKE, limit=_SPELLINGS_MAX
         )
-        return [spelling for spelling, score, _ in near if score == near[0][1]]
+        return [_SYNONYMS.get(spelling, spelling) for spelling, score, _ in near if score == near[0][1]]
 
 
 def _begins(word: str) -> pl.Expr:
