@@ -24,11 +24,12 @@ from domain.instrument import (
     OptionType,
     Segment,
 )
-from domain.market import EXCHANGE_ZONE, NS_PER_S
+from domain.market import EXCHANGE_ZONE, NS_PER_S, trading_day
 from infra.instruments import Imported, difference_of, import_master, load_master, store_of, watched
 from infra.problems import OperatorProblem
 from infra.settings import Settings
 from tests.support import scrip_masters as rows
+from tests.support.api import ApiWorld
 from tests.support.memory_store import MemoryEventStore
 from tests.support.scrip_masters import DAY, nifty_call, read_master
 from tests.support.security import ManualClock
@@ -461,3 +462,34 @@ def test_a_watched_symbol_that_means_nothing_is_refused(importing: Importing) ->
     importing.bring(rows.WHOLE)
     with pytest.raises(OperatorProblem, match="KHATA_FEED_SYMBOLS: received symbol 'RELAXX'"):
         watched(importing.master, "RELAXX", market_time_ns=at(DAY))
+
+
+# --- What orders make of it ---
+
+
+async def test_the_broker_lends_for_what_the_master_says_and_its_price_band_denies(tmp_path: Path) -> None:
+    world, importing = ApiWorld(), Importing(tmp_path)
+    today = trading_day(world.clock.wall_ns())
+    read = importing.read([DETAILED_RELIANCE.format(high=2900, low=2800)], on=today, header=rows.WITH_LIMITS)
+    await import_master(importing.imports, importing.versions, read, on=today)
+    world = ApiWorld(instruments=importing.master)
+    headers = await world.log_in()
+    order = {"symbol": "RELIANCE", "side": "BUY", "quantity": 1, "stop_loss": "2820.00", "product": "MTF"}
+    asked = [{}, {"order_type": "LIMIT", "limit_price": "2900.00"}, {"order_type": "LIMIT", "limit_price": "2900.10"}]
+    answers = [
+        await world.client.post("/api/trades", json=order | each, headers=headers | {"Idempotency-Key": f"{number}"})
+        for number, each in enumerate(asked)
+    ]
+    await world.client.aclose()
+    assert [answer.status_code for answer in answers] == [201, 201, 403], [answer.text for answer in answers]
+    denied = answers[2].json()
+    assert (denied["code"], denied["passing"]) == ("PRICE_OUTSIDE_CIRCUIT", "2800.00..2900.00")
+
+
+async def test_a_name_of_several_is_refused_with_their_symbols_over_http(whole: StoredMaster) -> None:
+    world = ApiWorld(instruments=whole)
+    headers = await world.log_in() | {"Idempotency-Key": "one"}
+    order = {"symbol": "NIFTY-Oct2025-25000-CE", "side": "BUY", "quantity": 75, "stop_loss": "10.00"}
+    answer = await world.client.post("/api/trades", json=order, headers=headers)
+    await world.client.aclose()
+    assert (answer.status_code, answer.json()["code"]) == (422, "INSTRUMENT_AMBIGUOUS")
