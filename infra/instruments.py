@@ -153,8 +153,12 @@ async def import_master(
     on: date,
     is_partial: bool = False,
     is_complete: bool = False,
+    is_anew: bool = False,
 ) -> Imported:
     """Make a master that was *read*, which is of the day *on*, the next version, and record it.
+
+    What *is_partial* and *is_complete* say of it, `adapters.instrument_store.merging.merge` tells. *is_anew*: the files
+    of the versions before are lost, so the history begins again with this one.
 
     The files come first, the event next, and taking them into use last: whatever stops in between, the log says which
     version is the newest, and the same import again ends what was begun.
@@ -169,11 +173,22 @@ async def import_master(
             f"Version {event.version} is of {event.day}, which is after {on}.", remedy="A master is imported in order."
         )
     try:
-        return await _next_version(imports, versions, read, last, on=on, is_partial=is_partial, is_complete=is_complete)
+        merged = await _merged(
+            versions, read, last, on=on, is_partial=is_partial, is_complete=is_complete, is_anew=is_anew
+        )
+        if event is not None and not merged.has_changed:
+            versions.use(_version_of(event))
+            return Imported(event=event, sequence=None)
+        written = await asyncio.to_thread(
+            versions.write, merged.history, version=last.stream_version + 1, day=on.isoformat()
+        )
+        recorded = _event_of(written, read, merged)
+        sequence = await imports.record(recorded, _BY_OPERATOR, after=last)
+        versions.use(written)
     except MasterDamaged as damaged:
         raise OperatorProblem(
             f"Version {event and event.version} of the instrument master is in the log, but {damaged}.",
-            remedy="Put the folder `instruments` back from a copy.",
+            remedy="Put the folder `instruments` back from a copy, or say --anew to begin the history again.",
         ) from None
     except OSError as error:
         raise OperatorProblem(
@@ -183,10 +198,10 @@ async def import_master(
         raise OperatorProblem("Another import came first.", remedy="Import again, if this is the newer one.") from None
     except (StoreUnavailable, AppendOutcomeUnknown) as fault:
         raise OperatorProblem(f"The import is not sure to be recorded: {fault}.", remedy="Import again.") from fault
+    return Imported(event=recorded, sequence=sequence)
 
 
-async def _next_version(
-    imports: InstrumentImports,
+async def _merged(
     versions: InstrumentStore,
     read: "MasterRead",
     last: LastImport,
@@ -194,29 +209,21 @@ async def _next_version(
     on: date,
     is_partial: bool,
     is_complete: bool,
-) -> Imported:
+    is_anew: bool,
+) -> "Merged":
     from adapters.instrument_store.merging import MasterLacksMany, merge  # noqa: PLC0415 - it loads polars
 
-    before = last.imported
-    number = last.stream_version + 1
-    known = await asyncio.to_thread(_known, versions, before)
+    before = last.stream_version
+    known = await asyncio.to_thread(_known, versions, None if is_anew else last.imported)
     try:
-        merged = await asyncio.to_thread(
-            merge, known, read, on=on, version=number, is_partial=is_partial, is_complete=is_complete
+        return await asyncio.to_thread(
+            merge, known, read, on=on, version=before + 1, is_partial=is_partial, is_complete=is_complete
         )
     except MasterLacksMany as lacking:
         raise OperatorProblem(
-            f"Is this a whole master? Beside version {number - 1} {lacking}.",
+            f"Is this a whole master? Beside version {before} {lacking}.",
             remedy="Say --partial of a part of a master, or --complete if all of it is really gone.",
         ) from None
-    if before is not None and not merged.has_changed:
-        versions.use(_version_of(before))
-        return Imported(event=before, sequence=None)
-    written = await asyncio.to_thread(versions.write, merged.history, version=number, day=on.isoformat())
-    event = _event_of(written, read, merged)
-    sequence = await imports.record(event, _BY_OPERATOR, after=last)
-    versions.use(written)
-    return Imported(event=event, sequence=sequence)
 
 
 def _known(versions: InstrumentStore, before: InstrumentsImported | None) -> "pl.DataFrame":

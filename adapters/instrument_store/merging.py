@@ -67,7 +67,13 @@ def history_of(definitions: Collection[DatedDefinition]) -> pl.DataFrame:
 
 
 def merge(
-    history: pl.DataFrame, read: MasterRead, *, on: date, version: int, is_partial: bool, is_complete: bool
+    history: pl.DataFrame,
+    read: MasterRead,
+    *,
+    on: date,
+    version: int,
+    is_partial: bool = False,
+    is_complete: bool = False,
 ) -> Merged:
     """Return *history* with the master *read*, which is of the day *on*, as its next *version*.
 
@@ -99,8 +105,9 @@ def merge(
     ended = ended.with_columns(
         pl.when(is_over & (col("valid_until") > on)).then(pl.lit(on)).otherwise("valid_until").alias("valid_until")
     )
-    # What the first master knows was there before it, nobody knows since when.
-    first_day = pl.lit(None if version == 1 else on, pl.Date)
+    # What the first master has was there before it, nobody knows since when.
+    is_first = not (history["since_version"] > 0).any()
+    first_day = pl.lit(None if is_first else on, pl.Date)
     fresh = pl.concat(
         [
             other.select(*DEFINITION, *CIRCUITS).with_columns(valid_from=pl.lit(on)),

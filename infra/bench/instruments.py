@@ -88,7 +88,7 @@ async def run(bench: Bench) -> None:
 
         read = read_scrip_master(path, on=DAY)
         began = time.process_time()
-        history = merge(history_of(()), read, on=DAY, version=1, is_partial=False, is_complete=False).history
+        history = merge(history_of(()), read, on=DAY, version=1).history
         store = InstrumentStore(folder)
         store.use(store.write(history, version=1, day=DAY.isoformat()))
         report.add("store_cpu_s", time.process_time() - began, unit="s of CPU", better="lower")

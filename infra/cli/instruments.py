@@ -49,6 +49,9 @@ def import_master(
     complete: Annotated[
         bool, typer.Option("--complete", help="It is all there is, although it lacks much of what is listed.")
     ] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="The files of earlier versions are lost: begin the history again.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a broker's master the next version of ours: from its day on it holds, and what held before is kept.
@@ -57,11 +60,12 @@ def import_master(
     """
     if partial and complete:
         raise OperatorProblem("Nothing was imported.", remedy="Say --partial or --complete, not both.")
-    imported = asyncio.run(_import(file, None if day is None else day.date(), is_partial=partial, is_complete=complete))
+    on = None if day is None else day.date()
+    imported = asyncio.run(_import(file, on, is_partial=partial, is_complete=complete, is_anew=anew))
     _tell_import(imported, as_json=as_json)
 
 
-async def _import(file: Path, day: "date | None", *, is_partial: bool, is_complete: bool) -> "Imported":
+async def _import(file: Path, day: "date | None", *, is_partial: bool, is_complete: bool, is_anew: bool) -> "Imported":
     from adapters.dhan.scrip_master import ScripMasterInvalid, read_scrip_master
     from domain.market import trading_day
     from infra.instruments import import_master, open_imports, store_of
@@ -78,7 +82,7 @@ async def _import(file: Path, day: "date | None", *, is_partial: bool, is_comple
         raise OperatorProblem(f"Nothing was imported: {invalid}.") from None
     async with reach_database(settings, is_migrated=True) as urls, open_imports(settings, urls) as imports:
         return await import_master(
-            imports, store_of(settings), read, on=on, is_partial=is_partial, is_complete=is_complete
+            imports, store_of(settings), read, on=on, is_partial=is_partial, is_complete=is_complete, is_anew=is_anew
         )
 
 

@@ -1,6 +1,7 @@
 """Versions of the instrument master: what an import changes, what held before, and what is found by which name."""
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -56,12 +57,12 @@ class Importing:
 
     def bring(
         self, lines: Sequence[str], *, on: date = DAY, header: str = rows.COMPACT, partial: bool = False,
-        complete: bool = False,
+        complete: bool = False, anew: bool = False,
     ) -> Imported:  # fmt: skip
         return asyncio.run(
             import_master(
                 self.imports, self.versions, self.read(lines, on=on, header=header), on=on, is_partial=partial,
-                is_complete=complete,
+                is_complete=complete, is_anew=anew,
             )
         )  # fmt: skip
 
@@ -412,6 +413,18 @@ def test_a_history_that_was_touched_is_not_used(importing: Importing) -> None:
     index.unlink()
     with pytest.raises(OperatorProblem, match="is damaged"):
         load_master(importing.settings)
+
+
+def test_a_history_that_is_lost_begins_again_when_that_is_said(importing: Importing) -> None:
+    importing.bring(rows.WHOLE)
+    shutil.rmtree(importing.folder / "home" / "instruments")
+    with pytest.raises(OperatorProblem) as raised:
+        importing.bring(rows.WHOLE, on=NEXT_DAY)
+    assert "--anew" in raised.value.remedy
+    event = importing.bring(rows.WHOLE, on=NEXT_DAY, anew=True).event
+    assert (event.version, importing.recorded()) == (2, 2)
+    assert importing.master.by_symbol("RELAXO", market_time_ns=at(DAY)).tick_e4 == 500
+    assert difference_of(importing.settings, event) == NO_DIFFERENCE
 
 
 def test_a_damaged_pointer_is_said_and_not_guessed(importing: Importing) -> None:
