@@ -23,6 +23,7 @@ from infra.cli import (
     instruments,
     keys,
     kill,
+    market_calendar,
     migrate,
     parked,
     rebuild,
@@ -70,7 +71,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-GROUPS = (bars.bars, instruments.instruments)
+GROUPS = (bars.bars, instruments.instruments, market_calendar.market_calendar)
 for group in GROUPS:
     app.add_typer(group)
 
