@@ -32,6 +32,7 @@ from api.epochs import HEADER as EPOCH_HEADER
 from api.epochs import epoch_token
 from api.guard import REQUEST_ID_HEADER, Guard
 from api.idempotency import HEADER, REPLAY_HEADER
+from api.rate_limit import AddressLimited, RateLimits
 from api.services import Services
 
 DESCRIPTION = """\
@@ -109,17 +110,28 @@ def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
     app = FastAPI(title="Khata", version=version, description=DESCRIPTION, redoc_url=None)
     app.state.services = services
     app.state.auth_limits = auth.AuthLimits(services)
+    app.state.rate_limits = RateLimits(services.clock, services.rates)
     for router in ROUTERS:
         app.include_router(router)
     errors.install(app)
     openapi.install(app, SHOWN)
-    if services.cors_origins:
+    app.add_middleware(AddressLimited, limits=app.state.rate_limits)
+    if services.cors_origins:  # Around the limits: a page of somebody else's must be able to read a 429.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=services.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", HEADER, EPOCH_HEADER],
-            expose_headers=["Location", "Retry-After", "Server-Timing", REQUEST_ID_HEADER, REPLAY_HEADER, EPOCH_HEADER],
+            expose_headers=[
+                "Location",
+                "Retry-After",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Server-Timing",
+                REQUEST_ID_HEADER,
+                REPLAY_HEADER,
+                EPOCH_HEADER,
+            ],
         )
     app.add_middleware(
         Guard, clock=services.clock, ids=services.ids, shown=lambda: {EPOCH_HEADER: epoch_token(services.epoch())}

@@ -145,7 +145,7 @@ TABLE: dict[type[Exception], Row] = {
 def install(app: FastAPI) -> None:
     """Let *app* answer every exception of the table, and the framework's own, with a problem document."""
     for exception_type in TABLE:
-        app.add_exception_handler(exception_type, _answer_table)
+        app.add_exception_handler(exception_type, answer_exception)
     app.add_exception_handler(RequestValidationError, _answer_parameters)
     app.add_exception_handler(HTTPException, _answer_http)
 
@@ -188,7 +188,8 @@ def problem_response(
     return Response(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
 
 
-async def _answer_table(request: Request, exception: Exception) -> Response:
+async def answer_exception(request: Request, exception: Exception) -> Response:
+    """Return the answer to an exception of the table."""
     row = row_of(exception)
     own = exception if isinstance(exception, ApiRefusal) else None
     code = row.code or str(getattr(exception, "code", "REFUSED"))

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import PROBLEM_JSON, BodyTooLarge, Problem
+from api.rate_limit import rate_headers
 from commands.ports import Clock, Ids
 
 BODY_BYTES_MAX = 64 * 1024
@@ -80,6 +81,7 @@ class Guard:
                 started = True
                 headers = MutableHeaders(scope=message)
                 _complete(headers, scope["path"], request_id)
+                headers.update(rate_headers(scope["state"]))
                 headers.update({name: value for name, value in self._shown().items() if value})
             await send(message)
 

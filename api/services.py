@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from api.rates import Rates
 from commands.accounts import Accounts
 from commands.audit import AuditBook
 from commands.ports import AccessTokens, Clock, Ids, Marks
@@ -20,8 +21,8 @@ ReadinessCheck = Callable[[], Awaitable[bool]]
 class Services:
     """What routes call.
 
-    `readiness` holds one check a dependency, by the name shown to the operator. `auth_requests_per_minute` bounds
-    registrations and log-ins of one client address. `cors_origins` are the exact origins of other people's pages that
+    `readiness` holds one check a dependency, by the name shown to the operator. `rates` bound what one user
+    and one address may ask. `cors_origins` are the exact origins of other people's pages that
     may call us from a browser: by default none. `epoch` returns which history the sequences of our answers belong to,
     empty where it is not known yet.
     """
@@ -39,7 +40,7 @@ class Services:
     audit: AuditBook
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
     epoch: Callable[[], str] = str
-    auth_requests_per_minute: int = 60
+    rates: Rates = field(default_factory=Rates)
     cors_origins: tuple[str, ...] = ()
 
     def past(self, moment: Moment | None) -> PastQueries | None:

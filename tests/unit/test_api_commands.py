@@ -5,6 +5,7 @@ import httpx
 import msgspec
 import pytest
 
+from api.rates import Rates
 from api.requests import RiskLimits
 from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
@@ -215,7 +216,7 @@ async def test_after_ten_failures_an_address_is_locked_for_this_client_for_half_
 
 
 async def test_a_client_that_floods_the_door_waits_outside() -> None:
-    world = ApiWorld(auth_requests_per_minute=3)
+    world = ApiWorld(rates=Rates(sign_ins_per_minute=3))
     async with world.client:
         nobody = {"email": "nobody@example.in", "password": PASSWORD}
         statuses = [(await world.client.post("/api/auth/login", json=nobody)).status_code for _ in range(4)]
