@@ -19,6 +19,7 @@ from api import (
     opening,
     orders,
     positions,
+    reference,
     requests,
     risk,
     switch_requests,
@@ -61,6 +62,7 @@ ROUTERS = (
     switches.router,
     cash.router,
     health.router,
+    reference.router,
 )
 SHOWN = (
     requests.RegisterRequest,
@@ -134,6 +136,10 @@ def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
             ],
         )
     app.add_middleware(
-        Guard, clock=services.clock, ids=services.ids, shown=lambda: {EPOCH_HEADER: epoch_token(services.epoch())}
+        Guard,
+        clock=services.clock,
+        ids=services.ids,
+        answer_within_s=services.answer_within_s,
+        shown=lambda: {EPOCH_HEADER: epoch_token(services.epoch())},
     )
     return app

@@ -1,4 +1,4 @@
-"""Every fault and refusal a client can meet, as one table: exception to status, code and problem document."""
+"""From exceptions to answers: every fault and refusal that a client can meet, and the document that tells it."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.audit import note_refusal
+from api.problems import title_of, type_of
 from commands.intake import IntentStorm
 from commands.lane import AccountBusy
 from commands.ports import (
@@ -32,6 +33,8 @@ _BEARER = 'Bearer realm="khata"'
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong (RFC 9457). `code` is stable: clients may depend on it, and on no other text here.
+
+    `type` says where the code is explained, with cause and remedy: a reference relative to the API itself.
 
     `field` names the part of the body or query that was wrong. `limit`, `value`, `passing` (what would have passed),
     `trade_id` and `sequence` are those of a denial by risk, which is an event in the log.
@@ -81,6 +84,10 @@ class BodyTooLarge(ApiRefusal):
     """More than a request may weigh. The caller sees 413."""
 
 
+class NotServedHere(ApiRefusal):
+    """The other half of the API answers this. The caller sees 421."""
+
+
 class FieldInvalid(ApiRefusal):
     """A value of the wrong kind or range. The caller sees 422."""
 
@@ -93,7 +100,6 @@ class Row(NamedTuple):
     """How one kind of exception is answered. Without `code` and `detail`, the exception's own are told."""
 
     status: int
-    title: str
     code: str | None = None
     detail: str | None = None
     retry_after_s: int | None = None
@@ -101,44 +107,39 @@ class Row(NamedTuple):
 
 TABLE: dict[type[Exception], Row] = {
     # The API's own, before the engine is asked.
-    BadRequest: Row(400, "The request cannot be read"),
-    Unauthenticated: Row(401, "Log in first"),
-    EpochChanged: Row(409, "The log has another history"),
-    BodyTooLarge: Row(413, "The request is too large"),
-    FieldInvalid: Row(422, "A value is not allowed"),
-    RateLimited: Row(429, "Too many requests"),
+    BadRequest: Row(400),
+    Unauthenticated: Row(401),
+    EpochChanged: Row(409),
+    BodyTooLarge: Row(413),
+    NotServedHere: Row(421),
+    FieldInvalid: Row(422),
+    RateLimited: Row(429),
     # Who is asking.
-    TokenInvalid: Row(401, "Log in first", "TOKEN_INVALID", "the access token is not one of ours"),
-    TokenExpired: Row(401, "Log in again", "TOKEN_EXPIRED", "the access token is over ten minutes old"),
-    UserUnknown: Row(401, "Log in first", "TOKEN_INVALID", "the access token names nobody"),
-    CredentialsWrong: Row(401, "Not logged in", "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
-    IntentStorm: Row(429, "Too many intents", "INTENT_STORM", "the account hands in more intents than are taken", 1),
-    HasherBusy: Row(429, "Too many requests", "LOGIN_BUSY", "too many people log in at once", 1),
+    TokenInvalid: Row(401, "TOKEN_INVALID", "the access token is not one of ours"),
+    TokenExpired: Row(401, "TOKEN_EXPIRED", "the access token is over ten minutes old"),
+    UserUnknown: Row(401, "TOKEN_INVALID", "the access token names nobody"),
+    CredentialsWrong: Row(401, "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
+    IntentStorm: Row(429, "INTENT_STORM", "the account hands in more intents than are taken", 1),
+    HasherBusy: Row(429, "LOGIN_BUSY", "too many people log in at once", 1),
     # Refusals: the same request can never succeed, or not now.
-    Refusal: Row(409, "Not carried out"),
-    InvalidInput: Row(422, "A value is not allowed"),
-    NotFound: Row(404, "Not found"),
-    Conflict: Row(409, "Not possible now"),
-    KeyReused: Row(
-        422,
-        "The key belongs to another request",
-        "IDEMPOTENCY_KEY_REUSED",
-        "the same key came with another body before",
-    ),
+    Refusal: Row(409),
+    InvalidInput: Row(422),
+    NotFound: Row(404),
+    Conflict: Row(409),
+    KeyReused: Row(422, "IDEMPOTENCY_KEY_REUSED", "the same key came with another body before"),
     # Faults: ask again.
-    AccountBusy: Row(503, "The account is busy", "ACCOUNT_BUSY", "others kept changing the account: ask again", 1),
-    StoreUnavailable: Row(503, "The log is away", "STORE_UNAVAILABLE", "nothing was stored: ask again", 1),
-    LogFull: Row(503, "The log is full", "LOG_FULL", "its disk has no room, and nothing was stored: ask later", 30),
+    AccountBusy: Row(503, "ACCOUNT_BUSY", "others kept changing the account: ask again", 1),
+    StoreUnavailable: Row(503, "STORE_UNAVAILABLE", "nothing was stored: ask again", 1),
+    LogFull: Row(503, "LOG_FULL", "its disk has no room, and nothing was stored: ask later", 30),
     AppendOutcomeUnknown: Row(
         503,
-        "The outcome is not known",
         "OUTCOME_UNKNOWN",
         "it may have been stored: ask again under the same Idempotency-Key, which cannot do it twice",
         1,
     ),
-    ReadModelBehind: Row(503, "The views are behind", "READ_MODEL_BEHIND", None, 1),
-    BarsUnreadable: Row(503, "Stored bars cannot be read", "BARS_UNREADABLE", None, 60),
-    QueriesUnavailable: Row(503, "The views are away", "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", 1),
+    ReadModelBehind: Row(503, "READ_MODEL_BEHIND", None, 1),
+    BarsUnreadable: Row(503, "BARS_UNREADABLE", None, 60),
+    QueriesUnavailable: Row(503, "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", 1),
 }
 
 
@@ -159,7 +160,6 @@ def problem_response(
     request: Request,
     *,
     status: int,
-    title: str,
     code: str,
     detail: str,
     headers: Mapping[str, str] | None = None,
@@ -172,8 +172,8 @@ def problem_response(
 ) -> Response:
     """Return a problem document as an answer."""
     problem = Problem(
-        type=f"urn:khata:problem:{code.lower().replace('_', '-')}",
-        title=title,
+        type=type_of(code),
+        title=title_of(code, status),
         status=status,
         code=code,
         detail=detail,
@@ -202,7 +202,6 @@ async def answer_exception(request: Request, exception: Exception) -> Response:
     return problem_response(
         request,
         status=row.status,
-        title=row.title,
         code=code,
         detail=row.detail or str(exception),
         headers=headers,
@@ -217,7 +216,6 @@ async def _answer_parameters(request: Request, exception: Exception) -> Response
     return problem_response(
         request,
         status=422,
-        title="A value is not allowed",
         code=f"{field.upper()}_INVALID",
         detail=f"{field}: {first.get('msg', 'not allowed')}",
         field=field,
@@ -229,7 +227,6 @@ async def _answer_http(request: Request, exception: Exception) -> Response:
     return problem_response(
         request,
         status=status,
-        title=status.phrase,
         code=status.name,
         detail=f"{request.method} {request.url.path}: {status.phrase}",
         headers=getattr(exception, "headers", None),

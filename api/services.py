@@ -21,10 +21,10 @@ ReadinessCheck = Callable[[], Awaitable[bool]]
 class Services:
     """What routes call.
 
-    `readiness` holds one check a dependency, by the name shown to the operator. `rates` bound what one user
-    and one address may ask. `cors_origins` are the exact origins of other people's pages that
-    may call us from a browser: by default none. `epoch` returns which history the sequences of our answers belong to,
-    empty where it is not known yet.
+    `readiness` holds one check a dependency, by the name shown to the operator. `rates` bound what one user and one
+    address may ask, `answer_within_s` how long they wait for an answer. `cors_origins` are the exact origins of other
+    people's pages that may call us from a browser: by default none. `epoch` returns which history the sequences of our
+    answers belong to, empty where it is not known yet.
     """
 
     clock: Clock
@@ -41,6 +41,7 @@ class Services:
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
     epoch: Callable[[], str] = str
     rates: Rates = field(default_factory=Rates)
+    answer_within_s: float = 30.0
     cors_origins: tuple[str, ...] = ()
 
     def past(self, moment: Moment | None) -> PastQueries | None:

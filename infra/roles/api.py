@@ -7,7 +7,7 @@ from typing import Any
 from adapters.nats.control import serve as answer_on
 from api.app import create_app
 from infra.roles.serving import serve
-from infra.wiring.api import make_services
+from infra.wiring.api import edge_of, make_services
 from infra.wiring.process import Wiring
 from projections.tasks import end
 
@@ -28,6 +28,6 @@ async def run_api(wiring: Wiring, ready: Callable[[], None]) -> None:
     following = asyncio.create_task(services.accounts.follow(await wiring.feed(), after_sequence=head.sequence))
     try:
         async with answer_on(await wiring.nats(), "khata.settle.api", settle):
-            await serve(create_app(services), url=wiring.runtime.api_url, ready=ready)
+            await serve(create_app(services), url=wiring.runtime.api_url, edge=edge_of(wiring.settings), ready=ready)
     finally:
         await end(following, auditing)

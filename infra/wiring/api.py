@@ -1,5 +1,7 @@
 """What the API role is made of."""
 
+from ipaddress import ip_network
+
 from adapters.bars.parquet import ParquetBars
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.passwords import PostgresPasswords
@@ -8,10 +10,14 @@ from adapters.postgres.views import PostgresViews
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
+from api.rates import Rates
 from api.services import Services
 from commands.audit import AuditBook
 from commands.users import Users
+from infra.edge import Edge
 from infra.home import Home
+from infra.problems import OperatorProblem
+from infra.settings import Settings
 from infra.user_keys import open_user_keys
 from infra.wiring.process import Wiring
 from projections.as_of import History
@@ -19,6 +25,7 @@ from projections.historical_marks import BarMarks, EventMarks
 from projections.past import PastAccounts
 
 _PSEUDONYM_DIGITS = 16
+_MS_PER_S = 1000
 
 
 async def make_services(wiring: Wiring) -> Services:
@@ -77,4 +84,46 @@ async def make_services(wiring: Wiring) -> Services:
         audit=audit,
         epoch=lambda: wiring.epochs.current,
         readiness={"log": log_answers, "transport": transport_answers},
+        rates=rates_of(wiring.settings),
+        answer_within_s=wiring.settings.api_answer_within_ms / _MS_PER_S,
+        cors_origins=_listed(wiring.settings.api_cors_origins),
     )
+
+
+def rates_of(settings: Settings) -> Rates:
+    """Return the rates that one API process allows."""
+    whole = Rates(
+        sign_ins_per_minute=settings.rate_sign_ins_per_minute,
+        commands_per_second=settings.rate_commands_per_second,
+        queries_per_second=settings.rate_queries_per_second,
+        searches_per_second=settings.rate_searches_per_second,
+        health_per_second=settings.rate_health_per_second,
+    )
+    return whole.shared_by(settings.api_processes)
+
+
+def edge_of(settings: Settings) -> Edge:
+    """Return what clients may cost.
+
+    Raises:
+        OperatorProblem: a trusted proxy is no address and no network.
+    """
+    proxies = _listed(settings.api_trusted_proxies)
+    for proxy in proxies:
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            raise OperatorProblem(
+                f"KHATA_API_TRUSTED_PROXIES: {error}.",
+                remedy="Name addresses or networks, such as 10.0.0.7 or 10.0.0.0/24.",
+            ) from None
+    return Edge(
+        connections_max=settings.api_connections_max,
+        request_within_s=settings.api_request_within_ms / _MS_PER_S,
+        keep_alive_s=settings.api_keep_alive_ms / _MS_PER_S,
+        trusted_proxies=proxies,
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()

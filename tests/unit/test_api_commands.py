@@ -66,7 +66,7 @@ async def test_a_denial_is_an_event_and_a_problem_with_the_limit_and_the_value(w
     assert answer.status_code == 403
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert problem == {
-        "type": "urn:khata:problem:quantity-above-limit",
+        "type": "/docs/errors#denied",
         "title": "Denied by risk",
         "status": 403,
         "code": "QUANTITY_ABOVE_LIMIT",
