@@ -32,6 +32,7 @@ from api import (
 from api.epochs import HEADER as EPOCH_HEADER
 from api.epochs import epoch_token
 from api.guard import REQUEST_ID_HEADER, Guard
+from api.halves import Half, OneHalf
 from api.idempotency import HEADER, REPLAY_HEADER
 from api.rate_limit import AddressLimited, RateLimits
 from api.services import Services
@@ -107,8 +108,11 @@ SHOWN = (
 )
 
 
-def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
-    """Return the API over *services*."""
+def create_app(services: Services, *, half: Half = Half.WHOLE, version: str = "0.1.0") -> FastAPI:
+    """Return the API over *services*, or the *half* of it that this process answers.
+
+    Either half describes the whole: to its clients it is one API, whatever stands in front of the two.
+    """
     app = FastAPI(title="Khata", version=version, description=DESCRIPTION, redoc_url=None)
     app.state.services = services
     app.state.auth_limits = auth.AuthLimits(services)
@@ -117,6 +121,8 @@ def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
         app.include_router(router)
     errors.install(app)
     openapi.install(app, SHOWN)
+    if half is not Half.WHOLE:
+        app.add_middleware(OneHalf, half=half)
     app.add_middleware(AddressLimited, limits=app.state.rate_limits)
     if services.cors_origins:  # Around the limits: a page of somebody else's must be able to read a 429.
         app.add_middleware(

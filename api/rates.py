@@ -7,6 +7,7 @@ USERS_OF_AN_ADDRESS = 4
 """So many users at their full rate may share an address: an office, a family, a machine with several programs."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
+_DOCUMENTED = ("/docs", "/openapi.json")
 _SIGN_IN = "/api/auth/"
 _SEARCHED = "/api/instruments"
 
@@ -21,11 +22,21 @@ class RequestClass(Enum):
     HEALTH = "health"
 
 
+def is_reading(method: str) -> bool:
+    """Return whether requests of *method* change nothing."""
+    return method in _READING
+
+
+def is_about_the_process(path: str) -> bool:
+    """Return whether *path* is about the process and its API, not about what the engine holds."""
+    return path in _HEALTH or path.startswith(_DOCUMENTED)
+
+
 def class_of(method: str, path: str) -> RequestClass:
     """Return the class of a request, whether there is such a route or not."""
     if path in _HEALTH:
         return RequestClass.HEALTH
-    if method not in _READING:
+    if not is_reading(method):
         return RequestClass.SIGN_IN if path.startswith(_SIGN_IN) else RequestClass.COMMAND
     return RequestClass.SEARCH if path.startswith(_SEARCHED) else RequestClass.QUERY
 

@@ -73,6 +73,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "nobody"
     api_host: Annotated[str, Meta(description="Address that the API listens on.")] = "127.0.0.1"
     api_port: Annotated[PortOrFree, Meta(description="Port that the API listens on; 0 takes a free one.")] = 8000
+    api_apart: Annotated[
+        bool,
+        Meta(description="`khata up` runs commands and queries of the API in a process each."),
+    ] = False
+    query_api_port: Annotated[
+        PortOrFree,
+        Meta(description="Port of the query half where it runs apart; 0 takes a free one. Commands keep the API's."),
+    ] = 8001
     api_processes: Annotated[
         int,
         Meta(

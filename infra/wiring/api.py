@@ -1,15 +1,19 @@
 """What the API role is made of."""
 
+from collections.abc import Sequence
 from ipaddress import ip_network
 
 from adapters.bars.parquet import ParquetBars
 from adapters.postgres.audit import PostgresAudit
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.log_reader import PostgresLogReader
 from adapters.postgres.passwords import PostgresPasswords
 from adapters.postgres.stored_states import PostgresStates
 from adapters.postgres.views import PostgresViews
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
+from api.halves import Half
 from api.rates import Rates
 from api.services import Services
 from commands.audit import AuditBook
@@ -28,9 +32,21 @@ _PSEUDONYM_DIGITS = 16
 _MS_PER_S = 1000
 
 
-async def make_services(wiring: Wiring) -> Services:
-    """What the API needs."""
-    store, nats = await wiring.store(), await wiring.nats()
+class NoAudit:
+    """Keeps nothing: who only reads leaves no entry. Implements `commands.ports.AuditStore` for the query half."""
+
+    async def append(self, bodies: Sequence[bytes]) -> None:
+        """Drop *bodies*: commands that were handed to the wrong half."""
+
+
+async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresEventStore | PostgresLogReader]:
+    """Return what *half* of the API needs, and the log that it reads.
+
+    The query half reaches the log by a role that may not append; the command half does not connect to read models.
+    """
+    nats = await wiring.nats()
+    is_reading = half is Half.QUERIES
+    log = await wiring.log_reader() if is_reading else await wiring.store()
     personal_data = SealedPersonalData(
         master_key=wiring.runtime.keys.master,
         lookup_key=wiring.runtime.keys.lookup,
@@ -40,41 +56,42 @@ async def make_services(wiring: Wiring) -> Services:
     hasher = Argon2Hasher()
     wiring.stack.callback(hasher.close)
     users = Users(
-        store=store,
+        store=log,
         ids=wiring.ids,
         hasher=hasher,
-        passwords=PostgresPasswords(store.database),
+        passwords=PostgresPasswords(log.database),
         personal_data=personal_data,
     )
     audit = AuditBook(
-        PostgresAudit(store.database),
+        NoAudit() if is_reading else PostgresAudit(log.database),
         wiring.clock,
         pseudonym=lambda address: personal_data.lookup_hash("client", address).hex()[:_PSEUDONYM_DIGITS],
     )
-    queries = await wiring.stack.enter_async_context(PostgresViews(wiring.runtime.database.query, watch=wiring.epochs))
-
+    queries = PostgresViews(wiring.runtime.database.query, watch=wiring.epochs)
+    if half is not Half.COMMANDS:
+        await wiring.stack.enter_async_context(queries)
     bars = ParquetBars(Home(wiring.settings.home).daily_bars)
-    then = PastAccounts(states=PostgresStates(queries), log=store)
+    then = PastAccounts(states=PostgresStates(queries), log=log)
     history = History(
         queries=queries,
         accounts=then,
-        log=store,
+        log=log,
         marks=BarMarks(EventMarks(then), bars),
         clock=wiring.clock,
         is_tape=wiring.settings.market_clock == "tape",
     )
 
     async def log_answers() -> bool:
-        return bool((await store.head()).epoch)
+        return bool((await log.head()).epoch)
 
     async def transport_answers() -> bool:
         return nats.is_connected
 
-    return Services(
+    services = Services(
         clock=wiring.clock,
         ids=wiring.ids,
         users=users,
-        accounts=await wiring.accounts(),
+        accounts=await (wiring.accounts_to_read() if is_reading else wiring.accounts()),
         tokens=Ed25519Tokens(wiring.runtime.keys.signing_pem, clock=wiring.clock),
         queries=queries,
         history=history,
@@ -86,8 +103,9 @@ async def make_services(wiring: Wiring) -> Services:
         readiness={"log": log_answers, "transport": transport_answers},
         rates=rates_of(wiring.settings),
         answer_within_s=wiring.settings.api_answer_within_ms / _MS_PER_S,
-        cors_origins=_listed(wiring.settings.api_cors_origins),
+        cors_origins=cors_origins_of(wiring.settings),
     )
+    return services, log
 
 
 def rates_of(settings: Settings) -> Rates:
@@ -123,6 +141,11 @@ def edge_of(settings: Settings) -> Edge:
         keep_alive_s=settings.api_keep_alive_ms / _MS_PER_S,
         trusted_proxies=proxies,
     )
+
+
+def cors_origins_of(settings: Settings) -> tuple[str, ...]:
+    """Return the origins of other people's pages that may call the API from a browser."""
+    return _listed(settings.api_cors_origins)
 
 
 def _listed(text: str) -> tuple[str, ...]:
