@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.audit import note_refusal
-from api.problems import title_of, type_of
+from api.codes import title_of, type_of
 from commands.intake import IntentStorm
 from commands.lane import AccountBusy
 from commands.ports import (
@@ -153,7 +153,12 @@ def install(app: FastAPI) -> None:
 
 def row_of(exception: Exception) -> Row:
     """Return the row of the nearest class in the table."""
-    return next(TABLE[kind] for kind in type(exception).__mro__ if kind in TABLE)
+    return row_of_kind(type(exception))
+
+
+def row_of_kind(exception_type: type[Exception]) -> Row:
+    """Return likewise how exceptions of a class are answered."""
+    return next(TABLE[kind] for kind in exception_type.__mro__ if kind in TABLE)
 
 
 def problem_response(

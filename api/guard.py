@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.codes import PROBLEMS, title_of, type_of
 from api.errors import PROBLEM_JSON, BodyTooLarge, Problem
-from api.problems import PROBLEMS, title_of, type_of
 from api.rate_limit import rate_headers
 from commands.ports import Clock, Ids
 

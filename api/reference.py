@@ -5,7 +5,7 @@ from html import escape
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from api.problems import PAGE_PATH, PROBLEMS, anchor_of
+from api.codes import PAGE_PATH, PROBLEMS, anchor_of
 
 router = APIRouter(include_in_schema=False)
 

@@ -17,9 +17,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.codes import PROBLEMS, type_of
 from api.errors import PROBLEM_JSON, Problem
 from api.guard import SECURITY_HEADERS
-from api.problems import PROBLEMS, type_of
 
 REQUEST_LINE_BYTES_MAX = 8 * 1024
 HEAD_BYTES_MAX = 16 * 1024

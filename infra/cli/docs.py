@@ -96,7 +96,7 @@ A command that was answered by a fault (5xx) may be asked again under the same `
 once, and the second answer tells the outcome of the first. Codes of denials by risk (403) have a table of their own in
 [risk.md](risk.md#denials).
 
-This page is generated from `api/problems.py` by `make docs`.
+This page is generated from `api/codes.py` by `make docs`.
 
 """
 
@@ -156,7 +156,7 @@ def risk_page() -> str:
 
 def errors_page() -> str:
     """Return the page about the problems that the API answers with."""
-    from api.problems import PROBLEMS
+    from api.codes import PROBLEMS
 
     sections = [
         f"## `{entry}`\n\n{kind.status}: {kind.title}. Where: {kind.where}.\n\n- Cause: {kind.cause}\n"

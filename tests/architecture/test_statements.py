@@ -17,7 +17,7 @@ PACKAGES = ("api", "commands", "projections", "adapters", "infra")
 SQL = re.compile(
     r"\s*(--[^\n]*\s*)*"
     r"(SELECT|SHOW|INSERT INTO|UPDATE|DELETE FROM|WITH|COPY|CREATE|ALTER|DROP|TRUNCATE|GRANT|REVOKE|LOCK|SET|LISTEN"
-    r"|UNLISTEN|NOTIFY|VACUUM|ANALYZE|BEGIN|COMMIT|DECLARE|FETCH|CALL|DO|EXPLAIN|REFRESH|REINDEX|CLUSTER|ATTACH|DETACH) "
+    r"|UNLISTEN|NOTIFY|VACUUM|ANALYZE|BEGIN|COMMIT|DECLARE|FETCH|CALL|DO|EXPLAIN|REFRESH|REINDEX|CLUSTER) "
 )
 RUNNING = frozenset({"execute", "executemany", "fetch", "copy", "text", "exec_driver_sql"})
 
@@ -130,9 +130,7 @@ def is_in(question: Question, source: str) -> bool:
 
 
 def test_no_value_is_put_into_a_statement() -> None:
-    assert found(Judge.is_put_together) == set(PUT_TOGETHER), (
-        "bind it, or let psycopg.sql quote the name"
-    )
+    assert found(Judge.is_put_together) == set(PUT_TOGETHER), "bind it, or let psycopg.sql quote the name"
 
 
 def test_no_statement_gets_past_the_types_as_bytes() -> None:

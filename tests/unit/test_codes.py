@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import TABLE, ApiRefusal, row_of
-from api.problems import DENIED, FIELD_INVALID, PROBLEMS, anchor_of, entry_of, title_of, type_of
+from api.codes import DENIED, FIELD_INVALID, PROBLEMS, anchor_of, entry_of, title_of, type_of
+from api.errors import TABLE, ApiRefusal, row_of_kind
 from domain.refusals import Conflict, InvalidInput, NotFound, Refusal
 from domain.risk import DenialCode
 from infra.cli.docs import ERRORS_PAGE, errors_page
@@ -40,14 +40,14 @@ def codes_of_refusals() -> dict[str, int]:
     """Return the code of every refusal of the engine, with the status that the table of exceptions gives it."""
     import infra.wiring.api  # noqa: F401, PLC0415 - loads all that the API can meet
 
-    engine = {kind.code: row_of(kind.__new__(kind)).status for kind in (Refusal, *kinds_below(Refusal))}  # type: ignore[attr-defined]
+    engine = {kind.code: row_of_kind(kind).status for kind in (Refusal, *kinds_below(Refusal))}  # type: ignore[attr-defined]
     moments = {kind.code: 422 for kind in (MomentRefused, *kinds_below(MomentRefused))}  # type: ignore[attr-defined]
     return engine | moments
 
 
 def codes_in_the_source() -> dict[str, int | None]:
     """Return the codes that the API names where it turns a request away; with their status, where a class tells it."""
-    statuses = {kind.__name__: row_of(kind.__new__(kind)).status for kind in kinds_below(ApiRefusal)}
+    statuses = {kind.__name__: row_of_kind(kind).status for kind in kinds_below(ApiRefusal)}
     found: dict[str, int | None] = {row.code: row.status for row in TABLE.values() if row.code is not None}
     found |= dict.fromkeys(ANSWERED_BY_THE_EDGE)
     for path in (ROOT / "api").glob("*.py"):
@@ -66,7 +66,7 @@ def test_every_code_is_in_the_table_with_the_status_that_it_is_answered_with() -
     for code in NEVER_TOLD:
         del emitted[code]
     unexplained = {code for code in emitted if entry_of(code) is None}
-    assert unexplained == set(), "add them to PROBLEMS of api/problems.py, with cause and remedy"
+    assert unexplained == set(), "add them to PROBLEMS of api/codes.py, with cause and remedy"
     explained = {code: PROBLEMS[entry_of(code) or ""].status for code, status in emitted.items() if status is not None}
     assert explained == {code: status for code, status in emitted.items() if status is not None}
 
