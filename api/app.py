@@ -113,7 +113,7 @@ def create_app(services: Services, *, half: Half = Half.WHOLE, version: str = "0
 
     Either half describes the whole: to its clients it is one API, whatever stands in front of the two.
     """
-    app = FastAPI(title="Khata", version=version, description=DESCRIPTION, redoc_url=None)
+    app = FastAPI(title="Khata", version=version, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.services = services
     app.state.auth_limits = auth.AuthLimits(services)
     app.state.rate_limits = RateLimits(services.clock, services.rates)
