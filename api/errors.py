@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -161,6 +161,19 @@ def row_of_kind(exception_type: type[Exception]) -> Row:
     return next(TABLE[kind] for kind in exception_type.__mro__ if kind in TABLE)
 
 
+def problem_of(code: str, detail: str, *, status: int, instance: str = "", **said: Any) -> Problem:
+    """Return the document of a problem; *said* are the fields that not every problem has."""
+    return Problem(
+        type=type_of(code),
+        title=title_of(code, status),
+        status=status,
+        code=code,
+        detail=detail,
+        instance=instance,
+        **said,
+    )
+
+
 def problem_response(
     request: Request,
     *,
@@ -168,28 +181,10 @@ def problem_response(
     code: str,
     detail: str,
     headers: Mapping[str, str] | None = None,
-    field: str | None = None,
-    limit: str | None = None,
-    value: str | None = None,
-    passing: str | None = None,
-    trade_id: str | None = None,
-    sequence: int | None = None,
+    **said: Any,
 ) -> Response:
-    """Return a problem document as an answer."""
-    problem = Problem(
-        type=type_of(code),
-        title=title_of(code, status),
-        status=status,
-        code=code,
-        detail=detail,
-        instance=request.url.path,
-        field=field,
-        limit=limit,
-        value=value,
-        passing=passing,
-        trade_id=trade_id,
-        sequence=sequence,
-    )
+    """Return a problem document as an answer; *said* are the fields that not every problem has."""
+    problem = problem_of(code, detail, status=status, instance=request.url.path, **said)
     return Response(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
 
 

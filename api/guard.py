@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.codes import PROBLEMS, title_of, type_of
-from api.errors import PROBLEM_JSON, BodyTooLarge, Problem
+from api.codes import PROBLEMS
+from api.errors import PROBLEM_JSON, BodyTooLarge, problem_of
 from api.rate_limit import rate_headers
 from commands.ports import Clock, Ids
 
@@ -169,14 +169,7 @@ class _Answer:
     async def tell(self, code: str, detail: str) -> None:
         """Answer with a problem."""
         status = PROBLEMS[code].status
-        problem = Problem(
-            type=type_of(code),
-            title=title_of(code, status),
-            status=status,
-            code=code,
-            detail=detail,
-            instance=self._scope["path"],
-        )
+        problem = problem_of(code, detail, status=status, instance=self._scope["path"])
         headers = [(b"content-type", PROBLEM_JSON.encode())]
         if code == DEADLINE_EXCEEDED:
             headers.append((b"retry-after", b"1"))

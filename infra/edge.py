@@ -17,8 +17,8 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.codes import PROBLEMS, type_of
-from api.errors import PROBLEM_JSON, Problem
+from api.codes import PROBLEMS
+from api.errors import PROBLEM_JSON, problem_of
 from api.guard import SECURITY_HEADERS
 
 REQUEST_LINE_BYTES_MAX = 8 * 1024
@@ -211,10 +211,7 @@ def _headers_of(code: str, body: bytes) -> Mapping[str, str]:
 
 
 def _body_of(code: str) -> bytes:
-    kind = PROBLEMS[code]
-    return msgspec.json.encode(
-        Problem(type=type_of(code), title=kind.title, status=kind.status, code=code, detail=DETAILS[code])
-    )
+    return msgspec.json.encode(problem_of(code, DETAILS[code], status=PROBLEMS[code].status))
 
 
 def _answer_of(code: str) -> bytes:
