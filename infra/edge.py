@@ -140,7 +140,8 @@ class EdgeProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= SENT_AHEAD_MAX:
             self._stop_parsing("REQUEST_MALFORMED")
         self._is_in_head = False
-        is_busy = len(self.connections) > self._edge.connections_max
+        # Requests that were given up go on, and each connection may have begun another since.
+        is_busy = max(len(self.connections), len(self.tasks)) > self._edge.connections_max
         self.app = _too_many_connections if is_busy else self.config.loaded_app
         super().on_headers_complete()
 
@@ -175,10 +176,10 @@ class EdgeProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER_S, self.transport.close)
 
     def _may_answer(self) -> bool:
-        if self._is_idle():
-            return True
-        # Of several requests on their way the answers go out in order, and a refusal is the last one's.
-        return not self._is_in_head and not self.pipeline and not self.cycle.response_started
+        if self._is_awaited and not self._is_in_head:
+            # It may have its answer already, or wait for those of requests before it: answers go out in order.
+            return not self.cycle.response_started and not self.pipeline
+        return self._is_idle()
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -197,6 +198,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(_GRACE_S, self._end_late)
 
     def _end_late(self) -> None:
+        if self.transport.is_closing():
+            return
         if self._is_awaited:
             self._refuse("REQUEST_TOO_SLOW")
         else:

@@ -29,6 +29,10 @@ def application() -> FastAPI:
     async def hello(request: Request) -> dict[str, str]:
         return {"client": request.client.host if request.client else ""}
 
+    @app.post("/refused")
+    async def refused() -> None:
+        """Answer without a look at the body."""
+
     @app.post("/body")
     async def body(request: Request) -> dict[str, int]:
         app.state.bodies.append("begun")
@@ -182,6 +186,13 @@ async def test_a_drip_wins_no_time() -> None:
         answer = Answer(await answering)
         assert (answer.status, answer.code) == (408, "REQUEST_TOO_SLOW")
         writer.close()
+
+
+async def test_who_has_an_answer_gets_no_second_one_for_a_body_that_does_not_come() -> None:
+    async with served(request_within_s=SOON_S) as port:
+        answer = await exchange(port, b"POST /refused HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc")
+        assert answer.status == 200
+        assert answer.raw.count(b"HTTP/1.1") == 1
 
 
 async def test_who_waits_for_a_body_learns_that_it_will_not_come() -> None:

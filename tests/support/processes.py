@@ -36,15 +36,15 @@ def runtime_file(servers: Servers, database: DatabaseUrls, settings: Settings) -
 
 
 @contextmanager
-def running_processes(home: Home, *told: tuple[str, RuntimeFile]) -> Iterator[None]:
-    """Run a process for each role with what it is told, all of them ready; drain them at the end."""
+def running_processes(home: Home, *told: tuple[Sequence[str], RuntimeFile]) -> Iterator[None]:
+    """Run processes, each of some roles and with what it is told, all of them ready; drain them at the end."""
     children: list[ChildProcess] = []
     try:
         waiting = []
-        for number, (role, file) in enumerate(told):
-            path = home.run / f"{role}-{number}.json"
+        for number, (roles, file) in enumerate(told):
+            path = home.run / f"process-{number}.json"
             file.write(path)
-            child, ready = _start(role, path)
+            child, ready = _start(roles, path)
             children.append(child)
             waiting.append(ready)
         _await_ready(waiting)
@@ -53,13 +53,16 @@ def running_processes(home: Home, *told: tuple[str, RuntimeFile]) -> Iterator[No
         asyncio.run(_stop(children))
 
 
-def _start(role: str, path: Path) -> tuple[ChildProcess, int]:
+def _start(roles: Sequence[str], path: Path) -> tuple[ChildProcess, int]:
     reading, writing = os.pipe()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {RUNTIME_FILE_VARIABLE: str(path), READY_FD_VARIABLE: str(writing)}
     try:
         child = ChildProcess(
-            (sys.executable, "-m", "infra.cli", "run", role), name=role, environment=environment, inherit=(writing,)
+            (sys.executable, "-m", "infra.cli", "run", *roles),
+            name="-".join(roles),
+            environment=environment,
+            inherit=(writing,),
         )
     finally:
         os.close(writing)
