@@ -39,6 +39,7 @@ _INTENTS = "intents, baskets and changes of trades"
 _THEN = "queries of the past"
 _STRATEGIES = "strategies"
 _BACKTESTS = "backtests"
+_ACCOUNTS = "accounts and their members"
 
 PROBLEMS: dict[str, Kind] = {
     # --- What comes in is no request of ours.
@@ -81,7 +82,13 @@ PROBLEMS: dict[str, Kind] = {
         "Send it again, without pauses.",
         _ANY,
     ),
-    "BODY_TOO_LARGE": Kind(413, "The request is too large", "The body is over 64 KiB.", "Ask for less at once.", _BODY),
+    "BODY_TOO_LARGE": Kind(
+        413,
+        "The request is too large",
+        "The body is over 64 KiB; that of a strategy may be larger.",
+        "Send less at once.",
+        _BODY,
+    ),
     "REQUEST_LINE_TOO_LONG": Kind(
         414, "The request is too large", "The path with its query is over 8 KiB.", "Shorten the query.", _ANY
     ),
@@ -113,6 +120,23 @@ PROBLEMS: dict[str, Kind] = {
     "TOKEN_EXPIRED": Kind(
         401, "Log in again", "The access token is over ten minutes old.", "Log in again.", _LOGGED_IN
     ),
+    "REFRESH_TOKEN_INVALID": Kind(
+        401, "Log in again", "The refresh token is over, or none of ours.", "Log in again.", "refreshing a log-in"
+    ),
+    "REFRESH_TOKEN_REUSED": Kind(
+        401,
+        "Log in again",
+        "The refresh token was used before, so somebody else may have it. The log-in that it came from has ended.",
+        "Log in again, and find out who else had the token.",
+        "refreshing a log-in",
+    ),
+    "PASSWORD_WRONG": Kind(
+        403,
+        "Not allowed",
+        "The present password, which proves that it is still you, is another one. Nothing was changed.",
+        "Send the present password. Ten failures within half an hour shut this address out for this client.",
+        "changes of the profile",
+    ),
     "CREDENTIALS_WRONG": Kind(
         401,
         "Not logged in",
@@ -143,6 +167,38 @@ PROBLEMS: dict[str, Kind] = {
     ),
     "EMAIL_TAKEN": Kind(
         409, "Not possible now", "Somebody is registered under this address.", "Log in instead.", "registrations"
+    ),
+    "ROLE_INSUFFICIENT": Kind(
+        403,
+        "Not allowed",
+        "You are a member of this account, and your role does not reach so far.",
+        "Ask an owner of the account.",
+        _ACCOUNTS,
+    ),
+    "MEMBERS_TOO_MANY": Kind(
+        409, "Not possible now", "The account has as many members as it may have.", "Remove one first.", _ACCOUNTS
+    ),
+    "ACCOUNTS_TOO_MANY": Kind(
+        409, "Not possible now", "You have as many accounts as you may have.", "Use one of those.", _ACCOUNTS
+    ),
+    "OPENER_STAYS_OWNER": Kind(
+        409, "Not possible now", "Who opened the account is its owner for good.", "Add other owners.", _ACCOUNTS
+    ),
+    "MEMBER_NOT_FOUND": Kind(404, "Not found", "The account has no such member.", "Check the user's id.", _ACCOUNTS),
+    "USER_NOT_FOUND": Kind(404, "Not found", "Nobody has this id.", "Check the user's id.", _ACCOUNTS),
+    "DHAN_CLIENT_TAKEN": Kind(
+        409,
+        "Not possible now",
+        "The client id of the broker belongs to another account here.",
+        "Log in as whoever linked it.",
+        "linking a broker",
+    ),
+    "DHAN_CLIENT_OTHER": Kind(
+        409,
+        "Not possible now",
+        "The live account has another client id of the broker, for good.",
+        "Send the one that it has.",
+        "linking a broker",
     ),
     # --- A value is not allowed: the same request can never succeed.
     "FIELD_MISSING": Kind(
@@ -257,6 +313,13 @@ PROBLEMS: dict[str, Kind] = {
         "`detail` says what is expected.",
         _STRATEGIES,
     ),
+    "SOURCE_INVALID": Kind(
+        422,
+        "A value is not allowed",
+        "The source of the strategy is no text that Python could read.",
+        "`detail` names the line.",
+        _STRATEGIES,
+    ),
     "BACKTEST_INVALID": Kind(
         422,
         "A value is not allowed",
@@ -296,6 +359,9 @@ PROBLEMS: dict[str, Kind] = {
     ),
     "BREACH_NOT_FOUND": Kind(
         404, "Not found", "There is no such limit.", "Names are those of the parameters.", "releasing a breach"
+    ),
+    "AUDIT_EVENT_NOT_FOUND": Kind(
+        404, "Not found", "There is no such event, or none that concerns you.", "`GET /api/audit` lists them.", "audit"
     ),
     "STRATEGY_NOT_FOUND": Kind(404, "Not found", "This user has no such strategy.", "Check its id.", _STRATEGIES),
     "BACKTEST_NOT_FOUND": Kind(404, "Not found", "There is no such backtest.", "Check its id.", _BACKTESTS),
@@ -361,6 +427,13 @@ PROBLEMS: dict[str, Kind] = {
         "Not possible now",
         "The result belongs to another revision of the source.",
         "Run the backtest again.",
+        _STRATEGIES,
+    ),
+    "STRATEGY_VERSION_MISMATCH": Kind(
+        409,
+        "Not possible now",
+        "Somebody changed the strategy meanwhile.",
+        "Read it again and decide anew.",
         _STRATEGIES,
     ),
     "BACKTEST_OVER": Kind(409, "Not possible now", "The backtest has ended otherwise.", "Read its result.", _BACKTESTS),

@@ -13,6 +13,7 @@ from api.audit import note_refusal
 from api.codes import title_of, type_of
 from commands.intake import IntentStorm
 from commands.lane import AccountBusy
+from commands.log_ins import RefreshTokenInvalid, RefreshTokenReused
 from commands.ports import (
     AppendOutcomeUnknown,
     HasherBusy,
@@ -22,8 +23,9 @@ from commands.ports import (
     TokenExpired,
     TokenInvalid,
 )
-from commands.users import CredentialsWrong, UserUnknown
-from domain.refusals import Conflict, InvalidInput, NotFound, Refusal
+from commands.users import CredentialsWrong
+from domain.refusals import Conflict, Forbidden, InvalidInput, NotFound, Refusal
+from domain.user.decide import UserUnknown
 from projections.ports import BarsUnreadable
 from projections.queries import QueriesUnavailable, ReadModelBehind
 
@@ -118,6 +120,12 @@ TABLE: dict[type[Exception], Row] = {
     TokenInvalid: Row(401, "TOKEN_INVALID", "the access token is not one of ours"),
     TokenExpired: Row(401, "TOKEN_EXPIRED", "the access token is over ten minutes old"),
     UserUnknown: Row(401, "TOKEN_INVALID", "the access token names nobody"),
+    RefreshTokenInvalid: Row(401, "REFRESH_TOKEN_INVALID", "this refresh token is over, or not ours"),
+    RefreshTokenReused: Row(
+        401,
+        "REFRESH_TOKEN_REUSED",
+        "this refresh token was used before, so somebody else may have it: the log-in that it came from has ended",
+    ),
     CredentialsWrong: Row(401, "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
     IntentStorm: Row(429, "INTENT_STORM", "the account hands in more intents than are taken", 1),
     HasherBusy: Row(429, "LOGIN_BUSY", "too many people log in at once", 1),
@@ -125,6 +133,7 @@ TABLE: dict[type[Exception], Row] = {
     Refusal: Row(409),
     InvalidInput: Row(422),
     NotFound: Row(404),
+    Forbidden: Row(403),
     Conflict: Row(409),
     KeyReused: Row(422, "IDEMPOTENCY_KEY_REUSED", "the same key came with another body before"),
     # Faults: ask again.

@@ -5,11 +5,15 @@ from ipaddress import ip_network
 
 from adapters.bars.parquet import ParquetBars
 from adapters.postgres.audit import PostgresAudit
+from adapters.postgres.broker_credentials import PostgresSealedRows
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_reader import PostgresLogReader
 from adapters.postgres.passwords import PostgresPasswords
+from adapters.postgres.refresh_tokens import PostgresRefreshTokens
 from adapters.postgres.stored_states import PostgresStates
+from adapters.postgres.strategy_sources import PostgresStrategySources
 from adapters.postgres.views import PostgresViews
+from adapters.security.broker_credentials import CredentialsVault
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
@@ -17,7 +21,11 @@ from api.halves import Half
 from api.rates import Rates
 from api.services import Services
 from commands.audit import AuditBook
+from commands.log_ins import LogIns
+from commands.profiles import Profiles
+from commands.strategies import Strategies
 from commands.users import Users
+from infra.credentials_key import ensure_credentials_key, load_sealing_key
 from infra.edge import Edge
 from infra.home import Home
 from infra.problems import OperatorProblem
@@ -47,21 +55,36 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
     nats = await wiring.nats()
     is_reading = half is Half.QUERIES
     log = await wiring.log_reader() if is_reading else await wiring.store()
+    home = Home(wiring.settings.home)
+    user_keys = await wiring.stack.enter_async_context(open_user_keys(wiring.settings))
     personal_data = SealedPersonalData(
         master_key=wiring.runtime.keys.master,
         lookup_key=wiring.runtime.keys.lookup,
-        keys=await wiring.stack.enter_async_context(open_user_keys(wiring.settings)),
+        keys=user_keys,
         clock=wiring.clock,
     )
-    hasher = Argon2Hasher()
+    hasher, passwords = Argon2Hasher(), PostgresPasswords(log.database)
     wiring.stack.callback(hasher.close)
-    users = Users(
+    users = Users(store=log, ids=wiring.ids, hasher=hasher, passwords=passwords, personal_data=personal_data)
+    log_ins = LogIns(
+        tokens=PostgresRefreshTokens(log.database),
+        clock=wiring.clock,
+        ids=wiring.ids,
+        derive=personal_data.lookup_hash,
+    )
+    ensure_credentials_key(home)
+    profiles = Profiles(
         store=log,
         ids=wiring.ids,
         hasher=hasher,
-        passwords=PostgresPasswords(log.database),
+        passwords=passwords,
         personal_data=personal_data,
+        credentials=CredentialsVault(
+            executor_key=load_sealing_key(home), rows=PostgresSealedRows(log.database), keys=user_keys
+        ),
+        log_ins=log_ins,
     )
+    strategies = Strategies(store=log, ids=wiring.ids, sources=PostgresStrategySources(log.database))
     audit = AuditBook(
         NoAudit() if is_reading else PostgresAudit(log.database),
         wiring.clock,
@@ -70,7 +93,7 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
     queries = PostgresViews(wiring.runtime.database.query, watch=wiring.epochs)
     if half is not Half.COMMANDS:
         await wiring.stack.enter_async_context(queries)
-    bars = ParquetBars(Home(wiring.settings.home).daily_bars)
+    bars = ParquetBars(home.daily_bars)
     then = PastAccounts(states=PostgresStates(queries), log=log)
     history = History(
         queries=queries,
@@ -91,6 +114,10 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
         clock=wiring.clock,
         ids=wiring.ids,
         users=users,
+        profiles=profiles,
+        log_ins=log_ins,
+        strategies=strategies,
+        log=log,
         accounts=await (wiring.accounts_to_read() if is_reading else wiring.accounts()),
         tokens=Ed25519Tokens(wiring.runtime.keys.signing_pem, clock=wiring.clock),
         queries=queries,
@@ -99,6 +126,8 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
         bars=bars,
         personal_data=personal_data,
         audit=audit,
+        calendar=lambda: wiring.exchange_sessions.table,
+        follows_calendar=wiring.follows_exchanges,
         epoch=lambda: wiring.epochs.current,
         readiness={"log": log_answers, "transport": transport_answers},
         rates=rates_of(wiring.settings),

@@ -9,7 +9,7 @@ import pytest
 
 from api.codes import DENIED, FIELD_INVALID, PROBLEMS, anchor_of, entry_of, title_of, type_of
 from api.errors import TABLE, ApiRefusal, row_of_kind
-from domain.refusals import Conflict, InvalidInput, NotFound, Refusal
+from domain.refusals import Conflict, Forbidden, InvalidInput, NotFound, Refusal
 from domain.risk import DenialCode
 from infra.cli.docs import ERRORS_PAGE, errors_page
 from infra.edge import DETAILS as ANSWERED_BY_THE_EDGE
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 TOLD_BY_THE_FRAMEWORK = {"NOT_FOUND", "METHOD_NOT_ALLOWED"}
 NEVER_TOLD = {
     "CONFLICT": "a kind of refusal, which is never raised itself",
+    "FORBIDDEN": "likewise",
     "REFUSED": "likewise",
     "MOMENT_REFUSED": "likewise",
     "USER_UNKNOWN": "told as TOKEN_INVALID",
@@ -27,7 +28,7 @@ NEVER_TOLD = {
     "FILL_INVALID": "likewise",
     "RATIO_INVALID": "met by the operator's command line alone",
 }
-KINDS = (Refusal, InvalidInput, NotFound, Conflict)
+KINDS = (Refusal, InvalidInput, NotFound, Forbidden, Conflict)
 
 
 def kinds_below(kind: type[Exception]) -> Iterator[type[Exception]]:
