@@ -25,7 +25,7 @@ from commands.ports import (
 from commands.users import CredentialsWrong
 from domain.refusals import Conflict, Forbidden, InvalidInput, NotFound, Refusal
 from domain.user.decide import UserUnknown
-from projections.ports import BarsUnreadable
+from projections.ports import BarsUnreadable, InstrumentsUnreadable
 from projections.queries import QueriesUnavailable, ReadModelBehind
 
 PROBLEM_JSON = "application/problem+json"
@@ -148,6 +148,7 @@ TABLE: dict[type[Exception], Row] = {
     ),
     ReadModelBehind: Row(503, "The views are behind", "READ_MODEL_BEHIND", None, 1),
     BarsUnreadable: Row(503, "Stored bars cannot be read", "BARS_UNREADABLE", None, 60),
+    InstrumentsUnreadable: Row(503, "The instrument master cannot be read", "INSTRUMENTS_UNREADABLE", None, 60),
     QueriesUnavailable: Row(503, "The views are away", "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", 1),
 }
 

@@ -14,7 +14,7 @@ from commands.strategies import Strategies
 from commands.users import Users
 from domain.session_table import SessionTable
 from projections.as_of import History, Moment, PastQueries
-from projections.ports import Bars, LogReader, PersonalDataReader
+from projections.ports import Bars, InstrumentDirectory, LogReader, PersonalDataReader
 from projections.queries import Queries
 
 ReadinessCheck = Callable[[], Awaitable[bool]]
@@ -44,6 +44,7 @@ class Services:
     log: LogReader
     marks: Marks
     bars: Bars
+    instruments: InstrumentDirectory
     personal_data: PersonalDataReader
     audit: AuditBook
     calendar: Callable[[], SessionTable]

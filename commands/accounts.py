@@ -589,10 +589,11 @@ class Accounts:
     def _snapshot(self, account: Account, instrument: Instrument, market_time_ns: int) -> MarketSnapshot:
         """Return the market as a decision about *instrument* needs it: its mark, and those of all that is open."""
         keys = account.open_instruments() | {instrument.key}
+        marks = _marks_of(keys, self._marks.mark_of)
         return MarketSnapshot(
             market_time_ns=market_time_ns,
             instrument=instrument,
-            marks=_marks_of(keys, self._marks.mark_of),
+            marks=tuple(_with_price_band(mark, instrument) for mark in marks) if _has_price_band(instrument) else marks,
             session=self._sessions.moment_of(instrument, market_time_ns),
             valuation=valuation_of(account, self._marks.mark_of, market_time_ns=market_time_ns),
         )
@@ -600,3 +601,17 @@ class Accounts:
 
 def _marks_of(instruments: Iterable[InstrumentKey], mark_of: MarkOf) -> tuple[Mark, ...]:
     return tuple(mark for key in sorted(instruments) if (mark := mark_of(key)) is not None)
+
+
+def _has_price_band(instrument: Instrument) -> bool:
+    return instrument.lower_circuit_e4 is not None or instrument.upper_circuit_e4 is not None
+
+
+def _with_price_band(mark: Mark, instrument: Instrument) -> Mark:
+    """Return *mark* with the price band that the instrument master has of today, where the market tells none."""
+    tells_none = mark.lower_circuit_e4 is None and mark.upper_circuit_e4 is None
+    if mark.instrument != instrument.key or not tells_none:
+        return mark
+    return msgspec.structs.replace(
+        mark, lower_circuit_e4=instrument.lower_circuit_e4, upper_circuit_e4=instrument.upper_circuit_e4
+    )

@@ -112,6 +112,11 @@ class Home:
         return self.path / "bars" / "daily"
 
     @property
+    def instruments(self) -> Path:
+        """Versions of the imported instrument master."""
+        return self.path / "instruments"
+
+    @property
     def calendar_file(self) -> Path:
         """The lists of sessions and holidays that were brought in, with when and from where."""
         return self.path / "calendar" / "imported.json"

@@ -20,6 +20,7 @@ from infra.cli import (
     docs,
     doctor,
     erase,
+    instruments,
     keys,
     kill,
     market_calendar,
@@ -70,7 +71,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-GROUPS = (bars.bars, market_calendar.market_calendar)
+GROUPS = (bars.bars, instruments.instruments, market_calendar.market_calendar)
 for group in GROUPS:
     app.add_typer(group)
 

@@ -20,6 +20,7 @@ from commands.strategies import Strategies
 from commands.users import Users
 from infra.credentials_key import ensure_credentials_key, load_sealing_key
 from infra.home import Home
+from infra.instruments import directory_of
 from infra.user_keys import open_user_keys
 from infra.wiring.process import Wiring
 from projections.as_of import History
@@ -100,6 +101,7 @@ async def make_services(wiring: Wiring) -> Services:
         history=history,
         marks=await wiring.marks(),
         bars=bars,
+        instruments=directory_of(wiring.settings, wiring.instruments),
         personal_data=personal_data,
         audit=audit,
         calendar=lambda: wiring.exchange_sessions.table,

@@ -10,7 +10,6 @@ from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
 from adapters.epoch_file import EpochFile
 from adapters.ids import SystemIds
-from adapters.instruments import InstrumentMaster
 from adapters.nats.connection import NatsConnection, connect
 from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.marks import NatsMarks
@@ -23,6 +22,7 @@ from commands.ports import Sessions
 from commands.snapshots import SnapshotCache
 from domain.account import Account
 from infra.home import Home
+from infra.instruments import load_master
 from infra.places import archive_folder
 from infra.runtime import Runtime
 from infra.session_calendar import unreadable
@@ -42,7 +42,7 @@ class Wiring:
         self.stack = stack
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
-        self.instruments = InstrumentMaster.load()
+        self.instruments = load_master(runtime.settings)
         self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
         self.archive = ParquetArchive(archive_folder(runtime.settings))
         self._parts: dict[str, asyncio.Future[Any]] = {}

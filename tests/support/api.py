@@ -1,6 +1,7 @@
 """The API over fakes of the ports, asked over HTTP without a socket."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
+from adapters.instruments import InstrumentMaster
 from adapters.security.broker_credentials import CredentialsVault
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
@@ -25,6 +27,8 @@ from commands.strategies import Strategies
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
+from infra.instruments import directory_of
+from infra.settings import Settings
 from projections.as_of import History
 from projections.historical_marks import BarMarks, EventMarks
 from projections.past import PastAccounts
@@ -189,6 +193,7 @@ class ApiWorld:
             ),
             marks=self.market,
             bars=self.bars,
+            instruments=directory_of(Settings(home=Path("/nowhere")), InstrumentMaster.load()),
             personal_data=self.personal_data,
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
             calendar=lambda: CALENDAR,

@@ -90,6 +90,7 @@ from domain.ids import (
     VenueOrderId,
 )
 from domain.instrument import Instrument, InstrumentKey, Segment
+from domain.instrument_master import InstrumentsImported
 from domain.market import Mark, MarketSnapshot, Valuation, trading_day
 from domain.order import (
     ModifyCause,
@@ -542,6 +543,25 @@ user_erased = UserErased(user_id=OWNER)
 member_set = MemberSet(member_id=MEMBER, role=Role.TRADER, set_by=OWNER)
 member_removed = MemberRemoved(member_id=MEMBER, removed_by=OWNER)
 
+# --- The instrument master --------------------------------------------------------------------------------------------
+
+instruments_imported = InstrumentsImported(
+    version=2,
+    day="2026-11-20",
+    content_hash="c3" * 32,
+    history_hash="d4" * 32,
+    source_hash="e5" * 32,
+    layout="compact",
+    rows=181_900,
+    unusable={"expired": 19_527, "segment_unknown": 10_710},
+    listed=151_659,
+    added=812,
+    changed=45,
+    renamed=3,
+    delisted=2,
+    expired=790,
+)
+
 # --- Strategies and backtests -----------------------------------------------------------------------------------------
 
 STRATEGY = StrategyId("str_01J000000000000000000000A1")
@@ -719,6 +739,7 @@ EVERY_EVENT = (
     member_removed,
     strategy_described,
     user_erased,
+    instruments_imported,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""
 
