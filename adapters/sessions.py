@@ -15,6 +15,7 @@ import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, time
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -58,8 +59,9 @@ class CalendarUnreadable(Exception):
     """The file of imported lists cannot be read, or is none of ours."""
 
 
+@cache
 def shipped_table() -> SessionTable:
-    """Return the table that comes with Khata."""
+    """Return the table that comes with Khata, read once."""
     followers = {
         Segment(row["segment"]): Follower(Segment(row["leader"]), row["source"]) for row in _rows("market_followers")
     }

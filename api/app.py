@@ -25,6 +25,7 @@ from api import (
     orders,
     positions,
     profile,
+    reference,
     requests,
     risk,
     sessions,
@@ -39,7 +40,9 @@ from api import (
 from api.epochs import HEADER as EPOCH_HEADER
 from api.epochs import epoch_token
 from api.guard import REQUEST_ID_HEADER, Guard
+from api.halves import Half, OneHalf
 from api.idempotency import HEADER, REPLAY_HEADER
+from api.rate_limit import AddressLimited, RateLimits
 from api.services import Services
 
 DESCRIPTION = """\
@@ -79,6 +82,7 @@ ROUTERS = (
     backtests.router,
     audit_events.router,
     health.router,
+    reference.router,
 )
 SHOWN = (
     requests.RegisterRequest,
@@ -147,27 +151,44 @@ SHOWN = (
 )
 
 
-def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
-    """Return the API over *services*."""
-    app = FastAPI(title="Khata", version=version, description=DESCRIPTION, redoc_url=None)
+def create_app(services: Services, *, half: Half = Half.WHOLE, version: str = "0.1.0") -> FastAPI:
+    """Return the API over *services*, or the *half* of it that this process answers.
+
+    Either half describes the whole: to its clients it is one API, whatever stands in front of the two.
+    """
+    app = FastAPI(title="Khata", version=version, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.services = services
     app.state.auth_limits = auth.AuthLimits(services)
+    app.state.rate_limits = RateLimits(services.clock, services.rates)
     for router in ROUTERS:
         app.include_router(router)
     errors.install(app)
     openapi.install(app, SHOWN)
-    if services.cors_origins:
+    if half is not Half.WHOLE:
+        app.add_middleware(OneHalf, half=half)
+    app.add_middleware(AddressLimited, limits=app.state.rate_limits)
+    if services.cors_origins:  # Around the limits: a page of somebody else's must be able to read a 429.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=services.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", HEADER, EPOCH_HEADER],
-            expose_headers=["Location", "Retry-After", "Server-Timing", REQUEST_ID_HEADER, REPLAY_HEADER, EPOCH_HEADER],
+            expose_headers=[
+                "Location",
+                "Retry-After",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Server-Timing",
+                REQUEST_ID_HEADER,
+                REPLAY_HEADER,
+                EPOCH_HEADER,
+            ],
         )
     app.add_middleware(
         Guard,
         clock=services.clock,
         ids=services.ids,
+        answer_within_s=services.answer_within_s,
         roomy={"/api/strategies": STRATEGY_BYTES_MAX},
         shown=lambda: {EPOCH_HEADER: epoch_token(services.epoch())},
     )

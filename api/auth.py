@@ -2,15 +2,15 @@
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from limits import RateLimitItemPerMinute
 
 from api.answers import answer
 from api.audit import note_login
 from api.bodies import read_body
 from api.callers import SOURCE
-from api.errors import RateLimited
 from api.fields import Sequence
 from api.openapi import answers, request_body
-from api.rate_limit import SlidingWindow
+from api.rate_limit import Quota, address_of
 from api.requests import LoginRequest, RefreshRequest, RegisterRequest
 from api.services import Services, services_of
 from commands.log_ins import Issued, RefreshTokenReused
@@ -18,9 +18,7 @@ from commands.users import CredentialsWrong
 from domain.envelope import Metadata
 from domain.ids import UserId
 
-FAILURES_MAX = 10
-FAILURES_WINDOW_S = 30 * 60
-"""Source: PCI DSS 8.3.4, here for one address and one client, so that nobody can lock another person out."""
+FAILURES_WINDOW_MINUTES = 30
 
 router = APIRouter(prefix="/api/auth", tags=["auth"])
 
@@ -53,33 +51,26 @@ class LoggedOutAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuthLimits:
-    """How often one client may try."""
+    """How often one client may fail to be somebody."""
 
     def __init__(self, services: Services) -> None:
-        self._requests = SlidingWindow(services.clock, limit=services.auth_requests_per_minute, window_s=60)
-        self._failures = SlidingWindow(services.clock, limit=FAILURES_MAX, window_s=FAILURES_WINDOW_S)
-
-    def count_request(self, client: str) -> None:
-        """Let one request of a client pass. Raises RateLimited."""
-        self._demand(self._requests, client, "too many registrations and log-ins from this address")
-        self._requests.add(client)
+        self._failures = Quota(
+            RateLimitItemPerMinute(services.rates.failed_sign_ins_max, FAILURES_WINDOW_MINUTES),
+            services.clock,
+            detail="too many log-ins failed for this e-mail address",
+        )
 
     def demand_chance(self, client: str, email: str) -> None:
         """Let a client try to log in as *email*. Raises RateLimited."""
-        self._demand(self._failures, _pair(client, email), "too many log-ins failed for this e-mail address")
+        self._failures.demand(_pair(client, email))
 
     def count_failure(self, client: str, email: str) -> None:
         """Remember that a client failed to log in as *email*."""
-        self._failures.add(_pair(client, email))
+        self._failures.count(_pair(client, email))
 
     def forgive(self, client: str, email: str) -> None:
         """Forget a client's failures: it proved to be *email*."""
         self._failures.clear(_pair(client, email))
-
-    @staticmethod
-    def _demand(window: SlidingWindow, key: str, detail: str) -> None:
-        if (seconds := window.retry_after_s(key)) is not None:
-            raise RateLimited("RATE_LIMITED", detail, retry_after_s=seconds)
 
 
 @router.post(
@@ -91,7 +82,6 @@ class AuthLimits:
 async def register(request: Request) -> Response:
     """Register a person and open their paper account."""
     services = services_of(request)
-    limits_of(request).count_request(client_of(request))
     body = await read_body(request, RegisterRequest)
     metadata = Metadata(
         source=SOURCE, correlation_id=request.state.request_id, received_at_ns=request.state.received_at_ns
@@ -112,8 +102,7 @@ async def register(request: Request) -> Response:
 )
 async def login(request: Request) -> Response:
     """Exchange e-mail address and password for an access token."""
-    services, limits, client = services_of(request), limits_of(request), client_of(request)
-    limits.count_request(client)
+    services, limits, client = services_of(request), limits_of(request), address_of(request)
     body = await read_body(request, LoginRequest)
     limits.demand_chance(client, body.email)
     try:
@@ -138,7 +127,6 @@ async def refresh(request: Request) -> Response:
     answered again.
     """
     services = services_of(request)
-    limits_of(request).count_request(client_of(request))
     body = await read_body(request, RefreshRequest)
     try:
         user_id, refreshed = await services.log_ins.renew(body.refresh_token)
@@ -155,7 +143,6 @@ async def refresh(request: Request) -> Response:
 )
 async def logout(request: Request) -> Response:
     """End the log-in that a refresh token belongs to. Twice is as once."""
-    limits_of(request).count_request(client_of(request))
     body = await read_body(request, RefreshRequest)
     await services_of(request).log_ins.end(body.refresh_token)
     return answer(LoggedOutAnswer(ended=True))
@@ -178,11 +165,6 @@ def limits_of(request: Request) -> AuthLimits:
     """Return how often clients of this API may try."""
     limits: AuthLimits = request.app.state.auth_limits
     return limits
-
-
-def client_of(request: Request) -> str:
-    """Return the address that a request came from."""
-    return request.client.host if request.client else "unknown"
 
 
 def _pair(client: str, email: str) -> str:

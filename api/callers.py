@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.errors import Unauthenticated
+from api.rate_limit import count_user
 from api.services import services_of
 from commands.accounts import CommandContext
 from domain.account.events import Role
@@ -43,6 +44,7 @@ async def _caller(
     services = services_of(request)
     user_id = services.tokens.verify(credentials.credentials)
     request.state.user_id = user_id  # For the audit book, should the request be turned away.
+    count_user(request, user_id)
     return Caller(user_id, await services.users.default_account(user_id))
 
 

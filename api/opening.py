@@ -76,7 +76,6 @@ def denied_answer(request: Request, denied: OrderDenied, outcome: Outcome, heade
     return problem_response(
         request,
         status=403,
-        title="Denied by risk",
         code=denied.code.value,
         detail=f"the limit is {denied.limit}, the intent came to {denied.value}",
         headers=headers,

@@ -4,13 +4,14 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.auth import client_of, limits_of
+from api.auth import limits_of
 from api.bodies import read_body
 from api.callers import Authenticated, context_of
 from api.errors import FieldInvalid
 from api.fields import Sequence, Time, time_text_us
 from api.freshness import Fresh
 from api.openapi import answers, request_body
+from api.rate_limit import address_of
 from api.requests import ProfileRequest
 from api.services import services_of
 from commands.profiles import CLIENT_FIELD, PasswordWrong
@@ -84,7 +85,7 @@ async def change_profile(request: Request, caller: Authenticated) -> Response:
     A live account trades when live trading runs, which it does not yet: every order in it is denied until then
     (`ACCOUNT_GATE_SHUT`).
     """
-    services, limits, client = services_of(request), limits_of(request), client_of(request)
+    services, limits, client = services_of(request), limits_of(request), address_of(request)
     body = await read_body(request, ProfileRequest)
     change = body.to_change()
     if change.needs_proof:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from api.rates import Rates
 from commands.accounts import Accounts
 from commands.audit import AuditBook
 from commands.log_ins import LogIns
@@ -24,11 +25,11 @@ ReadinessCheck = Callable[[], Awaitable[bool]]
 class Services:
     """What routes call.
 
-    `readiness` holds one check a dependency, by the name shown to the operator. `auth_requests_per_minute` bounds
-    registrations and log-ins of one client address. `cors_origins` are the exact origins of other people's pages that
-    may call us from a browser: by default none. `calendar` returns the session table as it is by now, and
-    `follows_calendar` tells whether trading keeps to it. `epoch` returns which history the sequences of our answers
-    belong to, empty where it is not known yet.
+    `readiness` holds one check a dependency, by the name shown to the operator. `rates` bound what one user and one
+    address may ask, `answer_within_s` how long they wait for an answer. `cors_origins` are the exact origins of other
+    people's pages that may call us from a browser: by default none. `calendar` returns the session table as it is by
+    now, and `follows_calendar` tells whether trading keeps to it. `epoch` returns which history the sequences of our
+    answers belong to, empty where it is not known yet.
     """
 
     clock: Clock
@@ -51,7 +52,8 @@ class Services:
     follows_calendar: bool
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
     epoch: Callable[[], str] = str
-    auth_requests_per_minute: int = 60
+    rates: Rates = field(default_factory=Rates)
+    answer_within_s: float = 30.0
     cors_origins: tuple[str, ...] = ()
 
     def past(self, moment: Moment | None) -> PastQueries | None:

@@ -226,24 +226,23 @@ class Profiles:
         self, user_id: UserId, commands: list[UserCommand], broker: BrokerLogin | None, context: CommandContext
     ) -> int:
         """Decide and append *commands*, and the link to the broker where there is one, again on every conflict."""
-        claim = None if broker is None else await self._claim_of(user_id, broker.client_id)
         for _ in range(ATTEMPTS_MAX):
             state, version = await self._load(user_id)
+            # After the state: a claim of the user's own that the state knows nothing of ends in a conflict of versions.
+            claim = None if broker is None else await self._claim_of(user_id, broker.client_id)
             wanted = list(commands)
             if broker is not None:
-                wanted.append(await self._link_command(user_id, state, broker, has_claim=claim is None))
+                wanted.append(await self._link_command(user_id, state, broker, is_claimed=claim is None))
             events = _decided(wanted, state)
             linked = next((event for event in events if isinstance(event, BrokerLinked)), None)
             if linked is not None and broker is not None:
                 await self._credentials.keep(user_id, linked.account_id, msgspec.json.encode(broker))
             try:
                 appended = await self._append(user_id, version, events, context, claim=claim)
-            except (VersionConflict, ClaimTaken) as lost:
+            except (VersionConflict, ClaimTaken):
                 if linked is not None and linked.account_id != state.live_account:
                     await self._credentials.drop(linked.account_id)  # Its account never came to be.
-                if isinstance(lost, ClaimTaken):
-                    raise ClientTaken from None
-                continue
+                continue  # Whose the claim is by now decides whether there is another attempt.
             return appended.last_sequence
         raise AccountBusy(f"{user_stream_of(user_id)} changed under {ATTEMPTS_MAX} attempts")
 
@@ -257,9 +256,9 @@ class Profiles:
             raise ClientTaken
         return None
 
-    async def _link_command(self, user_id: UserId, state: User, broker: BrokerLogin, *, has_claim: bool) -> LinkBroker:
+    async def _link_command(self, user_id: UserId, state: User, broker: BrokerLogin, *, is_claimed: bool) -> LinkBroker:
         # A claim came to be together with the live account. So one without the other belongs to another client id.
-        if state.live_account is not None and not has_claim:
+        if state.live_account is not None and not is_claimed:
             raise LinkedOtherwise
         return LinkBroker(
             user_id=user_id,

@@ -80,7 +80,7 @@ def changes(before: SessionTable, after: SessionTable, rows: Sequence[Stretch]) 
     opened: list[Opened] = []
     changed: list[DayChange] = []
     confirmed = 0
-    for segment in after.segments:
+    for segment in after.affected_by(segment for row in rows for segment in row.segments):
         for day in days:
             was, now = before.day_of(segment, day), after.day_of(segment, day)
             if was is None or now is None or was == now:

@@ -18,7 +18,7 @@ nobody has told yet (Muhurat, until the circular of that year) is not known eith
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -197,6 +197,16 @@ class SessionTable:
         """Return the table that comes of it by another list, the newest."""
         hours, lists = self._rows
         return SessionTable(hours, [*lists, tuple(rows)], self._followers)
+
+    def affected_by(self, segments: Iterable[Segment]) -> tuple[Segment, ...]:
+        """Return the segments whose days depend on those of *segments*: these, and who follows them."""
+        depending = set(segments)
+        grown = True
+        while grown:
+            followers = {segment for segment, follower in self._followers.items() if follower.leader in depending}
+            grown = not followers <= depending
+            depending |= followers
+        return tuple(segment for segment in self.segments if segment in depending)
 
     def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
         """Return where the instrument's segment is in its day, None where no row has its hours."""
@@ -419,4 +429,5 @@ def _day_phase(day: date, span: Span, certainty: Certainty, source: str) -> DayP
 
 
 def _at_ns(day: date, at: time) -> int:
-    return int(datetime.combine(day, at, EXCHANGE_ZONE).timestamp()) * NS_PER_S
+    seconds = (at.hour * 60 + at.minute) * 60 + at.second
+    return (day.toordinal() - _EPOCH_ORDINAL) * _NS_PER_DAY - _OFFSET_NS + seconds * NS_PER_S

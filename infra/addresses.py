@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from infra.problems import OperatorProblem
@@ -20,15 +21,26 @@ def free_port(host: str = LOOPBACK) -> int:
         return int(probe.getsockname()[1])
 
 
-def choose_addresses(settings: Settings) -> tuple[str, str]:
-    """Return the base URLs of API and simulator, free ports chosen where the settings leave it to us.
+class Addresses(NamedTuple):
+    """Base URLs. `query_api` is empty where the API runs in one process."""
+
+    api: str
+    query_api: str
+    simulator: str
+
+
+def choose_addresses(settings: Settings) -> Addresses:
+    """Return where everything listens, free ports chosen where the settings leave it to us.
 
     Raises:
         OperatorProblem: a port that was asked for is taken.
     """
     api = _address(settings.api_host, settings.api_port, variable_of("api_port"))
+    query_api = ""
+    if settings.api_apart:
+        query_api = _address(settings.api_host, settings.query_api_port, variable_of("query_api_port"))
     simulator = _address(settings.simulator_host, settings.simulator_port, variable_of("simulator_port"))
-    return api, simulator
+    return Addresses(api=api, query_api=query_api, simulator=simulator)
 
 
 def _address(host: str, port: int, variable: str) -> str:

@@ -3,6 +3,8 @@
 import nats
 import nats.errors
 import psycopg
+from psycopg import sql
+from psycopg.abc import Query
 from psycopg.rows import scalar_row
 
 from adapters.clock import SystemClock
@@ -89,7 +91,7 @@ async def _database(url: str) -> list[Check]:
             ("fsync", "a crash would lose what was answered"),
             ("full_page_writes", "a crash may tear pages"),
         ):
-            value = await _scalar(connection, f"SHOW {option}")
+            value = await _scalar(connection, sql.SQL("SHOW {}").format(sql.Identifier(option)))
             on = value == "on"
             remedy = "" if on else f"Set {option} = on in the server's configuration: {why}."
             checks.append(Check(name=f"postgresql {option}", ok=on, detail=str(value), remedy=remedy))
@@ -117,8 +119,8 @@ async def _oldest_xmin(connection: psycopg.AsyncConnection[object]) -> Check:
     )
 
 
-async def _scalar(connection: psycopg.AsyncConnection[object], statement: str) -> object:
-    return await (await connection.execute(statement.encode())).fetchone()
+async def _scalar(connection: psycopg.AsyncConnection[object], statement: Query) -> object:
+    return await (await connection.execute(statement)).fetchone()
 
 
 async def _nats(url: str) -> Check:

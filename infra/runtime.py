@@ -30,9 +30,10 @@ def _do_nothing() -> None:
 class Runtime:
     """Everything that the roles of one process are made from.
 
-    `nats_url` holds user and password. `simulator_url` is the base URL of the simulator of ours, `broker_url` that of
-    the broker that paper accounts trade with (the same, unless set otherwise). `ready` is to be called once, when every
-    role of the process does its work.
+    `nats_url` holds user and password. `query_api_url` is where the API's queries are answered if they run apart,
+    `api_url` where the rest or all of it is. `simulator_url` is the base URL of the simulator of ours, `broker_url`
+    that of the broker that paper accounts trade with (the same, unless set otherwise). `ready` is to be called once,
+    when every role of the process does its work.
     """
 
     settings: Settings
@@ -42,11 +43,15 @@ class Runtime:
     api_url: str
     simulator_url: str
     broker_url: str
+    query_api_url: str = ""
     ready: Callable[[], None] = _do_nothing
 
 
 class RuntimeFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The running engine, as `run/runtime.json` has it. `processes` maps names to process ids."""
+    """The running engine, as `run/runtime.json` has it. `processes` maps names to process ids.
+
+    `query_api_url` is empty where one process answers commands and queries.
+    """
 
     settings: Settings
     database: DatabaseUrls
@@ -54,6 +59,7 @@ class RuntimeFile(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str
     simulator_url: str
     processes: dict[str, int]
+    query_api_url: str = ""
 
     def __repr__(self) -> str:
         return f"RuntimeFile(processes={self.processes})"
@@ -75,6 +81,7 @@ class RuntimeFile(msgspec.Struct, frozen=True, kw_only=True):
             api_url=self.api_url,
             simulator_url=self.simulator_url,
             broker_url=self.settings.dhan_url or self.simulator_url,
+            query_api_url=self.query_api_url,
         )
 
 
@@ -150,6 +157,7 @@ async def _standalone(settings: Settings) -> Runtime:
         api_url=f"http://{settings.api_host}:{settings.api_port}",
         simulator_url=simulator_url,
         broker_url=settings.dhan_url or simulator_url,
+        query_api_url=f"http://{settings.api_host}:{settings.query_api_port}",
     )
 
 

@@ -73,6 +73,76 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "nobody"
     api_host: Annotated[str, Meta(description="Address that the API listens on.")] = "127.0.0.1"
     api_port: Annotated[PortOrFree, Meta(description="Port that the API listens on; 0 takes a free one.")] = 8000
+    api_apart: Annotated[
+        bool,
+        Meta(description="`khata up` runs commands and queries of the API in a process each."),
+    ] = False
+    query_api_port: Annotated[
+        PortOrFree,
+        Meta(description="Port of the query half where it runs apart; 0 takes a free one. Commands keep the API's."),
+    ] = 8001
+    api_processes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Number of API processes that requests are spread over; each allows its share of the rates.",
+        ),
+    ] = 1
+    api_cors_origins: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://[^\s/,*]+(,https?://[^\s/,*]+)*$",
+            description="Exact origins of other people's pages that may call the API from a browser, separated by"
+            " commas, such as https://desk.example.in. Unset: none.",
+        ),
+    ] = ""
+    api_trusted_proxies: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$",
+            description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas."
+            " Unset: none.",
+        ),
+    ] = ""
+    api_connections_max: Annotated[
+        int,
+        Meta(ge=1, description="Connections that an API process serves; above it the answer is 503."),
+    ] = 1000
+    api_request_within_ms: Annotated[
+        int,
+        Meta(ge=1, description="Time within which a request must have come whole, in milliseconds."),
+    ] = 10_000
+    api_answer_within_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Time after which a request that has no answer gets 504, in milliseconds; a command goes on.",
+        ),
+    ] = 30_000
+    api_keep_alive_ms: Annotated[
+        int,
+        Meta(ge=1, description="Time for which a connection is kept between two requests, in milliseconds."),
+    ] = 75_000
+    rate_sign_ins_per_minute: Annotated[
+        int,
+        Meta(ge=1, description="Registrations, log-ins and what else proves who one is, of one address in a minute."),
+    ] = 60
+    rate_commands_per_second: Annotated[
+        int,
+        Meta(ge=1, description="Commands of one user in any second; an address may hand in four times as many."),
+    ] = 200
+    rate_queries_per_second: Annotated[
+        int,
+        Meta(ge=1, description="Queries of one user in any second; an address may ask four times as many."),
+    ] = 200
+    rate_searches_per_second: Annotated[
+        int,
+        Meta(ge=1, description="Searches of one user in any second; an address may ask four times as many."),
+    ] = 20
+    rate_health_per_second: Annotated[
+        int,
+        Meta(ge=1, description="Questions of one address for health and readiness in any second."),
+    ] = 50
     simulator_host: Annotated[str, Meta(description="Address that the broker simulator listens on.")] = "127.0.0.1"
     simulator_port: Annotated[
         PortOrFree,

@@ -21,6 +21,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import IO, Any, Self
 
+import msgspec
 import structlog
 
 from infra.addresses import choose_addresses, refuse_unreachable
@@ -44,6 +45,8 @@ PROCESSES: tuple[tuple[str, ...], ...] = (
     ("simulator",),
 )
 """Which roles share a process, in the order in which the processes stop."""
+APART = (("command-api",), ("query-api",))
+"""The same of the API whose halves run apart."""
 
 READY_WITHIN_S = 60.0
 PAUSE_FIRST_S = 0.2
@@ -64,6 +67,11 @@ Command = Callable[[Sequence[str]], Sequence[str]]
 def role_command(roles: Sequence[str]) -> Sequence[str]:
     """Return the command that runs *roles* in a process."""
     return (sys.executable, "-m", "infra.cli", "run", *roles)
+
+
+def processes_of(settings: Settings) -> tuple[tuple[str, ...], ...]:
+    """Return which processes the settings ask for, each by its roles, in the order in which they stop."""
+    return (*APART, *PROCESSES[1:]) if settings.api_apart else PROCESSES
 
 
 @dataclass(slots=True)
@@ -88,7 +96,7 @@ class Supervisor:
         self,
         settings: Settings,
         *,
-        processes: Sequence[tuple[str, ...]] = PROCESSES,
+        processes: Sequence[tuple[str, ...]] | None = None,
         command: Command = role_command,
         migrate: Callable[[str], None] | None = None,
         logs_to_files: bool = False,
@@ -96,13 +104,14 @@ class Supervisor:
     ) -> None:
         """Describe the engine.
 
-        `command` makes the command of a process from its roles, `migrate` brings the database of a URL up to date
+        `processes` are those that the settings ask for, unless others are given. `command` makes the command of a
+        process from its roles, `migrate` brings the database of a URL up to date
         (None: our migrations). With `logs_to_files` the processes write to `KHATA_HOME/logs`, else to our stderr.
         `is_throwaway`: nobody will keep the home, so nobody is told to keep its keys.
         """
         self.settings = settings
         self._home = Home(settings.home)
-        self._groups = [_Group(roles) for roles in processes]
+        self._groups = [_Group(roles) for roles in (processes_of(settings) if processes is None else processes)]
         self._command = command
         self._migrate = migrate or _migrate
         self._logs_to_files = logs_to_files
@@ -133,6 +142,11 @@ class Supervisor:
     def api_url(self) -> str:
         """Base URL of the API."""
         return self.runtime_file.api_url
+
+    @property
+    def query_api_url(self) -> str:
+        """Base URL of the API's queries: another one where the halves run apart."""
+        return self.runtime_file.query_api_url or self.api_url
 
     @property
     def simulator_url(self) -> str:
@@ -177,7 +191,7 @@ class Supervisor:
             self._lock.take()
             refuse_unfinished_restore(self._home)
             self._keys = ensure_keys(self._home, tell=not self._is_throwaway)
-            api_url, simulator_url = choose_addresses(self.settings)
+            addresses = choose_addresses(self.settings)
             # Alembic takes as long to load as PostgreSQL to start: side by side.
             loading = asyncio.create_task(asyncio.to_thread(import_module, "infra.migrations.runner"))
             database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
@@ -193,9 +207,10 @@ class Supervisor:
                 settings=self.settings,
                 database=database,
                 nats_url=nats_url,
-                api_url=api_url,
-                simulator_url=simulator_url,
+                api_url=addresses.api,
+                simulator_url=addresses.simulator,
                 processes={},
+                query_api_url=addresses.query_api,
             )
             self._record()
             self._keepers += [asyncio.create_task(self._keep(group)) for group in self._groups]
@@ -318,14 +333,8 @@ class Supervisor:
         children = [group.child for group in self._groups]
         children += [server.process for server in (self._postgres, self._nats) if server is not None]
         processes = {child.name: child.pid for child in children if child is not None}
-        RuntimeFile(
-            settings=self._started.settings,
-            database=self._started.database,
-            nats_url=self._started.nats_url,
-            api_url=self._started.api_url,
-            simulator_url=self._started.simulator_url,
-            processes={"supervisor": os.getpid(), **processes},
-        ).write(self._home.runtime_file)
+        told = msgspec.structs.replace(self._started, processes={"supervisor": os.getpid(), **processes})
+        told.write(self._home.runtime_file)
 
     # --- Stop ---------------------------------------------------------------------------------------------------------
 

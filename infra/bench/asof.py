@@ -16,6 +16,7 @@ from random import Random
 
 import numpy as np
 import psycopg
+from psycopg import sql
 
 from adapters.anchor_file import AnchorFile
 from adapters.archive.parquet import ParquetArchive
@@ -169,7 +170,7 @@ async def _project(bench: Bench, database: DatabaseUrls, last: int) -> None:
     bench.progress.remove_task(task)
     with psycopg.connect(database.projector, autocommit=True) as connection:
         for model in READ_MODELS:
-            connection.execute(f"VACUUM (ANALYZE) views.{model.table_name}".encode())
+            connection.execute(sql.SQL("VACUUM (ANALYZE) views.{}").format(sql.Identifier(model.table_name)))
 
 
 async def _keep(bench: Bench, database: DatabaseUrls, last: int) -> None:

@@ -9,6 +9,7 @@ import typer
 PAGE = Path("docs") / "configuration.md"
 EVENTS_PAGE = Path("docs") / "events.md"
 RISK_PAGE = Path("docs") / "risk.md"
+ERRORS_PAGE = Path("docs") / "errors.md"
 SPECIMENS = Path("tests") / "contract" / "events"
 
 _HEAD = """\
@@ -85,6 +86,21 @@ This page is generated from `domain/account/checks/table.py` by `make docs`.
 
 """
 
+_ERRORS_HEAD = """\
+# Errors
+
+Whatever the API does not do is told by a problem document (RFC 9457, `application/problem+json`). Its `code` is stable:
+clients may depend on it, and on no other text. `type` points to the entry below, which a running API also shows at
+`/docs/errors`. Where `Retry-After` is sent, the same request may succeed after so many seconds.
+
+A command that was answered by a fault (5xx) may be asked again under the same `Idempotency-Key`: it is carried out
+once, and the second answer tells the outcome of the first. Codes of denials by risk (403) have a table of their own in
+[risk.md](risk.md#denials).
+
+This page is generated from `api/codes.py` by `make docs`.
+
+"""
+
 _PAST_HEAD = """\
 # Past versions
 
@@ -98,8 +114,9 @@ def docs(
     """Write the documentation pages that are generated from the code."""
     (folder / PAGE).write_text(configuration_page())
     (folder / RISK_PAGE).write_text(risk_page())
+    (folder / ERRORS_PAGE).write_text(errors_page())
     (folder / EVENTS_PAGE).write_text(events_page(folder / SPECIMENS))
-    sys.stdout.write(f"{PAGE}, {RISK_PAGE} and {EVENTS_PAGE} are written.\n")
+    sys.stdout.write(f"{PAGE}, {RISK_PAGE}, {ERRORS_PAGE} and {EVENTS_PAGE} are written.\n")
 
 
 def configuration_page() -> str:
@@ -136,6 +153,18 @@ def risk_page() -> str:
         kinds = ", ".join(sorted(kind.value for kind in each.applies_to))
         lines.append(f"| {each.rule} | {kinds} | {each.outcome} |\n")
     return "".join(lines)
+
+
+def errors_page() -> str:
+    """Return the page about the problems that the API answers with."""
+    from api.codes import PROBLEMS
+
+    sections = [
+        f"## `{entry}`\n\n{kind.status}: {kind.title}. Where: {kind.where}.\n\n- Cause: {kind.cause}\n"
+        f"- Remedy: {kind.remedy}\n"
+        for entry, kind in PROBLEMS.items()
+    ]
+    return _ERRORS_HEAD + "\n".join(sections)
 
 
 def _parameter_rows() -> list[str]:

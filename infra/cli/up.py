@@ -15,8 +15,9 @@ def up() -> None:
     supervisor = Supervisor(settings)
 
     def announce() -> None:
+        queries = f"  Queries    {supervisor.query_api_url}\n" if settings.api_apart else ""
         sys.stdout.write(
-            f"Khata is up.\n  API        {supervisor.api_url}  (documentation: {supervisor.api_url}/docs)\n"
+            f"Khata is up.\n  API        {supervisor.api_url}  (documentation: {supervisor.api_url}/docs)\n{queries}"
             f"  Simulator  {supervisor.simulator_url}\n  Home       {settings.home}\n  Stop it with Ctrl-C.\n"
         )
         sys.stdout.flush()

@@ -36,6 +36,8 @@ SENTENCES = (  # The quickest first: the first that fails ends the run.
     "tests/unit/test_changes.py",
     "tests/unit/test_shown_orders.py",
     "tests/unit/test_valuation.py",
+    "tests/unit/test_members.py",
+    "tests/unit/test_session_orders.py",
     "tests/unit/test_life_cycle.py",
     "tests/unit/test_values.py",
     "tests/property/test_values.py",

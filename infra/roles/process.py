@@ -14,7 +14,7 @@ from projections.tasks import end
 Ready = Callable[[], None]
 Role = Callable[[Wiring, Ready], Coroutine[Any, Any, None]]
 
-ROLES = ("api", "executor", "market", "relay", "projector", "simulator")
+ROLES = ("api", "command-api", "query-api", "executor", "market", "relay", "projector", "simulator")
 
 
 async def run_roles(roles: Sequence[str], runtime: Runtime) -> None:
@@ -50,5 +50,6 @@ async def run_roles(roles: Sequence[str], runtime: Runtime) -> None:
 
 def _role(name: str) -> Role:
     """Return the function `run_<name>` of the role's module: a process loads the modules of its own roles only."""
-    role: Role = getattr(import_module(f"infra.roles.{name}"), f"run_{name}")
+    module = name.replace("-", "_")
+    role: Role = getattr(import_module(f"infra.roles.{module}"), f"run_{module}")
     return role

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
+from infra.edge import Edge, EdgeProtocol
 from projections.tasks import finish
 
 DRAIN_S = 5
@@ -22,19 +25,22 @@ class QuietServer(Server):
         yield
 
 
-async def serve(app: ASGIApp, *, url: str, ready: Callable[[], None]) -> None:
+async def serve(app: ASGIApp, *, url: str, edge: Edge, ready: Callable[[], None]) -> None:
     """Serve *app* at *url* until canceled; requests under way are finished first, within `DRAIN_S` seconds."""
     parts = urlsplit(url)
     config = Config(
         app,
         host=parts.hostname or "127.0.0.1",
         port=parts.port or 80,
-        http="httptools",
+        http=cast("Any", partial(EdgeProtocol, edge=edge)),  # A protocol is made, never looked at, by its class.
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=75,
+        # By default, whoever comes from this machine would be believed, and could be anybody.
+        proxy_headers=bool(edge.trusted_proxies),
+        forwarded_allow_ips=list(edge.trusted_proxies),
+        timeout_keep_alive=cast("int", edge.keep_alive_s),
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = QuietServer(config)

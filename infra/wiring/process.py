@@ -15,6 +15,7 @@ from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.marks import NatsMarks
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.log_reader import PostgresLogReader
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
 from commands.accounts import ACCOUNT_STATES, Accounts
@@ -71,6 +72,15 @@ class Wiring:
 
         return await self._once("store", make)
 
+    async def log_reader(self) -> PostgresLogReader:
+        """The log, for those who must not append: as a role that has no right to."""
+
+        async def make() -> PostgresLogReader:
+            reader = PostgresLogReader(self.runtime.database.query, watch=self.epochs, archive=self.archive)
+            return await self.stack.enter_async_context(reader)
+
+        return await self._once("log reader", make)
+
     async def feed(self) -> JetStreamFeed:
         """The log as it grows: JetStream first, PostgreSQL wherever it falls short."""
         return JetStreamFeed(await self.nats(), await self.store())
@@ -124,6 +134,24 @@ class Wiring:
             return accounts
 
         return await self._once("accounts", make)
+
+    async def accounts_to_read(self) -> Accounts:
+        """The accounts as the log has them, for a process that must not append. Snapshots are not its to read."""
+
+        async def make() -> Accounts:
+            accounts = Accounts(
+                store=await self.log_reader(),
+                clock=self.clock,
+                ids=self.ids,
+                marks=await self.marks(),
+                instruments=self.instruments,
+                sessions=self.sessions(),
+                entry_life_ms=self.settings.entry_not_after_ms,
+            )
+            self.stack.push_async_callback(accounts.close)
+            return accounts
+
+        return await self._once("accounts to read", make)
 
     async def _account_snapshots(self) -> SnapshotCache[Account]:
         cache = SnapshotCache(PostgresSnapshots((await self.store()).database), ACCOUNT_STATES)

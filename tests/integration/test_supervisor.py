@@ -73,6 +73,26 @@ async def test_processes_stop_in_order_each_having_drained(servers: Servers, hom
     assert (home.run / "drained").read_text().split() == ["api", "executor-market", "relay-projector", "simulator"]
 
 
+async def test_the_halves_of_the_api_run_apart_where_the_settings_say_so(servers: Servers, home: Home) -> None:
+    home.prepare()
+    home.keys.symlink_to(servers.home.keys)
+    settings = override(
+        engine_settings(home.path),
+        database_url=servers.database.admin,
+        nats_url=servers.nats_url,
+        api_apart=True,
+        query_api_port=0,
+    )
+    async with Supervisor(settings, command=stand_in, migrate=no_migrations, logs_to_files=True) as engine:
+        written = read_runtime_file(home.runtime_file)
+        assert written is not None
+        assert {"command-api", "query-api"} <= written.processes.keys()
+        assert "api" not in written.processes
+        assert engine.query_api_url == written.query_api_url != written.api_url
+    drained = (home.run / "drained").read_text().split()
+    assert drained == ["command-api", "query-api", "executor-market", "relay-projector", "simulator"]
+
+
 async def test_a_second_engine_on_the_same_home_is_refused_and_harms_nothing(servers: Servers, home: Home) -> None:
     async with _on(servers, home, processes=()) as engine:
         with pytest.raises(AlreadyRunning, match=str(os.getpid())):

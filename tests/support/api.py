@@ -17,6 +17,7 @@ from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
 from adapters.sessions import OpenSessions, shipped_table
 from api.app import create_app
+from api.rates import Rates
 from api.services import Services
 from commands.accounts import Accounts
 from commands.audit import AuditBook
@@ -62,6 +63,8 @@ NIFTY = Instrument(
 PASSWORD = "monsoon over the ghats"
 CALENDAR = shipped_table()
 SIGNING_KEY = Ed25519PrivateKey.generate()
+AMPLE = Rates(sign_ins_per_minute=10**6, commands_per_second=10**6, queries_per_second=10**6, health_per_second=10**6)
+"""Rates for a clock that stands still: by it, all requests of a test are made at one moment."""
 
 
 class FixedInstruments:
@@ -198,7 +201,7 @@ class ApiWorld:
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
             calendar=lambda: CALENDAR,
             follows_calendar=sessions is not None,
-            **options,
+            **{"rates": AMPLE, **options},
         )
         self.app = create_app(self.services)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://khata.test")

@@ -16,14 +16,14 @@ from infra.home import Home
 from infra.keys import Keys, load_keys
 from infra.runtime import RuntimeFile, running_engine
 from infra.settings import PREFIX
-from infra.supervisor import PROCESSES
+from infra.supervisor import APART, PROCESSES
 from tests.support.eventually import eventually
 from tests.support.servers import make_test_home, remove_test_home
 
 UP_WITHIN_S = 45.0
 DRAINED_WITHIN_S = 30.0
 _SIGN = "Khata is up."
-_ROLE_PROCESSES = frozenset("-".join(roles) for roles in PROCESSES)
+_ROLE_PROCESSES = frozenset("-".join(roles) for roles in (*PROCESSES, *APART))
 _COMMAND = (sys.executable, "-m", "infra.cli", "up")
 _LOUD = frozenset({"warning", "error", "critical"})
 _SERVER_TROUBLE = (" ERROR: ", " FATAL: ", " PANIC: ", "[ERR]", "[FTL]")

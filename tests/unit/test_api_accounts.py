@@ -260,6 +260,14 @@ async def test_of_several_who_link_one_client_id_at_once_one_wins() -> None:
     assert len(world.user_keys.wrapped) == 4
 
 
+async def test_who_links_twice_at_once_has_one_live_account() -> None:
+    asha = await registered(ApiWorld())
+    answers = await asyncio.gather(*(asha.ask("PUT", "/api/auth/profile", link()) for _ in range(3)))
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert len((await asha.get("/api/accounts"))["accounts"]) == 2
+    assert set(asha.world.sealed_rows.rows) == {(await asha.get("/api/auth/profile"))["live_account_id"]}
+
+
 async def test_a_link_that_was_stored_although_its_answer_was_lost_is_mended_by_asking_again() -> None:
     asha = await registered(ApiWorld())
     world = asha.world

@@ -26,6 +26,7 @@ OPEN = {
 """These prove who asks, or tell nothing of anybody."""
 OWN = {
     "GET /api/auth/profile",
+    "GET /api/sessions",
     "PUT /api/auth/profile",
     "GET /api/accounts",
     "POST /api/accounts",
@@ -34,7 +35,7 @@ OWN = {
     "GET /api/backtests",
     "GET /api/audit/events",
 }
-"""These act on what is the caller's own, whoever it is."""
+"""These act on what is the caller's own, or is the same for everybody who is logged in."""
 MINE = {
     "GET /api/strategies/{strategy_id}",
     "PUT /api/strategies/{strategy_id}",

@@ -5,6 +5,7 @@ import httpx
 import msgspec
 import pytest
 
+from api.rates import Rates
 from api.requests import RiskLimits
 from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, LogFull, StoreUnavailable
@@ -65,7 +66,7 @@ async def test_a_denial_is_an_event_and_a_problem_with_the_limit_and_the_value(w
     assert answer.status_code == 403
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert problem == {
-        "type": "urn:khata:problem:quantity-above-limit",
+        "type": "/docs/errors#denied",
         "title": "Denied by risk",
         "status": 403,
         "code": "QUANTITY_ABOVE_LIMIT",
@@ -215,7 +216,7 @@ async def test_after_ten_failures_an_address_is_locked_for_this_client_for_half_
 
 
 async def test_a_client_that_floods_the_door_waits_outside() -> None:
-    world = ApiWorld(auth_requests_per_minute=3)
+    world = ApiWorld(rates=Rates(sign_ins_per_minute=3))
     async with world.client:
         nobody = {"email": "nobody@example.in", "password": PASSWORD}
         statuses = [(await world.client.post("/api/auth/login", json=nobody)).status_code for _ in range(4)]

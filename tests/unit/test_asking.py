@@ -400,6 +400,7 @@ def test_a_basket_has_twenty_legs_at_most() -> None:
         replace(basket, legs=(first_leg,), ranks=(0,)),
         replace(basket, ranks=(0, 2)),
         replace(basket, ranks=(0,)),
+        replace(basket, ranks=(0, 1, 1)),
         replace(basket, legs=(first_leg, first_leg)),
         replace(basket, ranks=(1, 2)),
         replace(basket, legs=many_legs(21), ranks=tuple(range(21))),

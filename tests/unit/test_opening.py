@@ -97,6 +97,26 @@ def test_a_limit_intent_keeps_its_price(side: Side, intent: OpenTrade) -> None:
     account.given(account_opened).when(limit_intent).then(opened, replace(order_intended, instruction=entry))
 
 
+@pytest.mark.parametrize(
+    ("side", "trigger_e4", "limit_e4"),
+    [
+        (Side.BUY, 2_860_0000, 2_874_3000),
+        (Side.BUY, 2_860_1000, 2_874_4000),  # 2,874.4005: cut to the tick.
+        (Side.SELL, 2_849_9000, 2_835_6000),  # 2,835.6505, likewise.
+    ],
+)
+def test_a_stop_at_market_becomes_a_stop_with_a_limit_half_a_percent_behind(
+    side: Side, trigger_e4: int, limit_e4: int
+) -> None:
+    intent = replace(stop_market, side=side, trigger_price_e4=trigger_e4)
+    opened, intended_order = account.given(account_opened).when(intent).events
+    assert isinstance(opened, TradeOpened)
+    assert isinstance(intended_order, OrderIntended)
+    told = intended_order.instruction
+    assert told == opened.entry
+    assert (told.order_type, told.trigger_price_e4, told.limit_price_e4) == (OrderType.SL, trigger_e4, limit_e4)
+
+
 def test_a_trade_needs_neither_stop_loss_nor_target() -> None:
     bare = replace(open_trade, stop_loss_e4=None, target_e4=None)
     account.given(account_opened).when(bare).then(

@@ -1,5 +1,7 @@
 """What an account made today, with numbers by hand: trades opened today, carried over night, and closed."""
 
+from datetime import UTC, datetime
+
 import pytest
 from msgspec.structs import replace
 
@@ -109,6 +111,13 @@ def test_before_the_first_tick_of_the_day_nothing_was_won_or_lost_since_the_last
     """The mark still is yesterday's: what it calls the previous close is that of the day before."""
     valued = value(held, marked(2_860_0000, close_e4=2_700_0000), at_ns=TOMORROW_NS)
     assert valued.day_result_paise == 0
+
+
+def test_the_day_of_a_mark_begins_at_midnight_in_india() -> None:
+    midnight_ns = int(datetime(2026, 11, 20, 18, 30, tzinfo=UTC).timestamp()) * NS_PER_S
+    for at_ns, result_paise in ((midnight_ns - 1, 0), (midnight_ns, -1_000_00)):
+        seen = marked(2_860_0000, at_ns=at_ns, close_e4=2_870_0000)
+        assert value(held, seen, at_ns=midnight_ns + 3_600 * NS_PER_S).day_result_paise == result_paise
 
 
 def test_what_a_ratio_leaves_of_a_carried_unit_is_cut_off_a_short_as_it_is_off_a_long() -> None:
