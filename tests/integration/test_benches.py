@@ -53,6 +53,7 @@ async def test_the_bench_of_decisions_meets_no_limit_and_beats_adding_everything
     assert ratio > 5
 
 
+@pytest.mark.timeout(240)  # It measures in processes of their own, each of which loads polars.
 async def test_the_bench_of_instruments_reads_opens_finds_and_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"ROWS": 4_000, "SHARES": 300, "BONDS": 100, "LOOKUPS_QUICK": 200, "ROUNDS_QUICK": 1}
     for name, value in small.items():

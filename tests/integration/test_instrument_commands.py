@@ -48,6 +48,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, servers: Servers, database: Databa
     return Operator(tmp_path)
 
 
+@pytest.mark.timeout(240)  # A dozen commands, one after another, each with connections of its own.
 def test_a_master_is_imported_recorded_and_used(operator: Operator) -> None:
     assert operator.asked("imports") == {"imports": [], "problem": ""}
     first = operator.bring(*rows.WHOLE, rows.TCS)
