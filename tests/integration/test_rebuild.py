@@ -78,6 +78,7 @@ def tables(database: DatabaseUrls, name: str) -> set[str]:
     return {table for (table,) in found if table.startswith(f"{name}_v")}
 
 
+@pytest.mark.timeout(240)  # One rebuild after another: a dozen of them on a busy machine.
 @pytest.mark.parametrize(("shards", "models"), [(1, READ_MODELS), (3, (POSITIONS, AUDIT_TRAIL))])
 async def test_every_read_model_is_rebuilt_beside_live_traffic_and_no_read_fails(
     database: DatabaseUrls,
