@@ -375,7 +375,11 @@ PROBLEMS: dict[str, Kind] = {
         404, "Not found", "There is no such limit.", "Names are those of the parameters.", "releasing a breach"
     ),
     "AUDIT_EVENT_NOT_FOUND": Kind(
-        404, "Not found", "There is no such event, or none that concerns you.", "`GET /api/audit` lists them.", "audit"
+        404,
+        "Not found",
+        "There is no such event, or none that concerns you.",
+        "`GET /api/audit/events` lists them.",
+        "audit",
     ),
     "STRATEGY_NOT_FOUND": Kind(404, "Not found", "This user has no such strategy.", "Check its id.", _STRATEGIES),
     "BACKTEST_NOT_FOUND": Kind(404, "Not found", "There is no such backtest.", "Check its id.", _BACKTESTS),
