@@ -106,7 +106,14 @@ SHOWN = (
 
 def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
     """Return the API over *services*."""
-    app = FastAPI(title="Khata", version=version, description=DESCRIPTION, redoc_url=None)
+    app = FastAPI(
+        title="Khata",
+        version=version,
+        description=DESCRIPTION,
+        redoc_url=None,
+        # Clients are made from these names: those of the functions, without the path.
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.services = services
     app.state.auth_limits = auth.AuthLimits(services)
     for router in ROUTERS:

@@ -152,7 +152,17 @@ def install(app: FastAPI) -> None:
 
 def row_of(exception: Exception) -> Row:
     """Return the row of the nearest class in the table."""
-    return next(TABLE[kind] for kind in type(exception).__mro__ if kind in TABLE)
+    return row_of_kind(type(exception))
+
+
+def row_of_kind(exception_type: type[Exception]) -> Row:
+    """Return likewise how exceptions of a class are answered."""
+    return next(TABLE[kind] for kind in exception_type.__mro__ if kind in TABLE)
+
+
+def problem_type(code: str) -> str:
+    """Return the URI that names a kind of problem."""
+    return f"urn:khata:problem:{code.lower().replace('_', '-')}"
 
 
 def problem_response(
@@ -172,7 +182,7 @@ def problem_response(
 ) -> Response:
     """Return a problem document as an answer."""
     problem = Problem(
-        type=f"urn:khata:problem:{code.lower().replace('_', '-')}",
+        type=problem_type(code),
         title=title,
         status=status,
         code=code,
