@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+CASES ?= 100000
+SEED ?= 1
 BIN := .venv/bin
 # An engine is five processes, and the tests start dozens: each would compile anew what it imports, a tenth of a second
 # to a third. `make clean` removes what is written.
@@ -12,7 +14,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-config
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format up docs lock clean
+.PHONY: help demo test check fuzz format up docs lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +30,9 @@ check: $(READY) ## Format, lint, types and the layers between the packages; chan
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: $(READY) ## Ask a running engine 100,000 made-up requests (CASES=…, SEED=…)
+	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/pytest tests/e2e/test_fuzzed_engine.py $(ARGS)
 
 format: $(READY) ## Format the code and mend what the linter can mend by itself
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

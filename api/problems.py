@@ -156,6 +156,7 @@ TABLE: tuple[Told, ...] = (
     Told(422, "EMAIL_INVALID", "expected an e-mail address", _is_at("POST", "/api/auth/register")),
     Told(422, "PASSWORD_INVALID", "expected 15 to 128 characters", _is_at("POST", "/api/auth/register")),
     Told(422, "MIN_SEQUENCE_INVALID", "min_sequence: not a whole number", _takes("min_sequence"), "min_sequence"),
+    Told(422, "MIN_SEQUENCE_BEYOND_LOG", "received sequence 9, the log has reached 8", _takes("min_sequence")),
     Told(422, "AS_OF_INVALID", "as_of: expected a time with its offset", _takes("as_of"), "as_of"),
     Told(422, "AS_OF_AND_AT_SEQUENCE", "received both, expected one of them at most", _takes("as_of"), "as_of"),
     Told(422, "AS_OF_BEFORE_LOG", "the log had not begun then", _takes("as_of"), "as_of"),

@@ -40,11 +40,15 @@ class Trader:
 
     async def join(self) -> None:
         """Register and log in."""
-        credentials = {"email": f"{self.name.lower()}@demo.invalid", "password": f"{self.name} trades by the ledger"}
-        registered = await self._call("POST", "/api/auth/register", {"name": self.name, **credentials}, expect=201)
+        person = {"name": self.name, **self._credentials}
+        registered = await self._call("POST", "/api/auth/register", person, expect=201)
         self.account_id = AccountId(registered["account_id"])
         self.sequence = registered["sequence"]
-        answer = await self._call("POST", "/api/auth/login", credentials)
+        await self.log_in()
+
+    async def log_in(self) -> None:
+        """Log in, once more where the token is about to expire."""
+        answer = await self._call("POST", "/api/auth/login", self._credentials)
         self.headers = {"Authorization": f"Bearer {answer['access_token']}"}
 
     async def intend(self, symbol: str, side: str, quantity: int, **terms: str) -> Reply:
@@ -114,6 +118,10 @@ class Trader:
     async def portfolio(self) -> dict[str, Any]:
         """Return the account's results, exposure and limits."""
         return await self._call("GET", "/api/risk/portfolio", query={"min_sequence": self.sequence})
+
+    @property
+    def _credentials(self) -> dict[str, str]:
+        return {"email": f"{self.name.lower()}@demo.invalid", "password": f"{self.name} trades by the ledger"}
 
     def _note_durable(self, response: httpx.Response) -> None:
         _, _, duration = response.headers["Server-Timing"].partition("dur=")
