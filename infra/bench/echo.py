@@ -39,7 +39,7 @@ def echoing() -> Iterator[str]:
 
 def create_echo() -> FastAPI:
     """Return an application that does nothing but read an order intent and send it back."""
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
 
     @app.post(PATH, status_code=201)
     async def echo(request: Request) -> Response:

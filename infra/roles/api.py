@@ -8,6 +8,7 @@ from adapters.nats.control import serve as answer_on
 from api.app import create_app
 from infra.roles.serving import serve
 from infra.wiring.api import make_services
+from infra.wiring.collector import spare_the_collector
 from infra.wiring.process import Wiring
 from projections.tasks import end
 
@@ -16,6 +17,7 @@ SETTLE_S = 10.0
 
 async def run_api(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Serve until canceled."""
+    spare_the_collector()
     services = await make_services(wiring)
     marks = await wiring.marks()
 
