@@ -149,8 +149,15 @@ class Khata:
 
     @property
     def sequence(self) -> int:
-        """The place in the log of the newest command, from which on it reads; 0 before the first."""
+        """The place in the log from which on it reads: that of the newest command; 0 before the first.
+
+        It may be set to what somebody else wrote.
+        """
         return self._session.sequence
+
+    @sequence.setter
+    def sequence(self, sequence: int) -> None:
+        self._session.sequence = sequence
 
     def log_in(self, email: str, password: str) -> LoginAnswer:
         """Log in; what is sent from now on is sent as this user. Raises as `send` does."""
@@ -188,9 +195,12 @@ class AsyncKhata:
         http: httpx.AsyncClient | None = None,
         on_answer: OnAnswer | None = None,
     ) -> None:
-        """Prepare to speak to the API at *url*, or through *http*, which several may share and its owner closes."""
+        """Prepare to speak to the API at *url*, or through *http*, which several may share and its owner closes.
+
+        `http` may be replaced: whoever started an engine again finds it at another address.
+        """
         self._is_owner = http is None
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout_s) if http is None else http
+        self.http = httpx.AsyncClient(base_url=url, timeout=timeout_s) if http is None else http
         self._session = _Session(on_answer)
         self._session.token = token
 
@@ -205,12 +215,19 @@ class AsyncKhata:
     async def aclose(self) -> None:
         """Hang up, unless others own the connection."""
         if self._is_owner:
-            await self._http.aclose()
+            await self.http.aclose()
 
     @property
     def sequence(self) -> int:
-        """The place in the log of the newest command, from which on it reads; 0 before the first."""
+        """The place in the log from which on it reads: that of the newest command; 0 before the first.
+
+        It may be set to what somebody else wrote.
+        """
         return self._session.sequence
+
+    @sequence.setter
+    def sequence(self, sequence: int) -> None:
+        self._session.sequence = sequence
 
     async def log_in(self, email: str, password: str) -> LoginAnswer:
         """Log in; what is sent from now on is sent as this user. Raises as `send` does."""
@@ -223,7 +240,7 @@ class AsyncKhata:
 
         async def once() -> Answer:
             try:
-                response = await self._http.request(**self._session.request(call))
+                response = await self.http.request(**self._session.request(call))
             except httpx.TransportError as error:
                 raise Unreachable(f"{call.method} {call.path}: {type(error).__name__}: {error}") from error
             return self._session.answer(call, response)

@@ -1,6 +1,6 @@
 """People who trade in the demo: each one an ordinary client of the HTTP API."""
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import httpx
@@ -49,20 +49,28 @@ class Trader:
     """One user of the API."""
 
     name: str
-    http: httpx.AsyncClient
+    http: InitVar[httpx.AsyncClient]
     account_id: AccountId | None = None
     headers: dict[str, str] = field(default_factory=dict)
     durable_ms: list[float] = field(default_factory=list)
     intents: int = 0
     _khata: AsyncKhata = field(init=False)
 
-    def __post_init__(self) -> None:
-        self._khata = AsyncKhata(http=self.http, on_answer=self._note_durable)
+    def __post_init__(self, http: httpx.AsyncClient) -> None:
+        self._khata = AsyncKhata(http=http, on_answer=self._note_durable)
 
     @property
     def sequence(self) -> int:
-        """The place in the log of the newest thing this trader did."""
+        """The place in the log from which on this trader reads."""
         return self._khata.sequence
+
+    @sequence.setter
+    def sequence(self, sequence: int) -> None:
+        self._khata.sequence = sequence
+
+    def speak_through(self, http: httpx.AsyncClient) -> None:
+        """Go on through another connection: the engine was started again, at another address."""
+        self._khata.http = http
 
     async def join(self) -> None:
         """Register and log in."""
