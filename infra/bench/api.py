@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import msgspec
+import psutil
 import psycopg
 
 from adapters.clock import SystemClock
@@ -73,6 +74,13 @@ _HEAD = """
 """
 
 
+class Costed(NamedTuple):
+    """What came of a load, and the CPU time that one answer cost the process that gave it, in milliseconds."""
+
+    outcome: Outcome
+    cpu_ms: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """The running engine, those who ask it, and what they buy: `intents` rest, one after another."""
@@ -84,9 +92,10 @@ class Engine:
     instruments: Sequence[Instrument]
     intents: Sequence[Ask]
 
-    async def drive(self, asks: Sequence[Ask], *, for_s: float, rate: float | None = None) -> Outcome:
+    async def drive(self, asks: Sequence[Ask], *, for_s: float, rate: float | None = None) -> Costed:
         """Let every account's owner ask *asks* for so long, as fast as they are answered or at *rate*."""
-        return await self.client.drive(self._load(ACCOUNTS, asks, for_s=for_s, warm_up_s=WARM_UP_S, rate=rate))
+        load = self._load(ACCOUNTS, asks, for_s=for_s, warm_up_s=WARM_UP_S, rate=rate)
+        return await _costed(self.client.drive(load), self.supervisor.process_of("api").pid)
 
     async def ask_in_rounds(self, asks: Sequence[Ask], *, rounds: int = 1, people: int = ACCOUNTS) -> Outcome:
         """Let so many people ask *asks* one after another, all people at once."""
@@ -137,11 +146,11 @@ async def run(bench: Bench) -> None:
             begin("portfolio reads")
             await _fill_portfolios(report, engine)
             queries = await engine.drive([PORTFOLIO], for_s=for_s)
-            report.check("every portfolio is read", holds=set(queries.statuses) == {HTTPStatus.OK})
+            report.check("every portfolio is read", holds=set(queries.outcome.statuses) == {HTTPStatus.OK})
             begin("order intents")
             closed = await _intend(report, engine, for_s)
             begin("order intents on schedule")
-            on_schedule = await engine.drive(engine.intents, for_s=for_s, rate=closed.per_second / 2)
+            on_schedule = await engine.drive(engine.intents, for_s=for_s, rate=closed.outcome.per_second / 2)
             await engine.settled()
             begin("crowds")
             rounds = CROWD_ROUNDS_QUICK if bench.is_quick else CROWD_ROUNDS
@@ -150,27 +159,39 @@ async def run(bench: Bench) -> None:
             median, p99 = sync_ms(engine.supervisor.settings.home)
         begin("the yardstick again")
         echo_after = await _echo(client, engine.intents[0], for_s)
-    echo = (echo_before.per_second + echo_after.per_second) / 2
-    report.add("intents", closed.per_second, unit="intents/s", better="higher", yardstick=echo)
-    report.add("p99_ms", on_schedule.latency_ms(99), unit="ms", better="lower")
-    report.add("queries", queries.per_second, unit="portfolios/s", better="higher", yardstick=echo)
+    echo = (echo_before.outcome.per_second + echo_after.outcome.per_second) / 2
+    report.add("intents", closed.outcome.per_second, unit="intents/s", better="higher", yardstick=echo)
+    report.add("p99_ms", on_schedule.outcome.latency_ms(99), unit="ms", better="lower")
+    report.add("queries", queries.outcome.per_second, unit="portfolios/s", better="higher", yardstick=echo)
     report.note("intents", f"LIMIT orders that rest {AWAY_BP} bp away, {ACCOUNTS} accounts with one under way each")
-    report.note("p99_ms", f"on schedule, at half of that rate; as fast as answered: {closed.latency_ms(99):.0f} ms")
+    report.note(
+        "p99_ms", f"on schedule, at half of that rate; as fast as answered: {closed.outcome.latency_ms(99):.0f} ms"
+    )
     report.note("portfolios", f"{HELD} positions each, the limits and their use")
     report.note("yardstick", "FastAPI, one process on our server, reads the same body by msgspec and sends it back")
-    report.note(
-        "yardstick before and after", f"{echo_before.per_second:,.0f} and {echo_after.per_second:,.0f} a second"
-    )
+    before, after = echo_before.outcome.per_second, echo_after.outcome.per_second
+    report.note("yardstick before and after", f"{before:,.0f} and {after:,.0f} a second")
+    costs = {"an intent": closed, "a portfolio": queries, "an echo": echo_before, "an echo afterwards": echo_after}
+    told = ", ".join(f"{name} {cost.cpu_ms:.2f} ms" for name, cost in costs.items())
+    report.note("CPU time of the serving process", told)
     report.note("client", "a process of its own; bytes made once, over one kept connection a person")
     report.note("machine", f"{os.cpu_count()} cores for the client, every role and the servers")
     report.note("sync", f"8 KiB in {median:.2f} ms, 99 % in {p99:.2f} ms")
 
 
-async def _echo(client: LoadClient, intent: Ask, for_s: float) -> Outcome:
+async def _echo(client: LoadClient, intent: Ask, for_s: float) -> Costed:
     ask = intent._replace(target=ECHO_PATH, is_keyed=False)
     callers = tuple(Caller(number=number, asks=(ask,)) for number in range(ACCOUNTS))
-    with echoing() as url:
-        return await client.drive(Load(url=url, callers=callers, warm_up_s=WARM_UP_S, for_s=for_s))
+    with echoing() as (url, pid):
+        return await _costed(client.drive(Load(url=url, callers=callers, warm_up_s=WARM_UP_S, for_s=for_s)), pid)
+
+
+async def _costed(driving: Awaitable[Outcome], pid: int) -> Costed:
+    """Await a load and return what came of it, with what one answer cost the process that gave it."""
+    before = sum(psutil.Process(pid).cpu_times()[:2])
+    outcome = await driving
+    spent_s = sum(psutil.Process(pid).cpu_times()[:2]) - before
+    return Costed(outcome, spent_s * 1_000 / outcome.statuses.total())
 
 
 async def _fill_portfolios(report: Report, engine: Engine) -> None:
@@ -184,10 +205,11 @@ async def _fill_portfolios(report: Report, engine: Engine) -> None:
     await engine.settled()
 
 
-async def _intend(report: Report, engine: Engine, for_s: float) -> Outcome:
+async def _intend(report: Report, engine: Engine, for_s: float) -> Costed:
     """Hand in intents as fast as they are answered, and report what each came to in the end."""
     before = await engine.settled()
-    outcome = await engine.drive(engine.intents, for_s=for_s)
+    costed = await engine.drive(engine.intents, for_s=for_s)
+    outcome = costed.outcome
     await engine.settled()
     events = await engine.events_after(before)
     answered = outcome.statuses.total()
@@ -196,7 +218,7 @@ async def _intend(report: Report, engine: Engine, for_s: float) -> Outcome:
     report.note("accepted", f"{share:.1%} of {answered:,}")
     report.note("events an intent", f"{sum(events.values()) / answered:.2f}")
     report.note("events", ", ".join(f"{name} {count:,}" for name, count in sorted(events.items())))
-    return outcome
+    return costed
 
 
 async def _crowd(report: Report, engine: Engine, crowd: int, rounds: int) -> None:

@@ -21,8 +21,12 @@ _JOIN_S = 10.0
 
 
 @contextmanager
-def echoing() -> Iterator[str]:
-    """Run the echo in a process of its own, as the API runs in one, until the block ends; yield its base URL."""
+def echoing() -> Iterator[tuple[str, int]]:
+    """Run the echo in a process of its own, as the API runs in one, until the block ends.
+
+    Yields:
+        Its base URL and process id.
+    """
     url = f"http://{LOOPBACK}:{free_port()}"
     spawn = multiprocessing.get_context("spawn")
     listening, told = spawn.Pipe(duplex=False)
@@ -31,7 +35,8 @@ def echoing() -> Iterator[str]:
     try:
         if not listening.poll(_READY_S):
             raise RuntimeError(f"the echo did not start: exit code {process.exitcode}")
-        yield url
+        assert process.pid is not None, "it said that it is ready"
+        yield url, process.pid
     finally:
         process.terminate()
         process.join(_JOIN_S)
