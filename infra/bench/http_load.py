@@ -10,11 +10,12 @@ import re
 import secrets
 import sys
 from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
@@ -22,14 +23,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import uvloop
 
+from infra.bench.schedule import on_schedule
+
 BROKEN = 0
 """Stands for the status of a request whose connection was lost."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _END = b"\r\n\r\n"
-_TICK_S = 0.001
 _SAYS_NO = 400
 _ODD_MAX = 2
-_PATIENCE = 3
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
 
@@ -72,8 +73,9 @@ class Load:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a load: answers by status, how many a second after the warm-up, and latencies in milliseconds.
+    """What came of a load: answers by status, how many a second after the warm-up (as fast as answered), and latencies.
 
+    Latencies are in milliseconds.
     `last` is what each caller of a load by rounds was answered last, `odd` a few answers of each status that says no.
     """
 
@@ -258,39 +260,12 @@ class _Driver:
         self._outcome.per_second = counted / self._load.for_s
 
     async def _as_due(self, lines: list[_Line], rate: float) -> None:
-        """Let requests arrive at *rate*; a latency counts from when the request was due, whoever was free then."""
-        loop = asyncio.get_running_loop()
-        began = loop.time() + 0.05
-        total = int(rate * (self._load.warm_up_s + self._load.for_s))
-        warm = int(rate * self._load.warm_up_s)
-        gives_up = began + _PATIENCE * (self._load.warm_up_s + self._load.for_s)
-        idle: deque[asyncio.Future[None]] = deque()
-        arrivals = 0
+        """Let requests arrive at *rate*."""
 
-        async def work(caller: Caller, line: _Line) -> None:
-            nonlocal arrivals
-            while arrivals < total:
-                due = began + arrivals / rate
-                if loop.time() < due:
-                    woken = loop.create_future()
-                    idle.append(woken)
-                    await woken
-                    continue
-                arrival, arrivals = arrivals, arrivals + 1
-                if loop.time() <= gives_up:
-                    await self._answer(line, caller.asks[arrival % len(caller.asks)], caller.token)
-                if arrival >= warm:
-                    self._outcome.latencies_ms.append((loop.time() - due) * 1_000)
+        async def ask(caller: Caller, line: _Line, arrival: int) -> None:
+            await self._answer(line, caller.asks[arrival % len(caller.asks)], caller.token)
 
-        async def keep_time() -> None:
-            while arrivals < total:
-                await asyncio.sleep(_TICK_S)
-                due = int((loop.time() - began) * rate) + 1 - arrivals
-                for _ in range(min(due, len(idle))):
-                    idle.popleft().set_result(None)
-            while idle:
-                idle.popleft().set_result(None)
-
-        workers = (work(caller, line) for caller, line in zip(self._load.callers, lines, strict=True))
-        await asyncio.gather(keep_time(), *workers)
-        self._outcome.per_second = len(self._outcome.latencies_ms) / max(loop.time() - began, 1e-9)
+        works = [partial(ask, caller, line) for caller, line in zip(self._load.callers, lines, strict=True)]
+        warm, measured = int(rate * self._load.warm_up_s), int(rate * self._load.for_s)
+        latencies_ms = await on_schedule(works, rate=rate, total=warm + measured)
+        self._outcome.latencies_ms = array("d", latencies_ms[warm:].tobytes())

@@ -172,7 +172,7 @@ async def test_a_denial_has_its_limit_and_counts_as_written(khata: AsyncKhata) -
 # --- Coming again -----------------------------------------------------------------------------------------------------
 
 ACCEPTED = {"trade_id": "trd_1", "order_id": None, "order_ids": [], "closing": [], "denial": None, "sequence": 7}
-PORTFOLIO = DOCUMENT["components"]["schemas"]["PositionsAnswer"]["examples"][0]
+POSITIONS = DOCUMENT["components"]["schemas"]["PositionsAnswer"]["examples"][0]
 
 
 def problem(status: int, code: str, **headers: str) -> httpx.Response:
@@ -233,16 +233,16 @@ def test_who_never_answers_is_given_up(speak_to: Callable[[Server], Khata]) -> N
 
 
 def test_what_is_no_answer_of_ours_is_none(speak_to: Callable[[Server], Khata]) -> None:
-    server = Server(httpx.Response(502, text="<html>"), httpx.Response(200, json=PORTFOLIO))
+    server = Server(httpx.Response(502, text="<html>"), httpx.Response(200, json=POSITIONS))
     with speak_to(server) as khata:
-        assert khata.send(client.list_positions()).sequence == PORTFOLIO["sequence"]
+        assert khata.send(client.list_positions()).sequence == POSITIONS["sequence"]
 
 
 def test_a_log_that_was_put_back_is_told_once(speak_to: Callable[[Server], Khata]) -> None:
     server = Server(
         httpx.Response(201, json=ACCEPTED, headers={"Khata-Epoch": "0.1"}),
         problem(409, "EPOCH_CHANGED"),
-        httpx.Response(200, json=PORTFOLIO),
+        httpx.Response(200, json=POSITIONS),
     )
     with speak_to(server) as khata:
         khata.send(client.open_trade(BUY))
@@ -253,6 +253,14 @@ def test_a_log_that_was_put_back_is_told_once(speak_to: Callable[[Server], Khata
     assert (first.url.params["min_sequence"], first.headers["Khata-Epoch"]) == ("7", "0.1")
     assert "min_sequence" not in second.url.params
     assert "Khata-Epoch" not in second.headers
+
+
+def test_it_reads_from_what_somebody_else_wrote(speak_to: Callable[[Server], Khata]) -> None:
+    server = Server(httpx.Response(200, json=POSITIONS))
+    with speak_to(server) as khata:
+        khata.sequence = 9
+        khata.send(client.list_positions())
+    assert server.asked[0].url.params["min_sequence"] == "9"
 
 
 def test_it_waits_as_long_as_it_is_told(monkeypatch: pytest.MonkeyPatch, speak_to: Callable[[Server], Khata]) -> None:
