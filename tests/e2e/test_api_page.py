@@ -31,13 +31,10 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
     registered, placed, again, stopped, released, then, refused = said
     assert registered["account_id"] == stopped["account_id"] == then["account_id"]
     assert placed == again
-    assert (stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]) == (
-        True,
-        False,
-        True,
-    )
+    engaged = [stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]]
+    assert engaged == [True, False, True]
     assert (refused["status"], refused["code"]) == (403, "QUANTITY_ABOVE_LIMIT")
-    assert (names["before"].trades, names["now"].trades) == (1, 3)
+    assert (names["then"].trades, names["now"].trades) == (2, 3)
     printed = capsys.readouterr().out
     assert "['INFY', 'RELIANCE']\n['RELIANCE']\n" in printed
     assert "QUANTITY_ABOVE_LIMIT 5000 900000" in printed
