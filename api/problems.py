@@ -14,7 +14,7 @@ from domain.risk import DenialCode
 STATUSES = {
     400: "The request cannot be read: no JSON, or no Idempotency-Key where one is mandatory",
     401: "No access token, or an expired or forged one",
-    403: "Denied by risk: an event in the log, with the limit and the value that met it",
+    403: "Denied by risk (an event in the log, with the limit and the value that met it), or your role is too small",
     404: "It does not exist, or not for this user",
     405: "The path does not know this method",
     409: "The present state does not allow it, nothing is stored; or Khata-Epoch is of another history",
@@ -39,6 +39,7 @@ _TITLES = {
 }
 _DENIED = 403
 _KEY = "idempotency-key"
+_ACCOUNT = "account_id"
 _WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 
 
@@ -96,14 +97,27 @@ def _is_of_risk_then(operation: Operation) -> bool:
     return operation.path.startswith("/api/risk/") and operation.takes("as_of")
 
 
-def _is_of_lane(operation: Operation) -> bool:
-    return operation.is_secured and (operation.writes or operation.path == "/api/risk/budgets")
+def _is_of_account(operation: Operation) -> bool:
+    return operation.takes(_ACCOUNT) or "{account_id}" in operation.path
 
 
+def _needs_role(operation: Operation) -> bool:
+    return operation.writes and _is_of_account(operation)
+
+
+def _is_in(part: str) -> Callable[[Operation], bool]:
+    return lambda operation: part in operation.path
+
+
+_REFRESH = "/api/auth/refresh"
+_MEMBER = "/api/accounts/{account_id}/members/{user_id}"
+_PROFILE = "/api/auth/profile"
+_STRATEGY = "/api/strategies/{strategy_id}"
+_CHANGES_PROFILE = _is_at("PUT", _PROFILE)
 _ENDS_TRADE = _is_at("POST", "/api/trades/{trade_id}/close", "/api/trades/{trade_id}/cancel")
 _CHANGES_TRADE = _is_at("PUT", "/api/trades/{trade_id}")
 _CLOSES_TRADE = _is_at("POST", "/api/trades/{trade_id}/close")
-_DOORS = ("/api/auth/register", "/api/auth/login")
+_DOORS = ("/api/auth/register", "/api/auth/login", "/api/auth/refresh", "/api/auth/logout")
 
 TABLE: tuple[Told, ...] = (
     Told(400, "BODY_NOT_JSON", "the body is no JSON, expected one JSON object", lambda o: o.has_body),
@@ -118,11 +132,20 @@ TABLE: tuple[Told, ...] = (
         "this e-mail address and password are nobody's",
         _is_at("POST", "/api/auth/login"),
     ),
+    Told(403, "ROLE_INSUFFICIENT", "received a request of a viewer, expected one of a trader", _needs_role),
+    Told(403, "PASSWORD_WRONG", "the present password is another one", _CHANGES_PROFILE),
     Told(404, "TRADE_NOT_FOUND", "received trade 'trd_1', expected one of yours", lambda o: "{trade_id}" in o.path),
     Told(404, "POSITION_NOT_FOUND", "received 'X-1', expected such as 'NSE_EQ-2885-INTRADAY'", _takes("position_id")),
     Told(404, "BREACH_NOT_FOUND", "received 'loss', expected one of day_loss, drawdown", _takes("kind")),
+    Told(401, "REFRESH_TOKEN_INVALID", "this refresh token is over, or not ours", _is_at("POST", _REFRESH)),
+    Told(401, "REFRESH_TOKEN_REUSED", "it was used before: the log-in has ended", _is_at("POST", _REFRESH)),
+    Told(404, "STRATEGY_NOT_FOUND", "received strategy 'str_1', expected one of yours", _is_in("{strategy_id}")),
+    Told(404, "BACKTEST_NOT_FOUND", "received backtest 'bkt_1', expected one of yours", _is_in("{backtest_id}")),
+    Told(404, "AUDIT_EVENT_NOT_FOUND", "received sequence 9, expected one you may see", _is_in("/events/{sequence}")),
+    Told(404, "USER_NOT_FOUND", "received user 'usr_1'", _is_in("{user_id}")),
+    Told(404, "MEMBER_NOT_FOUND", "they are no member", _is_at("DELETE", _MEMBER)),
     Told(404, "ACCOUNT_NOT_OPEN_YET", "at sequence 12 your account was not open yet", _is_of_risk_then),
-    Told(404, "ACCOUNT_NOT_FOUND", "no such account", _is_of_lane),
+    Told(404, "ACCOUNT_NOT_FOUND", "no such account", _is_of_account),
     Told(405, "METHOD_NOT_ALLOWED", "PATCH /api/trades: Method Not Allowed"),
     Told(409, "EPOCH_CHANGED", "Khata-Epoch: the log was put back or moved, read anew", _takes("khata-epoch")),
     Told(409, "EMAIL_TAKEN", "somebody is registered under this address", _is_at("POST", "/api/auth/register")),
@@ -131,6 +154,14 @@ TABLE: tuple[Told, ...] = (
     Told(409, "TRADE_CLOSED", "the trade is closed", lambda o: _CHANGES_TRADE(o) or _ENDS_TRADE(o)),
     Told(409, "TRADE_EXTERNAL", "the trade came from outside", _CHANGES_TRADE),
     Told(409, "NOTHING_HELD", "the trade holds nothing", _CLOSES_TRADE),
+    Told(409, "DHAN_CLIENT_TAKEN", "another account is linked to this client id", _CHANGES_PROFILE),
+    Told(409, "DHAN_CLIENT_OTHER", "the account is linked to another client id", _CHANGES_PROFILE),
+    Told(409, "ACCOUNTS_TOO_MANY", "you have as many accounts as one may have", _is_at("POST", "/api/accounts")),
+    Told(409, "MEMBERS_TOO_MANY", "it has as many members as an account may have", _is_at("PUT", _MEMBER)),
+    Told(409, "OPENER_STAYS_OWNER", "who opened it stays its owner", _is_in(_MEMBER)),
+    Told(409, "STRATEGY_VERSION_MISMATCH", "received 1, expected 2: read it anew", _is_at("PUT", _STRATEGY)),
+    Told(409, "STRATEGY_ARCHIVED", "it is archived", lambda o: o.writes and o.path == _STRATEGY),
+    Told(409, "STRATEGY_TRADING", "it trades: stop it first", lambda o: o.writes and o.path == _STRATEGY),
     Told(409, "POSITION_NOT_OPEN", "nothing is held there", _takes("position_id")),
     Told(409, "BREACH_NOT_LATCHED", "the limit is not latched", _takes("kind")),
     Told(413, "BODY_TOO_LARGE", "expected a body of at most 65536 bytes"),
@@ -164,14 +195,19 @@ TABLE: tuple[Told, ...] = (
     Told(422, "AT_SEQUENCE_BEYOND_LOG", "the log is not that long", _takes("at_sequence"), "at_sequence"),
     Told(422, "LIMIT_INVALID", "limit: Input should be at least 1", _takes("limit"), "limit"),
     Told(422, "SCOPE_INVALID", "scope: not allowed", _takes("scope"), "scope"),
-    Told(429, "RATE_LIMITED", "too many registrations and log-ins from this address", _is_at("POST", *_DOORS)),
-    Told(429, "LOGIN_BUSY", "too many people log in at once", _is_at("POST", *_DOORS)),
+    Told(
+        429,
+        "RATE_LIMITED",
+        "too many requests from this address",
+        lambda o: o.path in _DOORS or _CHANGES_PROFILE(o),
+    ),
+    Told(429, "LOGIN_BUSY", "too many people log in at once", lambda o: o.path in _DOORS[:2] or _CHANGES_PROFILE(o)),
     Told(429, "INTENT_STORM", "the account hands in more intents than are taken", lambda o: o.is_intent),
     Told(500, "INTERNAL_ERROR", "the cause is in our log under req_01JD3M8Q4V0000000000000007"),
     Told(503, "OUTCOME_UNKNOWN", "ask again under the same Idempotency-Key", lambda o: o.writes),
-    Told(503, "STORE_UNAVAILABLE", "nothing was stored: ask again", lambda o: o.writes or o.is_secured),
+    Told(503, "STORE_UNAVAILABLE", "nothing was stored: ask again", lambda o: o.writes or o.takes("min_sequence")),
     Told(503, "LOG_FULL", "its disk has no room, and nothing was stored: ask later", lambda o: o.writes),
-    Told(503, "ACCOUNT_BUSY", "others kept changing the account: ask again", lambda o: o.writes and o.is_secured),
+    Told(503, "ACCOUNT_BUSY", "others kept changing the account: ask again", _needs_role),
     Told(503, "READ_MODEL_BEHIND", "wanted 4711, the views are at 4702", _takes("min_sequence"), None),
     Told(503, "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", _takes("min_sequence"), None),
     Told(
@@ -186,7 +222,7 @@ TABLE: tuple[Told, ...] = (
 def problems_of(operation: Operation, status: int) -> Iterator[Told]:
     """Yield what *operation* may answer with *status*."""
     yield from (told for told in TABLE if told.status == status and told.when(operation))
-    if status == _DENIED:
+    if status == _DENIED and _changes_levels(operation):
         yield from (Told(status, code.value, "the limit is 5000, the intent came to 6000") for code in DenialCode)
 
 
@@ -206,7 +242,7 @@ def document_of(told: Told, operation: Operation) -> dict[str, object]:
         "detail": told.detail,
         "instance": operation.path,
     }
-    if told.status == _DENIED:
+    if told.code in set(DenialCode):
         document |= {name: OWN[f"Problem.{name}"].example for name in ("limit", "value", "passing")}
         document |= {name: WORDS[name].example for name in ("trade_id", "sequence")}
     return document if told.field is None else document | {"field": told.field}

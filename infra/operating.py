@@ -10,7 +10,7 @@ from adapters.ids import SystemIds
 from adapters.instruments import InstrumentMaster
 from adapters.postgres.account_list import PostgresAccountList
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.sessions import WeeklySessions
+from adapters.sessions import shipped_table
 from commands.accounts import Accounts, CommandContext, Outcome
 from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, Clock, StoreUnavailable
@@ -133,7 +133,7 @@ async def open_operator(settings: Settings, database: DatabaseUrls) -> AsyncIter
             ids=SystemIds(clock),
             marks=WallMarket(clock),
             instruments=InstrumentMaster.load(),
-            sessions=WeeklySessions.load(),  # Nothing here asks for one: what the operator does faces no session.
+            sessions=shipped_table(),  # Nothing here asks for one: what the operator does faces no session.
             entry_life_ms=settings.entry_not_after_ms,
         )
         try:

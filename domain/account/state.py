@@ -4,7 +4,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.account.events import BasketLeg, BasketPolicy, ExitCause, KillMode, ProtectionMode, Trailing
+from domain.account.events import (
+    AccountMode,
+    BasketLeg,
+    BasketPolicy,
+    ExitCause,
+    KillMode,
+    ProtectionMode,
+    Role,
+    Trailing,
+)
 from domain.account.holding import Holding
 from domain.account.rates import OrderRates
 from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
@@ -187,10 +196,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     `realised_paise` is since ever, `peak_realised_paise` its highest value: drawdown is told from it. `breaches` are
     the limits on losses that are latched, `acted_breaches` those of them of which the consequences were drawn.
+    `owner_id` opened the account and is its owner for good; `members` holds everybody, them too.
     """
 
     account_id: AccountId | None = None
     owner_id: UserId | None = None
+    mode: AccountMode = AccountMode.PAPER
+    members: dict[UserId, Role] = {}
     parameters: RiskParameters = RiskParameters()
     kill_switches: dict[StrategyId, KillMode] = {}
     flattening: frozenset[StrategyId] = frozenset()

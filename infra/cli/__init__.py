@@ -22,6 +22,7 @@ from infra.cli import (
     erase,
     keys,
     kill,
+    market_calendar,
     migrate,
     parked,
     rebuild,
@@ -69,7 +70,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-GROUPS = (bars.bars,)
+GROUPS = (bars.bars, market_calendar.market_calendar)
 for group in GROUPS:
     app.add_typer(group)
 

@@ -26,7 +26,6 @@ from infra.client.calls import (
     move_cash,
     open_basket,
     open_trade,
-    profile,
     register,
     release_breach,
     release_kill_switch,
@@ -36,6 +35,7 @@ from infra.client.calls import (
     show_exposure,
     show_parameters,
     show_portfolio,
+    show_profile,
     show_trade,
     show_value_at_risk,
 )
@@ -77,7 +77,6 @@ __all__ = [
     "move_cash",
     "open_basket",
     "open_trade",
-    "profile",
     "register",
     "release_breach",
     "release_kill_switch",
@@ -87,6 +86,7 @@ __all__ = [
     "show_exposure",
     "show_parameters",
     "show_portfolio",
+    "show_profile",
     "show_trade",
     "show_value_at_risk",
 ]

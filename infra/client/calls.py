@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from api.auth import LoginAnswer, ProfileAnswer, RegisteredAnswer
+from api.auth import LoginAnswer, RegisteredAnswer
 from api.baskets import BasketAccepted
 from api.budgets import BudgetsAnswer
 from api.cash import CashMovedAnswer
@@ -23,6 +23,7 @@ from api.limits import LimitHistoryAnswer
 from api.opening import TradeAccepted
 from api.orders import OrdersAnswer, TradeOrdersAnswer
 from api.positions import PositionsAnswer
+from api.profile import ProfileAnswer
 from api.requests import LoginRequest, RegisterRequest, RiskLimits, TradeRequest
 from api.risk import LimitsAnswer
 from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
@@ -88,7 +89,7 @@ def login(body: LoginRequest) -> Call[LoginAnswer]:
     return Call(method="POST", path="/api/auth/login", answer=LoginAnswer, body=body, is_public=True)
 
 
-def profile() -> Call[ProfileAnswer]:
+def show_profile() -> Call[ProfileAnswer]:
     """Tell who is asking."""
     return Call(method="GET", path="/api/auth/profile", answer=ProfileAnswer)
 

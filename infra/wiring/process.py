@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from adapters.archive.parquet import ParquetArchive
@@ -16,7 +17,7 @@ from adapters.nats.marks import NatsMarks
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.snapshots import PostgresSnapshots
-from adapters.sessions import OpenSessions, WeeklySessions
+from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
 from commands.accounts import ACCOUNT_STATES, Accounts
 from commands.ports import Sessions
 from commands.snapshots import SnapshotCache
@@ -24,6 +25,7 @@ from domain.account import Account
 from infra.home import Home
 from infra.places import archive_folder
 from infra.runtime import Runtime
+from infra.session_calendar import unreadable
 from infra.settings import SYNTHETIC, Settings
 
 Part = TypeVar("Part")
@@ -84,8 +86,24 @@ class Wiring:
 
     def sessions(self) -> Sessions:
         """When the market trades: at any time on a tape of our own making, else as the exchanges do."""
-        is_synthetic = self.settings.dhan_url is None and self.settings.tape == SYNTHETIC
-        return OpenSessions() if is_synthetic else WeeklySessions.load()
+        return self.exchange_sessions if self.follows_exchanges else OpenSessions()
+
+    @property
+    def follows_exchanges(self) -> bool:
+        """Whether trading keeps the hours of the exchanges: it does not on a tape of our own making."""
+        return self.settings.dhan_url is not None or self.settings.tape != SYNTHETIC
+
+    @cached_property
+    def exchange_sessions(self) -> ExchangeSessions:
+        """The hours of the exchanges.
+
+        Raises:
+            OperatorProblem: the lists that were brought in cannot be read.
+        """
+        try:
+            return ExchangeSessions(CalendarFile(Home(self.settings.home).calendar_file), self.clock)
+        except CalendarUnreadable as error:
+            raise unreadable(error) from error
 
     async def accounts(self) -> Accounts:
         """The commands on accounts: one lane an account, whichever role of the process asks."""

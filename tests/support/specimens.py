@@ -41,6 +41,8 @@ from domain.account.events import (
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
+    MemberRemoved,
+    MemberSet,
     OrderAcknowledged,
     OrderBlocked,
     OrderCanceled,
@@ -64,6 +66,7 @@ from domain.account.events import (
     RiskBreached,
     RiskBreachReleased,
     RiskParametersChanged,
+    Role,
     StopTrailed,
     TradeAdopted,
     TradeChanged,
@@ -117,12 +120,23 @@ from domain.strategy.events import (
     StrategyArchived,
     StrategyBacktested,
     StrategyDeployed,
+    StrategyDescribed,
     StrategyDrafted,
     StrategyPaused,
     StrategyResumed,
     StrategyRevised,
 )
-from domain.user.events import Sealed, UserErased, UserRegistered
+from domain.user.events import (
+    AccountAdded,
+    BrokerLinked,
+    BrokerUnlinked,
+    PasswordChanged,
+    ProfileChanged,
+    RiskProfile,
+    Sealed,
+    UserErased,
+    UserRegistered,
+)
 
 # --- Values -----------------------------------------------------------------------------------------------------------
 
@@ -136,6 +150,8 @@ ENTRY_LIFE_NS = 5 * NS_PER_S
 
 ACCOUNT = AccountId("acc_01J0000000000000000000ASHA")
 OWNER = UserId("usr_01J0000000000000000000ASHA")
+LIVE_ACCOUNT = AccountId("acc_01J00000000000000000000DHAN")
+MEMBER = UserId("usr_01J0000000000000000000RAV1")
 STRANGER = UserId("usr_01J000000000000000000BEENA")
 TRADE = TradeId("trd_01J00000000000000000000001")
 OTHER_TRADE = TradeId("trd_01J00000000000000000000002")
@@ -509,7 +525,22 @@ user_registered = UserRegistered(
     email=Sealed(nonce=b"twelve bytes", ciphertext=b"sealed e-mail"),
     name=Sealed(nonce=b"twelve more.", ciphertext=b"sealed name"),
 )
+profile_changed = ProfileChanged(
+    user_id=OWNER,
+    name=Sealed(nonce=b"twelve other", ciphertext=b"sealed new name"),
+    risk_profile=RiskProfile.BALANCED,
+)
+password_changed = PasswordChanged(user_id=OWNER)
+account_added = AccountAdded(user_id=OWNER, account_id=LIVE_ACCOUNT, mode=AccountMode.LIVE)
+broker_linked = BrokerLinked(
+    user_id=OWNER,
+    account_id=LIVE_ACCOUNT,
+    client_id=Sealed(nonce=b"twelve again", ciphertext=b"sealed client id"),
+)
+broker_unlinked = BrokerUnlinked(user_id=OWNER, account_id=LIVE_ACCOUNT)
 user_erased = UserErased(user_id=OWNER)
+member_set = MemberSet(member_id=MEMBER, role=Role.TRADER, set_by=OWNER)
+member_removed = MemberRemoved(member_id=MEMBER, removed_by=OWNER)
 
 # --- Strategies and backtests -----------------------------------------------------------------------------------------
 
@@ -543,6 +574,12 @@ strategy_drafted = StrategyDrafted(
     source_hash=SOURCE_HASH,
     source_bytes=2_048,
     parameters=draft_strategy.parameters,
+)
+strategy_described = StrategyDescribed(
+    strategy_id=STRATEGY,
+    user_id=OWNER,
+    name="Opening range, both ways",
+    description="Buys the break of the first minutes' range, sells the break below it.",
 )
 strategy_revised = StrategyRevised(
     strategy_id=STRATEGY,
@@ -673,6 +710,14 @@ EVERY_EVENT = (
     backtest_requested,
     backtest_completed,
     backtest_failed,
+    profile_changed,
+    password_changed,
+    account_added,
+    broker_linked,
+    broker_unlinked,
+    member_set,
+    member_removed,
+    strategy_described,
     user_erased,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""

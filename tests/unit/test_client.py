@@ -43,7 +43,7 @@ POSITION = "NSE_EQ-2885-INTRADAY"
 CALLS: list[tuple[str, Call[Any]]] = [
     ("register", client.register(RegisterRequest(email="a@example.in", name="A", password=PASSWORD))),
     ("login", client.login(LoginRequest(email="a@example.in", password=PASSWORD))),
-    ("profile", client.profile()),
+    ("show_profile", client.show_profile()),
     ("open_trade", client.open_trade(BUY)),
     ("open_basket", client.open_basket(BasketRequest(legs=[LEG, LEG]))),
     ("change_trade", client.change_trade("{trade_id}", TradeChangeRequest(expected_version=1))),
@@ -157,7 +157,7 @@ async def test_a_problem_is_told_by_its_kind(world: ApiWorld, khata: AsyncKhata)
             await khata.send(call)
         assert raised.value.code == code  # type: ignore[attr-defined]
     with pytest.raises(Unauthorised) as nobody:
-        await AsyncKhata(http=world.client).send(client.profile())
+        await AsyncKhata(http=world.client).send(client.show_profile())
     assert nobody.value.code == "TOKEN_MISSING"
 
 

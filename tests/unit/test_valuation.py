@@ -22,6 +22,7 @@ from domain.account.valuation import valuation_of
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot, Valuation
 from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from tests.support.denials import BUSY
 from tests.support.scenario import scenario
 from tests.support.specimens import (
     DAY_NS,
@@ -183,6 +184,20 @@ def test_the_oldest_mark_of_what_is_held_is_told() -> None:
     assert value(held, marked(2_850_0000), older).oldest_mark_ns == NOW_NS
 
 
+def test_what_is_held_adds_up_over_trades_and_products() -> None:
+    """Reliance: 100 long at 2,860.00, 40 short at 2,850.00, 10 long at 2,800.00; Infosys: 10 long; 500.00 were lost."""
+    assert value(BUSY, marked(2_850_0000), infy_mark) == Valuation(
+        day_result_paise=-1_000_00,
+        open_result_paise=-500_00,
+        gross_exposure_paise=442_500_00,
+        net_exposure_paise=214_500_00,
+        oldest_mark_ns=NOW_NS,
+    )
+    without = value(BUSY)
+    assert (without.gross_exposure_paise, without.net_exposure_paise) == (443_000_00, 215_000_00)
+    assert (without.day_result_paise, without.missing) == (-500_00, (INFY, RELIANCE))
+
+
 # --- Limits on losses -------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +265,7 @@ def test_what_closes_trades_waits_for_a_second_look_and_is_not_forestalled_by_a_
 
 def test_a_stale_or_missing_mark_fires_nothing() -> None:
     account.given(*killing).when(observe(killing, 2_700_0000, is_confirmed=True, age_ms=10_001)).then_nothing()
+    assert account.given(*killing).when(observe(killing, 2_700_0000, is_confirmed=True, age_ms=10_000)).events
     nothing_seen = MarketSnapshot(market_time_ns=NOW_NS, valuation=value(killing))
     account.given(*killing).when(ObserveResult(market=nothing_seen, is_confirmed=True)).then_nothing()
 
@@ -274,6 +290,15 @@ def test_drawdown_counts_from_the_highest_result_and_cash_that_moved_is_no_part_
         (breached,) = account.given(*history).when(observe(history, 2_850_0000)).events
         assert isinstance(breached, RiskBreached)
         assert (breached.kind, breached.value_paise) == (BreachKind.DRAWDOWN, 5_000_00)
+
+
+def test_drawdown_counts_from_what_was_won_before_it_was_lost_and_what_is_open_is_in_it() -> None:
+    """500.00 were won, then 1,000.00 lost, and what is open stands 500.00 below its cost."""
+    for limit_paise, kinds in ((1_500_00, (RiskBreached,)), (1_500_01, ())):
+        history = with_limits(BUSY, drawdown_paise_max=limit_paise)
+        marks = (marked(2_850_0000), infy_mark)
+        snapshot = MarketSnapshot(market_time_ns=NOW_NS, marks=marks, valuation=value(history, *marks))
+        account.given(*history).when(ObserveResult(market=snapshot, is_confirmed=False)).then_kinds(*kinds)
 
 
 def test_drawdown_lasts_over_the_night_and_what_is_open_is_in_it() -> None:
