@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+CASES ?= 100000
+SEED ?= 1
 BIN := .venv/bin
 # An engine is five processes, and the tests start dozens: each would compile anew what it imports, a tenth of a second
 # to a third. `make clean` removes what is written.
@@ -13,7 +15,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --fork-strategy
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-config
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants format up docs lock clean
+.PHONY: help demo test check fuzz mutants format up docs lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +31,9 @@ check: $(READY) ## Format, lint, types and the layers between the packages; chan
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: $(READY) ## Ask a running engine 100,000 made-up requests (CASES=…, SEED=…)
+	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/pytest tests/e2e/test_fuzzed_engine.py $(ARGS)
 
 mutants: $(MUTANTS_READY) ## Plant faults in the account's decider and count those that the tests find (half an hour; not in CI)
 	@$(BIN)/python -m infra.mutants $(ARGS)

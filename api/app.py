@@ -156,7 +156,17 @@ def create_app(services: Services, *, half: Half = Half.WHOLE, version: str = "0
 
     Either half describes the whole: to its clients it is one API, whatever stands in front of the two.
     """
-    app = FastAPI(title="Khata", version=version, description=DESCRIPTION, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Khata",
+        version=version,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        # Asking for each request whether anybody traces it costs more than deciding on an intent.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        # Clients are made from these names: those of the functions, without the path.
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.services = services
     app.state.auth_limits = auth.AuthLimits(services)
     app.state.rate_limits = RateLimits(services.clock, services.rates)

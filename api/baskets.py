@@ -40,9 +40,7 @@ class BasketAccepted(msgspec.Struct, frozen=True, kw_only=True):
     "",
     status_code=201,
     openapi_extra=request_body(BasketRequest, is_key_mandatory=True),
-    responses=answers(
-        BasketAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 429, 503, status=201
-    ),
+    responses=answers(BasketAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 422, 429, 503, status=201),
 )
 async def open_basket(request: Request, caller: Trading) -> Response:
     """Hand in several order intents: risk passes all of them or none, and they are sent rank by rank."""

@@ -26,7 +26,7 @@ class CashMovedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     "/movements",
     status_code=201,
     openapi_extra=request_body(CashMovementRequest, is_key_mandatory=True),
-    responses=answers(CashMovedAnswer, "Recorded, and durable", 400, 401, 403, 404, 409, 422, 503, status=201),
+    responses=answers(CashMovedAnswer, "Recorded, and durable", 400, 401, 403, 404, 422, 503, status=201),
 )
 async def move_cash(request: Request, caller: Owning) -> Response:
     """Record that money came in, or (a negative amount) went out."""

@@ -184,7 +184,7 @@ async def close_position(request: Request, caller: Trading, position_id: str) ->
     "/api/positions/close-all",
     status_code=202,
     openapi_extra=request_body(CloseAllRequest, is_key_mandatory=True),
-    responses=answers(ClosingAllAccepted, "Closing, and durable", 400, 401, 403, 404, 409, 422, 503, status=202),
+    responses=answers(ClosingAllAccepted, "Closing, and durable", 400, 401, 403, 404, 422, 503, status=202),
 )
 async def close_all(request: Request, caller: Trading) -> Response:
     """Close every open trade of the account or of one strategy. New entries are not blocked: see the kill switch."""

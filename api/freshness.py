@@ -5,7 +5,10 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 
 from api.epochs import HEADER, demand_present_epoch
+from api.errors import FieldInvalid
 from api.services import services_of
+from projections.as_of import BeyondTheLog
+from projections.queries import ReadModelBehind
 
 SEQUENCE_MAX = 2**63 - 1
 
@@ -22,8 +25,18 @@ async def _wait(
     ] = None,
 ) -> None:
     demand_present_epoch(request, epoch)
-    if min_sequence is not None:
-        await services_of(request).queries.wait_for(min_sequence)
+    if min_sequence is None:
+        return
+    services = services_of(request)
+    try:
+        await services.queries.wait_for(min_sequence, timeout_s=0)
+    except ReadModelBehind:
+        try:
+            await services.history.demand_recorded(min_sequence)
+        except BeyondTheLog as beyond:
+            # Nobody was ever told this sequence: waiting for it would hold a caller up for nothing.
+            raise FieldInvalid("MIN_SEQUENCE_BEYOND_LOG", str(beyond), field="min_sequence") from None
+        await services.queries.wait_for(min_sequence)
 
 
 Fresh = Annotated[None, Depends(_wait)]

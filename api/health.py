@@ -33,7 +33,7 @@ async def healthz() -> Response:
     return answer(Health())
 
 
-@router.get("/readyz", responses=answers(Readiness, "It can serve; else the same form with 503", 503))
+@router.get("/readyz", responses=answers(Readiness, "It can serve", also={503: "It cannot: `checks` says why"}))
 async def readyz(request: Request) -> Response:
     """Ask everything the API depends on, and tell what answered within two seconds."""
     checks = services_of(request).readiness

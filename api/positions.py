@@ -1,7 +1,9 @@
 """What an account holds."""
 
+from typing import Annotated
+
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer
 from api.callers import Viewing
@@ -27,7 +29,12 @@ class PositionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 @router.get("", responses=answers(PositionsAnswer, "The account's positions", 401, 404, 409, 422, 503))
 async def list_positions(
-    request: Request, caller: Viewing, _: Fresh, moment: Then, *, open_only: bool = False
+    request: Request,
+    caller: Viewing,
+    _: Fresh,
+    moment: Then,
+    *,
+    open_only: Annotated[bool, Query(description="Leave out what is flat")] = False,
 ) -> Response:
     """List what the account holds, and (unless `open_only`) what it held: there the result stays, the quantity is 0."""
     services = services_of(request)

@@ -37,7 +37,7 @@ async def show_portfolio(request: Request, caller: Viewing, _: Fresh, moment: Th
 @router.put(
     "/parameters",
     openapi_extra=request_body(RiskLimits, is_key_mandatory=False),
-    responses=answers(LimitsAnswer, "In force, and durable", 400, 401, 403, 404, 409, 422, 503),
+    responses=answers(LimitsAnswer, "In force, and durable", 400, 401, 403, 404, 422, 503),
 )
 async def set_parameters(request: Request, caller: Owning) -> Response:
     """Put new limits in force: the whole set, every field named."""

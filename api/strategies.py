@@ -122,7 +122,7 @@ async def list_strategies(
     "",
     status_code=201,
     openapi_extra=request_body(StrategyRequest, is_key_mandatory=True),
-    responses=answers(StrategyKept, "Kept, and durable", 400, 401, 409, 422, 503, status=201),
+    responses=answers(StrategyKept, "Kept, and durable", 400, 401, 422, 503, status=201),
 )
 async def draft_strategy(request: Request, caller: Authenticated) -> Response:
     """Keep a new strategy: a draft. Nothing of its code is run."""

@@ -102,7 +102,7 @@ class BreachUnknown(NotFound):
 @router.post(
     "/kill-switch",
     openapi_extra=request_body(KillSwitchRequest, is_key_mandatory=False),
-    responses=answers(KillSwitchAnswer, "Engaged, and durable", 400, 401, 403, 404, 409, 422, 503),
+    responses=answers(KillSwitchAnswer, "Engaged, and durable", 400, 401, 403, 404, 422, 503),
 )
 async def engage_kill_switch(request: Request, caller: Trading) -> Response:
     """Block entries and cancel those that rest; with mode `flatten` close what is held as well. Twice is as once.
@@ -128,7 +128,7 @@ async def engage_kill_switch(request: Request, caller: Trading) -> Response:
 @router.delete(
     "/kill-switch",
     openapi_extra=key_header(is_mandatory=False),
-    responses=answers(KillSwitchAnswer, "Released, and durable", 400, 401, 403, 404, 409, 422, 503),
+    responses=answers(KillSwitchAnswer, "Released, and durable", 400, 401, 403, 404, 422, 503),
 )
 async def release_kill_switch(
     request: Request,

@@ -61,7 +61,13 @@ _TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
     "",
     status_code=201,
     openapi_extra=request_body(TradeRequest, is_key_mandatory=True),
-    responses=answers(TradeAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 429, 503, status=201),
+    responses=answers(
+        TradeAccepted,
+        "Passed by risk, and durable",
+        *(400, 401, 403, 404, 422, 429, 503),
+        status=201,
+        also={202: "It only closes what is held the other way, durably: no trade was opened"},
+    ),
 )
 async def open_trade(request: Request, caller: Trading) -> Response:
     """Hand in an order intent: it is checked, durable before this answers, and sent once.

@@ -120,10 +120,18 @@ class History:
         Raises:
             BeyondTheLog
         """
+        await self.demand_recorded(sequence)
+        return Moment(sequence=sequence, time_us=await self._recorded_at_us(sequence))
+
+    async def demand_recorded(self, sequence: int) -> None:
+        """Accept a sequence that the log has.
+
+        Raises:
+            BeyondTheLog
+        """
         head = await self._log.head()
         if sequence > head.sequence:
             raise BeyondTheLog(f"received sequence {sequence}, the log has reached {head.sequence}")
-        return Moment(sequence=sequence, time_us=await self._recorded_at_us(sequence))
 
     def at(self, moment: Moment) -> "PastQueries":
         """Return the queries as of *moment*."""

@@ -75,6 +75,9 @@ from projections.users import USERS, UserRow
 log = structlog.get_logger(__name__)
 
 _POOL_WAIT_S = 2.0
+"""A connection that does not come free in this time is not busy: the database is away."""
+_TURN_S = 20.0
+"""So long a question of a crowd waits for its turn, which is longer than most clients wait for an answer."""
 _POLL_S = 0.1
 _RECONNECT_S = 0.1
 _OPTIONS = "-c statement_timeout=5s -c transaction_timeout=5s -c timezone=UTC"
@@ -104,13 +107,38 @@ Connection = psycopg.AsyncConnection[dict[str, Any]]
 class Question(NamedTuple):
     """What is asked of a read model: a statement on whichever of its tables readers use, and on those of others.
 
-    Its rows are those of `model`, or of another `shape` that has the columns.
+    Its rows are those of `model`, or of another `shape` that has the columns. A statement `about` an account is made
+    for `ANYBODY`, so that it is compiled once for all of them.
     """
 
     model: AnyReadModel
     statement: Callable[..., Select[Any]]
     beside: tuple[AnyReadModel, ...] = ()
     shape: type[msgspec.Struct] | None = None
+    about: AccountId | None = None
+
+
+class Compiled(NamedTuple):
+    """The text of a statement, and its parameters."""
+
+    text: str
+    parameters: dict[str, Any]
+
+
+ANYBODY = AccountId("acc_anybody")
+"""Stands in a statement for the account that is named when it is sent."""
+
+
+def _risk_of_anybody(table: Table) -> Select[Any]:
+    return select(table).where(table.c.account_id == ANYBODY)
+
+
+# Compiling these takes three times as long as asking them, and they are asked more often than all others together.
+_PORTFOLIO = (
+    Question(RISK, _risk_of_anybody),
+    Question(POSITIONS, partial(select_positions, [ANYBODY], open_only=False)),
+    Question(TRADES, partial(select_held_trades, ANYBODY), beside=(RISK,)),
+)
 
 
 class _EditionGone(Exception):
@@ -126,6 +154,8 @@ class PostgresViews:
     def __init__(self, conninfo: str, *, size: int = 4, watch: EpochWatch | None = None) -> None:
         self._conninfo = conninfo
         self._watch = watch
+        # A crowd waits here, in the order of asking, and not for the pool, whose wait tells that nobody answers.
+        self._turns = asyncio.Semaphore(size)
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo,
             kwargs={
@@ -143,6 +173,7 @@ class PostgresViews:
         )
         self._reached: dict[str, dict[int, int]] = {}
         self._generations: dict[tuple[str, int], int] = {}
+        self._statements: dict[tuple[object, ...], Compiled] = {}
         self._sequence = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -324,16 +355,8 @@ class PostgresViews:
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and the trades that hold something."""
-
-        def risk(table: Table) -> Select[Any]:
-            return select(table).where(table.c.account_id == account_id)
-
-        positions = partial(select_positions, [account_id], open_only=False)
         sequence, [risks, held, trades] = await self._read_accounts(
-            [account_id],
-            Question(RISK, risk),
-            Question(POSITIONS, positions),
-            Question(TRADES, partial(select_held_trades, account_id), beside=(RISK,)),
+            [account_id], *(question._replace(about=account_id) for question in _PORTFOLIO)
         )
         rows = PortfolioRows(risk=risks[0], positions=held, trades=trades) if risks else None
         return Answer(value=rows, sequence=sequence)
@@ -478,7 +501,9 @@ class PostgresViews:
                 await connection.execute(_MAY_SEE, [setting, _comma_separated(ids)])
             checkpoints = await connection.execute(_CHECKPOINTS, _editions(list(used.values())))
             cursors = [
-                await _execute(connection, each.statement(*(used[model].table for model in (each.model, *each.beside))))
+                await connection.execute(
+                    *self._compiled(each, [used[model].table for model in (each.model, *each.beside)])
+                )
                 for each in wanted
             ]
             reached = [int(row["sequence"]) for row in await checkpoints.fetchall()]
@@ -489,6 +514,19 @@ class PostgresViews:
                 for each, cursor in zip(wanted, cursors, strict=True)
             ]
         return min(reached), answers
+
+    def _compiled(self, question: Question, tables: Sequence[Table]) -> Compiled:
+        """Return the statement of *question* on *tables*, compiled at most once where it is about an account."""
+        if question.about is None:
+            return _compile(question.statement(*tables))
+        # A statement is known by what makes it: those about accounts are made once, at the top of this module.
+        known = (question.statement, *(table.name for table in tables))
+        compiled = self._statements.get(known)
+        if compiled is None:
+            compiled = self._statements[known] = _compile(question.statement(*tables))
+        account = question.about
+        parameters = {name: account if value == ANYBODY else value for name, value in compiled.parameters.items()}
+        return Compiled(compiled.text, parameters)
 
     async def _look_up(self) -> None:
         async with self._snapshot() as connection:
@@ -506,6 +544,11 @@ class PostgresViews:
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:
         try:
+            async with asyncio.timeout(_TURN_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise QueriesUnavailable(f"too many ask: no turn within {_TURN_S:.0f} s") from None
+        try:
             async with self._pool.connection() as connection, connection.transaction(), connection.pipeline():
                 yield connection
         except PoolTimeout as error:
@@ -514,12 +557,14 @@ class PostgresViews:
             raise _EditionGone(str(error)) from error
         except psycopg.OperationalError as error:
             raise QueriesUnavailable(f"the views cannot be read: {type(error).__name__}") from error
+        finally:
+            self._turns.release()
 
 
-async def _execute(connection: Connection, statement: Select[Any]) -> psycopg.AsyncCursor[dict[str, Any]]:
+def _compile(statement: Select[Any]) -> Compiled:
     compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     # Values travel as parameters; the text is made of our own tables and columns.
-    return await connection.execute(str(compiled), compiled.params)
+    return Compiled(str(compiled), dict(compiled.params))
 
 
 def _asked(questions: Sequence[Question]) -> list[AnyReadModel]:

@@ -21,7 +21,7 @@ from infra.bench.events import LifeCommand, append_of
 from infra.database import DatabaseUrls
 from infra.logs import configure
 from infra.settings import Settings
-from infra.wiring.projecting import spare_the_collector
+from infra.wiring.collector import spare_the_collector
 from projections.catalogue import READ_MODELS
 from projections.projector import Projector
 from projections.tasks import end

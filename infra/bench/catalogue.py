@@ -11,6 +11,9 @@ class Entry(NamedTuple):
 
 
 BENCHES: dict[str, Entry] = {
+    "api": Entry(
+        "order intents and portfolio reads over HTTP, all roles running, beside a bare echo", "infra.bench.api"
+    ),
     "append": Entry("bulk appends by the log's rules, against raw COPY", "infra.bench.append"),
     "history": Entry("whether five years of events behind make anything slower", "infra.bench.history"),
     "read": Entry("catching up on the log: events read, checked and decoded", "infra.bench.read"),

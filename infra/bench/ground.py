@@ -56,18 +56,17 @@ class Ground:
 @asynccontextmanager
 async def running_servers(parent: Path | None = None) -> AsyncIterator[Ground]:
     """Start PostgreSQL and NATS as `khata up` does, in a folder of their own; stop them and remove it at the end."""
-    home = _throwaway_home(parent or _disk())
-    keys = ensure_keys(home, tell=False)
-    postgres, nats = EmbeddedPostgres(home, keys), EmbeddedNats(home, keys)
-    try:
-        database = await postgres.start()
-        nats_url = await nats.start()
-        migrate(database.owner)
-        yield Ground(home=home, keys=keys, database=database, nats_url=nats_url, postgres=postgres, nats=nats)
-    finally:
-        await nats.stop()
-        await postgres.stop()
-        shutil.rmtree(home.path.parent, ignore_errors=True)
+    with throwaway_home(parent) as home:
+        keys = ensure_keys(home, tell=False)
+        postgres, nats = EmbeddedPostgres(home, keys), EmbeddedNats(home, keys)
+        try:
+            database = await postgres.start()
+            nats_url = await nats.start()
+            migrate(database.owner)
+            yield Ground(home=home, keys=keys, database=database, nats_url=nats_url, postgres=postgres, nats=nats)
+        finally:
+            await nats.stop()
+            await postgres.stop()
 
 
 @asynccontextmanager
@@ -120,13 +119,18 @@ def sync_ms(folder: Path) -> tuple[float, float]:
     return float(median), float(p99)
 
 
-def _throwaway_home(parent: Path) -> Home:
-    folder = Path(tempfile.mkdtemp(prefix="khata-bench-", dir=parent))
-    # As root PostgreSQL runs as somebody else, who has to pass through. The folder is ours: we made it.
-    folder.chmod(TRAVERSABLE)
-    home = Home(folder / "home")
-    home.prepare()
-    return home
+@contextmanager
+def throwaway_home(parent: Path | None = None) -> Iterator[Home]:
+    """Make a home folder on a disk, and remove it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="khata-bench-", dir=parent or _disk()))
+    try:
+        # As root PostgreSQL runs as somebody else, who has to pass through. The folder is ours: we made it.
+        folder.chmod(TRAVERSABLE)
+        home = Home(folder / "home")
+        home.prepare()
+        yield home
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _disk() -> Path:

@@ -23,7 +23,7 @@ from infra.bench.run import Bench
 from infra.bench.views_check import folded, written
 from infra.bench.yardstick import in_thread, within
 from infra.database import DatabaseUrls
-from infra.wiring.projecting import spare_the_collector
+from infra.wiring.collector import spare_the_collector
 from projections.catalogue import READ_MODELS
 from projections.ports import EventFeed
 from projections.projector import Projector

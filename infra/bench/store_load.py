@@ -7,9 +7,9 @@ commits in groups are tasks of one loop. Making a command is thus part of what i
 
 import asyncio
 from array import array
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -28,10 +28,9 @@ from domain.account.events import KillSwitchEngaged
 from domain.events import encode, name_of
 from infra.bench.events import METADATA
 from infra.bench.report import Report
+from infra.bench.schedule import on_schedule
 
 PAYLOAD_BYTES = 350
-_PATIENCE = 2
-_TICK_S = 0.001
 _REQUEST_HASH = bytes(range(32))
 
 
@@ -123,51 +122,14 @@ async def open_loop(
 ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Let commands arrive at *rate* a second whatever becomes of those before; return each one's latency in ms.
 
-    The latency counts from when a command was due, so one that finds *in_flight* under way is charged for its wait, and
-    so is one that the schedule's clock, which looks every millisecond, hands out late. A store that falls behind is
-    left after twice *for_s*: what was not begun by then has waited at least until then.
+    How it counts is told by `on_schedule`.
     """
-    loop = asyncio.get_running_loop()
-    total = int(rate * for_s)
-    latencies_s = array("d", bytes(8 * total))
-    began = loop.time() + 0.01
-    gives_up = began + _PATIENCE * for_s
-    # Who waits for a command that is not due yet. One clock wakes them all: a timer for each command would cost the
-    # process that is measured more than half of what an append costs it.
-    idle: deque[asyncio.Future[None]] = deque()
-    arrivals = 0
+    works = [partial(_append_next, store, load, numbers, stream_id) for stream_id in load.streams(in_flight)]
+    return await on_schedule(works, rate=rate, total=int(rate * for_s))
 
-    async def work(stream_id: str) -> None:
-        nonlocal arrivals
-        while arrivals < total:
-            due = began + arrivals / rate
-            now = loop.time()
-            if now < due:
-                woken = loop.create_future()
-                idle.append(woken)
-                await woken
-                continue
-            arrival = arrivals
-            arrivals += 1
-            if now <= gives_up:
-                await load.append(store, stream_id, next(numbers))
-                now = loop.time()
-            latencies_s[arrival] = now - due
 
-    async def keep_time() -> None:
-        while arrivals < total:
-            await asyncio.sleep(_TICK_S)
-            due = int((loop.time() - began) * rate) + 1 - arrivals
-            for _ in range(min(due, len(idle))):
-                idle.popleft().set_result(None)
-        while idle:
-            idle.popleft().set_result(None)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(keep_time())
-        for stream_id in load.streams(in_flight):
-            group.create_task(work(stream_id))
-    return np.frombuffer(latencies_s, dtype=np.float64) * 1000
+async def _append_next(store: EventStore, load: Load, numbers: Iterator[int], stream_id: str, _: int) -> None:
+    await load.append(store, stream_id, next(numbers))
 
 
 def command_numbers() -> Iterator[int]:

@@ -1,16 +1,34 @@
 """People who trade in the demo: each one an ordinary client of the HTTP API."""
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import httpx
+import msgspec
 
+from api.requests import RegisterRequest, RiskLimits, TradeRequest
+from api.switch_requests import KillSwitchRequest
 from domain.ids import AccountId
+from infra.client import (
+    AsyncKhata,
+    Call,
+    Denied,
+    ProblemAnswered,
+    Unreachable,
+    close_position,
+    engage_kill_switch,
+    list_positions,
+    list_trades,
+    open_trade,
+    register,
+    release_kill_switch,
+    set_parameters,
+    show_portfolio,
+)
+from infra.client.calls import Answer
 
-HTTP_CREATED = 201
-HTTP_ACCEPTED = 202
-HTTP_DENIED = 403
 PAGE = 200
+_OF_INTENTS = ("/api/trades", "/api/positions")
 
 
 class DemoBroken(Exception):
@@ -31,105 +49,113 @@ class Trader:
     """One user of the API."""
 
     name: str
-    http: httpx.AsyncClient
+    http: InitVar[httpx.AsyncClient]
     account_id: AccountId | None = None
     headers: dict[str, str] = field(default_factory=dict)
     durable_ms: list[float] = field(default_factory=list)
     intents: int = 0
-    sequence: int = 0
+    _khata: AsyncKhata = field(init=False)
+
+    def __post_init__(self, http: httpx.AsyncClient) -> None:
+        self._khata = AsyncKhata(http=http, on_answer=self._note_durable)
+
+    @property
+    def sequence(self) -> int:
+        """The place in the log from which on this trader reads."""
+        return self._khata.sequence
+
+    @sequence.setter
+    def sequence(self, sequence: int) -> None:
+        self._khata.sequence = sequence
+
+    def speak_through(self, http: httpx.AsyncClient) -> None:
+        """Go on through another connection: the engine was started again, at another address."""
+        self._khata.http = http
 
     async def join(self) -> None:
         """Register and log in."""
-        credentials = {"email": f"{self.name.lower()}@demo.invalid", "password": f"{self.name} trades by the ledger"}
-        registered = await self._call("POST", "/api/auth/register", {"name": self.name, **credentials}, expect=201)
-        self.account_id = AccountId(registered["account_id"])
-        self.sequence = registered["sequence"]
-        answer = await self._call("POST", "/api/auth/login", credentials)
-        self.headers = {"Authorization": f"Bearer {answer['access_token']}"}
+        person = RegisterRequest(email=self._email, name=self.name, password=self._password)
+        self.account_id = AccountId((await self._sent(register(person))).account_id)
+        await self.log_in()
+
+    async def log_in(self) -> None:
+        """Log in, once more where the token is about to expire."""
+        answer = await self._khata.log_in(self._email, self._password)
+        self.headers = {"Authorization": f"Bearer {answer.access_token}"}
 
     async def intend(self, symbol: str, side: str, quantity: int, **terms: str) -> Reply:
         """Hand in an order intent."""
         self.intents += 1
-        body = {"symbol": symbol, "side": side, "quantity": quantity, **terms}
-        headers = self.headers | {"Idempotency-Key": f"{self.name}-{self.intents}"}
-        response = await self.http.post("/api/trades", json=body, headers=headers)
-        answer = response.json()
-        if response.status_code not in {HTTP_CREATED, HTTP_ACCEPTED, HTTP_DENIED}:
-            raise DemoBroken(f"{self.name}: {body} was answered with {response.status_code} {answer}")
-        self._note_durable(response)
-        self.sequence = answer["sequence"]
-        denial_code = answer["code"] if response.status_code == HTTP_DENIED else None
-        return Reply(trade_id=answer["trade_id"], sequence=answer["sequence"], denial_code=denial_code)
+        body = msgspec.convert({"symbol": symbol, "side": side, "quantity": quantity, **terms}, TradeRequest)
+        try:
+            accepted = await self._sent(open_trade(body))
+        except Denied as denied:
+            problem = denied.problem
+            return Reply(trade_id=problem.trade_id, sequence=problem.sequence or 0, denial_code=problem.code)
+        return Reply(trade_id=accepted.trade_id, sequence=accepted.sequence, denial_code=None)
 
     async def close(self, position_id: str) -> None:
         """Close a position by hand."""
         self.intents += 1
-        headers = self.headers | {"Idempotency-Key": f"{self.name}-{self.intents}"}
-        response = await self.http.post(f"/api/positions/close/{position_id}", headers=headers)
-        if response.is_error:
-            raise DemoBroken(f"{self.name}: closing {position_id} was answered with {response.text}")
-        self._note_durable(response)
-        self.sequence = response.json()["sequence"]
+        await self._sent(close_position(position_id))
 
     async def set_limits(self, **changes: str | int | bool) -> dict[str, Any]:
         """Change some of the limits; return all of them as they were before."""
         before: dict[str, Any] = (await self.portfolio())["parameters"]
-        answer = await self._call("PUT", "/api/risk/parameters", before | changes)
-        self.sequence = answer["sequence"]
+        await self._sent(set_parameters(msgspec.convert(before | changes, RiskLimits)))
         return before
 
     async def engage_kill_switch(self) -> None:
         """Block every entry."""
-        self.sequence = (await self._call("POST", "/api/risk/kill-switch", {"reason": "a look at the news"}))[
-            "sequence"
-        ]
+        await self._sent(engage_kill_switch(KillSwitchRequest(reason="a look at the news")))
 
     async def release_kill_switch(self) -> None:
         """Allow entries again."""
-        self.sequence = (await self._call("DELETE", "/api/risk/kill-switch"))["sequence"]
+        await self._sent(release_kill_switch())
 
     async def trades(self) -> list[dict[str, Any]]:
         """Return all trades, newest first."""
         found: list[dict[str, Any]] = []
-        query: dict[str, str | int] = {"limit": PAGE, "min_sequence": self.sequence}
+        before: int | None = None
         while True:
-            page = await self._call("GET", "/api/trades", query=query)
-            found += page["trades"]
-            if page["next_before"] is None:
+            page = await self._sent(list_trades(limit=PAGE, before=before))
+            found += msgspec.to_builtins(page.trades)
+            if page.next_before is None:
                 return found
-            query["before"] = page["next_before"]
+            before = page.next_before
 
     async def recent_trades(self, count: int) -> list[dict[str, Any]]:
         """Return the newest *count* trades, newest first."""
-        page = await self._call("GET", "/api/trades", query={"limit": count})
-        trades: list[dict[str, Any]] = page["trades"]
+        trades: list[dict[str, Any]] = msgspec.to_builtins((await self._sent(list_trades(limit=count))).trades)
         return trades
 
     async def positions(self) -> list[dict[str, Any]]:
         """Return every position, flat ones included."""
-        answer = await self._call("GET", "/api/positions", query={"min_sequence": self.sequence})
-        positions: list[dict[str, Any]] = answer["positions"]
+        positions: list[dict[str, Any]] = msgspec.to_builtins((await self._sent(list_positions())).positions)
         return positions
 
     async def portfolio(self) -> dict[str, Any]:
         """Return the account's results, exposure and limits."""
-        return await self._call("GET", "/api/risk/portfolio", query={"min_sequence": self.sequence})
+        portfolio: dict[str, Any] = msgspec.to_builtins(await self._sent(show_portfolio()))
+        return portfolio
+
+    @property
+    def _email(self) -> str:
+        return f"{self.name.lower()}@demo.invalid"
+
+    @property
+    def _password(self) -> str:
+        return f"{self.name} trades by the ledger"
 
     def _note_durable(self, response: httpx.Response) -> None:
-        _, _, duration = response.headers["Server-Timing"].partition("dur=")
-        self.durable_ms.append(float(duration))
+        _, _, duration = response.headers.get("Server-Timing", "").partition("dur=")
+        if duration and response.request.url.path.startswith(_OF_INTENTS):
+            self.durable_ms.append(float(duration))
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        *,
-        query: dict[str, str | int] | None = None,
-        expect: int = 200,
-    ) -> dict[str, Any]:
-        response = await self.http.request(method, path, json=body, params=query, headers=self.headers)
-        if response.status_code != expect:
-            raise DemoBroken(f"{self.name}: {method} {path} was answered with {response.status_code} {response.text}")
-        answer: dict[str, Any] = response.json()
-        return answer
+    async def _sent(self, call: Call[Answer]) -> Answer:
+        try:
+            return await self._khata.send(call)
+        except Denied:
+            raise
+        except (ProblemAnswered, Unreachable) as problem:
+            raise DemoBroken(f"{self.name}: {call.method} {call.path} was answered with {problem}") from problem

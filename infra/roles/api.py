@@ -11,6 +11,7 @@ from api.app import create_app
 from api.halves import Half
 from infra.roles.serving import serve
 from infra.wiring.api import edge_of, make_services
+from infra.wiring.collector import spare_the_collector
 from infra.wiring.process import Wiring
 from projections.tasks import end
 
@@ -24,6 +25,7 @@ async def run_api(wiring: Wiring, ready: Callable[[], None]) -> None:
 
 async def serve_half(half: Half, wiring: Wiring, ready: Callable[[], None], *, url: str) -> None:
     """Serve *half* of the API, or all of it, at *url* until canceled."""
+    spare_the_collector()
     services, log = await make_services(wiring, half)
     feed = JetStreamFeed(await wiring.nats(), log)
     auditing = asyncio.create_task(services.audit.run())

@@ -1,13 +1,12 @@
 """What the relay and projector roles are made of."""
 
-import gc
-
 from adapters.nats.relay import Relay
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.rebuilding import PostgresEditions
 from adapters.postgres.stored_states import PostgresStatesStore
 from adapters.postgres.view_store import PostgresViewStore
 from adapters.postgres.waiting_log import WaitingLog
+from infra.wiring.collector import spare_the_collector
 from infra.wiring.process import Wiring
 from projections.catalogue import READ_MODELS
 from projections.projector import Projector
@@ -15,13 +14,6 @@ from projections.rebuild import fill_missing
 from projections.state_keeper import StateKeeper
 
 MS_PER_S = 1000
-GARBAGE_THRESHOLD = 50_000
-
-
-def spare_the_collector() -> None:
-    """Let Python look for cycles seldom: a batch makes many objects that live shortly and form none."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
 
 
 async def make_relay(wiring: Wiring) -> Relay:

@@ -94,7 +94,7 @@ async def test_the_engine_goes_on_where_it_was_after_a_stop_and_after_a_power_cu
 
     await engine.start()
     async with looking_at(engine) as onlooker:
-        asha.http = onlooker.api
+        asha.speak_through(onlooker.api)
         profile = (await onlooker.api.get("/api/auth/profile", headers=asha.headers)).json()
         assert (profile["name"], profile["email"]) == ("Asha", "asha@demo.invalid")
         assert await onlooker.head() >= last_stopped
@@ -109,7 +109,7 @@ async def test_the_engine_goes_on_where_it_was_after_a_stop_and_after_a_power_cu
 
     await engine.start()
     async with looking_at(engine) as onlooker:
-        asha.http = onlooker.api
+        asha.speak_through(onlooker.api)
         assert await onlooker.head() >= last_cut
         await eventually(lambda: agrees_with_itself(onlooker, asha), within_s=PATIENCE_S)
         await bought(onlooker, asha, "TCS", 3)

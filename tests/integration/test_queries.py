@@ -1,5 +1,6 @@
 """What readers ask of PostgreSQL is answered as by a fold of the whole log."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import product
 
@@ -13,8 +14,9 @@ from domain.ids import AccountId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
 from domain.strategy.life import StrategyStatus
 from infra.database import DatabaseUrls
-from projections.queries import AuditFilter, OrderFilter
+from projections.queries import AuditFilter, OrderFilter, QueriesUnavailable
 from projections.trades import TradeStatus
+from tests.support.eventually import eventually
 from tests.support.log_writing import Scribe
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_queries import MemoryQueries
@@ -91,6 +93,40 @@ async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQue
         page = await views.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
         assert page == await memory.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
         assert bool(page.trades) == (strategy_id == "str_one")
+
+
+async def test_a_portfolio_is_that_of_whoever_is_asked_for(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    # The statements are compiled for the first, and sent for all of them.
+    portfolios = [await views.portfolio(account_id) for account_id in accounts * 2]
+    assert portfolios == [await memory.portfolio(account_id) for account_id in accounts * 2]
+    assert len({portfolio.value.risk.account_id for portfolio in portfolios if portfolio.value}) == len(accounts)
+
+
+async def test_a_crowd_waits_for_its_turn_longer_than_for_a_database_that_is_away(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+    database: DatabaseUrls,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, memory, accounts = both
+    patience_s = 0.05
+    monkeypatch.setattr("adapters.postgres.views._POOL_WAIT_S", patience_s)
+    async with PostgresViews(database.query, size=1) as views:
+        await eventually(lambda: _answers(views, accounts[0]))
+        async with views.reading(accounts[:1]):
+            waiting = asyncio.create_task(views.portfolio(accounts[0]))
+            await asyncio.sleep(4 * patience_s)
+        assert await waiting == await memory.portfolio(accounts[0])
+
+
+async def _answers(views: PostgresViews, account_id: AccountId) -> bool:
+    """Tell whether the one connection is there: making it may take longer than a test wants to wait for its turn."""
+    try:
+        return (await views.portfolio(account_id)).value is not None
+    except QueriesUnavailable:
+        return False
 
 
 async def test_people_strategies_backtests_and_events_are_those_of_a_fold(

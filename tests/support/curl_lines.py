@@ -1,4 +1,4 @@
-"""The command lines that the README shows, read from the page itself and typed as printed into a shell."""
+"""The lines that README and documentation show, read from the pages themselves and typed as printed."""
 
 import asyncio
 import json
@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 README = Path(__file__).parents[2] / "README.md"
+API_PAGE = README.parent / "docs" / "api.md"
 PRINTED_API = "http://127.0.0.1:8000"
 _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SNIPPET = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:.*\\\n)*.*[^\\]\n")
 _DONE = "-- done --"
 
@@ -20,6 +22,11 @@ def blocks_of(section: str) -> list[str]:
     _, found, rest = README.read_text(encoding="utf-8").partition(f"\n## {section}\n")
     assert found, f"the README has no section {section!r}"
     return _BLOCK.findall(rest.partition("\n## ")[0])
+
+
+def snippets_of(page: Path) -> list[tuple[str, str]]:
+    """Return the language and the text of every block of a page, in their order."""
+    return _SNIPPET.findall(page.read_text(encoding="utf-8"))
 
 
 def commands_of(block: str) -> list[str]:

@@ -7,7 +7,13 @@ other test goes to whoever is free.
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it comes without types
 
 _END_TO_END = "tests/e2e/"
-_AT_REAL_SPEED = ("test_hostile_input.py", "test_readme.py", "test_restart.py")
+_AT_REAL_SPEED = (
+    "test_api_page.py",
+    "test_fuzzed_engine.py",
+    "test_hostile_input.py",
+    "test_readme.py",
+    "test_restart.py",
+)
 
 
 class EnginesFirst(LoadScopeScheduling):  # type: ignore[misc]  # likewise

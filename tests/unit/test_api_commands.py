@@ -273,7 +273,7 @@ async def test_the_api_describes_every_route_body_answer_and_problem(world: ApiW
     assert (await world.client.get("/docs")).status_code == 200
     post = document["paths"]["/api/trades"]["post"]
     assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/TradeRequest"}
-    assert {"400", "401", "403", "404", "409", "413", "422", "503"} <= set(post["responses"])
+    assert {"201", "202", "400", "401", "403", "404", "413", "422", "429", "503"} <= set(post["responses"])
     assert post["security"] == [{"HTTPBearer": []}]
     assert next(parameter for parameter in post["parameters"] if parameter["required"])["name"] == "Idempotency-Key"
     text = str(document)

@@ -211,10 +211,21 @@ async def test_a_query_waits_for_what_its_caller_wrote(asha: Trader) -> None:
     assert shown["trades"][0]["trade_id"] == opened["trade_id"]
 
 
-@pytest.mark.parametrize("path", ["auth/profile", "trades", "positions", "risk/portfolio", "trades/trd_x"])
-async def test_a_query_that_would_show_too_little_says_so(asha: Trader, path: str) -> None:
-    problem = await asha.ask(f"/api/{path}", 503, min_sequence=1_000)
+WAITING = ["auth/profile", "trades", "positions", "risk/portfolio", "trades/trd_x"]
+
+
+@pytest.mark.parametrize("path", WAITING)
+async def test_a_query_that_would_show_too_little_says_so(world: ApiWorld, asha: Trader, path: str) -> None:
+    sequence = await world.stored()
+    world.queries.stopped_at = sequence - 1
+    problem = await asha.ask(f"/api/{path}", 503, min_sequence=sequence)
     assert problem["code"] == "READ_MODEL_BEHIND"
+
+
+@pytest.mark.parametrize("path", WAITING)
+async def test_nobody_waits_for_what_the_log_does_not_have(world: ApiWorld, asha: Trader, path: str) -> None:
+    problem = await asha.ask(f"/api/{path}", 422, min_sequence=await world.stored() + 1)
+    assert (problem["code"], problem["field"]) == ("MIN_SEQUENCE_BEYOND_LOG", "min_sequence")
 
 
 async def test_a_view_that_has_not_seen_its_user_is_behind_and_not_empty(world: ApiWorld, asha: Trader) -> None:

@@ -120,3 +120,32 @@ def test_tokens_of_the_former_key_are_believed_while_it_is_accepted() -> None:
 def test_a_signing_key_of_another_kind_is_refused() -> None:
     with pytest.raises(TypeError, match="expected Ed25519"):
         Ed25519Tokens(pem(generate_private_key(SECP256R1())), clock=SystemClock())
+
+
+def test_a_token_that_was_checked_is_known_until_it_expires() -> None:
+    clock = ManualClock(NOW_S * 1_000_000_000)
+    former = Ed25519PrivateKey.generate()
+    token, expires_in = tokens(former, clock=clock).issue(ASHA)
+    checking = tokens(clock=clock, also_accepted=[former.public_key()])
+    assert checking.verify(token) == ASHA
+    del checking._accepted[key_id_of(former.public_key())]
+    assert checking.verify(token) == ASHA  # Its signature is not checked a second time …
+    clock.advance_s(expires_in + 1)
+    with pytest.raises(TokenInvalid):
+        checking.verify(token)  # … but what is over is read anew, and told as ever.
+
+
+def test_a_token_that_proves_nothing_is_not_remembered() -> None:
+    checking = tokens()
+    for token in FORGED.values():
+        with pytest.raises(TokenInvalid):
+            checking.verify(token)
+    assert not checking._known
+
+
+def test_so_many_tokens_are_known_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.security.tokens.KNOWN_MAX", 2)
+    checking = tokens()
+    for number in range(4):
+        assert checking.verify(signed({**CLAIMS, "jti": str(number)})) == ASHA
+    assert len(checking._known) == 2

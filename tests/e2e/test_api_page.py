@@ -1,0 +1,51 @@
+"""Every line of docs/api.md, curl and Python, typed as printed at an engine as `make up` starts it."""
+
+import asyncio
+import shutil
+from typing import Any
+
+import pytest
+
+from tests.support.curl_lines import API_PAGE, PRINTED_API, README, snippets_of, terminal
+from tests.support.running import RunningEngine
+
+TYPED = ("bash", "curl", "python3")
+RUN_ELSEWHERE = {README}
+"""What `test_readme.py` types."""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(not all(map(shutil.which, TYPED)), reason=f"the page's lines need {', '.join(TYPED)}")
+async def test_every_snippet_of_the_page_does_what_the_page_says(
+    engine: RunningEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[dict[str, Any]] = []
+    names: dict[str, Any] = {}
+    async with terminal(engine.api_url) as shell:
+        for language, snippet in snippets_of(API_PAGE):
+            if language == "bash":
+                said += await shell.type(snippet)
+            else:
+                code = compile(snippet.replace(PRINTED_API, engine.api_url), str(API_PAGE), "exec")
+                await asyncio.to_thread(exec, code, names)
+    registered, placed, again, stopped, released, then, refused = said
+    assert registered["account_id"] == stopped["account_id"] == then["account_id"]
+    assert placed == again
+    engaged = [stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]]
+    assert engaged == [True, False, True]
+    assert (refused["status"], refused["code"]) == (403, "QUANTITY_ABOVE_LIMIT")
+    assert (names["then"].trades, names["now"].trades) == (2, 3)
+    printed = capsys.readouterr().out
+    assert "['INFY', 'RELIANCE']\n['RELIANCE']\n" in printed
+    assert "QUANTITY_ABOVE_LIMIT 5000 900000" in printed
+    assert names["stopped"].engaged
+    assert engine.complaints() == []
+
+
+def test_no_page_shows_lines_that_no_test_types() -> None:
+    shown = {
+        page
+        for page in [README, *README.parent.glob("docs/**/*.md")]
+        if any(language in {"bash", "python", "sh", "shell", "console"} for language, _ in snippets_of(page))
+    }
+    assert shown == RUN_ELSEWHERE | {API_PAGE}
