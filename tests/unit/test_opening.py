@@ -209,7 +209,13 @@ def test_a_limit_that_may_be_none_limits_nothing_then() -> None:
     free = dict.fromkeys(("position_quantity_max", "position_value_paise_max", "net_exposure_paise_max"))
     for intent in (open_trade, replace(stop_buy, stop_loss_e4=2_000_0000)):
         account.given(most).when(intent).then_kinds(OrderDenied)
-        none = limited(**free, trade_risk_paise_max=None, stop_loss_distance_bp_max=None, spread_bp_max=None)
+        none = limited(
+            **free,
+            trade_risk_paise_max=None,
+            stop_loss_distance_bp_max=None,
+            spread_bp_max=None,
+            concentration_bp_max=None,
+        )
         account.given(none).when(intent).then_kinds(TradeOpened, OrderIntended)
 
 
