@@ -27,6 +27,8 @@ OPEN = {
 OWN = {
     "GET /api/auth/profile",
     "GET /api/sessions",
+    "GET /api/instruments",
+    "GET /api/instruments/{segment}/{security_id}",
     "PUT /api/auth/profile",
     "GET /api/accounts",
     "POST /api/accounts",
@@ -81,7 +83,7 @@ ROUTES = sorted(
     f"{method} {route.path}"
     for router in ROUTERS
     for route in router.routes
-    if isinstance(route, APIRoute)
+    if isinstance(route, APIRoute) and route.include_in_schema  # Pages about the API are open to everybody.
     for method in route.methods
 )
 
