@@ -11,6 +11,7 @@ from adapters.instruments import InstrumentMaster
 from adapters.postgres.account_list import PostgresAccountList
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.sessions import WeeklySessions
+from adapters.tariffs import TariffTable
 from commands.accounts import Accounts, CommandContext, Outcome
 from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, Clock, StoreUnavailable
@@ -134,6 +135,7 @@ async def open_operator(settings: Settings, database: DatabaseUrls) -> AsyncIter
             marks=WallMarket(clock),
             instruments=InstrumentMaster.load(),
             sessions=WeeklySessions.load(),  # Nothing here asks for one: what the operator does faces no session.
+            tariffs=TariffTable.load(),
             entry_life_ms=settings.entry_not_after_ms,
         )
         try:

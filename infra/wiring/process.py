@@ -17,6 +17,7 @@ from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.sessions import OpenSessions, WeeklySessions
+from adapters.tariffs import TariffTable
 from commands.accounts import ACCOUNT_STATES, Accounts
 from commands.ports import Sessions
 from commands.snapshots import SnapshotCache
@@ -41,6 +42,7 @@ class Wiring:
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = InstrumentMaster.load()
+        self.tariffs = TariffTable.load()
         self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
         self.archive = ParquetArchive(archive_folder(runtime.settings))
         self._parts: dict[str, asyncio.Future[Any]] = {}
@@ -98,6 +100,7 @@ class Wiring:
                 marks=await self.marks(),
                 instruments=self.instruments,
                 sessions=self.sessions(),
+                tariffs=self.tariffs,
                 entry_life_ms=self.settings.entry_not_after_ms,
                 intents_per_second_max=self.settings.intents_per_second_max,
                 snapshots=await self._account_snapshots(),

@@ -12,6 +12,7 @@ from adapters.ids import SystemIds
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
 from adapters.sessions import OpenSessions
+from adapters.tariffs import TariffTable
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
@@ -105,6 +106,7 @@ class ApiWorld:
         **options: Any,
     ) -> None:
         self.clock = ManualClock()
+        self.tariffs = TariffTable.load()
         self.store = MemoryEventStore()
         self.log: WholeLog = self.store if log is None else log
         self.queries = MemoryQueries(self.log)
@@ -136,6 +138,7 @@ class ApiWorld:
                 marks=self.market,
                 instruments=FixedInstruments() if instruments is None else instruments,
                 sessions=OpenSessions() if sessions is None else sessions,
+                tariffs=self.tariffs,
                 entry_life_ms=5_000,
             ),
             tokens=self.tokens,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from adapters.sessions import OpenSessions
+from adapters.tariffs import TariffTable
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import Instruments
@@ -176,6 +177,7 @@ class Desk:
         self.ids = CountingIds()
         self.watermarks = MemoryWatermarks()
         self.sessions = SetSessions()
+        self.tariffs = TariffTable.load()
         self.accounts = self.another_process()
         self.lease = SetLease(1)
 
@@ -187,6 +189,7 @@ class Desk:
             marks=self.marks,
             instruments=self.instruments,
             sessions=OpenSessions(),
+            tariffs=self.tariffs,
             entry_life_ms=5_000,
         )
 

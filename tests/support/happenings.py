@@ -5,6 +5,7 @@ event comes early and often, and the folds of the read side meet them side by si
 """
 
 from random import Random
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -37,6 +38,7 @@ from domain.account.events import (
     Trailing,
 )
 from domain.account.holding import Holding, after_fill, effect_of_fill
+from domain.charges import Charges
 from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.market import trading_day
@@ -191,7 +193,7 @@ class Happenings:
         ]
         return order_id
 
-    def _effect(self, trade: _Trade, side: Side, quantity: int) -> dict[str, int]:
+    def _effect(self, trade: _Trade, side: Side, quantity: int) -> dict[str, Any]:
         """Let *quantity* units fill and return what the event says of it."""
         price_e4 = mark.last_price_e4 + self._random.randint(-500, 500) * 137
         worth = value_paise(price_e4=price_e4, quantity=quantity)
@@ -205,6 +207,11 @@ class Happenings:
             "closed_quantity": effect.closed_quantity,
             "closed_cost_paise": effect.closed_cost_paise,
             "realised_paise": effect.realised_paise,
+            "charges": Charges(
+                brokerage_paise=self._random.randint(0, 20_00),
+                stt_paise=self._random.randint(0, 9_99),
+                dp_paise=self._random.choice((0, 0, 14_75)),
+            ),
         }
 
     def _fill(

@@ -171,7 +171,8 @@ async def test_the_portfolio_shows_limits_use_and_results(world: ApiWorld, asha:
     assert (shown["mode"], shown["currency"], shown["kill_switch"]["engaged"]) == ("paper", "INR", False)
     assert (shown["trades_today"], shown["open_trades"]) == (1, 1)
     assert shown["denials_today"] == {"QUANTITY_ABOVE_LIMIT": 1}
-    assert (shown["realised_today"], shown["open_result"], shown["day_result"]) == ("0.00", "100.00", "100.00")
+    assert (shown["realised_today"], shown["open_result"], shown["day_result"]) == ("0.00", "100.00", "87.98")
+    assert (shown["charges_today"], shown["charges"], shown["net_realised"]) == ("12.02", "12.02", "-12.02")
     assert (shown["gross_exposure"], shown["net_exposure"]) == ("28600.00", "28600.00")
     world.clock.advance_s(86_400)
     tomorrow = await asha.ask("/api/risk/portfolio")
