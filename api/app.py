@@ -9,6 +9,7 @@ from api import (
     budgets,
     cash,
     changing,
+    charges,
     closing,
     drawdown,
     errors,
@@ -59,6 +60,7 @@ ROUTERS = (
     limits.router,
     switches.router,
     cash.router,
+    charges.router,
     health.router,
 )
 SHOWN = (
@@ -74,6 +76,7 @@ SHOWN = (
     switch_requests.KillSwitchRequest,
     switch_requests.BreachReleaseRequest,
     switch_requests.CashMovementRequest,
+    charges.ChargesRequest,
     auth.RegisteredAnswer,
     auth.LoginAnswer,
     auth.ProfileAnswer,
@@ -99,6 +102,7 @@ SHOWN = (
     switches.KillSwitchAnswer,
     switches.BreachReleased,
     cash.CashMovedAnswer,
+    charges.ChargesAnswer,
     health.Health,
     health.Readiness,
 )

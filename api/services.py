@@ -7,6 +7,7 @@ from fastapi import Request
 
 from commands.accounts import Accounts
 from commands.audit import AuditBook
+from commands.estimates import Estimates
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.users import Users
 from projections.as_of import History, Moment, PastQueries
@@ -30,6 +31,7 @@ class Services:
     ids: Ids
     users: Users
     accounts: Accounts
+    estimates: Estimates
     tokens: AccessTokens
     queries: Queries
     history: History

@@ -10,6 +10,7 @@ from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
 from api.services import Services
 from commands.audit import AuditBook
+from commands.estimates import Estimates
 from commands.users import Users
 from infra.home import Home
 from infra.user_keys import open_user_keys
@@ -68,6 +69,7 @@ async def make_services(wiring: Wiring) -> Services:
         ids=wiring.ids,
         users=users,
         accounts=await wiring.accounts(),
+        estimates=Estimates(instruments=wiring.instruments, tariffs=wiring.tariffs),
         tokens=Ed25519Tokens(wiring.runtime.keys.signing_pem, clock=wiring.clock),
         queries=queries,
         history=history,

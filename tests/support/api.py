@@ -17,6 +17,7 @@ from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
 from commands.audit import AuditBook
+from commands.estimates import Estimates
 from commands.ports import EventStore, Instruments, Sessions
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
@@ -107,6 +108,7 @@ class ApiWorld:
     ) -> None:
         self.clock = ManualClock()
         self.tariffs = TariffTable.load()
+        listed = FixedInstruments() if instruments is None else instruments
         self.store = MemoryEventStore()
         self.log: WholeLog = self.store if log is None else log
         self.queries = MemoryQueries(self.log)
@@ -131,12 +133,13 @@ class ApiWorld:
                 passwords=MemoryPasswords(),
                 personal_data=self.personal_data,
             ),
+            estimates=Estimates(instruments=listed, tariffs=self.tariffs),
             accounts=Accounts(
                 store=self.log,
                 clock=self.clock,
                 ids=self.ids,
                 marks=self.market,
-                instruments=FixedInstruments() if instruments is None else instruments,
+                instruments=listed,
                 sessions=OpenSessions() if sessions is None else sessions,
                 tariffs=self.tariffs,
                 entry_life_ms=5_000,
