@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -160,6 +161,31 @@ async def test_a_closed_position_shows_its_result_unless_only_open_ones_are_aske
     (position,) = (await asha.ask("/api/positions"))["positions"]
     assert (position["net_quantity"], position["realised"], position["average_price"]) == (0, "-100.00", None)
     assert not (await asha.ask("/api/positions", open_only=True))["positions"]
+
+
+async def test_a_trade_shows_its_charges_by_line_and_its_result_before_and_after(asha: Trader) -> None:
+    opened = await asha.place()
+    await asha.fill(opened["order_id"], price_e4=28_500_000)
+    (exit_order,) = await asha.close()
+    await asha.fill(exit_order, price_e4=28_600_000)
+    trade = (await asha.ask(f"/api/trades/{opened['trade_id']}"))["trade"]
+    charges = {name: Decimal(amount) for name, amount in trade["charges"].items()}
+    total = charges.pop("total")
+    assert total == sum(charges.values())
+    assert (charges["brokerage"], charges["stt"]) == (Decimal("17.13"), Decimal("7.15"))
+    assert trade["realised"] == "100.00"
+    assert Decimal(trade["net_realised"]) == 100 - total
+    (position,) = (await asha.ask("/api/positions"))["positions"]
+    assert (position["position_id"], position["charges"], position["charges_today"]) == (
+        POSITION,
+        str(total),
+        str(total),
+    )
+    portfolio = await asha.ask("/api/risk/portfolio")
+    assert Decimal(portfolio["net_realised"]) == Decimal(position["net_realised"]) == 100 - total
+    curve = (await asha.ask("/api/risk/drawdown"))["curve"]
+    assert [(point["realised"], point["charges"]) for point in curve] == [("100.00", str(total))]
+    assert Decimal(curve[0]["result"]) == 100 - total
 
 
 async def test_the_portfolio_shows_limits_use_and_results(world: ApiWorld, asha: Trader) -> None:
