@@ -171,7 +171,8 @@ def _is_small_enough(  # noqa: C901, PLR0911, PLR0912, PLR0915 - one list of con
         or (position_max is not None and position > position_max)
         or (net_max is not None and sign * valuation.net_exposure_paise + resting + value > net_max)
         or valuation.day_result_paise <= -limits.day_loss_paise_max
-        or account.peak_net_paise - account.net_paise - valuation.open_result_paise >= limits.drawdown_paise_max
+        or account.peak_net_paise - account.realised_paise + account.charges_paise - valuation.open_result_paise
+        >= limits.drawdown_paise_max
     ):
         return False
     share = limits.concentration_bp_max
