@@ -148,7 +148,7 @@ async def test_closing_tells_who_is_under_way_and_who_waits_behind(database: Dat
 async def test_an_early_batch_that_gets_no_answer_in_time_is_unknown_and_the_one_before_is_not(
     database: DatabaseUrls, locks: Locks
 ) -> None:
-    async with PostgresEventStore(database.writer, commands_max=1, deadline_s=0.9) as store:
+    async with PostgresEventStore(database.writer, commands_max=1, deadline_s=2.5) as store:
         await locks.take()
         first = asyncio.ensure_future(store.append(command(on("account-1"))))
         second = asyncio.ensure_future(store.append(command(on("account-2"))))

@@ -11,10 +11,10 @@ _PAUSE_S = 0.01
 
 
 @overload
-async def eventually(check: Callable[[], Awaitable[T]], *, within_s: float = 5.0) -> T: ...
+async def eventually(check: Callable[[], Awaitable[T]], *, within_s: float = 20.0) -> T: ...
 @overload
-async def eventually(check: Callable[[], T], *, within_s: float = 5.0) -> T: ...
-async def eventually(check: Callable[[], Any], *, within_s: float = 5.0) -> Any:
+async def eventually(check: Callable[[], T], *, within_s: float = 20.0) -> T: ...
+async def eventually(check: Callable[[], Any], *, within_s: float = 20.0) -> Any:
     """Ask *check*, plain or async, until it returns something true, and return that.
 
     Raises:
