@@ -79,6 +79,10 @@ class Charges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __add__(self, other: "Charges") -> "Charges":
         """Return both, line by line."""
+        if self is NO_CHARGES:
+            return other  # Most orders fill once.
+        if other is NO_CHARGES:
+            return self
         return Charges(**{name: getattr(self, name) + getattr(other, name) for name in _FIELDS.values()})
 
     def __sub__(self, other: "Charges") -> "Charges":

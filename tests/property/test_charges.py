@@ -5,13 +5,12 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.tariffs import TariffTable
 from domain.charges import NOTHING_ACCRUED, Charge, Tariff, charges_of_fill, charges_of_order, sum_of
 from domain.instrument import Instrument, InstrumentKey, InstrumentKind, Segment
 from domain.order import Product, Side
+from tests.support.tariffs import TARIFFS
 
-TABLE = TariffTable.load()
-PARTS_MAX = 30
+PARTS_MAX = 12
 worths = st.one_of(st.integers(1, 10_000), st.integers(1, 10**7), st.integers(1, 10**12))
 parts = st.lists(worths, min_size=1, max_size=PARTS_MAX)
 
@@ -20,7 +19,7 @@ def _tariff(segment: Segment, kind: InstrumentKind, product: Product, side: Side
     instrument = Instrument(
         key=InstrumentKey(segment, "1"), symbol="ONE", name="One", tradable=True, tick_e4=1, lot=1, kind=kind
     )
-    return TABLE.tariff_of(instrument, product, side, day=day.isoformat())
+    return TARIFFS.tariff_of(instrument, product, side, day=day.isoformat())
 
 
 tariffs = st.builds(

@@ -12,7 +12,6 @@ from adapters.ids import SystemIds
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
 from adapters.sessions import OpenSessions
-from adapters.tariffs import TariffTable
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
@@ -31,6 +30,7 @@ from tests.support.memory_queries import MemoryQueries
 from tests.support.memory_states import MemoryStates
 from tests.support.memory_store import MemoryEventStore
 from tests.support.security import ManualClock, MemoryAudit, MemoryPasswords, MemoryUserKeys, PlainHasher
+from tests.support.tariffs import TARIFFS
 
 RELIANCE = Instrument(
     key=InstrumentKey(Segment.NSE_EQ, "2885"),
@@ -107,7 +107,6 @@ class ApiWorld:
         **options: Any,
     ) -> None:
         self.clock = ManualClock()
-        self.tariffs = TariffTable.load()
         listed = FixedInstruments() if instruments is None else instruments
         self.store = MemoryEventStore()
         self.log: WholeLog = self.store if log is None else log
@@ -133,7 +132,7 @@ class ApiWorld:
                 passwords=MemoryPasswords(),
                 personal_data=self.personal_data,
             ),
-            estimates=Estimates(instruments=listed, tariffs=self.tariffs),
+            estimates=Estimates(instruments=listed, tariffs=TARIFFS),
             accounts=Accounts(
                 store=self.log,
                 clock=self.clock,
@@ -141,7 +140,7 @@ class ApiWorld:
                 marks=self.market,
                 instruments=listed,
                 sessions=OpenSessions() if sessions is None else sessions,
-                tariffs=self.tariffs,
+                tariffs=TARIFFS,
                 entry_life_ms=5_000,
             ),
             tokens=self.tokens,

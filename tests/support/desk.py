@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from adapters.sessions import OpenSessions
-from adapters.tariffs import TariffTable
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import Instruments
@@ -39,6 +38,7 @@ from tests.support.specimens import (
     open_account,
     reliance,
 )
+from tests.support.tariffs import TARIFFS
 
 Kind = TypeVar("Kind", bound=AccountEvent)
 
@@ -177,7 +177,7 @@ class Desk:
         self.ids = CountingIds()
         self.watermarks = MemoryWatermarks()
         self.sessions = SetSessions()
-        self.tariffs = TariffTable.load()
+        self.tariffs = TARIFFS
         self.accounts = self.another_process()
         self.lease = SetLease(1)
 

@@ -26,10 +26,10 @@ from domain.charges import (
 from domain.instrument import Instrument, InstrumentKey, InstrumentKind, Segment
 from domain.money import parse_price_e4, value_paise
 from domain.order import Product, Side
+from tests.support.tariffs import TARIFFS
 
 ROOT = Path(__file__).parents[2]
 LINES = ("Brokerage", "Exchange", "IPFT", "SEBI", "STT", "CTT", "Stamp duty", "GST", "DP")
-tariffs = TariffTable.load()
 
 
 def _examples() -> list[dict[str, str]]:
@@ -58,7 +58,7 @@ def paise(text: str) -> int:
 
 
 def tariff(product: Product = Product.INTRADAY, side: Side = Side.BUY, *, day: str = "2026-11-20") -> Tariff:
-    return tariffs.tariff_of(instrument(), product, side, day=day)
+    return TARIFFS.tariff_of(instrument(), product, side, day=day)
 
 
 # --- Worked examples --------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def test_an_order_is_charged_as_it_is_by_hand(example: dict[str, str]) -> None:
     side, units = Side(example["Side"]), int(example["Units"])
     worth = value_paise(price_e4=parse_price_e4(example["Price"]), quantity=units)
     assert worth == paise(example["Value"])
-    in_force = tariffs.tariff_of(
+    in_force = TARIFFS.tariff_of(
         instrument(example["Segment"], example["Kind"]), Product(example["Product"]), side, day=example["Day"]
     )
     charges = charges_of_order(in_force, value_paise=worth) + charges_of_debit(in_force)
@@ -92,7 +92,7 @@ def test_today_s_tariff_of_the_nse_has_a_source_for_every_line() -> None:
     for segment, kind in (("NSE_EQ", "equity"), ("NSE_FNO", "future"), ("NSE_FNO", "option")):
         for product in Product:
             for side in Side:
-                lines = tariffs.tariff_of(instrument(segment, kind), product, side, day="2026-11-20").lines
+                lines = TARIFFS.tariff_of(instrument(segment, kind), product, side, day="2026-11-20").lines
                 assert [line.charge for line in lines if not line.is_verified] == []
 
 
@@ -212,7 +212,7 @@ def test_every_order_that_may_be_is_charged_by_its_exchange_regulator_and_state(
     for segment in Segment:
         for kind in kinds.get(segment.value, ["future", "option"]) if segment is not Segment.INDEX else []:
             for product in Product if kind == "equity" else (Product.INTRADAY, Product.MARGIN):
-                lines = tariffs.tariff_of(instrument(segment.value, kind), product, side, day=day).lines
+                lines = TARIFFS.tariff_of(instrument(segment.value, kind), product, side, day=day).lines
                 charged = {line.charge for line in lines}
                 wanted = {Charge.BROKERAGE, Charge.EXCHANGE, Charge.SEBI, Charge.GST}
                 assert charged >= wanted | ({Charge.STAMP_DUTY} if side is Side.BUY else set()), (segment, kind)

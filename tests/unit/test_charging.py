@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from adapters.tariffs import TariffTable
 from domain.account import Account, decider
 from domain.account.checks.size import free_funds_paise
 from domain.account.commands import AccountCommand, ObserveResult, RecordForeignFill, SetRiskParameters
@@ -40,8 +39,8 @@ from tests.support.specimens import (
     open_trade,
     reliance,
 )
+from tests.support.tariffs import TARIFFS
 
-TABLE = TariffTable.load()
 WORTH = 285_000_00
 """What the specimen's hundred shares cost."""
 empty = Given(decider, (account_opened,))
@@ -49,7 +48,7 @@ intended = empty.after(open_trade, begin, accepted)
 
 
 def tariff(product: Product = Product.INTRADAY, side: Side = Side.BUY, *, day: str = "2026-11-20") -> Tariff:
-    return TABLE.tariff_of(reliance, product, side, day=day)
+    return TARIFFS.tariff_of(reliance, product, side, day=day)
 
 
 charged_fill = replace(fill, tariff=tariff())
