@@ -207,10 +207,11 @@ class Happenings:
             "closed_quantity": effect.closed_quantity,
             "closed_cost_paise": effect.closed_cost_paise,
             "realised_paise": effect.realised_paise,
+            # Not drawn: what happens next would be another thing than before there were charges.
             "charges": Charges(
-                brokerage_paise=self._random.randint(0, 20_00),
-                stt_paise=self._random.randint(0, 9_99),
-                dp_paise=self._random.choice((0, 0, 14_75)),
+                brokerage_paise=min(20_00, worth * 3 // 10_000),
+                stt_paise=worth // 4_000,
+                dp_paise=14_75 if worth % 3 == 0 else 0,
             ),
         }
 
