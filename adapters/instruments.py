@@ -15,7 +15,14 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
-from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
+from domain.instrument import (
+    DatedDefinition,
+    Instrument,
+    InstrumentKey,
+    InstrumentKind,
+    InstrumentUnknown,
+    Segment,
+)
 from domain.market import trading_day
 
 _TRUTH = {"yes": True, "no": False}
@@ -34,7 +41,10 @@ class _Dated(NamedTuple):
 
 
 class InstrumentMaster:
-    """All instruments we know. Implements `commands.ports.Instruments`."""
+    """The instruments of a table. Implements `commands.ports.Instruments`."""
+
+    version = 0
+    """Which version of the instrument master it is: the first that is imported is 1."""
 
     def __init__(self, definitions: Iterable[tuple[date, Instrument]]) -> None:
         self._by_key: dict[InstrumentKey, _Dated] = {}
@@ -46,6 +56,8 @@ class InstrumentMaster:
             dated = self._by_key.setdefault(instrument.key, _Dated([], []))
             dated.valid_from.append(valid_from)
             dated.definitions.append(instrument)
+        names = {each.name.upper(): key for key, dated in self._by_key.items() for each in dated.definitions}
+        self._by_name = names | {symbol.upper(): key for symbol, key in self._by_symbol.items()}
 
     @classmethod
     def load(cls, table: Traversable | None = None) -> "InstrumentMaster":
@@ -81,6 +93,25 @@ class InstrumentMaster:
             raise InstrumentUnknown(f"received instrument {key} on {day}, before its first definition")
         return definition
 
+    def definitions(self, key: InstrumentKey) -> tuple[DatedDefinition, ...]:
+        """Return all definitions of *key*, oldest first, none where it is unknown."""
+        dated = self._by_key.get(key)
+        if dated is None:
+            return ()
+        days: list[str | None] = [None if day == date.min else day.isoformat() for day in dated.valid_from]
+        return tuple(
+            DatedDefinition(valid_from=first, valid_until=end, instrument=instrument)
+            for first, end, instrument in zip(days, [*days[1:], None], dated.definitions, strict=True)
+        )
+
+    def whole(self) -> tuple[DatedDefinition, ...]:
+        """Return all definitions of all instruments, sorted by key, oldest first."""
+        return tuple(each for key in sorted(self._by_key) for each in self.definitions(key))
+
+    def find_key(self, name: str) -> InstrumentKey | None:
+        """Return the key of the instrument whose symbol or name is *name*, None where there is none."""
+        return self._by_name.get(name.upper())
+
     def all(self, *, market_time_ns: int) -> tuple[Instrument, ...]:
         """Return every definition in force, sorted by symbol."""
         day = trading_day(market_time_ns)
@@ -97,14 +128,16 @@ class InstrumentMaster:
 
 
 def _definition(row: dict[str, str]) -> tuple[date, Instrument]:
+    segment = Segment(row["segment"])
     instrument = Instrument(
-        key=InstrumentKey(Segment(row["segment"]), row["security_id"]),
+        key=InstrumentKey(segment, row["security_id"]),
         symbol=row["symbol"],
         name=row["name"],
         tradable=_TRUTH[row["tradable"]],
         tick_e4=int(row["tick_e4"]),
         lot=int(row["lot"]),
         freeze_quantity=int(row["freeze_quantity"]) if row["freeze_quantity"] else None,
+        kind=InstrumentKind.INDEX if segment is Segment.INDEX else InstrumentKind.EQUITY,
         has_derivatives=_TRUTH[row["derivatives"]],
     )
     valid_from = date.fromisoformat(row["valid_from"]) if row["valid_from"] else date.min

@@ -4,7 +4,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import (
+    accounts,
+    audit_events,
     auth,
+    backtests,
     baskets,
     budgets,
     cash,
@@ -14,14 +17,19 @@ from api import (
     drawdown,
     errors,
     exposure,
+    funds,
     health,
+    instruments,
     limits,
     openapi,
     opening,
     orders,
     positions,
+    profile,
     requests,
     risk,
+    sessions,
+    strategies,
     switch_requests,
     switches,
     trade_requests,
@@ -44,8 +52,13 @@ it to a query as `min_sequence` to read what you wrote. Send the answer's header
 takes an `Idempotency-Key`: the same request under the same key is carried out once.
 """
 
+STRATEGY_BYTES_MAX = 256 * 1024
+"""What a request with a strategy's code may weigh: twice the code, because JSON writes the end of a line as two."""
+
 ROUTERS = (
     auth.router,
+    profile.router,
+    accounts.router,
     trades.router,
     orders.router,
     baskets.router,
@@ -61,11 +74,23 @@ ROUTERS = (
     switches.router,
     cash.router,
     charges.router,
+    instruments.router,
+    sessions.router,
+    funds.router,
+    strategies.router,
+    backtests.router,
+    audit_events.router,
     health.router,
 )
 SHOWN = (
     requests.RegisterRequest,
     requests.LoginRequest,
+    requests.RefreshRequest,
+    requests.ProfileRequest,
+    requests.AccountRequest,
+    requests.MemberRequest,
+    requests.StrategyRequest,
+    requests.StrategyChangeRequest,
     requests.TradeRequest,
     requests.RiskLimits,
     trade_requests.BasketRequest,
@@ -79,7 +104,13 @@ SHOWN = (
     charges.ChargesRequest,
     auth.RegisteredAnswer,
     auth.LoginAnswer,
-    auth.ProfileAnswer,
+    auth.LoggedOutAnswer,
+    profile.ProfileAnswer,
+    profile.ProfileChangedAnswer,
+    accounts.AccountsAnswer,
+    accounts.AccountAnswer,
+    accounts.AccountMadeAnswer,
+    accounts.MemberAnswer,
     opening.TradeAccepted,
     baskets.BasketAccepted,
     changing.TradeChangedAnswer,
@@ -103,6 +134,18 @@ SHOWN = (
     switches.BreachReleased,
     cash.CashMovedAnswer,
     charges.ChargesAnswer,
+    instruments.InstrumentsAnswer,
+    instruments.DefinitionsAnswer,
+    sessions.SessionsAnswer,
+    funds.FundsAnswer,
+    funds.HoldingsAnswer,
+    strategies.StrategiesAnswer,
+    strategies.StrategyAnswer,
+    strategies.StrategyKept,
+    backtests.BacktestsAnswer,
+    backtests.BacktestAnswer,
+    audit_events.AuditEventsAnswer,
+    audit_events.AuditEventAnswer,
     health.Health,
     health.Readiness,
 )
@@ -126,6 +169,10 @@ def create_app(services: Services, *, version: str = "0.1.0") -> FastAPI:
             expose_headers=["Location", "Retry-After", "Server-Timing", REQUEST_ID_HEADER, REPLAY_HEADER, EPOCH_HEADER],
         )
     app.add_middleware(
-        Guard, clock=services.clock, ids=services.ids, shown=lambda: {EPOCH_HEADER: epoch_token(services.epoch())}
+        Guard,
+        clock=services.clock,
+        ids=services.ids,
+        roomy={"/api/strategies": STRATEGY_BYTES_MAX},
+        shown=lambda: {EPOCH_HEADER: epoch_token(services.epoch())},
     )
     return app

@@ -1,4 +1,4 @@
-"""Registering, logging in, and who one is."""
+"""Registering, logging in, staying logged in, and logging out."""
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -6,17 +6,17 @@ from fastapi import APIRouter, Request, Response
 from api.answers import answer
 from api.audit import note_login
 from api.bodies import read_body
-from api.callers import SOURCE, Authenticated
+from api.callers import SOURCE
 from api.errors import RateLimited
-from api.fields import Sequence, Time, time_text_us
-from api.freshness import Fresh
+from api.fields import Sequence
 from api.openapi import answers, request_body
 from api.rate_limit import SlidingWindow
-from api.requests import LoginRequest, RegisterRequest
+from api.requests import LoginRequest, RefreshRequest, RegisterRequest
 from api.services import Services, services_of
+from commands.log_ins import Issued, RefreshTokenReused
 from commands.users import CredentialsWrong
 from domain.envelope import Metadata
-from projections.queries import ReadModelBehind
+from domain.ids import UserId
 
 FAILURES_MAX = 10
 FAILURES_WINDOW_S = 30 * 60
@@ -34,22 +34,22 @@ class RegisteredAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A token for the header `Authorization: Bearer …`, and the seconds it is good for."""
+    """A token for the header `Authorization: Bearer …`, and the seconds it is good for.
+
+    `refresh_token` is good once, for `POST /api/auth/refresh`, within `refresh_expires_in` seconds.
+    """
 
     access_token: str
     token_type: str
     expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
 
 
-class ProfileAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The user behind the token. `email` and `name` are null where they were erased."""
+class LoggedOutAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The log-in has ended: its refresh token is good for nothing. Its access token ends within ten minutes."""
 
-    user_id: str
-    account_id: str
-    email: str | None
-    name: str | None
-    registered_at: Time
-    sequence: Sequence
+    ended: bool
 
 
 class AuthLimits:
@@ -91,7 +91,7 @@ class AuthLimits:
 async def register(request: Request) -> Response:
     """Register a person and open their paper account."""
     services = services_of(request)
-    _limits_of(request).count_request(_client_of(request))
+    limits_of(request).count_request(client_of(request))
     body = await read_body(request, RegisterRequest)
     metadata = Metadata(
         source=SOURCE, correlation_id=request.state.request_id, received_at_ns=request.state.received_at_ns
@@ -112,7 +112,7 @@ async def register(request: Request) -> Response:
 )
 async def login(request: Request) -> Response:
     """Exchange e-mail address and password for an access token."""
-    services, limits, client = services_of(request), _limits_of(request), _client_of(request)
+    services, limits, client = services_of(request), limits_of(request), client_of(request)
     limits.count_request(client)
     body = await read_body(request, LoginRequest)
     limits.demand_chance(client, body.email)
@@ -123,36 +123,65 @@ async def login(request: Request) -> Response:
         raise
     limits.forgive(client, body.email)
     note_login(request, user_id)
-    token, expires_in = services.tokens.issue(user_id)
-    return answer(LoginAnswer(access_token=token, token_type="Bearer", expires_in=expires_in))  # noqa: S106 - a word
+    return _logged_in(request, user_id, await services.log_ins.begin(user_id))
 
 
-@router.get("/profile", responses=answers(ProfileAnswer, "The user behind the token", 401, 409, 422, 503))
-async def profile(request: Request, caller: Authenticated, _: Fresh) -> Response:
-    """Tell who is asking."""
+@router.post(
+    "/refresh",
+    openapi_extra=request_body(RefreshRequest),
+    responses=answers(LoginAnswer, "Logged in for longer", 400, 401, 422, 429, 503),
+)
+async def refresh(request: Request) -> Response:
+    """Exchange a refresh token, once, for an access token and the next refresh token.
+
+    One that comes a second time ends its log-in; only within ten seconds, where an answer was lost on its way, it is
+    answered again.
+    """
     services = services_of(request)
-    found = await services.queries.user(caller.user_id)
-    if found.value is None:
-        # The log knows the user, or they were no caller: the view does not yet.
-        raise ReadModelBehind(wanted=found.sequence + 1, sequence=found.sequence)
-    row, unseal = found.value, services.personal_data.unseal
-    shown = ProfileAnswer(
-        user_id=row.user_id,
-        account_id=row.account_id,
-        email=await unseal(row.user_id, "email", row.email_nonce, row.email_ciphertext),
-        name=await unseal(row.user_id, "name", row.name_nonce, row.name_ciphertext),
-        registered_at=time_text_us(row.registered_at_us),
-        sequence=found.sequence,
+    limits_of(request).count_request(client_of(request))
+    body = await read_body(request, RefreshRequest)
+    try:
+        user_id, refreshed = await services.log_ins.renew(body.refresh_token)
+    except RefreshTokenReused as reused:
+        request.state.user_id = reused.user_id  # For the audit book: it is theirs that was stolen.
+        raise
+    return _logged_in(request, user_id, refreshed)
+
+
+@router.post(
+    "/logout",
+    openapi_extra=request_body(RefreshRequest),
+    responses=answers(LoggedOutAnswer, "Logged out", 400, 422, 429, 503),
+)
+async def logout(request: Request) -> Response:
+    """End the log-in that a refresh token belongs to. Twice is as once."""
+    limits_of(request).count_request(client_of(request))
+    body = await read_body(request, RefreshRequest)
+    await services_of(request).log_ins.end(body.refresh_token)
+    return answer(LoggedOutAnswer(ended=True))
+
+
+def _logged_in(request: Request, user_id: UserId, refreshed: Issued) -> Response:
+    token, expires_in = services_of(request).tokens.issue(user_id)
+    return answer(
+        LoginAnswer(
+            access_token=token,
+            token_type="Bearer",  # noqa: S106 - a word
+            expires_in=expires_in,
+            refresh_token=refreshed.token,
+            refresh_expires_in=refreshed.expires_in_s,
+        )
     )
-    return answer(shown)
 
 
-def _limits_of(request: Request) -> AuthLimits:
+def limits_of(request: Request) -> AuthLimits:
+    """Return how often clients of this API may try."""
     limits: AuthLimits = request.app.state.auth_limits
     return limits
 
 
-def _client_of(request: Request) -> str:
+def client_of(request: Request) -> str:
+    """Return the address that a request came from."""
     return request.client.host if request.client else "unknown"
 
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
-from api.callers import Authenticated, context_of
+from api.callers import Trading, context_of
 from api.fields import Sequence
 from api.idempotency import mandatory_key, request_hash
 from api.openapi import answers, request_body
@@ -44,7 +44,7 @@ class BasketAccepted(msgspec.Struct, frozen=True, kw_only=True):
         BasketAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 429, 503, status=201
     ),
 )
-async def open_basket(request: Request, caller: Authenticated) -> Response:
+async def open_basket(request: Request, caller: Trading) -> Response:
     """Hand in several order intents: risk passes all of them or none, and they are sent rank by rank."""
     key = mandatory_key(request)
     body = await read_body(request, BasketRequest)

@@ -4,7 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.callers import Authenticated
+from api.callers import Viewing
 from api.fields import Sequence, Share, Time, optional_share_text, time_text_us
 from api.freshness import Fresh
 from api.openapi import answers
@@ -92,7 +92,7 @@ class BudgetsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @router.get("/budgets", responses=answers(BudgetsAnswer, "Budgets and their use", 401, 404, 409, 422, 503))
-async def show_budgets(request: Request, caller: Authenticated, _: Fresh) -> Response:
+async def show_budgets(request: Request, caller: Viewing, _: Fresh) -> Response:
     """Show what is left of the order rates, of open orders and of each order's modifications. Of now: no `as_of`."""
     services = services_of(request)
     present = await services.accounts.present(caller.account_id)

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
-from api.callers import Authenticated, context_of
+from api.callers import Owning, context_of
 from api.fields import Sequence, SignedAmount, amount_text, signed_amount_paise
 from api.idempotency import mandatory_key, request_hash
 from api.openapi import answers, request_body
@@ -26,9 +26,9 @@ class CashMovedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     "/movements",
     status_code=201,
     openapi_extra=request_body(CashMovementRequest, is_key_mandatory=True),
-    responses=answers(CashMovedAnswer, "Recorded, and durable", 400, 401, 404, 409, 422, 503, status=201),
+    responses=answers(CashMovedAnswer, "Recorded, and durable", 400, 401, 403, 404, 409, 422, 503, status=201),
 )
-async def move_cash(request: Request, caller: Authenticated) -> Response:
+async def move_cash(request: Request, caller: Owning) -> Response:
     """Record that money came in, or (a negative amount) went out."""
     key = mandatory_key(request)
     body = await read_body(request, CashMovementRequest)

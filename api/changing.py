@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
-from api.callers import Authenticated, context_of
+from api.callers import Trading, context_of
 from api.closing import Closing
 from api.fields import Price, Sequence, optional_price_text, parse_trade_id
 from api.idempotency import mandatory_key, optional_key, request_hash
@@ -61,7 +61,7 @@ class TradeCanceling(msgspec.Struct, frozen=True, kw_only=True):
     openapi_extra=request_body(TradeChangeRequest, is_key_mandatory=True),
     responses=answers(TradeChangedAnswer, "Changed, and durable", 400, 401, 403, 404, 409, 422, 503),
 )
-async def change_trade(request: Request, caller: Authenticated, trade_id: str) -> Response:
+async def change_trade(request: Request, caller: Trading, trade_id: str) -> Response:
     """Move a trade's levels, and change its entry as long as that rests. Who comes second with a version gets 409."""
     key = mandatory_key(request)
     body = await read_body(request, TradeChangeRequest)
@@ -101,9 +101,9 @@ async def change_trade(request: Request, caller: Authenticated, trade_id: str) -
     "/{trade_id}/cancel",
     status_code=202,
     openapi_extra=key_header(is_mandatory=False),
-    responses=answers(TradeCanceling, "Taken back, and durable", 400, 401, 404, 409, 422, 503, status=202),
+    responses=answers(TradeCanceling, "Taken back, and durable", 400, 401, 403, 404, 409, 422, 503, status=202),
 )
-async def cancel_trade(request: Request, caller: Authenticated, trade_id: str) -> Response:
+async def cancel_trade(request: Request, caller: Trading, trade_id: str) -> Response:
     """Cancel what of a trade's entry has not filled. Takes no body. Twice is as once."""
     key = optional_key(request)
     context = context_of(request, caller, key=key, request_hash=request_hash(request))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body, read_optional_body
-from api.callers import Authenticated, context_of
+from api.callers import Trading, context_of
 from api.fields import PositionId, Sequence, parse_position_id, parse_trade_id, strategy_of
 from api.idempotency import mandatory_key, request_hash
 from api.openapi import answers, optional_body, request_body
@@ -129,9 +129,9 @@ def parts_of(events: Iterable[AccountEvent]) -> list[ClosingPart]:
     "/api/trades/{trade_id}/close",
     status_code=202,
     openapi_extra=optional_body(TradeCloseRequest, is_key_mandatory=True),
-    responses=answers(TradeClosing, "Closing, and durable", 400, 401, 404, 409, 422, 503, status=202),
+    responses=answers(TradeClosing, "Closing, and durable", 400, 401, 403, 404, 409, 422, 503, status=202),
 )
-async def close_trade(request: Request, caller: Authenticated, trade_id: str) -> Response:
+async def close_trade(request: Request, caller: Trading, trade_id: str) -> Response:
     """Close a trade, or with a body a part of it; the rest goes on with its levels."""
     key = mandatory_key(request)
     body = await read_optional_body(request, TradeCloseRequest)
@@ -156,9 +156,9 @@ async def close_trade(request: Request, caller: Authenticated, trade_id: str) ->
     "/api/positions/close/{position_id}",
     status_code=202,
     openapi_extra=optional_body(PositionCloseRequest, is_key_mandatory=True),
-    responses=answers(ClosingAccepted, "Closing, and durable", 400, 401, 404, 409, 422, 503, status=202),
+    responses=answers(ClosingAccepted, "Closing, and durable", 400, 401, 403, 404, 409, 422, 503, status=202),
 )
-async def close_position(request: Request, caller: Authenticated, position_id: str) -> Response:
+async def close_position(request: Request, caller: Trading, position_id: str) -> Response:
     """Close a position: every open trade in its instrument and product, or with a body those of one strategy."""
     key = mandatory_key(request)
     body = await read_optional_body(request, PositionCloseRequest)
@@ -184,9 +184,9 @@ async def close_position(request: Request, caller: Authenticated, position_id: s
     "/api/positions/close-all",
     status_code=202,
     openapi_extra=request_body(CloseAllRequest, is_key_mandatory=True),
-    responses=answers(ClosingAllAccepted, "Closing, and durable", 400, 401, 404, 409, 422, 503, status=202),
+    responses=answers(ClosingAllAccepted, "Closing, and durable", 400, 401, 403, 404, 409, 422, 503, status=202),
 )
-async def close_all(request: Request, caller: Authenticated) -> Response:
+async def close_all(request: Request, caller: Trading) -> Response:
     """Close every open trade of the account or of one strategy. New entries are not blocked: see the kill switch."""
     key = mandatory_key(request)
     body = await read_body(request, CloseAllRequest)

@@ -4,7 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.callers import Authenticated
+from api.callers import Viewing
 from api.fields import (
     Amount,
     Sequence,
@@ -105,7 +105,7 @@ class DrawdownAnswer(msgspec.Struct, frozen=True, kw_only=True):
 @router.get(
     "/drawdown", responses=answers(DrawdownAnswer, "The equity curve and its drawdowns", 401, 404, 409, 422, 503)
 )
-async def show_drawdown(request: Request, caller: Authenticated, _: Fresh, moment: Then) -> Response:
+async def show_drawdown(request: Request, caller: Viewing, _: Fresh, moment: Then) -> Response:
     """Show the account's equity day by day, and how far and for how long it lay below its peak."""
     services = services_of(request)
     # What is held first: of the days, more may have come by then, and those beyond its day are left out.

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from api.audit import note_refusal
 from commands.intake import IntentStorm
 from commands.lane import AccountBusy
+from commands.log_ins import RefreshTokenInvalid, RefreshTokenReused
 from commands.ports import (
     AppendOutcomeUnknown,
     HasherBusy,
@@ -21,9 +22,10 @@ from commands.ports import (
     TokenExpired,
     TokenInvalid,
 )
-from commands.users import CredentialsWrong, UserUnknown
-from domain.refusals import Conflict, InvalidInput, NotFound, Refusal
-from projections.ports import BarsUnreadable
+from commands.users import CredentialsWrong
+from domain.refusals import Conflict, Forbidden, InvalidInput, NotFound, Refusal
+from domain.user.decide import UserUnknown
+from projections.ports import BarsUnreadable, InstrumentsUnreadable
 from projections.queries import QueriesUnavailable, ReadModelBehind
 
 PROBLEM_JSON = "application/problem+json"
@@ -111,6 +113,13 @@ TABLE: dict[type[Exception], Row] = {
     TokenInvalid: Row(401, "Log in first", "TOKEN_INVALID", "the access token is not one of ours"),
     TokenExpired: Row(401, "Log in again", "TOKEN_EXPIRED", "the access token is over ten minutes old"),
     UserUnknown: Row(401, "Log in first", "TOKEN_INVALID", "the access token names nobody"),
+    RefreshTokenInvalid: Row(401, "Log in again", "REFRESH_TOKEN_INVALID", "this refresh token is over, or not ours"),
+    RefreshTokenReused: Row(
+        401,
+        "Log in again",
+        "REFRESH_TOKEN_REUSED",
+        "this refresh token was used before, so somebody else may have it: the log-in that it came from has ended",
+    ),
     CredentialsWrong: Row(401, "Not logged in", "CREDENTIALS_WRONG", "this e-mail address and password are nobody's"),
     IntentStorm: Row(429, "Too many intents", "INTENT_STORM", "the account hands in more intents than are taken", 1),
     HasherBusy: Row(429, "Too many requests", "LOGIN_BUSY", "too many people log in at once", 1),
@@ -118,6 +127,7 @@ TABLE: dict[type[Exception], Row] = {
     Refusal: Row(409, "Not carried out"),
     InvalidInput: Row(422, "A value is not allowed"),
     NotFound: Row(404, "Not found"),
+    Forbidden: Row(403, "Not allowed"),
     Conflict: Row(409, "Not possible now"),
     KeyReused: Row(
         422,
@@ -138,6 +148,7 @@ TABLE: dict[type[Exception], Row] = {
     ),
     ReadModelBehind: Row(503, "The views are behind", "READ_MODEL_BEHIND", None, 1),
     BarsUnreadable: Row(503, "Stored bars cannot be read", "BARS_UNREADABLE", None, 60),
+    InstrumentsUnreadable: Row(503, "The instrument master cannot be read", "INSTRUMENTS_UNREADABLE", None, 60),
     QueriesUnavailable: Row(503, "The views are away", "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", 1),
 }
 

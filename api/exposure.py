@@ -4,7 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.callers import Authenticated
+from api.callers import Viewing
 from api.fields import Amount, Sequence, SignedAmount, Time, amount_text
 from api.freshness import Fresh
 from api.moments import Then
@@ -65,7 +65,7 @@ class ExposureAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @router.get("/exposure", responses=answers(ExposureAnswer, "Exposures in groups", 401, 404, 409, 422, 503))
-async def show_exposure(request: Request, caller: Authenticated, _: Fresh, moment: Then) -> Response:
+async def show_exposure(request: Request, caller: Viewing, _: Fresh, moment: Then) -> Response:
     """Show what the account is exposed to by symbol, segment, product, strategy and direction."""
     standing = await standing_of(request, caller.account_id, moment)
     exposures = standing.exposures

@@ -43,7 +43,8 @@ class Guard:
     """The outermost layer of the API.
 
     It puts into `request.state` the `request_id`, `received_at_ns` (UTC) and `received_tick_ns` (monotonic). *shown*
-    returns headers of the moment, which every answer gets; those that are empty are left out.
+    returns headers of the moment, which every answer gets; those that are empty are left out. *roomy* names beginnings
+    of paths whose bodies may be larger, and how large.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Guard:
         clock: Clock,
         ids: Ids,
         body_bytes_max: int = BODY_BYTES_MAX,
+        roomy: Mapping[str, int] | None = None,
         shown: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._app = app
         self._clock = clock
         self._ids = ids
         self._body_bytes_max = body_bytes_max
+        self._roomy = roomy or {}
         self._shown = shown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,23 +101,27 @@ class Guard:
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Return *receive* with a body that is too large cut off, by what it says it weighs and by what comes."""
         announced = Headers(scope=scope).get("content-length", "")
-        is_announced_too_large = _number(announced) > self._body_bytes_max
+        allowed = next(
+            (size for start, size in self._roomy.items() if scope["path"].startswith(start)), self._body_bytes_max
+        )
+        is_announced_too_large = _number(announced) > allowed
         received = 0
 
         async def receive_limited() -> Message:
             nonlocal received
             if is_announced_too_large:
-                raise self._too_large()
+                raise _too_large(allowed)
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._body_bytes_max:
-                raise self._too_large()
+            if received > allowed:
+                raise _too_large(allowed)
             return message
 
         return receive_limited
 
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge("BODY_TOO_LARGE", f"expected a body of at most {self._body_bytes_max} bytes")
+
+def _too_large(allowed: int) -> BodyTooLarge:
+    return BodyTooLarge("BODY_TOO_LARGE", f"expected a body of at most {allowed} bytes")
 
 
 def _number(digits: str) -> int:

@@ -4,7 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.callers import Authenticated
+from api.callers import Viewing
 from api.fields import Sequence, Time, time_text_us
 from api.freshness import Fresh
 from api.moments import Then, as_of_text
@@ -61,7 +61,7 @@ class LimitHistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
 @router.get("/parameters", responses=answers(LimitHistoryAnswer, "Limits and their history", 401, 404, 409, 422, 503))
 async def show_parameters(
     request: Request,
-    caller: Authenticated,
+    caller: Viewing,
     _: Fresh,
     moment: Then,
     *,

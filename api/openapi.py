@@ -16,7 +16,7 @@ _REF = "#/components/schemas/{name}"
 _PROBLEMS = {
     400: "The request cannot be read: no JSON, or no Idempotency-Key where one is mandatory",
     401: "No access token, or an expired or forged one",
-    403: "Denied by risk: an event in the log, with the limit and the value that met it",
+    403: "Denied by risk (an event in the log, with the limit and the value that met it), or your role is too small",
     404: "It does not exist, or not for this user",
     405: "The path does not know this method",
     409: "The present state does not allow it, nothing is stored; or Khata-Epoch is of another history",

@@ -4,7 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.callers import Authenticated
+from api.callers import Viewing
 from api.fields import Sequence, Time
 from api.freshness import Fresh
 from api.moments import Then, as_of_text
@@ -40,10 +40,10 @@ class TradeOrdersAnswer(msgspec.Struct, frozen=True, kw_only=True):
     as_of: Time | None
 
 
-@router.get("/orders", responses=answers(OrdersAnswer, "A page of orders", 401, 409, 422, 503))
+@router.get("/orders", responses=answers(OrdersAnswer, "A page of orders", 401, 404, 409, 422, 503))
 async def list_orders(
     request: Request,
-    caller: Authenticated,
+    caller: Viewing,
     _: Fresh,
     moment: Then,
     *,
@@ -81,9 +81,7 @@ async def list_orders(
 @router.get(
     "/trades/{trade_id}/orders", responses=answers(TradeOrdersAnswer, "The trade's orders", 401, 404, 409, 422, 503)
 )
-async def list_orders_of_trade(
-    request: Request, caller: Authenticated, _: Fresh, moment: Then, trade_id: str
-) -> Response:
+async def list_orders_of_trade(request: Request, caller: Viewing, _: Fresh, moment: Then, trade_id: str) -> Response:
     """List the orders of one trade, oldest first."""
     _trade, orders, sequence = await trade_with_orders(request, caller, moment, trade_id)
     return answer(TradeOrdersAnswer(orders=orders, sequence=sequence, as_of=as_of_text(moment)))

@@ -4,7 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.callers import Authenticated
+from api.callers import Viewing
 from api.fields import Sequence, Time
 from api.freshness import Fresh
 from api.moments import Then, as_of_text
@@ -25,9 +25,9 @@ class PositionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     as_of: Time | None
 
 
-@router.get("", responses=answers(PositionsAnswer, "The account's positions", 401, 409, 422, 503))
+@router.get("", responses=answers(PositionsAnswer, "The account's positions", 401, 404, 409, 422, 503))
 async def list_positions(
-    request: Request, caller: Authenticated, _: Fresh, moment: Then, *, open_only: bool = False
+    request: Request, caller: Viewing, _: Fresh, moment: Then, *, open_only: bool = False
 ) -> Response:
     """List what the account holds, and (unless `open_only`) what it held: there the result stays, the quantity is 0."""
     services = services_of(request)

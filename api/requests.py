@@ -1,9 +1,9 @@
 """What clients send: every field, its kind and its range. Unknown fields are refused."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from api.fields import (
     Amount,
@@ -16,10 +16,15 @@ from api.fields import (
     strategy_of,
 )
 from commands.accounts import TradeIntent
-from domain.account.events import ProtectionMode, Trailing
+from commands.profiles import BrokerLogin, ProfileChange
+from commands.strategies import StrategyWish
+from domain.account.events import ProtectionMode, Role, Trailing
 from domain.instrument import Segment
 from domain.order import MODIFICATIONS_MAX, OrderType, Product, Side, TimeInForce
 from domain.risk import BreachAction, RiskParameters
+from domain.strategy.decide import SOURCE_BYTES_MAX
+from domain.strategy.events import Parameter
+from domain.user.events import RiskProfile
 
 QUANTITY_MAX = 1_000_000_000
 _COUNT_MAX = 1_000_000_000
@@ -42,6 +47,75 @@ class LoginRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     email: Annotated[str, Meta(max_length=320, examples=["asha@example.in"])]
     password: Annotated[str, Meta(max_length=1024, examples=["monsoon over the western ghats"])]
+
+
+class RefreshRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The refresh token of the newest answer."""
+
+    refresh_token: Annotated[str, Meta(max_length=200)]
+
+
+class DhanLinkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What Dhan gave you: sealed when it arrives, and never shown again. The client id stays that of the account."""
+
+    client_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{4,20}$(?!\n)", examples=["1000000009"])]
+    access_token: Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+$(?!\n)")]
+
+
+class ProfileRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What shall be otherwise in a profile; what is left out stays.
+
+    `new_password` and a `dhan` that is set need the `present_password`. A new password ends every log-in. `dhan` null
+    destroys the credentials; the live account stays.
+    """
+
+    name: Annotated[str, Meta(max_length=400)] | UnsetType = UNSET
+    risk_profile: RiskProfile | UnsetType = UNSET
+    new_password: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
+    present_password: Annotated[str, Meta(max_length=1024)] | None = None
+    dhan: DhanLinkRequest | UnsetType | None = UNSET
+
+    def to_change(self) -> ProfileChange:
+        """Return what the engine carries out."""
+        broker: BrokerLogin | UnsetType | None = UNSET
+        if self.dhan is None:
+            broker = None
+        elif isinstance(self.dhan, DhanLinkRequest):
+            broker = BrokerLogin(client_id=self.dhan.client_id, access_token=self.dhan.access_token)
+        return ProfileChange(
+            name=self.name, risk_profile=self.risk_profile, new_password=self.new_password, broker=broker
+        )
+
+
+class AccountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another account. Only paper accounts are made so: a live one comes to be by linking Dhan."""
+
+    mode: Literal["paper"] = "paper"
+
+
+class MemberRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user may do in an account: `viewer` looks, `trader` trades, `owner` decides on limits and members too."""
+
+    role: Role
+
+
+class StrategyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A strategy, whole. `code` is Python, 128 KiB at most: it is kept, and not run. Fractions are text: "0.25"."""
+
+    name: Annotated[str, Meta(max_length=200, examples=["Opening range"])]
+    description: Annotated[str, Meta(max_length=4_000)] = ""
+    code: Annotated[str, Meta(max_length=SOURCE_BYTES_MAX)]
+    parameters: dict[str, Parameter] = {}
+
+    def to_wish(self) -> StrategyWish:
+        """Return what the engine keeps."""
+        return StrategyWish(name=self.name, description=self.description, source=self.code, parameters=self.parameters)
+
+
+class StrategyChangeRequest(StrategyRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A strategy, whole, in place of that of `expected_version`."""
+
+    expected_version: Annotated[int, Meta(ge=1)]
 
 
 class TrailingRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
-from api.callers import Authenticated, context_of
+from api.callers import Owning, Viewing, context_of
 from api.fields import Sequence
 from api.freshness import Fresh
 from api.idempotency import optional_key, request_hash
@@ -29,7 +29,7 @@ class LimitsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 @router.get(
     "/portfolio", responses=answers(PortfolioAnswer, "Limits, their use, and the positions", 401, 404, 409, 422, 503)
 )
-async def show_portfolio(request: Request, caller: Authenticated, _: Fresh, moment: Then) -> Response:
+async def show_portfolio(request: Request, caller: Viewing, _: Fresh, moment: Then) -> Response:
     """Show what the account may do, what it did today, and what it holds at the last prices."""
     return answer(PortfolioAnswer.of(await standing_of(request, caller.account_id, moment)))
 
@@ -37,9 +37,9 @@ async def show_portfolio(request: Request, caller: Authenticated, _: Fresh, mome
 @router.put(
     "/parameters",
     openapi_extra=request_body(RiskLimits, is_key_mandatory=False),
-    responses=answers(LimitsAnswer, "In force, and durable", 400, 401, 404, 409, 422, 503),
+    responses=answers(LimitsAnswer, "In force, and durable", 400, 401, 403, 404, 409, 422, 503),
 )
-async def set_parameters(request: Request, caller: Authenticated) -> Response:
+async def set_parameters(request: Request, caller: Owning) -> Response:
     """Put new limits in force: the whole set, every field named."""
     key = optional_key(request)
     body = await read_body(request, RiskLimits)

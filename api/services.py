@@ -8,10 +8,14 @@ from fastapi import Request
 from commands.accounts import Accounts
 from commands.audit import AuditBook
 from commands.estimates import Estimates
+from commands.log_ins import LogIns
 from commands.ports import AccessTokens, Clock, Ids, Marks
+from commands.profiles import Profiles
+from commands.strategies import Strategies
 from commands.users import Users
+from domain.session_table import SessionTable
 from projections.as_of import History, Moment, PastQueries
-from projections.ports import Bars, PersonalDataReader
+from projections.ports import Bars, InstrumentDirectory, LogReader, PersonalDataReader
 from projections.queries import Queries
 
 ReadinessCheck = Callable[[], Awaitable[bool]]
@@ -23,22 +27,30 @@ class Services:
 
     `readiness` holds one check a dependency, by the name shown to the operator. `auth_requests_per_minute` bounds
     registrations and log-ins of one client address. `cors_origins` are the exact origins of other people's pages that
-    may call us from a browser: by default none. `epoch` returns which history the sequences of our answers belong to,
-    empty where it is not known yet.
+    may call us from a browser: by default none. `calendar` returns the session table as it is by now, and
+    `follows_calendar` tells whether trading keeps to it. `epoch` returns which history the sequences of our answers
+    belong to, empty where it is not known yet.
     """
 
     clock: Clock
     ids: Ids
     users: Users
+    profiles: Profiles
+    log_ins: LogIns
+    strategies: Strategies
     accounts: Accounts
     estimates: Estimates
     tokens: AccessTokens
     queries: Queries
     history: History
+    log: LogReader
     marks: Marks
     bars: Bars
+    instruments: InstrumentDirectory
     personal_data: PersonalDataReader
     audit: AuditBook
+    calendar: Callable[[], SessionTable]
+    follows_calendar: bool
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)
     epoch: Callable[[], str] = str
     auth_requests_per_minute: int = 60

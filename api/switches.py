@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
-from api.callers import Authenticated, Caller, context_of
+from api.callers import Caller, Owning, Trading, context_of
 from api.closing import Closing, ClosingPart
 from api.errors import row_of
 from api.fields import Sequence
@@ -102,9 +102,9 @@ class BreachUnknown(NotFound):
 @router.post(
     "/kill-switch",
     openapi_extra=request_body(KillSwitchRequest, is_key_mandatory=False),
-    responses=answers(KillSwitchAnswer, "Engaged, and durable", 400, 401, 404, 409, 422, 503),
+    responses=answers(KillSwitchAnswer, "Engaged, and durable", 400, 401, 403, 404, 409, 422, 503),
 )
-async def engage_kill_switch(request: Request, caller: Authenticated) -> Response:
+async def engage_kill_switch(request: Request, caller: Trading) -> Response:
     """Block entries and cancel those that rest; with mode `flatten` close what is held as well. Twice is as once.
 
     `flatten` needs an Idempotency-Key. Stops stay until the exit takes their place.
@@ -128,11 +128,11 @@ async def engage_kill_switch(request: Request, caller: Authenticated) -> Respons
 @router.delete(
     "/kill-switch",
     openapi_extra=key_header(is_mandatory=False),
-    responses=answers(KillSwitchAnswer, "Released, and durable", 400, 401, 404, 409, 422, 503),
+    responses=answers(KillSwitchAnswer, "Released, and durable", 400, 401, 403, 404, 409, 422, 503),
 )
 async def release_kill_switch(
     request: Request,
-    caller: Authenticated,
+    caller: Owning,
     *,
     scope: SwitchScope = SwitchScope.ACCOUNT,
     strategy_id: Annotated[str | None, Query(min_length=1, max_length=64, pattern="^[0-9A-Za-z_-]+$")] = None,
@@ -168,7 +168,7 @@ async def _switch(
     services = services_of(request)
     account_ids = [caller.account_id]
     if scope is SwitchScope.EVERYTHING:
-        account_ids = await services.users.accounts_of(caller.user_id)
+        account_ids = [*dict.fromkeys([caller.account_id, *await services.profiles.accounts_of(caller.user_id)])]
     outcomes: list[tuple[AccountId, Outcome]] = []
     failures: list[tuple[AccountId, Exception]] = []
     for account_id in account_ids:
@@ -248,9 +248,9 @@ def _reason_of(account: Account, trade: Trade, mode: KillMode) -> NotDoneReason 
 @router.post(
     "/breaches/{kind}/release",
     openapi_extra=request_body(BreachReleaseRequest, is_key_mandatory=False),
-    responses=answers(BreachReleased, "Released, and durable", 400, 401, 404, 409, 422, 503),
+    responses=answers(BreachReleased, "Released, and durable", 400, 401, 403, 404, 409, 422, 503),
 )
-async def release_breach(request: Request, caller: Authenticated, kind: str) -> Response:
+async def release_breach(request: Request, caller: Owning, kind: str) -> Response:
     """Allow entries again although a limit on losses (`day_loss` or `drawdown`) was reached today."""
     key = optional_key(request)
     body = await read_body(request, BreachReleaseRequest)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
-from api.callers import Authenticated, Caller, context_of
+from api.callers import Caller, Trading, Viewing, context_of
 from api.fields import Sequence, Time
 from api.freshness import Fresh
 from api.idempotency import mandatory_key, request_hash
@@ -63,7 +63,7 @@ _TRADE_ID = re.compile(r"trd_[0-9A-Z]{26}", re.ASCII)
     openapi_extra=request_body(TradeRequest, is_key_mandatory=True),
     responses=answers(TradeAccepted, "Passed by risk, and durable", 400, 401, 403, 404, 409, 422, 429, 503, status=201),
 )
-async def open_trade(request: Request, caller: Authenticated) -> Response:
+async def open_trade(request: Request, caller: Trading) -> Response:
     """Hand in an order intent: it is checked, durable before this answers, and sent once.
 
     A MARKET intent against what you (or its strategy) hold the other way closes that first, oldest trade first.
@@ -76,10 +76,10 @@ async def open_trade(request: Request, caller: Authenticated) -> Response:
     return answer_to_intent(request, outcome, command_headers(request, outcome))
 
 
-@router.get("", responses=answers(TradesAnswer, "A page of trades", 401, 409, 422, 503))
+@router.get("", responses=answers(TradesAnswer, "A page of trades", 401, 404, 409, 422, 503))
 async def list_trades(
     request: Request,
-    caller: Authenticated,
+    caller: Viewing,
     _: Fresh,
     moment: Then,
     *,
@@ -110,7 +110,7 @@ async def list_trades(
 
 
 @router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 409, 422, 503))
-async def show_trade(request: Request, caller: Authenticated, _: Fresh, moment: Then, trade_id: str) -> Response:
+async def show_trade(request: Request, caller: Viewing, _: Fresh, moment: Then, trade_id: str) -> Response:
     """Show one trade with its orders."""
     trade, orders, sequence = await trade_with_orders(request, caller, moment, trade_id)
     shown = TradeAnswer(trade=TradeView.of(trade), orders=orders, sequence=sequence, as_of=as_of_text(moment))

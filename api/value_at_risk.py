@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.callers import Authenticated
+from api.callers import Viewing
 from api.fields import Sequence as Place
 from api.fields import Share, SignedAmount, Time, optional_amount_text, optional_share_text
 from api.freshness import Fresh
@@ -69,7 +69,7 @@ class ValueAtRiskAnswer(msgspec.Struct, frozen=True, kw_only=True):
     "/value-at-risk",
     responses=answers(ValueAtRiskAnswer, "The figures, or why there are none", 401, 404, 409, 422, 503),
 )
-async def show_value_at_risk(request: Request, caller: Authenticated, _: Fresh, moment: Then) -> Response:
+async def show_value_at_risk(request: Request, caller: Viewing, _: Fresh, moment: Then) -> Response:
     """Show value at risk and expected shortfall of what the account holds, one day ahead, at 95 % and 99 %."""
     standing = await standing_of(request, caller.account_id, moment)
     today = date.fromisoformat(standing.risk.day)

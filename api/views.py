@@ -78,8 +78,9 @@ class ChargesView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeView(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade. `entry_price` and `exit_price` are averages of the fills, null before the first.
+    """One trade, which `user_id` asked for; null: it came from outside.
 
+    `entry_price` and `exit_price` are averages of the fills, null before the first.
     `net_quantity` and `cost` are what it holds and what that cost, negative for a short. `realised` is before charges,
     `net_realised` after them. `remark` is what the venue said last where it did not simply take an order or a
     modification.
@@ -91,6 +92,8 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     trade_id: str
+    account_id: str
+    user_id: str | None
     strategy_id: str | None
     basket_id: str | None
     is_external: bool
@@ -161,6 +164,8 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
             )
         return cls(
             trade_id=row.trade_id,
+            account_id=row.account_id,
+            user_id=row.user_id,
             strategy_id=row.strategy_id,
             basket_id=row.basket_id,
             is_external=row.is_external,

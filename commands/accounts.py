@@ -29,10 +29,12 @@ from domain.account.commands import (
     RecordForeignFill,
     ReleaseBreach,
     ReleaseKillSwitch,
+    RemoveMember,
+    SetMember,
     SetRiskParameters,
 )
-from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Trailing
-from domain.account.refusals import AccountNotFound
+from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Role, Trailing
+from domain.account.refusals import AccountNotFound, demand_role
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
@@ -75,6 +77,29 @@ class CommandContext:
     causation_id: str = ""
     idempotency_key: str | None = None
     request_hash: bytes = b""
+
+
+def metadata_of(context: CommandContext) -> bytes:
+    """Return what stands beside the events of a command, as the log keeps it."""
+    metadata = Metadata(
+        actor=context.actor,
+        source=context.source,
+        correlation_id=context.correlation_id,
+        causation_id=context.causation_id,
+        received_at_ns=context.received_at_ns,
+    )
+    return msgspec.json.encode(metadata)
+
+
+def request_of(context: CommandContext, *, command_id: str, scope: str) -> Request:
+    """Return how a command of *context* is appended; its key, where it has one, is unique within *scope*."""
+    return Request(
+        command_id=command_id,
+        metadata=metadata_of(context),
+        scope=scope if context.idempotency_key is not None else "",
+        key=context.idempotency_key,
+        request_hash=context.request_hash,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +370,30 @@ class Accounts:
 
         return await self._execute(account_id, command_on, context)
 
+    # --- Members ---
+
+    async def demand_role(self, account_id: AccountId, user_id: UserId, demanded: Role) -> None:
+        """Let a member pass, as far as this process knows the account; commands are held against the log itself.
+
+        Raises:
+            domain.account.refusals.AccountNotFound: there is no such account, or the user is no member of it.
+            domain.account.refusals.RoleInsufficient: they are, in a role that does not reach so far.
+            commands.ports.StoreUnavailable
+        """
+        demand_role(await self.state_of(account_id), user_id, demanded)
+
+    async def set_member(
+        self, account_id: AccountId, user_id: UserId, member_id: UserId, role: Role, context: CommandContext
+    ) -> Outcome:
+        """Make a user a member, or give a member another role. Raises as `open_trade` does."""
+        return await self.carry_out(account_id, SetMember(user_id=user_id, member_id=member_id, role=role), context)
+
+    async def remove_member(
+        self, account_id: AccountId, user_id: UserId, member_id: UserId, context: CommandContext
+    ) -> Outcome:
+        """Let somebody be a member no more. Raises as `open_trade` does."""
+        return await self.carry_out(account_id, RemoveMember(user_id=user_id, member_id=member_id), context)
+
     # --- The operator ---
 
     async def engage_as_operator(
@@ -490,20 +539,7 @@ class Accounts:
         command_on: Callable[[Account], Awaitable[AccountCommand]],
         context: CommandContext,
     ) -> Outcome:
-        metadata = Metadata(
-            actor=context.actor,
-            source=context.source,
-            correlation_id=context.correlation_id,
-            causation_id=context.causation_id,
-            received_at_ns=context.received_at_ns,
-        )
-        request = Request(
-            command_id=self._ids.new("cmd"),
-            metadata=msgspec.json.encode(metadata),
-            scope=account_id if context.idempotency_key is not None else "",
-            key=context.idempotency_key,
-            request_hash=context.request_hash,
-        )
+        request = request_of(context, command_id=self._ids.new("cmd"), scope=account_id)
         decided = await self._lane(account_id).execute(command_on, request)
         return Outcome(
             events=decided.events,
@@ -585,10 +621,11 @@ class Accounts:
     def _snapshot(self, account: Account, instrument: Instrument, market_time_ns: int) -> MarketSnapshot:
         """Return the market as a decision about *instrument* needs it: its mark, and those of all that is open."""
         keys = account.open_instruments() | {instrument.key}
+        marks = _marks_of(keys, self._marks.mark_of)
         return MarketSnapshot(
             market_time_ns=market_time_ns,
             instrument=instrument,
-            marks=_marks_of(keys, self._marks.mark_of),
+            marks=tuple(_with_price_band(mark, instrument) for mark in marks) if _has_price_band(instrument) else marks,
             session=self._sessions.moment_of(instrument, market_time_ns),
             valuation=valuation_of(account, self._marks.mark_of, market_time_ns=market_time_ns),
         )
@@ -596,3 +633,17 @@ class Accounts:
 
 def _marks_of(instruments: Iterable[InstrumentKey], mark_of: MarkOf) -> tuple[Mark, ...]:
     return tuple(mark for key in sorted(instruments) if (mark := mark_of(key)) is not None)
+
+
+def _has_price_band(instrument: Instrument) -> bool:
+    return instrument.lower_circuit_e4 is not None or instrument.upper_circuit_e4 is not None
+
+
+def _with_price_band(mark: Mark, instrument: Instrument) -> Mark:
+    """Return *mark* with the price band that the instrument master has of today, where the market tells none."""
+    tells_none = mark.lower_circuit_e4 is None and mark.upper_circuit_e4 is None
+    if mark.instrument != instrument.key or not tells_none:
+        return mark
+    return msgspec.structs.replace(
+        mark, lower_circuit_e4=instrument.lower_circuit_e4, upper_circuit_e4=instrument.upper_circuit_e4
+    )

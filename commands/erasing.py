@@ -14,6 +14,7 @@ import msgspec
 
 from commands.ports import (
     Append,
+    BrokerCredentials,
     Claims,
     Clock,
     Erasures,
@@ -23,16 +24,17 @@ from commands.ports import (
     ParkedViews,
     Passwords,
     PersonalData,
+    RefreshTokens,
+    StrategySources,
     StreamAppend,
     VersionConflict,
 )
-from commands.users import UserUnknown
 from domain.envelope import Metadata, RecordedEvent
 from domain.events import EventUnknown, decode, encode, name_of
 from domain.ids import UserId
-from domain.user.decide import EraseUser
+from domain.user.decide import EraseUser, UserUnknown
 from domain.user.decide import decider as user_decider
-from domain.user.events import UserErased, UserEvent, UserRegistered
+from domain.user.events import UserEvent
 
 _ATTEMPTS_MAX = 5
 
@@ -45,6 +47,9 @@ class Erasing:
     ids: Ids
     clock: Clock
     passwords: Passwords
+    log_ins: RefreshTokens
+    credentials: BrokerCredentials
+    sources: StrategySources
     personal_data: PersonalData
     claims: Claims
     views: ParkedViews
@@ -68,7 +73,10 @@ class Erasing:
         Return 0 where the log does not know them.
         """
         await self.personal_data.destroy_key(user_id)
+        await self.credentials.drop_all(user_id)
         await self.passwords.drop(user_id)
+        await self.log_ins.end_all(user_id)
+        await self.sources.drop_all(user_id)
         await self.claims.release(user_id)
         sequence = await self._record(user_id, metadata)
         await self.views.erase(user_id)
@@ -100,7 +108,7 @@ def _known(stream: Iterable[RecordedEvent]) -> Iterator[UserEvent]:
     for recorded in stream:
         with suppress(EventUnknown):
             event = decode(recorded.name, recorded.payload)
-            if isinstance(event, UserRegistered | UserErased):
+            if isinstance(event, UserEvent):
                 yield event
 
 

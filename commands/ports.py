@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -241,7 +242,7 @@ class Sessions(Protocol):
     """The session table: when what may be traded."""
 
     def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
-        """Return where *instrument* is in its session, None where no table knows its segment or that day."""
+        """Return where *instrument* is in its session, None where no table has its segment's hours."""
         ...
 
 
@@ -316,6 +317,102 @@ class Passwords(Protocol):
         ...
 
 
+class RotationOutcome(StrEnum):
+    """What became of a refresh token that was presented."""
+
+    ROTATED = "rotated"
+    """It is spent, and its successor is good."""
+    UNKNOWN = "unknown"
+    """It is none of ours, or its time is over, or its family has ended."""
+    REUSED = "reused"
+    """It was spent before: somebody else has it as well. Its family has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """What became of a refresh token, and whose it was; None where it is unknown."""
+
+    outcome: RotationOutcome
+    user_id: UserId | None = None
+    ends_at_us: int = 0
+    """When the successor's time is over (UTC microseconds)."""
+
+
+class RefreshTokens(Protocol):
+    """Refresh tokens by their hashes, beside the log. A family is what one log-in led to, one token after another.
+
+    Times are UTC microseconds. Everything raises StoreUnavailable.
+    """
+
+    async def begin(
+        self,
+        family_id: str,
+        user_id: UserId,
+        token_hash: bytes,
+        *,
+        now_us: int,
+        ends_at_us: int,
+        family_ends_at_us: int,
+    ) -> None:
+        """Begin a family with its first token, and forget the families whose time is over."""
+        ...
+
+    async def rotate(
+        self, token_hash: bytes, successor_hash: bytes, *, now_us: int, ends_at_us: int, grace_us: int
+    ) -> Rotation:
+        """Spend a token and make its successor good until *ends_at_us*, or the family's end if that is sooner.
+
+        A token that was spent *grace_us* ago at most, and whose successor is not spent, is answered as the first time.
+        """
+        ...
+
+    async def end_family(self, token_hash: bytes) -> None:
+        """End the family that a token belongs to; of an unknown one there is none."""
+        ...
+
+    async def end_all(self, user_id: UserId) -> None:
+        """End every family of a user."""
+        ...
+
+
+class BrokerCredentials(Protocol):
+    """What accounts log in to the broker with: sealed so that only the executor can open it. It is never read here.
+
+    Everything raises StoreUnavailable.
+    """
+
+    async def keep(self, user_id: UserId, account_id: AccountId, credentials: bytes) -> None:
+        """Keep an account's credentials in place of older ones, whose key is destroyed."""
+        ...
+
+    async def drop(self, account_id: AccountId) -> None:
+        """Destroy an account's credentials; none is no fault."""
+        ...
+
+    async def drop_all(self, user_id: UserId) -> None:
+        """Destroy the credentials of every account of a user."""
+        ...
+
+
+class StrategySources(Protocol):
+    """Sources of strategies by their hash, beside the log, each kept for its author.
+
+    Everything raises StoreUnavailable.
+    """
+
+    async def keep(self, user_id: UserId, source_hash: str, source: str) -> None:
+        """Keep a source; the same again is no fault."""
+        ...
+
+    async def find(self, user_id: UserId, source_hash: str) -> str | None:
+        """Return a source of a user, None where none is kept."""
+        ...
+
+    async def drop_all(self, user_id: UserId) -> None:
+        """Destroy every source of a user."""
+        ...
+
+
 class PersonalData(Protocol):
     """Seals personal fields under the user's own key, which can be destroyed."""
 
@@ -325,6 +422,10 @@ class PersonalData(Protocol):
 
     async def seal(self, user_id: UserId, field: str, text: str) -> tuple[bytes, bytes]:
         """Return nonce and ciphertext of *text*, bound to the user and the field."""
+        ...
+
+    async def unseal(self, user_id: UserId, field: str, nonce: bytes, ciphertext: bytes) -> str | None:
+        """Return the text, None where the key was destroyed: the field is erased."""
         ...
 
     async def destroy_key(self, user_id: UserId) -> None:

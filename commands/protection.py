@@ -200,8 +200,9 @@ class Protection:
         if not trade.lacks_stop:
             return False
         moment = self._moment_of(trade.instrument, now_ns)
-        # Where no table tells the session, a price that is printed does.
-        return has_mark if moment is None else moment.phase is Phase.CONTINUOUS
+        if moment is None or not moment.day_known:
+            return has_mark  # Where no table tells the session, a price that is printed does.
+        return moment.phase is Phase.CONTINUOUS
 
     def _to_square_off(self, trades: Iterable[WatchedTrade], now_ns: int) -> list[WatchedTrade]:
         """Return the intraday trades whose time has come, those whose session ends first before the others."""

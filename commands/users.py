@@ -31,7 +31,6 @@ from domain.account.events import AccountMode
 from domain.envelope import Metadata
 from domain.events import Event, decode_known, encode, name_of
 from domain.ids import AccountId, UserId
-from domain.refusals import NotFound
 from domain.risk import RiskParameters
 from domain.user.credentials import (
     EmailInvalid,
@@ -40,9 +39,9 @@ from domain.user.credentials import (
     normalise_name,
     normalise_password,
 )
-from domain.user.decide import EmailTaken, RegisterUser
+from domain.user.decide import EmailTaken, RegisterUser, UserUnknown
 from domain.user.decide import decider as user_decider
-from domain.user.events import Sealed, UserRegistered
+from domain.user.events import Sealed, UserEvent
 
 EMAIL_CLAIM = "email"
 CURRENCY = "INR"
@@ -50,14 +49,13 @@ _NOBODY = UserId("usr_nobody")
 _ACCOUNTS_CACHED_MAX = 10_000
 
 
-class UserUnknown(NotFound):
-    """No user has this id. The caller sees 401, because only an old token can name one; nothing is stored."""
-
-    code = "USER_UNKNOWN"
-
-
 class CredentialsWrong(Exception):
     """Unknown address or wrong password: which of the two, nobody is told. The caller sees 401; nothing is stored."""
+
+
+def user_stream_of(user_id: UserId) -> str:
+    """Return the stream in which a user's events lie."""
+    return f"user-{user_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +119,7 @@ class Users:
         append = Append(
             command_id=self._ids.new("cmd"),
             streams=(
-                _new_stream(f"user-{user_id}", user_decider.decide(registration, user_decider.initial)),
+                _new_stream(user_stream_of(user_id), user_decider.decide(registration, user_decider.initial)),
                 _new_stream(stream_of(account_id), account_decider.decide(opening, account_decider.initial)),
             ),
             metadata=msgspec.json.encode(msgspec.structs.replace(metadata, actor=user_id)),
@@ -167,21 +165,13 @@ class Users:
         if known is not None:
             self._accounts.move_to_end(user_id)
             return known
-        recorded = await self._store.read_stream(f"user-{user_id}")
+        recorded = await self._store.read_stream(user_stream_of(user_id))
         events = [decode_known(event.name, event.payload) for event in recorded]
-        user = user_decider.fold(event for event in events if isinstance(event, UserRegistered))
+        user = user_decider.fold(event for event in events if isinstance(event, UserEvent))
         if user.default_account is None:
             raise UserUnknown(f"received user {user_id}, expected one who is registered")
         self._remember(user_id, user.default_account)
         return user.default_account
-
-    async def accounts_of(self, user_id: UserId) -> list[AccountId]:
-        """Return every account of a user: until live ones can be linked, the paper account of their registration.
-
-        Raises:
-            UserUnknown: no user has this id.
-        """
-        return [await self.default_account(user_id)]
 
     async def _seal(self, user_id: UserId, field: str, text: str) -> Sealed:
         nonce, ciphertext = await self._personal_data.seal(user_id, field, text)

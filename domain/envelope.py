@@ -12,7 +12,9 @@ import msgspec
 
 # As the log's SQL writes a bigint, so that whatever a row holds can be hashed.
 _number = Struct(">q").pack
-_EIGHT = _number(8)
+_NUMBER_BYTES = 8
+_VERSION = Struct(">qqq").pack
+"""A version with its length before it, and the length of what follows."""
 GENESIS_HASH = bytes(32)
 """The hash before the first event."""
 
@@ -53,14 +55,24 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def leaf_hash(*, stream_id: str, version: int, name: str, command_id: str, metadata: bytes, payload: bytes) -> bytes:
     """Return the hash of one event's content: every part prefixed by its length, so that no two contents collide."""
-    before, after = _prefixed(stream_id.encode()), _prefixed(command_id.encode()) + _prefixed(metadata)
+    stream, named, command = stream_id.encode(), name.encode(), command_id.encode()
+    # Every reader of the stream does this for each event: with a piece made for each part it took a third longer.
     return sha256(
-        b"".join((before, _EIGHT, _number(version), _prefixed(name.encode()), after, _prefixed(payload)))
+        b"".join(
+            (
+                _number(len(stream)),
+                stream,
+                _VERSION(_NUMBER_BYTES, version, len(named)),
+                named,
+                _number(len(command)),
+                command,
+                _number(len(metadata)),
+                metadata,
+                _number(len(payload)),
+                payload,
+            )
+        )
     ).digest()
-
-
-def _prefixed(part: bytes) -> bytes:
-    return _number(len(part)) + part
 
 
 def chain_hash(*, previous: bytes, sequence: int, recorded_at_us: int, leaf: bytes) -> bytes:

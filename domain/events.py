@@ -15,10 +15,11 @@ import msgspec
 from domain.account.events import AccountEvent
 from domain.account.past_events import UPCASTERS
 from domain.backtest.events import BacktestEvent
+from domain.instrument_master import InstrumentMasterEvent
 from domain.strategy.events import StrategyEvent
 from domain.user.events import UserEvent
 
-Event = AccountEvent | UserEvent | StrategyEvent | BacktestEvent
+Event = AccountEvent | UserEvent | StrategyEvent | BacktestEvent | InstrumentMasterEvent
 
 IGNORABLE = ".ignorable"
 """What the name of an event ends in that a reader may pass over if it does not know it."""

@@ -28,6 +28,12 @@ class NotFound(Refusal):
     code = "NOT_FOUND"
 
 
+class Forbidden(Refusal):
+    """The user sees the thing, and may not do this with it. The caller sees 403; nothing is stored."""
+
+    code = "FORBIDDEN"
+
+
 class Conflict(Refusal):
     """The present state does not allow it. The caller sees 409; nothing is stored."""
 

@@ -14,6 +14,7 @@ class DenialCode(StrEnum):
     """Why our own risk check denied an intent: stable, for clients to depend on."""
 
     # Switches and gates.
+    ACCOUNT_GATE_SHUT = "ACCOUNT_GATE_SHUT"
     KILL_SWITCH_ENGAGED = "KILL_SWITCH_ENGAGED"
     STRATEGY_KILL_SWITCH_ENGAGED = "STRATEGY_KILL_SWITCH_ENGAGED"
     # The instrument and its session.

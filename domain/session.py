@@ -24,12 +24,15 @@ class Phase(StrEnum):
 class SessionMoment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One moment of a segment's session. `continuous_until_ns` is when continuous trading ends today, None: not today.
 
-    Times are UTC nanoseconds of the market clock. `trading_day` is the exchange's day (ISO).
+    Times are UTC nanoseconds of the market clock. `trading_day` is the exchange's day (ISO). Where `day_known` is
+    false, nobody has said yet whether the day is a holiday (the phase is that of an ordinary week then), or when the
+    session that was announced for it begins.
     """
 
     phase: Phase
     trading_day: str
     continuous_until_ns: int | None = None
+    day_known: bool = True
 
 
 class PhaseRule(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from adapters.bars.merging import Jump, OnAnotherScale, jumps, merged
 from adapters.bars.parquet import ParquetBars
 from adapters.bars.reading import BarsRead
-from adapters.instruments import InstrumentMaster
 from domain.instrument import InstrumentKey
 from infra.problems import OperatorProblem
 from projections.ports import BarsUnreadable, DailyBar
@@ -24,13 +23,6 @@ class Imported:
     new: int
     changed: int
     jumps: list[Jump]
-
-
-def keys_by_name(master: InstrumentMaster) -> dict[str, InstrumentKey]:
-    """Return every instrument by its symbol and by its name, in capitals: indices go by either (`NIFTY 50`)."""
-    instruments = master.finest()
-    by_name = {each.name.upper(): each.key for each in instruments}
-    return by_name | {each.symbol.upper(): each.key for each in instruments}
 
 
 async def store_bars(

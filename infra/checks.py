@@ -5,11 +5,15 @@ import nats.errors
 import psycopg
 from psycopg.rows import scalar_row
 
+from adapters.clock import SystemClock
+from domain.market import trading_day
 from infra.check import Check
 from infra.checks_kept import check_what_is_kept
 from infra.home import Home
 from infra.keys import key_problems
+from infra.problems import OperatorProblem
 from infra.runtime import RuntimeFile, running_engine
+from infra.session_calendar import known_until, table_of
 from infra.settings import Settings
 
 _CONNECT_TIMEOUT_S = 5
@@ -21,7 +25,12 @@ async def check_everything(settings: Settings) -> list[Check]:
     """Return what there is to say about the installation that *settings* name, the running engine included."""
     home = Home(settings.home)
     engine = running_engine(home)
-    checks = [Check(name="settings", ok=True, detail=f"home {settings.home}"), *_keys(home), _engine(engine)]
+    checks = [
+        Check(name="settings", ok=True, detail=f"home {settings.home}"),
+        *_keys(home),
+        _calendar(home),
+        _engine(engine),
+    ]
     database_url = engine.database.admin if engine else settings.database_url
     nats_url = engine.nats_url if engine else settings.nats_url
     if database_url:
@@ -39,6 +48,17 @@ def _keys(home: Home) -> list[Check]:
         Check(name="keys", ok=False, detail=problem.message, remedy=problem.remedy) for problem in key_problems(home)
     ]
     return problems or [Check(name="keys", ok=True, detail=f"complete, closed to others, in {home.keys}")]
+
+
+def _calendar(home: Home) -> Check:
+    try:
+        table = table_of(home)
+    except OperatorProblem as problem:
+        return Check(name="calendar", ok=False, detail=problem.message, remedy=problem.remedy)
+    today = trading_day(SystemClock().wall_ns())
+    known = {segment: known_until(table, segment, today) for segment in table.segments}
+    told = ", ".join(f"{segment.value} to {last or 'no day'}" for segment, last in known.items())
+    return Check(name="calendar", ok=True, detail=f"known are {told}: `khata calendar import` brings in more")
 
 
 def _engine(engine: RuntimeFile | None) -> Check:

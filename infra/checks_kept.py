@@ -1,4 +1,4 @@
-"""What `khata doctor` looks at of what must not be lost or come back: epoch, backups, users' keys, erasures."""
+"""What `khata doctor` looks at of what must not be lost or come back: epoch, backups, instruments, users' keys."""
 
 import asyncio
 import stat
@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 
 from adapters.epoch_file import EpochFile
+from adapters.instrument_store.store import MasterDamaged
 from adapters.security.erasures import ErasureList, ErasuresDamaged
 from commands.ports import StoreUnavailable
 from domain.epoch import EpochInvalid
@@ -15,6 +16,7 @@ from infra.backup.record import KEPT, last_backup
 from infra.check import Check
 from infra.continuity import HistoryChanged, demand_known_epoch, find_log
 from infra.home import Home
+from infra.instruments import store_of
 from infra.settings import Settings
 from infra.user_keys import count_beside_log, open_user_keys
 
@@ -29,6 +31,7 @@ async def check_what_is_kept(settings: Settings, database_url: str | None) -> li
     checks = [_restore(home), _backup(home, is_ours=settings.database_url is None)]
     erased, erasures = _erasures(home)
     checks.append(erasures)
+    checks.append(await asyncio.to_thread(_instruments, settings))
     if home.user_keys.exists() or settings.user_keys_url is not None:
         checks.append(await _user_keys(settings, home, erased))
     if database_url is not None:
@@ -74,6 +77,20 @@ def _erasures(home: Home) -> tuple[frozenset[str], Check]:
         remedy = f"Put {home.erasures} back from a copy: without it a restore brings erased users back."
         return frozenset(), Check(name="erasures", ok=False, detail=str(fault), remedy=remedy)
     return erased, Check(name="erasures", ok=True, detail=f"{len(erased)} users were erased")
+
+
+def _instruments(settings: Settings) -> Check:
+    versions = store_of(settings)
+    try:
+        current = versions.current()
+        if current is not None:
+            versions.history(current)
+    except MasterDamaged as damaged:
+        remedy = f"Put {Home(settings.home).instruments} back from a copy, or import a newer master into an empty one."
+        return Check(name="instruments", ok=False, detail=str(damaged), remedy=remedy)
+    if current is None:
+        return Check(name="instruments", ok=True, detail="those that are shipped: `khata instruments import` has more")
+    return Check(name="instruments", ok=True, detail=f"version {current.version}, of {current.day}")
 
 
 async def _user_keys(settings: Settings, home: Home, erased: frozenset[str]) -> Check:

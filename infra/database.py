@@ -122,6 +122,8 @@ _GRANTS = (
     # The owner migrates: it makes schemas, one of which it hands to the projector.
     "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {owner}",
     "GRANT {projector} TO {owner}",
+    # Rows of many read models wait in temporary tables for the statement that takes them in.
+    "GRANT TEMPORARY ON DATABASE {database} TO {projector}",
 )
 
 
@@ -141,8 +143,9 @@ async def _create_missing(connection: psycopg.AsyncConnection[object], passwords
 
 async def _grant(connection: psycopg.AsyncConnection[object], database: str) -> None:
     cursor = await connection.execute(
-        "SELECT has_database_privilege(%s, %s, 'CREATE') AND pg_has_role(%s, %s, 'SET')",
-        [OWNER, database, OWNER, PROJECTOR],
+        "SELECT has_database_privilege(%s, %s, 'CREATE') AND pg_has_role(%s, %s, 'SET')"
+        " AND has_database_privilege(%s, %s, 'TEMPORARY')",
+        [OWNER, database, OWNER, PROJECTOR, PROJECTOR, database],
     )
     if await cursor.fetchone():
         return

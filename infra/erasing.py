@@ -7,15 +7,20 @@ from contextlib import asynccontextmanager
 from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
+from adapters.postgres.broker_credentials import PostgresSealedRows
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.passwords import PostgresPasswords
+from adapters.postgres.refresh_tokens import PostgresRefreshTokens
+from adapters.postgres.strategy_sources import PostgresStrategySources
 from adapters.postgres.traces import PostgresClaims, PostgresParkedViews
+from adapters.security.broker_credentials import CredentialsVault
 from adapters.security.erasures import ErasureList
 from adapters.security.personal_data import SealedPersonalData
 from commands.erasing import Erasing
 from commands.ports import StoreUnavailable
 from domain.envelope import Metadata
 from domain.ids import UserId
+from infra.credentials_key import ensure_credentials_key, load_sealing_key
 from infra.database import DatabaseUrls
 from infra.home import Home
 from infra.keys import Keys
@@ -44,7 +49,8 @@ class FileErasures:
 @asynccontextmanager
 async def open_erasing(settings: Settings, keys: Keys, database: DatabaseUrls) -> AsyncIterator[Erasing]:
     """Yield what erases users of the log in *database*."""
-    clock = SystemClock()
+    clock, home = SystemClock(), Home(settings.home)
+    ensure_credentials_key(home)
     log = PostgresEventStore(database.writer, archive=ParquetArchive(archive_folder(settings)))
     async with open_user_keys(settings) as user_keys, log as store:
         yield Erasing(
@@ -52,12 +58,17 @@ async def open_erasing(settings: Settings, keys: Keys, database: DatabaseUrls) -
             ids=SystemIds(clock),
             clock=clock,
             passwords=PostgresPasswords(store.database),
+            log_ins=PostgresRefreshTokens(store.database),
+            credentials=CredentialsVault(
+                executor_key=load_sealing_key(home), rows=PostgresSealedRows(store.database), keys=user_keys
+            ),
+            sources=PostgresStrategySources(store.database),
             personal_data=SealedPersonalData(
                 master_key=keys.master, lookup_key=keys.lookup, keys=user_keys, clock=clock
             ),
             claims=PostgresClaims(store.database),
             views=PostgresParkedViews(database.projector),
-            erasures=FileErasures(ErasureList(Home(settings.home).erasures)),
+            erasures=FileErasures(ErasureList(home.erasures)),
         )
 
 

@@ -22,6 +22,11 @@ class Home:
         return self.path / "keys"
 
     @property
+    def credentials(self) -> Path:
+        """The key that credentials of the broker are sealed for."""
+        return self.path / "credentials"
+
+    @property
     def run(self) -> Path:
         """What is true while the engine runs: its lock, its addresses."""
         return self.path / "run"
@@ -105,6 +110,16 @@ class Home:
     def daily_bars(self) -> Path:
         """Stored daily bars, one file per instrument."""
         return self.path / "bars" / "daily"
+
+    @property
+    def instruments(self) -> Path:
+        """Versions of the imported instrument master."""
+        return self.path / "instruments"
+
+    @property
+    def calendar_file(self) -> Path:
+        """The lists of sessions and holidays that were brought in, with when and from where."""
+        return self.path / "calendar" / "imported.json"
 
     def prepare(self) -> None:
         """Make what is missing. The mode of a folder that exists is never changed.

@@ -27,13 +27,14 @@ _PASSWORD_BYTES = 24
 
 WHAT_LOSS_MEANS = """\
 Keys were made in {folder}. Keep a copy of that folder somewhere safe, apart from the database:
-  master.key     without it every sealed e-mail, name and broker credential is unreadable, for ever
+  master.key     without it every sealed e-mail and name is unreadable, for ever
   lookup.key     without it nobody is found by e-mail: no one can log in
   signing.pem    without it log-ins end, and anchors made so far cannot be continued
   simulator.key  without it paper accounts lose their log-in to the simulator
   database.json, nats.json   without them the engine cannot reach its own servers
   installation   without it the engine does not recognise orders that it sent before
   Not among them: users' own data keys, in user-keys beside it. `khata backup --user-keys DIR` copies those, for days.
+  Nor the key in credentials that broker credentials are sealed for: without it they are entered again.
 """
 
 
@@ -187,7 +188,7 @@ def _make(home: Home) -> bool:
     beside = Path(tempfile.mkdtemp(prefix=".keys-", dir=home.path))
     try:
         for name, make in _MAKERS.items():
-            _write_durably(beside / name, make())
+            write_key_file(beside / name, make())
         sync_path(beside)
         beside.rename(home.keys)
     except OSError:
@@ -200,7 +201,8 @@ def _make(home: Home) -> bool:
     return True
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_key_file(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read, durable when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
-from adapters.instruments import InstrumentMaster
 from adapters.postgres.account_list import PostgresAccountList
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.sessions import WeeklySessions
+from adapters.sessions import shipped_table
 from adapters.tariffs import TariffTable
 from commands.accounts import Accounts, CommandContext, Outcome
 from commands.lane import AccountBusy
@@ -21,6 +20,7 @@ from domain.instrument import InstrumentKey
 from domain.market import Mark
 from domain.refusals import Refusal
 from infra.database import DatabaseUrls
+from infra.instruments import load_master
 from infra.places import archive_folder
 from infra.settings import Settings
 
@@ -133,8 +133,8 @@ async def open_operator(settings: Settings, database: DatabaseUrls) -> AsyncIter
             clock=clock,
             ids=SystemIds(clock),
             marks=WallMarket(clock),
-            instruments=InstrumentMaster.load(),
-            sessions=WeeklySessions.load(),  # Nothing here asks for one: what the operator does faces no session.
+            instruments=load_master(settings),
+            sessions=shipped_table(),  # Nothing here asks for one: what the operator does faces no session.
             tariffs=TariffTable.load(),
             entry_life_ms=settings.entry_not_after_ms,
         )

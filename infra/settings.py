@@ -95,6 +95,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=0, description="Length of the synthetic session in seconds; 0 goes on for ever, from now on."),
     ] = 0
     tape_seed: Annotated[int, Meta(ge=0, description="Seed of the synthetic session.")] = 1
+    feed_symbols: Annotated[
+        str,
+        Meta(
+            description="Symbols of an imported instrument master that ticks are wanted of besides those that are"
+            " shipped, parted by commas."
+        ),
+    ] = ""
     lock_step: Annotated[
         bool,
         Meta(description="The simulator's next tick waits to be asked for, so that outcomes do not depend on speed."),

@@ -42,6 +42,7 @@ class BacktestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     remark: str | None = None
     requested_at_us: int
     ended_at_us: int | None = None
+    requested_sequence: int
     sequence: int
 
 
@@ -93,13 +94,14 @@ def _requested(event: BacktestRequested, recorded: RecordedEvent) -> BacktestRow
         seed=event.seed,
         status=BacktestStatus.REQUESTED,
         requested_at_us=recorded.recorded_at_us,
+        requested_sequence=recorded.sequence,
         sequence=recorded.sequence,
     )
 
 
 BACKTESTS = ReadModel(
     name="backtests",
-    version=1,
+    version=2,
     row=BacktestRow,
     key=("backtest_id",),
     key_of=_key_of,
@@ -107,5 +109,5 @@ BACKTESTS = ReadModel(
     concerns=get_args(BacktestEvent),
     makes=(BacktestRequested,),
     security=(BY_USER,),
-    indexes=(("user_id", "sequence"), ("strategy_id", "sequence")),
+    indexes=(("user_id", "requested_sequence"), ("strategy_id", "requested_sequence")),
 )

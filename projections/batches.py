@@ -1,9 +1,9 @@
 """One batch of the log on its way into the read models: read, shared out, folded; what cannot be taken in set aside."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Decoded(NamedTuple):
 
 
 class Concerned(NamedTuple):
-    """An event that concerns a read model."""
+    """An event that concerns a read model: what `Decoded` holds of one that may not be ignored."""
 
     recorded: RecordedEvent
     event: Event
@@ -65,7 +65,7 @@ class _NoKey(NamedTuple):
 class Projection:
     """What a batch does to one part: rows before and after, where it stands then, and what had to be put aside.
 
-    `concerned` are the events for it, each with its key; `parked_before` the streams that wait already.
+    `concerned` are the events for it; `parked_before` the streams that wait already.
     """
 
     part: Part
@@ -77,18 +77,12 @@ class Projection:
     changes: dict[Key, Row | None] = field(default_factory=dict)
     parked: list[ParkedEvent] = field(default_factory=list)
     after: Checkpoint = field(init=False)
-    _keys: list[tuple[Key, ...] | _NoKey] = field(init=False)
+    _by_row: dict[Key, list[Concerned]] | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.after = self.before
-        keys_of = self.part.model.keys_of
-        keys: list[tuple[Key, ...] | _NoKey] = []
-        for recorded, event in self.concerned:
-            try:
-                keys.append(keys_of(event, recorded))
-            except Exception as error:  # noqa: BLE001 - a fold is pure: whatever it raises it will always raise
-                keys.append(_NoKey(error))
-        self._keys = keys
+        model = self.part.model
+        self._by_row = None if _only_makes(model) else _events_by_row(model, self.concerned)
 
     def wanted(self) -> Iterable[Key]:
         """Return the keys of the rows that `fold` needs, each once."""
@@ -96,8 +90,10 @@ class Projection:
         if model.only_grows:
             return ()
         makes = model.makes
+        if self._by_row is not None:
+            return [key for key, events in self._by_row.items() if type(events[0].event) not in makes]
         first: dict[Key, bool] = {}
-        for (_, event), keys in zip(self.concerned, self._keys, strict=True):
+        for (_, event), keys in zip(self.concerned, self._keys(), strict=True):
             if isinstance(keys, _NoKey):
                 continue
             for key in keys:
@@ -107,10 +103,35 @@ class Projection:
 
     def fold(self, rows: dict[Key, Row | None]) -> None:
         """Fold the events into *rows*, which has what exists under `wanted`, and has the rows after the batch then."""
+        changes = self._fold_by_row(rows)
+        if changes is None:
+            self._move(self._fold_in_order(rows))
+        else:
+            self.changes = changes
+            rows.update(changes)
+            self._move(None)
+
+    def _fold_by_row(self, rows: Mapping[Key, Row | None]) -> dict[Key, Row | None] | None:
+        """Return the rows after the batch, each folded for itself: a row is at hand while all its events come.
+
+        None where the order among rows matters: something of the batch has to be put aside, or cannot be taken in.
+        """
+        if self.parked_before and any(each.recorded.stream_id in self.parked_before for each in self.concerned):
+            return None
+        try:
+            if self._by_row is not None:
+                return _folded(self.part.model, self._by_row, rows)
+            if _only_makes(self.part.model):
+                return _made(self.part.model, self.concerned)
+        except Exception:  # noqa: BLE001 - raised again, and answered, where the events are folded in their order
+            return None
+        return None
+
+    def _fold_in_order(self, rows: dict[Key, Row | None]) -> tuple[RecordedEvent, str] | None:
+        """Fold event by event, put aside what has to be, and return where the part has to halt, and why."""
         apply, changes = self.part.model.apply, self.changes
         parked = set(self.parked_before)
-        obstacle = None
-        for (recorded, event), keys in zip(self.concerned, self._keys, strict=True):
+        for (recorded, event), keys in zip(self.concerned, self._keys(), strict=True):
             if parked and recorded.stream_id in parked:
                 self.parked.append(_parked(recorded))
                 continue
@@ -119,17 +140,25 @@ class Projection:
                     raise keys.error  # noqa: TRY301 - told as what the fold raises
                 # All of an event or nothing of it, should one of its rows not take it in.
                 made = [(key, apply(event, recorded, rows.get(key))) for key in keys]
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:  # noqa: BLE001 - a fold is pure: whatever it raises it will always raise
                 told = f"{type(error).__name__}: {error}"
                 if not self.may_park or self.part.model.on_poison is OnPoison.HALT:
-                    obstacle = recorded, f"POISON_EVENT: sequence {recorded.sequence}: {told}"
-                    break
+                    return recorded, f"POISON_EVENT: sequence {recorded.sequence}: {told}"
                 parked.add(recorded.stream_id)
                 self.parked.append(_parked(recorded, told))
                 continue
             for key, row in made:
                 rows[key] = changes[key] = row
-        self._move(obstacle)
+        return None
+
+    def _keys(self) -> Iterator[tuple[Key, ...] | _NoKey]:
+        """Yield the keys of each event."""
+        keys_of = self.part.model.keys_of
+        for recorded, event in self.concerned:
+            try:
+                yield keys_of(event, recorded)
+            except Exception as error:  # noqa: BLE001 - as above
+                yield _NoKey(error)
 
     def _move(self, obstacle: tuple[RecordedEvent, str] | None) -> None:
         reached: RecordedEvent | None = self.batch[-1].recorded
@@ -142,6 +171,53 @@ class Projection:
             self.after = replace(self.before, halted=halted)
         else:
             self.after = Checkpoint(sequence=reached.sequence, hash=reached.hash, halted=halted)
+
+
+def _events_by_row(model: AnyReadModel, concerned: Sequence[Concerned]) -> dict[Key, list[Concerned]] | None:
+    """Return the events of each row, in their order; None where one concerns several rows or its row has no name."""
+    key_of, several = model.key_of, model.several
+    rows: dict[Key, list[Concerned]] = {}
+    try:
+        for each in concerned:
+            recorded, event = each
+            if several and type(event) in several:
+                return None
+            key = key_of(event, recorded)
+            if key is None:
+                continue
+            if (known := rows.get(key)) is None:
+                rows[key] = [each]
+            else:
+                known.append(each)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    return rows
+
+
+def _folded(
+    model: AnyReadModel, by_row: Mapping[Key, Sequence[Concerned]], rows: Mapping[Key, Row | None]
+) -> dict[Key, Row | None]:
+    apply = model.apply
+    changes: dict[Key, Row | None] = {}
+    for key, events in by_row.items():
+        row = rows.get(key)
+        for recorded, event in events:
+            row = apply(event, recorded, row)
+        changes[key] = row
+    return changes
+
+
+def _only_makes(model: AnyReadModel) -> bool:
+    return model.only_grows and not model.several
+
+
+def _made(model: AnyReadModel, concerned: Sequence[Concerned]) -> dict[Key, Row | None]:
+    key_of, apply = model.key_of, model.apply
+    return {
+        key: apply(event, recorded, None)
+        for recorded, event in concerned
+        if (key := key_of(event, recorded)) is not None
+    }
 
 
 def _parked(recorded: RecordedEvent, error: str | None = None) -> ParkedEvent:
@@ -174,12 +250,13 @@ def project(
     concerned = _concerned(models)
     boxes: dict[int, list[list[Concerned]]] = {part.shard: [[] for _ in models] for part in checkpoints}
     only_box = boxes.get(0) if shards == 1 else None
-    for recorded, event in decoded:
+    for known in decoded:
+        recorded, event = known
         if event is None or not (places := concerned[type(event)]):
             continue
         box = only_box if shards == 1 else boxes.get(shard_of(recorded.stream_id, shards))
         if box is not None:
-            each = Concerned(recorded, event)
+            each = cast("Concerned", known)  # It has an event: another object for each would be made for nothing.
             for place in places:
                 box[place].append(each)
     first = decoded[0].recorded.sequence

@@ -5,6 +5,7 @@ from projections.backtests import BACKTESTS
 from projections.cash_moves import CASH_MOVES
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
+from projections.memberships import MEMBERSHIPS
 from projections.orders import ORDERS
 from projections.positions import POSITIONS
 from projections.read_model import AnyReadModel
@@ -15,6 +16,7 @@ from projections.users import USERS
 
 READ_MODELS: tuple[AnyReadModel, ...] = (
     USERS,
+    MEMBERSHIPS,
     TRADES,
     ORDERS,
     POSITIONS,

@@ -52,7 +52,7 @@ def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
             day, instrument = event.effective_on, event.instrument
         case _:
             return None
-    return (account_of(recorded), day, instrument.segment.value, instrument.security_id)
+    return (account_of(recorded), day, instrument.segment, instrument.security_id)
 
 
 def _apply(event: Event, recorded: RecordedEvent, row: DailyResultRow | None) -> DailyResultRow | None:

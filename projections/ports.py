@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId, UserId
-from domain.instrument import InstrumentKey
+from domain.instrument import DatedDefinition, Instrument, InstrumentKey, InstrumentKind, Segment
 from domain.market import Mark
 from projections.read_model import AnyReadModel, Key, Row
 
@@ -322,6 +322,33 @@ class Bars(Protocol):
 
         Raises:
             BarsUnreadable
+        """
+        ...
+
+
+class InstrumentsUnreadable(Exception):
+    """The imported instrument master is there and cannot be searched. The caller sees 503."""
+
+
+class InstrumentDirectory(Protocol):
+    """The instrument master, for looking things up in it."""
+
+    @property
+    def version(self) -> int:
+        """Which version of the master it is, 0 the table that is shipped."""
+        ...
+
+    def definitions(self, key: InstrumentKey) -> Sequence[DatedDefinition]:
+        """Return all definitions of *key*, oldest first, none where it is unknown."""
+        ...
+
+    async def search(
+        self, query: str, *, market_time_ns: int, segment: Segment | None, kind: InstrumentKind | None, limit: int
+    ) -> Sequence[Instrument]:
+        """Return what *query* finds among the definitions in force, the most likely first.
+
+        Raises:
+            InstrumentsUnreadable
         """
         ...
 

@@ -87,7 +87,7 @@ def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
 
 
 def _key(recorded: RecordedEvent, instrument: InstrumentKey, product: Product) -> Key:
-    return (account_of(recorded), instrument.segment.value, instrument.security_id, product.value)
+    return (account_of(recorded), instrument.segment, instrument.security_id, product)
 
 
 def _adjusted_keys(event: CorporateActionApplied, recorded: RecordedEvent) -> tuple[Key, ...]:

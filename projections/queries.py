@@ -4,20 +4,25 @@ Every answer carries the checkpoint it was read at, from the same snapshot: all 
 answer. Rows of accounts that were not named are not there, and the database itself sees to that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Select, Table, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, func, or_, select
 
-from domain.ids import AccountId, StrategyId, TradeId, UserId
+from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
+from domain.strategy.life import StrategyStatus
+from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
+from projections.backtests import BACKTESTS, BacktestRow
 from projections.cash_moves import CASH_MOVES, CashMoveRow
 from projections.daily_results import DAILY_RESULTS, DailyResultRow
 from projections.limit_changes import LIMIT_CHANGES, LimitChangeRow
+from projections.memberships import MEMBERSHIPS, MembershipRow
 from projections.orders import ORDERS, OrderRow
 from projections.positions import POSITIONS, PositionRow
 from projections.risk import RISK, RiskRow
+from projections.strategies import STRATEGIES, StrategyRow
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import UserRow
 
@@ -25,6 +30,7 @@ PAGE_MAX = 200
 WAIT_S = 2.0
 
 Value_co = TypeVar("Value_co", covariant=True)
+RowT = TypeVar("RowT")
 
 
 class ReadModelBehind(Exception):
@@ -118,6 +124,33 @@ class LimitHistory:
     sequence: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which events are wanted; None: whatever it is. Sequences and times (UTC microseconds) are both included."""
+
+    name: str | None = None
+    stream_id: str | None = None
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+    from_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Value_co]):
+    """Rows, newest first. `next_before` asks for the page after it; None: this is the last one."""
+
+    rows: Sequence[Value_co]
+    next_before: int | None
+    sequence: int
+
+
+def page_of(rows: Sequence[RowT], limit: int, sequence: int, *, place: Callable[[RowT], int]) -> Page[RowT]:
+    """Return the first *limit* of *rows*, which are newest first; *place* tells what the next page begins before."""
+    next_before = place(rows[limit - 1]) if len(rows) > limit else None
+    return Page(rows=rows[:limit], next_before=next_before, sequence=sequence)
+
+
 class Queries(Protocol):
     """The read side, as the API asks it. Every method raises QueriesUnavailable where the views cannot be read."""
 
@@ -191,6 +224,50 @@ class Queries(Protocol):
 
         Only those set before sequence *before*, where one is given.
         """
+        ...
+
+    async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
+        """Return of which accounts a user is a member, by account."""
+        ...
+
+    async def members(self, account_id: AccountId) -> Answer[list[MembershipRow]]:
+        """Return the members of an account, the longest first."""
+        ...
+
+    async def accounts(self, accounts: Sequence[AccountId]) -> Answer[list[RiskRow]]:
+        """Return what there is to say of *accounts*, by id."""
+        ...
+
+    async def strategies(
+        self, user_id: UserId, *, status: StrategyStatus | None = None, before: int | None = None, limit: int = 50
+    ) -> Page[StrategyRow]:
+        """Return at most *limit* (1 … 200) strategies of a user, the newest draft first; *before* as in `trades`."""
+        ...
+
+    async def strategy(self, user_id: UserId, strategy_id: StrategyId) -> Answer[StrategyRow | None]:
+        """Return one strategy, None where it is none of the user's."""
+        ...
+
+    async def backtests(
+        self, user_id: UserId, *, strategy_id: StrategyId | None = None, before: int | None = None, limit: int = 50
+    ) -> Page[BacktestRow]:
+        """Return at most *limit* (1 … 200) backtests of a user, newest first; *before* as in `trades`."""
+        ...
+
+    async def backtest(self, user_id: UserId, backtest_id: BacktestId) -> Answer[BacktestRow | None]:
+        """Return one backtest, None where it is none of the user's."""
+        ...
+
+    async def audit(
+        self,
+        user_id: UserId | None,
+        accounts: Sequence[AccountId],
+        wanted: AuditFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Page[AuditTrailRow]:
+        """Return at most *limit* (1 … 200) events that concern a user (None: nobody) or *accounts*, newest first."""
         ...
 
 
@@ -275,6 +352,96 @@ def select_order_page(
     if before is not None:
         statement = statement.where(orders.c.intended_sequence < before)
     return statement.order_by(orders.c.intended_sequence.desc()).limit(limit + 1)
+
+
+def select_memberships_of(user_id: UserId, table: Table = MEMBERSHIPS.table) -> Select[Any]:
+    """Return the statement for a user's memberships."""
+    wanted = (table.c.user_id == user_id, table.c.role.is_not(None))
+    return select(table).where(*wanted).order_by(table.c.account_id)
+
+
+def select_members(account_id: AccountId, table: Table = MEMBERSHIPS.table) -> Select[Any]:
+    """Return the statement for an account's members."""
+    wanted = (table.c.account_id == account_id, table.c.role.is_not(None))
+    return select(table).where(*wanted).order_by(table.c.since_us, table.c.user_id)
+
+
+def select_accounts(accounts: Sequence[AccountId], table: Table = RISK.table) -> Select[Any]:
+    """Return the statement for what there is to say of accounts."""
+    return select(table).where(table.c.account_id.in_(accounts)).order_by(table.c.account_id)
+
+
+def select_strategies(
+    user_id: UserId,
+    table: Table = STRATEGIES.table,
+    *,
+    status: StrategyStatus | None,
+    before: int | None,
+    limit: int,
+) -> Select[Any]:
+    """Return the statement for a page of strategies, and one more row."""
+    statement = select(table).where(table.c.user_id == user_id)
+    if status is not None:
+        statement = statement.where(table.c.status == status.value)
+    if before is not None:
+        statement = statement.where(table.c.drafted_sequence < before)
+    return statement.order_by(table.c.drafted_sequence.desc()).limit(limit + 1)
+
+
+def select_strategy(user_id: UserId, strategy_id: StrategyId, table: Table = STRATEGIES.table) -> Select[Any]:
+    """Return the statement for one strategy."""
+    return select(table).where(table.c.strategy_id == strategy_id, table.c.user_id == user_id)
+
+
+def select_backtests(
+    user_id: UserId,
+    table: Table = BACKTESTS.table,
+    *,
+    strategy_id: StrategyId | None,
+    before: int | None,
+    limit: int,
+) -> Select[Any]:
+    """Return the statement for a page of backtests, and one more row."""
+    statement = select(table).where(table.c.user_id == user_id)
+    if strategy_id is not None:
+        statement = statement.where(table.c.strategy_id == strategy_id)
+    if before is not None:
+        statement = statement.where(table.c.requested_sequence < before)
+    return statement.order_by(table.c.requested_sequence.desc()).limit(limit + 1)
+
+
+def select_backtest(user_id: UserId, backtest_id: BacktestId, table: Table = BACKTESTS.table) -> Select[Any]:
+    """Return the statement for one backtest."""
+    return select(table).where(table.c.backtest_id == backtest_id, table.c.user_id == user_id)
+
+
+def select_audit(
+    user_id: UserId | None,
+    accounts: Sequence[AccountId],
+    wanted: AuditFilter,
+    table: Table = AUDIT_TRAIL.table,
+    *,
+    before: int | None,
+    limit: int,
+) -> Select[Any]:
+    """Return the statement for a page of events, and one more row."""
+    shown = table.c
+    concerns: ColumnElement[bool] = shown.account_id.in_(accounts)
+    if user_id is not None:
+        concerns = or_(concerns, shown.user_id == user_id)
+    statement = select(table).where(concerns)
+    for column, name in ((shown.name, wanted.name), (shown.stream_id, wanted.stream_id)):
+        if name is not None:
+            statement = statement.where(column == name)
+    for column, lowest in ((shown.sequence, wanted.first_sequence), (shown.recorded_at_us, wanted.from_us)):
+        if lowest is not None:
+            statement = statement.where(column >= lowest)
+    for column, highest in ((shown.sequence, wanted.last_sequence), (shown.recorded_at_us, wanted.until_us)):
+        if highest is not None:
+            statement = statement.where(column <= highest)
+    if before is not None:
+        statement = statement.where(shown.sequence < before)
+    return statement.order_by(shown.sequence.desc()).limit(limit + 1)
 
 
 def select_held_trades(account_id: AccountId, trades: Table = TRADES.table, risk: Table = RISK.table) -> Select[Any]:

@@ -13,6 +13,7 @@ from domain.strategy.events import (
     Parameter,
     StrategyBacktested,
     StrategyDeployed,
+    StrategyDescribed,
     StrategyDrafted,
     StrategyEvent,
     StrategyPaused,
@@ -26,12 +27,15 @@ from projections.read_model import BY_USER, Key, ReadModel, RowMissing
 class StrategyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One strategy.
 
-    `backtest_id` is the last completed backtest of this revision, `resumes_as` where a paused one goes back to.
+    `version` counts what its owner changed. `backtest_id` is the last completed backtest of this revision,
+    `resumes_as` where a paused one goes back to.
     """
 
     strategy_id: StrategyId
     user_id: UserId
     name: str
+    description: str = ""
+    version: int
     status: StrategyStatus
     revision: int
     source_hash: str
@@ -44,6 +48,7 @@ class StrategyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     paused_reason: str | None = None
     drafted_at_us: int
     changed_at_us: int
+    drafted_sequence: int
     sequence: int
 
 
@@ -59,10 +64,11 @@ def _apply(event: Event, recorded: RecordedEvent, row: StrategyRow | None) -> St
     if row is None:
         raise RowMissing(event)
     # The status follows from the aggregate's own rules.
-    state = evolve(Strategy(status=row.status, resumes_as=row.resumes_as), event)
+    state = evolve(Strategy(status=row.status, resumes_as=row.resumes_as, version=row.version), event)
     return msgspec.structs.replace(
         _changed(event, row),
         status=state.status,
+        version=state.version,
         resumes_as=state.resumes_as,
         changed_at_us=recorded.recorded_at_us,
         sequence=recorded.sequence,
@@ -74,6 +80,7 @@ def _drafted(event: StrategyDrafted, recorded: RecordedEvent) -> StrategyRow:
         strategy_id=event.strategy_id,
         user_id=event.user_id,
         name=event.name,
+        version=1,
         status=StrategyStatus.DRAFT,
         revision=1,
         source_hash=event.source_hash,
@@ -81,13 +88,16 @@ def _drafted(event: StrategyDrafted, recorded: RecordedEvent) -> StrategyRow:
         parameters=event.parameters,
         drafted_at_us=recorded.recorded_at_us,
         changed_at_us=recorded.recorded_at_us,
+        drafted_sequence=recorded.sequence,
         sequence=recorded.sequence,
     )
 
 
-def _changed(event: StrategyEvent, row: StrategyRow) -> StrategyRow:
+def _changed(event: StrategyEvent, row: StrategyRow) -> StrategyRow:  # noqa: PLR0911 - one arm per event
     change = msgspec.structs.replace
     match event:
+        case StrategyDescribed():
+            return change(row, name=event.name, description=event.description)
         case StrategyRevised():
             return change(
                 row,
@@ -114,7 +124,7 @@ def _changed(event: StrategyEvent, row: StrategyRow) -> StrategyRow:
 
 STRATEGIES = ReadModel(
     name="strategies",
-    version=1,
+    version=2,
     row=StrategyRow,
     key=("strategy_id",),
     key_of=_key_of,
@@ -122,5 +132,5 @@ STRATEGIES = ReadModel(
     concerns=get_args(StrategyEvent),
     makes=(StrategyDrafted,),
     security=(BY_USER,),
-    indexes=(("user_id", "sequence"),),
+    indexes=(("user_id", "drafted_sequence"),),
 )

@@ -22,12 +22,17 @@ _TYPES: tuple[tuple[type, type[TypeEngine[Any]]], ...] = (
 def make_table(
     name: str, row: type[msgspec.Struct], *, schema: str, key: Sequence[str], indexes: Sequence[Sequence[str]]
 ) -> Table:
-    """Return the table *name* of rows such as *row*: *key* is its primary key, each of *indexes* has an index."""
+    """Return the table *name* of rows such as *row*: *key* is its primary key, each of *indexes* has an index.
+
+    An index whose first column may be empty leaves out the rows where it is.
+    """
     hints = get_type_hints(row)
     columns = [_column(field, hints[field], is_key=field in key) for field in row.__struct_fields__]
     table = Table(name, MetaData(schema=schema), *columns)
     for number, fields in enumerate(indexes, 1):
-        Index(f"{name}_{number}", *(table.c[field] for field in fields))
+        first = table.c[fields[0]]
+        where = first.is_not(None) if first.nullable else None
+        Index(f"{name}_{number}", *(table.c[field] for field in fields), postgresql_where=where)
     return table
 
 

@@ -67,6 +67,8 @@ def status_of(orders: Sequence[TradeOrder]) -> OrderStatus | None:
 
     None where there are none; filled only where all are.
     """
+    if len(orders) == 1:  # Nearly always, and with every event of a trade's orders.
+        return orders[0].status
     unfilled = [order.status for order in orders if order.status is not OrderStatus.FILLED]
     live = [status for status in unfilled if status in LIVE]
     if live or unfilled:

@@ -126,12 +126,12 @@ class _Source:
 class BarFiles:
     """Reads files together: a day of an instrument may stand in several of them if they agree.
 
-    *keys* has the instruments by symbol, in capitals. With *is_adjusted* the prices of plain files are told to be on
+    *find_key* knows instruments by symbol or name. With *is_adjusted* the prices of plain files are told to be on
     the scale of the newest bar.
     """
 
-    def __init__(self, keys: Mapping[str, InstrumentKey], *, is_adjusted: bool = False) -> None:
-        self._keys = keys
+    def __init__(self, find_key: Callable[[str], InstrumentKey | None], *, is_adjusted: bool = False) -> None:
+        self._find_key = find_key
         self._is_adjusted = is_adjusted
         self._found: dict[InstrumentKey, dict[str, DailyBar]] = {}
         self._faults: list[Fault] = []
@@ -206,7 +206,7 @@ class BarFiles:
             return InstrumentKey(Segment(segment), name)
         if symbol is None:
             raise _RowFaulty(FaultCode.ROW_INCOMPLETE, "no symbol", "a symbol or a security id")
-        return self._keys.get(str(symbol).upper())
+        return self._find_key(str(symbol))
 
     def _bar_of(self, told: Mapping[str, Any]) -> DailyBar:
         opened, high, low, close = (_price_e4(told, name) for name in _PRICES)

@@ -60,18 +60,6 @@ class BytesArray(BinaryArray):
         return cls(_of_bytes(cls.element_oid, values))
 
 
-class BoolArray(BinaryArray):
-    """A `boolean[]`."""
-
-    __slots__ = ()
-    element_oid, oid = 16, 1000
-
-    @classmethod
-    def of(cls, values: Sequence[bool | None]) -> "BoolArray":
-        """Return the array of *values*."""
-        return cls(_of_elements(cls.element_oid, bool_elements(values)))
-
-
 class Int4Array(BinaryArray):
     """An `integer[]`."""
 
@@ -91,10 +79,8 @@ class Int8Array(BinaryArray):
     element_oid, oid = 20, 1016
 
     @classmethod
-    def of(cls, numbers: Sequence[int | None]) -> "Int8Array":
+    def of(cls, numbers: Sequence[int]) -> "Int8Array":
         """Return the array of *numbers*."""
-        if None in numbers:
-            return cls(_of_elements(cls.element_oid, int8_elements(numbers)))
         return cls(_of_numbers(cls.element_oid, numbers, code="q", size=_INT8_BYTES))
 
 
@@ -111,20 +97,19 @@ def int8_element(number: int) -> bytes:
     return _INT8_ELEMENT(_INT8_BYTES, number)
 
 
+class _TextElements(dict[str | None, bytes]):
+    """Elements by their texts. Texts that come again, as ids and statuses do, are made once."""
+
+    def __missing__(self, text: str) -> bytes:
+        value = text.encode()
+        element = self[text] = _LENGTH(len(value)) + value
+        return element
+
+
 def text_elements(texts: Sequence[str | None]) -> list[bytes]:
-    """Return *texts* as elements. Texts that come again, as ids and statuses do, are made once."""
-    known: dict[str, bytes] = {}
-    elements = []
-    for text in texts:
-        if text is None:
-            elements.append(NULL)
-            continue
-        element = known.get(text)
-        if element is None:
-            value = text.encode()
-            element = known[text] = _LENGTH(len(value)) + value
-        elements.append(element)
-    return elements
+    """Return *texts* as elements."""
+    known = _TextElements({None: NULL})
+    return [known[text] for text in texts]
 
 
 def bytes_elements(values: Sequence[bytes | None]) -> list[bytes]:
@@ -139,6 +124,9 @@ def bool_elements(values: Sequence[bool | None]) -> list[bytes]:
 
 def int8_elements(numbers: Sequence[int | None]) -> list[bytes]:
     """Return *numbers* as elements."""
+    missing = numbers.count(None)
+    if missing == len(numbers):  # So it is in most columns that may be empty.
+        return [NULL] * missing
     return [NULL if number is None else _INT8_ELEMENT(_INT8_BYTES, number) for number in numbers]
 
 
@@ -186,19 +174,15 @@ def _of_bytes(element_oid: int, values: Sequence[bytes | None]) -> bytes:
     return b"".join(pieces)
 
 
-def _of_elements(element_oid: int, elements: list[bytes]) -> bytes:
-    return _header(element_oid, len(elements), has_null=NULL in elements) + b"".join(elements)
-
-
-def _of_numbers(element_oid: int, numbers: Sequence[int | None], *, code: str, size: int) -> bytes:
-    with_lengths: list[int | None] = [size] * (2 * len(numbers))
+def _of_numbers(element_oid: int, numbers: Sequence[int], *, code: str, size: int) -> bytes:
+    with_lengths = [size] * (2 * len(numbers))
     with_lengths[1::2] = numbers
     return _header(element_oid, len(numbers), has_null=False) + pack(">" + f"i{code}" * len(numbers), *with_lengths)
 
 
 def register_arrays(connection: AdaptContext) -> None:
     """Let *connection*, or one cursor, take these arrays as parameters."""
-    for array_type in (TextArray, BytesArray, BoolArray, Int4Array, Int8Array):
+    for array_type in (TextArray, BytesArray, Int4Array, Int8Array):
         connection.adapters.register_dumper(array_type, _dumper_of(array_type))
 
 

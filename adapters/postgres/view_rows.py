@@ -1,12 +1,14 @@
 """Rows of read models on their way into tables and out of them: whole sets by one statement each.
 
 A few rows go in as one JSON text a read model, which `msgspec` makes at once: an array for each of thirty columns is
-several times the work. Many go in as arrays, or by COPY, of which the server has half as much work.
+several times the work. Many go in by COPY, of which the server has half as much work: those that must be new straight
+into the table, the others by way of a stage, a temporary table of the session.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from typing import Any, LiteralString
 
 import msgspec
@@ -16,10 +18,6 @@ from sqlalchemy import BigInteger, Boolean, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from adapters.postgres.arrays import (
-    BinaryArray,
-    BoolArray,
-    BytesArray,
-    Int8Array,
     TextArray,
     bool_elements,
     bytes_elements,
@@ -33,43 +31,30 @@ _COPY_TRAILER = b"\xff\xff"
 _JSONB_VERSION = b"\x01"
 
 
-def _json(values: Sequence[Any]) -> list[bytes | None]:
-    return [None if value is None else msgspec.json.encode(value) for value in values]
-
-
-def _json_array(values: Sequence[Any]) -> BinaryArray:
-    # A list of JSON texts; cast one by one where they are read.
-    return TextArray.of([None if text is None else text.decode() for text in _json(values)])
-
-
 def _jsonb_elements(values: Sequence[Any]) -> list[bytes]:
-    return bytes_elements([None if text is None else _JSONB_VERSION + text for text in _json(values)])
+    encode = _ENCODER.encode
+    return bytes_elements([None if value is None else _JSONB_VERSION + encode(value) for value in values])
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How the values of a column travel: within JSON as `in_json`, as an array of `in_array`, and one by one.
+    """How the values of a column travel: within JSON as `in_json`, of which `from_json` makes what the column holds.
 
-    `from_json` and `from_array` make of it what the column holds.
+    `elements` returns them one by one, as COPY takes them.
     """
 
     in_json: sql.SQL
-    in_array: sql.SQL
-    array: Callable[[Sequence[Any]], BinaryArray]
     elements: Callable[[Sequence[Any]], list[bytes]]
     from_json: LiteralString = "{}"
-    from_array: LiteralString = "{}"
 
 
 # An enum of ours is a string, and travels as one; within JSON bytes are base64.
 _FORMS: dict[type[Any], _Form] = {
-    BigInteger: _Form(sql.SQL("bigint"), sql.SQL("bigint[]"), Int8Array.of, int8_elements),
-    Boolean: _Form(sql.SQL("boolean"), sql.SQL("boolean[]"), BoolArray.of, bool_elements),
-    LargeBinary: _Form(
-        sql.SQL("text"), sql.SQL("bytea[]"), BytesArray.of, bytes_elements, from_json="decode({}, 'base64')"
-    ),
-    Text: _Form(sql.SQL("text"), sql.SQL("text[]"), TextArray.of, text_elements),
-    JSONB: _Form(sql.SQL("jsonb"), sql.SQL("text[]"), _json_array, _jsonb_elements, from_array="{}::jsonb"),
+    BigInteger: _Form(sql.SQL("bigint"), int8_elements),
+    Boolean: _Form(sql.SQL("boolean"), bool_elements),
+    LargeBinary: _Form(sql.SQL("text"), bytes_elements, from_json="decode({}, 'base64')"),
+    Text: _Form(sql.SQL("text"), text_elements),
+    JSONB: _Form(sql.SQL("jsonb"), _jsonb_elements),
 }
 _ENCODER = msgspec.json.Encoder()
 
@@ -78,12 +63,15 @@ _ENCODER = msgspec.json.Encoder()
 class Statements:
     """The statements of one read model, put together once.
 
-    Parameters: of `select_by_keys` what `key_arrays` returns, of `upsert` `rows_json`, of `delete` `keys_json`.
+    Parameters: of `select_by_keys` what `key_arrays` returns, of `upsert` `rows_json`, of `delete` `keys_json`. `copy`
+    and `copy_to_stage` take `copy_data`; `make_stage` makes the stage, which every commit empties.
     """
 
     select_all: bytes
     select_by_keys: bytes
     copy: bytes
+    make_stage: bytes
+    copy_to_stage: bytes
     upsert: bytes
     delete: bytes
 
@@ -105,12 +93,16 @@ def statements_of(model: AnyReadModel) -> Statements:
         wanted=wanted,
         same_key=same_key,
     )
+    copy = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)")
+    columns = sql.SQL(", ").join(names)
     return Statements(
         select_all=select.as_bytes(),
         select_by_keys=select_by_keys.as_bytes(),
-        copy=sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)")
-        .format(table=table, columns=sql.SQL(", ").join(names))
+        copy=copy.format(table=table, columns=columns).as_bytes(),
+        make_stage=sql.SQL("CREATE TEMPORARY TABLE {stage} (LIKE {table}) ON COMMIT DELETE ROWS")
+        .format(stage=_stage_of(model), table=table)
         .as_bytes(),
+        copy_to_stage=copy.format(table=_stage_of(model), columns=columns).as_bytes(),
         upsert=upsert_of(model, rows=sql.SQL("%s"), where=sql.SQL("true")).as_bytes(),
         delete=delete_of(model, keys=sql.SQL("%s"), where=sql.SQL("true")).as_bytes(),
     )
@@ -124,13 +116,13 @@ def upsert_of(model: AnyReadModel, *, rows: sql.Composable, where: sql.Composabl
     return _upsert(model, source, [sql.SQL(form.from_json) for form in _forms_of(model)], where)
 
 
-def upsert_arrays_of(model: AnyReadModel, *, arrays: Sequence[sql.Composable], where: sql.Composable) -> sql.Composed:
-    """Return the statement that writes *arrays*, places for what `row_arrays` returns, on the condition *where*."""
-    forms = _forms_of(model)
-    typed = [sql.SQL("{}::{}").format(array, form.in_array) for array, form in zip(arrays, forms, strict=True)]
-    names = [sql.Identifier(column.name) for column in model.table.columns]
-    source = sql.SQL("unnest({}) AS new ({})").format(sql.SQL(", ").join(typed), sql.SQL(", ").join(names))
-    return _upsert(model, source, [sql.SQL(form.from_array) for form in forms], where)
+def upsert_stage_of(model: AnyReadModel, *, where: sql.Composable) -> sql.Composed:
+    """Return the statement that writes the rows of the stage on the condition *where*."""
+    return _upsert(model, _stage_of(model), [sql.SQL("{}")] * len(model.table.columns), where)
+
+
+def _stage_of(model: AnyReadModel) -> sql.Identifier:
+    return sql.Identifier("pg_temp", model.table_name)
 
 
 def _upsert(
@@ -175,21 +167,13 @@ def key_arrays(keys: Iterable[Key]) -> list[TextArray]:
     return [TextArray.of(column) for column in zip(*keys, strict=True)]
 
 
-def row_arrays(model: AnyReadModel, rows: Sequence[Row]) -> list[BinaryArray]:
-    """Return *rows*, at least one, as one array per column."""
-    return [form.array(values) for form, values in _columns(model, rows)]
-
-
 def copy_data(model: AnyReadModel, rows: Sequence[Row]) -> bytes:
     """Return *rows*, at least one, in the binary form of COPY."""
-    columns = [form.elements(values) for form, values in _columns(model, rows)]
-    head = len(columns).to_bytes(2, "big")
-    lines = [head + b"".join(elements) for elements in zip(*columns, strict=True)]
-    return _COPY_HEADER + b"".join(lines) + _COPY_TRAILER
-
-
-def _columns(model: AnyReadModel, rows: Sequence[Row]) -> Iterable[tuple[_Form, Sequence[Any]]]:
-    return zip(_forms_of(model), zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True)
+    columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
+    elements = [form.elements(values) for form, values in zip(_forms_of(model), columns, strict=True)]
+    head = len(elements).to_bytes(2, "big")
+    lines = map(b"".join, zip(repeat(head), *elements, strict=False))
+    return b"".join((_COPY_HEADER, *lines, _COPY_TRAILER))
 
 
 @cache

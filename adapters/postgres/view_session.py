@@ -5,7 +5,7 @@ newest rows together with their checkpoint, and the projector derives them again
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -14,7 +14,9 @@ from psycopg.rows import dict_row
 
 from adapters.postgres.arrays import register_arrays
 from adapters.postgres.epochs import EpochWatch
+from adapters.postgres.view_rows import statements_of
 from projections.ports import ClaimHeld, ClaimLost, ViewsRefused, ViewsUnavailable
+from projections.read_model import AnyReadModel
 
 _CONNECT_TIMEOUT_S = 5
 _OPTIONS = (
@@ -44,6 +46,7 @@ class ViewSession:
         self._conninfo = conninfo
         self._watch = watch
         self._connection: Connection | None = None
+        self._staged: set[AnyReadModel] = set()
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
@@ -65,16 +68,26 @@ class ViewSession:
                     raise
 
     @asynccontextmanager
-    async def transaction(self, *, is_snapshot: bool = False) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, *, is_snapshot: bool = False, staged: Sequence[AnyReadModel] = ()
+    ) -> AsyncIterator[Connection]:
         """Open a transaction; it commits where the block ends well. A snapshot sees one moment only.
+
+        The stages of the read models *staged* are there, and empty.
 
         Raises:
             ViewsUnavailable, ViewsRefused
         """
-        async with self.connection() as connection, connection.transaction():
-            if is_snapshot:
-                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield connection
+        async with self.connection() as connection:
+            for model in staged:
+                if model not in self._staged:
+                    # Before the transaction: one that is rolled back would take its stage along.
+                    await connection.execute(statements_of(model).make_stage)
+                    self._staged.add(model)
+            async with connection.transaction():
+                if is_snapshot:
+                    await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield connection
 
     async def close(self) -> None:
         """Close the connection."""
@@ -93,7 +106,7 @@ class ViewSession:
                 prepare_threshold=2,
             )
             register_arrays(connection)
-            self._connection = connection
+            self._connection, self._staged = connection, set()
             if self._watch is not None:
                 await self._watch.check(connection)
         return self._connection

@@ -6,6 +6,7 @@ is theirs, each event takes effect once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 from psycopg import AsyncRawCursor
 
@@ -21,6 +22,8 @@ from adapters.postgres.view_writes import Write, write_of
 from projections.ports import Checkpoint, Claimed, ClaimLost, ParkedEvent, Part, Renewed, ViewsUnavailable
 from projections.read_model import AnyReadModel, Key, Row
 
+PIPELINED_BYTES_MAX = 32_768
+"""Less than a socket takes at once on any system."""
 _HASH_AT = "SELECT hash FROM log.events WHERE sequence = %s"
 
 
@@ -101,13 +104,18 @@ class PostgresViewStore:
 async def load(
     session: ViewSession, wanted: Mapping[AnyReadModel, Iterable[Key]]
 ) -> dict[AnyReadModel, dict[Key, Row]]:
-    """Return the rows that exist under the wanted keys, asked for in one round trip."""
+    """Return the rows that exist under the wanted keys, few of them asked for in one round trip."""
+    asked = {model: key_arrays(sorted(keys)) for model, keys in wanted.items()}
+    size = sum(len(array.data) for arrays in asked.values() for array in arrays)
     cursors = {}
-    async with session.connection() as connection, connection.pipeline():
-        for model, keys in wanted.items():
-            cursor = connection.cursor()
-            await cursor.execute(statements_of(model).select_by_keys, key_arrays(sorted(keys)))
-            cursors[model] = cursor
+    async with (
+        session.connection() as connection,
+        # The driver's pipeline does not look whether all of it went out before it waits for the answers. What the
+        # socket has no room for then stays here, and both sides wait for ever.
+        connection.pipeline() if size <= PIPELINED_BYTES_MAX else nullcontext(),
+    ):
+        for model, arrays in asked.items():
+            cursors[model] = await connection.cursor().execute(statements_of(model).select_by_keys, arrays)
         return {model: rows_by_key(model, await cursor.fetchall()) for model, cursor in cursors.items()}
 
 
@@ -117,7 +125,7 @@ async def save(session: ViewSession, write: Write) -> None:
         async with session.connection() as connection:
             await _run(connection, write)
         return
-    async with session.transaction() as connection:
+    async with session.transaction(staged=write.staged) as connection:
         for statement, data in write.copies:
             async with connection.cursor().copy(statement) as copy:
                 await copy.write(data)

@@ -3,7 +3,7 @@
 One statement is one round trip and one transaction, which for the small batches of a log that is followed closely is
 most of what they cost. It holds the checkpoints first, so that two who want the same rows never wait for each other
 crosswise; and unless all of them are where they were left and ours, it writes nothing at all and returns no row. Many
-new rows come by COPY before it, in one transaction with it.
+rows come by COPY before it, in one transaction with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,10 @@ from adapters.postgres.view_rows import (
     delete_of,
     json_of,
     keys_json,
-    row_arrays,
     rows_json,
     statements_of,
-    upsert_arrays_of,
     upsert_of,
+    upsert_stage_of,
 )
 from adapters.postgres.view_tables import CHANNEL
 from projections.ports import Checkpoint, ParkedEvent, Part
@@ -73,15 +72,16 @@ _TELL = "SELECT pg_notify($3, $4) FROM claim WHERE is_ours"
 
 
 MANY = 64
-"""So many rows of a read model are worth an array a column, or a COPY."""
+"""So many rows of a read model are worth a COPY."""
 
 
 class Write(NamedTuple):
     """A statement with its parameters, which are numbered (`$1`). It returns a row if the checkpoints were ours.
 
-    `copies` come before it, in its transaction: statements with their data.
+    `copies` come before it, in its transaction: statements with their data, some for the stages of the models `staged`.
     """
 
+    staged: list[AnyReadModel]
     copies: list[tuple[bytes, bytes]]
     statement: bytes
     parameters: list[Any]
@@ -120,16 +120,16 @@ def write_of(
         for (model, shard), (old, new) in advances.items()
     ]
     parameters: list[Any] = [json_of(moves), owner, CHANNEL, _told(advances)]
-    copies, upserts, deletes = [], [], []
+    staged, copies, upserts, deletes = [], [], [], []
     for model, rows in changes.items():
         kept = [row for row in rows.values() if row is not None]
         if model.only_grows and len(kept) >= MANY:
             copies.append((statements_of(model).copy, copy_data(model, kept)))
         elif len(kept) >= MANY:
-            upserts.append((model, len(model.table.columns)))
-            parameters += row_arrays(model, kept)
+            staged.append(model)
+            copies.append((statements_of(model).copy_to_stage, copy_data(model, kept)))
         elif kept:
-            upserts.append((model, 1))
+            upserts.append(model)
             parameters.append(rows_json(kept))
     for model, rows in changes.items():
         if gone := [key for key, row in rows.items() if row is None]:
@@ -142,27 +142,28 @@ def write_of(
     ]
     if waiting:
         parameters.append(json_of(waiting))
-    return Write(copies, _statement(tuple(upserts), tuple(deletes), is_parking=bool(waiting)), parameters)
+    statement = _statement(tuple(staged), tuple(upserts), tuple(deletes), is_parking=bool(waiting))
+    return Write(staged, copies, statement, parameters)
 
 
 @cache
 def _statement(
-    upserts: tuple[tuple[AnyReadModel, int], ...], deletes: tuple[AnyReadModel, ...], *, is_parking: bool
+    staged: tuple[AnyReadModel, ...],
+    upserts: tuple[AnyReadModel, ...],
+    deletes: tuple[AnyReadModel, ...],
+    *,
+    is_parking: bool,
 ) -> bytes:
-    """Return the statement for rows of these read models, with so many parameters each: one JSON, or all columns.
+    """Return the statement for rows of these read models. Those *staged* are there; each other set is a parameter.
 
     The parameters come after the first four.
     """
     is_ours = sql.SQL(_IS_OURS)
-    parts: list[sql.Composable] = []
+    parts: list[sql.Composable] = [upsert_stage_of(model, where=is_ours) for model in staged]
     number = 4
-    for model, width in upserts:
-        places = [sql.SQL(f"${place}") for place in range(number + 1, number + 1 + width)]
-        number += width
-        if width == 1:
-            parts.append(upsert_of(model, rows=places[0], where=is_ours))
-        else:
-            parts.append(upsert_arrays_of(model, arrays=places, where=is_ours))
+    for model in upserts:
+        number += 1
+        parts.append(upsert_of(model, rows=sql.SQL(f"${number}"), where=is_ours))
     for model in deletes:
         number += 1
         parts.append(delete_of(model, keys=sql.SQL(f"${number}"), where=is_ours))

@@ -19,11 +19,15 @@ from sqlalchemy import Select, Table, select
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.view_rows import rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL, DIALECT
-from domain.ids import AccountId, StrategyId, TradeId, UserId
+from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
+from domain.strategy.life import StrategyStatus
+from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
+from projections.backtests import BACKTESTS, BacktestRow
 from projections.cash_moves import CASH_MOVES
 from projections.catalogue import READ_MODELS
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
+from projections.memberships import MEMBERSHIPS, MembershipRow
 from projections.orders import ORDERS, OrderRow
 from projections.ports import ViewSnapshot
 from projections.positions import POSITIONS, PositionRow
@@ -31,27 +35,39 @@ from projections.queries import (
     PAGE_MAX,
     WAIT_S,
     Answer,
+    AuditFilter,
     DailyRows,
     LimitHistory,
     OrderFilter,
     OrderLine,
     OrderPage,
+    Page,
     PortfolioRows,
     QueriesUnavailable,
     ReadModelBehind,
     TradePage,
+    page_of,
+    select_accounts,
+    select_audit,
+    select_backtest,
+    select_backtests,
     select_cash,
     select_days,
     select_held_trades,
     select_limit_changes,
+    select_members,
+    select_memberships_of,
     select_order_page,
     select_orders,
     select_positions,
+    select_strategies,
+    select_strategy,
     select_trade,
     select_trades,
 )
 from projections.read_model import BY_ACCOUNT, BY_USER, AnyReadModel, table_name_of
-from projections.risk import RISK
+from projections.risk import RISK, RiskRow
+from projections.strategies import STRATEGIES, StrategyRow
 from projections.tasks import end
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import USERS, UserRow
@@ -338,6 +354,71 @@ class PostgresViews:
         sequence, [rows] = await self._read_accounts([account_id], Question(LIMIT_CHANGES, statement))
         next_before = rows[limit - 1].sequence if len(rows) > limit else None
         return LimitHistory(changes=rows[:limit], next_before=next_before, sequence=sequence)
+
+    async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
+        """Return of which accounts a user is a member, by account."""
+        asked = Question(MEMBERSHIPS, partial(select_memberships_of, user_id))
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
+        return Answer(value=rows, sequence=sequence)
+
+    async def members(self, account_id: AccountId) -> Answer[list[MembershipRow]]:
+        """Return the members of an account, the longest first."""
+        asked = Question(MEMBERSHIPS, partial(select_members, account_id))
+        sequence, [rows] = await self._read_accounts([account_id], asked)
+        return Answer(value=rows, sequence=sequence)
+
+    async def accounts(self, accounts: Sequence[AccountId]) -> Answer[list[RiskRow]]:
+        """Return what there is to say of *accounts*, by id."""
+        sequence, [rows] = await self._read_accounts(accounts, Question(RISK, partial(select_accounts, accounts)))
+        return Answer(value=rows, sequence=sequence)
+
+    async def strategies(
+        self, user_id: UserId, *, status: StrategyStatus | None = None, before: int | None = None, limit: int = 50
+    ) -> Page[StrategyRow]:
+        """Return at most *limit* strategies of a user, the newest draft first."""
+        limit = max(1, min(limit, PAGE_MAX))
+        asked = Question(STRATEGIES, partial(select_strategies, user_id, status=status, before=before, limit=limit))
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
+        return page_of(rows, limit, sequence, place=lambda row: row.drafted_sequence)
+
+    async def strategy(self, user_id: UserId, strategy_id: StrategyId) -> Answer[StrategyRow | None]:
+        """Return one strategy, None where it is none of the user's."""
+        asked = Question(STRATEGIES, partial(select_strategy, user_id, strategy_id))
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
+        return Answer(value=rows[0] if rows else None, sequence=sequence)
+
+    async def backtests(
+        self, user_id: UserId, *, strategy_id: StrategyId | None = None, before: int | None = None, limit: int = 50
+    ) -> Page[BacktestRow]:
+        """Return at most *limit* backtests of a user, newest first."""
+        limit = max(1, min(limit, PAGE_MAX))
+        statement = partial(select_backtests, user_id, strategy_id=strategy_id, before=before, limit=limit)
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, Question(BACKTESTS, statement))
+        return page_of(rows, limit, sequence, place=lambda row: row.requested_sequence)
+
+    async def backtest(self, user_id: UserId, backtest_id: BacktestId) -> Answer[BacktestRow | None]:
+        """Return one backtest, None where it is none of the user's."""
+        asked = Question(BACKTESTS, partial(select_backtest, user_id, backtest_id))
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
+        return Answer(value=rows[0] if rows else None, sequence=sequence)
+
+    async def audit(
+        self,
+        user_id: UserId | None,
+        accounts: Sequence[AccountId],
+        wanted: AuditFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Page[AuditTrailRow]:
+        """Return at most *limit* events that concern a user or *accounts*, newest first."""
+        limit = max(1, min(limit, PAGE_MAX))
+        statement = partial(select_audit, user_id, accounts, wanted, before=before, limit=limit)
+        may_see: dict[str, Sequence[str]] = {BY_ACCOUNT.setting: accounts}
+        if user_id is not None:
+            may_see[BY_USER.setting] = [user_id]
+        sequence, [rows] = await self._read(may_see, Question(AUDIT_TRAIL, statement))
+        return page_of(rows, limit, sequence, place=lambda row: row.sequence)
 
     async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
         """Return every row of *model* that this user sees, and its checkpoint, as of one moment."""

@@ -93,7 +93,7 @@ class SealedPersonalData:
         key = await self._key_of(user_id)
         if key is None:
             return None
-        return _open(key, nonce, ciphertext, _bound_to(user_id, f"field:{field}")).decode()
+        return open_sealed(key, nonce, ciphertext, _bound_to(user_id, f"field:{field}")).decode()
 
     async def destroy_key(self, user_id: UserId) -> None:
         """Destroy the user's key: here at once, in other processes when their copy ends, 5 s later at most."""
@@ -125,14 +125,15 @@ class SealedPersonalData:
         if version != bytes([_VERSION]):
             message = f"the key of {user_id} is wrapped in version {version.hex()}, expected {_VERSION}"
             raise SealBroken(message)
-        return AESGCM(_open(self._master, nonce, ciphertext, _bound_to(user_id, "key")))
+        return AESGCM(open_sealed(self._master, nonce, ciphertext, _bound_to(user_id, "key")))
 
 
 def _bound_to(user_id: UserId, what: str) -> bytes:
     return f"{PURPOSE}|{_VERSION}|{user_id}|{what}".encode()
 
 
-def _open(key: AESGCM, nonce: bytes, ciphertext: bytes, bound_to: bytes) -> bytes:
+def open_sealed(key: AESGCM, nonce: bytes, ciphertext: bytes, bound_to: bytes) -> bytes:
+    """Return what was sealed with *key* and bound to *bound_to*. Raises SealBroken."""
     try:
         return key.decrypt(nonce, ciphertext, bound_to)
     except (InvalidTag, ValueError):

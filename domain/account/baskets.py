@@ -12,11 +12,12 @@ from domain.account.events import (
     BasketPolicy,
     ExitCause,
     OrderDenied,
+    Role,
     TradeExitTriggered,
 )
 from domain.account.evolve import evolve, on_day
 from domain.account.exits import begin_exit, with_closings
-from domain.account.refusals import BasketInvalid, demand_owner
+from domain.account.refusals import BasketInvalid, demand_role
 from domain.account.state import Account, Basket, Trade
 from domain.account.trades import demand_well_formed, entry_orders, open_entry
 from domain.ids import TradeId
@@ -32,7 +33,7 @@ def open_basket(command: OpenBasket, state: Account) -> tuple[AccountEvent, ...]
 
     Each leg is checked on the account as the legs before it leave it, so that together they pass no limit either.
     """
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.TRADER)
     _demand_basket(command)
     if command.basket_id in state.baskets or any(leg.trade_id in state.trades for leg in command.legs):
         return ()  # The same basket again: the first decision stands.

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Trailing
+from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Role, Trailing
 from domain.charges import Tariff
 from domain.ids import (
     AccountId,
@@ -37,6 +37,21 @@ class OpenAccount(msgspec.Struct, frozen=True, kw_only=True):
     mode: AccountMode
     currency: str
     parameters: RiskParameters
+
+
+class SetMember(msgspec.Struct, frozen=True, kw_only=True):
+    """Make *member_id*, who is known to be a user, a member, or give them another role."""
+
+    user_id: UserId
+    member_id: UserId
+    role: Role
+
+
+class RemoveMember(msgspec.Struct, frozen=True, kw_only=True):
+    """Let somebody be a member no more. Every member may leave."""
+
+    user_id: UserId
+    member_id: UserId
 
 
 class SetRiskParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -344,6 +359,8 @@ class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):
 
 AccountCommand = (
     OpenAccount
+    | SetMember
+    | RemoveMember
     | SetRiskParameters
     | EngageKillSwitch
     | ReleaseKillSwitch

@@ -32,15 +32,18 @@ from domain.account.commands import (
     RecordVenueOrder,
     ReleaseBreach,
     ReleaseKillSwitch,
+    RemoveMember,
     RepriceStop,
+    SetMember,
     SetRiskParameters,
     SquareOff,
     TrailStop,
     TriggerExit,
 )
-from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged
+from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged, Role
 from domain.account.evolve import evolve
 from domain.account.foreign import apply_corporate_action, record_foreign_fill
+from domain.account.members import remove_member, set_member
 from domain.account.orders import (
     begin_submission,
     presume_absent,
@@ -53,7 +56,7 @@ from domain.account.orders import (
     record_venue_order,
 )
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
-from domain.account.refusals import AccountExists, LimitsInvalid, demand_owner
+from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.state import Account
 from domain.account.switches import (
     confirm_flat,
@@ -91,6 +94,10 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_venue_order(command, state)
         case OpenAccount():
             return _open_account(command, state)
+        case SetMember():
+            return set_member(command, state)
+        case RemoveMember():
+            return remove_member(command, state)
         case SetRiskParameters():
             return _set_risk_parameters(command, state)
         case EngageKillSwitch():
@@ -161,7 +168,7 @@ def _open_account(command: OpenAccount, state: Account) -> tuple[AccountEvent, .
 
 
 def _set_risk_parameters(command: SetRiskParameters, state: Account) -> tuple[AccountEvent, ...]:
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.OWNER)
     for name in command.parameters.__struct_fields__:
         value = getattr(command.parameters, name)
         if isinstance(value, int) and value < 0:

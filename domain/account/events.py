@@ -30,6 +30,17 @@ class AccountMode(StrEnum):
     LIVE = "live"
 
 
+class Role(StrEnum):
+    """What a member of an account may do; each may do what those after it may."""
+
+    OWNER = "owner"
+    """Say who the members are, set limits, take switches and latches off, move cash."""
+    TRADER = "trader"
+    """Trade, close, and stop trading."""
+    VIEWER = "viewer"
+    """Look."""
+
+
 class ExitCause(StrEnum):
     """Why a trade is being closed."""
 
@@ -114,6 +125,21 @@ class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, tag="account.open
     mode: AccountMode
     currency: str
     parameters: RiskParameters
+
+
+class MemberSet(msgspec.Struct, frozen=True, kw_only=True, tag="account.member_set.v1"):
+    """A user is a member of the account in this role from now on, whatever their role was. `set_by` said so."""
+
+    member_id: UserId
+    role: Role
+    set_by: UserId
+
+
+class MemberRemoved(msgspec.Struct, frozen=True, kw_only=True, tag="account.member_removed.v1"):
+    """A user is no member of the account any more. `removed_by` said so: an owner, or the member."""
+
+    member_id: UserId
+    removed_by: UserId
 
 
 class RiskParametersChanged(msgspec.Struct, frozen=True, kw_only=True, tag="account.risk_parameters_changed.v1"):
@@ -554,6 +580,8 @@ class TradeClosed(msgspec.Struct, frozen=True, kw_only=True, tag="trade.closed.v
 
 AccountEvent = (
     AccountOpened
+    | MemberSet
+    | MemberRemoved
     | RiskParametersChanged
     | KillSwitchEngaged
     | KillSwitchReleased

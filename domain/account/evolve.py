@@ -20,6 +20,8 @@ from domain.account.events import (
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
+    MemberRemoved,
+    MemberSet,
     OrderAcknowledged,
     OrderBlocked,
     OrderCanceled,
@@ -42,6 +44,7 @@ from domain.account.events import (
     RiskBreached,
     RiskBreachReleased,
     RiskParametersChanged,
+    Role,
     StopTrailed,
     TradeAdopted,
     TradeChanged,
@@ -167,7 +170,18 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             state = on_day(state, event.trading_day)
             return _replace(state, cash_moved_paise=state.cash_moved_paise + event.amount_paise)
         case AccountOpened():
-            return _replace(state, account_id=event.account_id, owner_id=event.owner_id, parameters=event.parameters)
+            return _replace(
+                state,
+                account_id=event.account_id,
+                owner_id=event.owner_id,
+                mode=event.mode,
+                members={event.owner_id: Role.OWNER},
+                parameters=event.parameters,
+            )
+        case MemberSet():
+            return _replace(state, members={**state.members, event.member_id: event.role})
+        case MemberRemoved():
+            return _replace(state, members={k: v for k, v in state.members.items() if k != event.member_id})
         case RiskParametersChanged():
             return _replace(state, parameters=event.parameters)
         case IntentsSuppressed():

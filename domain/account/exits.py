@@ -238,10 +238,6 @@ def withdraw_surplus(state: Account, trade: Trade) -> list[AccountEvent]:
     held = trade.holding.net_quantity
     room = abs(held)
     closing = [o for o in state.orders_of(trade.trade_id) if o.purpose.closes and o.leaves_quantity]
-    if sum(order.leaves_quantity for order in closing) <= room and all(
-        order.instruction.side.sign * held < 0 for order in closing
-    ):
-        return []
     events: list[AccountEvent] = []
     closing.reverse()  # Of each kind the newest keeps its room.
     for order in sorted(closing, key=lambda o: not o.is_working_exit):

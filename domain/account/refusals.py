@@ -1,14 +1,44 @@
 """Why an account refuses a command. A refusal is told to the caller and stored nowhere."""
 
+from domain.account.events import Role
 from domain.account.state import Account
 from domain.ids import UserId
-from domain.refusals import Conflict, InvalidInput, NotFound
+from domain.refusals import Conflict, Forbidden, InvalidInput, NotFound
+
+_RANKS = {Role.VIEWER: 0, Role.TRADER: 1, Role.OWNER: 2}
 
 
 class AccountNotFound(NotFound):
     """No such account, or not one of this user's. The caller sees 404; nothing is stored."""
 
     code = "ACCOUNT_NOT_FOUND"
+
+
+class RoleInsufficient(Forbidden):
+    """A member whose role does not reach so far. The caller sees 403; nothing is stored."""
+
+    code = "ROLE_INSUFFICIENT"
+
+    def __init__(self, *, role: Role, demanded: Role) -> None:
+        super().__init__(f"you are a member of this account as {role.value}, expected {demanded.value}")
+
+
+class MemberNotFound(NotFound):
+    """The account has no such member. The caller sees 404; nothing is stored."""
+
+    code = "MEMBER_NOT_FOUND"
+
+
+class OpenerStays(Conflict):
+    """Who opened the account is its owner for good. The caller sees 409; nothing is stored."""
+
+    code = "OPENER_STAYS_OWNER"
+
+
+class MembersTooMany(Conflict):
+    """The account has as many members as it may have. The caller sees 409; nothing is stored."""
+
+    code = "MEMBERS_TOO_MANY"
 
 
 class AccountExists(Conflict):
@@ -131,10 +161,13 @@ class LimitsInvalid(InvalidInput):
     code = "LIMITS_INVALID"
 
 
-def demand_owner(state: Account, user_id: UserId) -> None:
-    """Raise `AccountNotFound` unless the account is open and *user_id* owns it."""
-    if state.owner_id is None or state.owner_id != user_id:
+def demand_role(state: Account, user_id: UserId, demanded: Role) -> None:
+    """Raise `AccountNotFound` unless *user_id* is a member, and `RoleInsufficient` unless as *demanded* at least."""
+    role = state.members.get(user_id)
+    if role is None:
         raise AccountNotFound("no such account")
+    if role is not demanded and _RANKS[role] < _RANKS[demanded]:
+        raise RoleInsufficient(role=role, demanded=demanded)
 
 
 def demand_execution(*, quantity: int, price_e4: int) -> None:

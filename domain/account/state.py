@@ -4,7 +4,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.account.events import BasketLeg, BasketPolicy, ExitCause, KillMode, ProtectionMode, Trailing
+from domain.account.events import (
+    AccountMode,
+    BasketLeg,
+    BasketPolicy,
+    ExitCause,
+    KillMode,
+    ProtectionMode,
+    Role,
+    Trailing,
+)
 from domain.account.holding import Holding
 from domain.account.rates import OrderRates
 from domain.charges import NOTHING_ACCRUED, Accrual
@@ -191,11 +200,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     `realised_paise` and `charges_paise` are since ever, `peak_net_paise` is the highest that their difference was:
     drawdown is told from it. `breaches` are the limits on losses that are latched, `acted_breaches` those of them of
     which the consequences were drawn. `debited` are the instruments of which the day's debit of the demat account was
-    charged, `foreign_accruals` what the day's orders of others came to, by `foreign_order`.
+    charged, `foreign_accruals` what the day's orders of others came to, by `foreign_order`. `owner_id` opened the
+    account and is its owner for good; `members` holds everybody, them too.
     """
 
     account_id: AccountId | None = None
     owner_id: UserId | None = None
+    mode: AccountMode = AccountMode.PAPER
+    members: dict[UserId, Role] = {}
     parameters: RiskParameters = RiskParameters()
     kill_switches: dict[StrategyId, KillMode] = {}
     flattening: frozenset[StrategyId] = frozenset()

@@ -22,10 +22,11 @@ from domain.account.events import (
     KillSwitchReleased,
     RiskBreached,
     RiskBreachReleased,
+    Role,
 )
 from domain.account.evolve import evolve, on_day
 from domain.account.exits import begin_exit, with_closings, withdraw_entries
-from domain.account.refusals import AmountInvalid, BreachNotLatched, demand_owner
+from domain.account.refusals import AmountInvalid, BreachNotLatched, demand_role
 from domain.account.state import WHOLE_ACCOUNT, Account
 from domain.account.trades import close_trades, trades_in_scope
 from domain.ids import StrategyId
@@ -40,7 +41,7 @@ def engage_kill_switch(command: EngageKillSwitch, state: Account) -> tuple[Accou
 
     A switch that halts may be engaged again to flatten, and not the other way: that takes a release.
     """
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.TRADER)
     return _engaged(state, command.strategy_id, command.mode, command.reason, ExitCause.KILL_SWITCH)
 
 
@@ -63,7 +64,7 @@ def _engaged(
 
 def release_kill_switch(command: ReleaseKillSwitch, state: Account) -> tuple[AccountEvent, ...]:
     """Allow entries again. What the switch began to close is closed to the end."""
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.OWNER)
     scope = WHOLE_ACCOUNT if command.strategy_id is None else command.strategy_id
     if scope not in state.kill_switches:
         return ()
@@ -161,7 +162,7 @@ def _acted(state: Account, action: BreachAction, kind: BreachKind) -> tuple[Acco
 
 def release_breach(command: ReleaseBreach, state: Account) -> tuple[AccountEvent, ...]:
     """Take the latch off. As long as the loss itself stands beyond its limit, entries are denied all the same."""
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.OWNER)
     if command.kind not in state.breaches:
         raise BreachNotLatched(f"the limit on {command.kind.value.replace('_', ' ')} is not latched")
     return (RiskBreachReleased(kind=command.kind, user_id=command.user_id, reason=command.reason),)
@@ -169,7 +170,7 @@ def release_breach(command: ReleaseBreach, state: Account) -> tuple[AccountEvent
 
 def move_cash(command: MoveCash, state: Account) -> tuple[AccountEvent, ...]:
     """Keep that money came in or went out."""
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.OWNER)
     if command.amount_paise == 0:
         raise AmountInvalid("received an amount of 0, expected money that moved")
     day = trading_day(command.market_time_ns).isoformat()

@@ -12,6 +12,7 @@ from domain.account.events import (
     ExitCause,
     OrderDenied,
     OrderIntended,
+    Role,
     TradeChanged,
     TradeOpened,
     Trailing,
@@ -40,7 +41,7 @@ from domain.account.refusals import (
     TradeNotFound,
     TriggerPriceMismatch,
     VersionMismatch,
-    demand_owner,
+    demand_role,
 )
 from domain.account.state import Account, Order, Trade
 from domain.ids import BasketId, StrategyId, TradeId, UserId
@@ -67,7 +68,7 @@ def open_trade(command: OpenTrade, state: Account) -> tuple[AccountEvent, ...]:
     What its strategy (or its person) holds the other way is closed first, oldest trade first: that part is an exit and
     faces no limit. Only what goes beyond it is an entry.
     """
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.TRADER)
     if command.trade_id in state.trades:
         return ()  # The same intent again: the first decision stands.
     instrument = _instrument_of(command)
@@ -251,7 +252,7 @@ def _demand_on_tick(instrument: Instrument, *prices_e4: tuple[str, int | None]) 
 
 
 def _trade_of(state: Account, user_id: UserId, trade_id: TradeId) -> Trade:
-    demand_owner(state, user_id)
+    demand_role(state, user_id, Role.TRADER)
     trade = state.trades.get(trade_id)
     if trade is None:
         raise TradeNotFound(f"received trade {trade_id}, expected one that is open or was closed today")
@@ -372,7 +373,7 @@ def close_trade(command: CloseTrade, state: Account) -> tuple[AccountEvent, ...]
 
 def close_position(command: ClosePosition, state: Account) -> tuple[AccountEvent, ...]:
     """Begin to close every trade in the instrument and product that is not closed, or those of one strategy."""
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.TRADER)
     trades = state.trades_in(command.instrument, command.product)
     if command.strategy_id is not None:
         trades = [trade for trade in trades if trade.strategy_id == command.strategy_id]
@@ -383,7 +384,7 @@ def close_position(command: ClosePosition, state: Account) -> tuple[AccountEvent
 
 def close_all(command: CloseAll, state: Account) -> tuple[AccountEvent, ...]:
     """Begin to close every trade that is not closed, or those of one strategy; external ones only where asked."""
-    demand_owner(state, command.user_id)
+    demand_role(state, command.user_id, Role.TRADER)
     trades = trades_in_scope(state, command.strategy_id, includes_external=command.includes_external)
     return close_trades(state, trades, ExitCause.MANUAL)
 

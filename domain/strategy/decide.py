@@ -14,6 +14,7 @@ from domain.strategy.events import (
     StrategyArchived,
     StrategyBacktested,
     StrategyDeployed,
+    StrategyDescribed,
     StrategyDrafted,
     StrategyEvent,
     StrategyPaused,
@@ -26,6 +27,7 @@ NAME_LENGTH_MAX = 100
 SOURCE_BYTES_MAX = 128 * 1024
 PARAMETERS_MAX = 64
 TEXT_LENGTH_MAX = 200
+DESCRIPTION_LENGTH_MAX = 2_000
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 # --- Refusals ---------------------------------------------------------------------------------------------------------
@@ -92,6 +94,15 @@ class RevisionOutdated(Conflict):
         super().__init__(f"received a result for source {received[:12]}…, expected one for {expected[:12]}…")
 
 
+class StrategyVersionMismatch(Conflict):
+    """Somebody changed the strategy meanwhile. The caller sees 409, reads it again and decides anew."""
+
+    code = "STRATEGY_VERSION_MISMATCH"
+
+    def __init__(self, *, received: int, expected: int) -> None:
+        super().__init__(f"received expected_version {received}, expected {expected}")
+
+
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
@@ -104,15 +115,22 @@ class DraftStrategy(msgspec.Struct, frozen=True, kw_only=True):
     source_hash: str
     source_bytes: int
     parameters: dict[str, Parameter]
+    description: str = ""
 
 
 class ReviseStrategy(msgspec.Struct, frozen=True, kw_only=True):
-    """Give it another source or other parameters."""
+    """Give it another source or other parameters. What is UNSET stays as it is.
+
+    `expected_version` is that of the strategy that the caller has seen, None: whichever it is.
+    """
 
     user_id: UserId
     source_hash: str
     source_bytes: int
     parameters: dict[str, Parameter]
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType = msgspec.UNSET
+    expected_version: int | None = None
 
 
 class RecordBacktest(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,9 +164,10 @@ class ResumeStrategy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveStrategy(msgspec.Struct, frozen=True, kw_only=True):
-    """Put it away for good."""
+    """Put it away for good; `expected_version` as in `ReviseStrategy`."""
 
     user_id: UserId
+    expected_version: int | None = None
 
 
 StrategyCommand = (
@@ -159,10 +178,16 @@ StrategyCommand = (
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy's later decisions need. `resumes_as` is where a paused one goes back to."""
+    """What a strategy's later decisions need. `resumes_as` is where a paused one goes back to.
+
+    `version` counts what its owner changed: name, description, source, parameters.
+    """
 
     strategy_id: StrategyId | None = None
     user_id: UserId | None = None
+    name: str = ""
+    description: str = ""
+    version: int = 0
     status: StrategyStatus = StrategyStatus.DRAFT
     revision: int = 0
     source_hash: str = ""
@@ -179,13 +204,18 @@ def evolve(state: Strategy, event: StrategyEvent) -> Strategy:  # noqa: PLR0911 
             return Strategy(
                 strategy_id=event.strategy_id,
                 user_id=event.user_id,
+                name=event.name,
+                version=1,
                 revision=1,
                 source_hash=event.source_hash,
                 parameters=event.parameters,
             )
+        case StrategyDescribed():
+            return change(state, name=event.name, description=event.description, version=state.version + 1)
         case StrategyRevised():
             return change(
                 state,
+                version=state.version + 1,
                 status=StrategyStatus.DRAFT,
                 revision=event.revision,
                 source_hash=event.source_hash,
@@ -244,28 +274,36 @@ def decide(command: StrategyCommand, state: Strategy) -> tuple[StrategyEvent, ..
 def _draft(command: DraftStrategy, state: Strategy) -> tuple[StrategyEvent, ...]:
     if state.strategy_id is not None:
         return ()  # Asked again: the first draft stands.
-    if not command.name.strip() or len(command.name) > NAME_LENGTH_MAX or not command.name.isprintable():
-        raise StrategyInvalid(f"expected a name of 1 to {NAME_LENGTH_MAX} printable characters")
+    _check_texts(command.name, command.description)
     _check_source(command.source_hash, command.source_bytes, command.parameters)
-    return (
-        StrategyDrafted(
-            strategy_id=command.strategy_id,
-            user_id=command.user_id,
-            name=command.name,
-            source_hash=command.source_hash,
-            source_bytes=command.source_bytes,
-            parameters=command.parameters,
-        ),
+    drafted = StrategyDrafted(
+        strategy_id=command.strategy_id,
+        user_id=command.user_id,
+        name=command.name,
+        source_hash=command.source_hash,
+        source_bytes=command.source_bytes,
+        parameters=command.parameters,
+    )
+    if not command.description:
+        return (drafted,)
+    return drafted, StrategyDescribed(
+        strategy_id=command.strategy_id,
+        user_id=command.user_id,
+        name=command.name,
+        description=command.description,
     )
 
 
 def _revise(strategy_id: StrategyId, command: ReviseStrategy, state: Strategy) -> tuple[StrategyEvent, ...]:
+    _demand_version(command.expected_version, state)
+    described = _described(strategy_id, command, state)
     if (command.source_hash, command.parameters) == (state.source_hash, state.parameters):
-        return ()  # It is so already, and what was proven of it still holds.
+        return described  # The source is that already, and what was proven of it still holds.
     if state.status not in RESTING:
         raise StrategyTrading(state.status)
     _check_source(command.source_hash, command.source_bytes, command.parameters)
     return (
+        *described,
         StrategyRevised(
             strategy_id=strategy_id,
             user_id=command.user_id,
@@ -275,6 +313,15 @@ def _revise(strategy_id: StrategyId, command: ReviseStrategy, state: Strategy) -
             parameters=command.parameters,
         ),
     )
+
+
+def _described(strategy_id: StrategyId, command: ReviseStrategy, state: Strategy) -> tuple[StrategyEvent, ...]:
+    name = state.name if command.name is msgspec.UNSET else command.name
+    description = state.description if command.description is msgspec.UNSET else command.description
+    if (name, description) == (state.name, state.description):
+        return ()
+    _check_texts(name, description)
+    return (StrategyDescribed(strategy_id=strategy_id, user_id=command.user_id, name=name, description=description),)
 
 
 def _record_backtest(strategy_id: StrategyId, command: RecordBacktest, state: Strategy) -> tuple[StrategyEvent, ...]:
@@ -330,9 +377,22 @@ def _resume(strategy_id: StrategyId, command: ResumeStrategy, state: Strategy) -
 def _archive(strategy_id: StrategyId, command: ArchiveStrategy, state: Strategy) -> tuple[StrategyEvent, ...]:
     if state.status is StrategyStatus.ARCHIVED:
         return ()  # Asked again.
+    _demand_version(command.expected_version, state)
     if state.status not in RESTING:
         raise StrategyTrading(state.status)
     return (StrategyArchived(strategy_id=strategy_id, user_id=command.user_id),)
+
+
+def _demand_version(expected: int | None, state: Strategy) -> None:
+    if expected is not None and expected != state.version:
+        raise StrategyVersionMismatch(received=expected, expected=state.version)
+
+
+def _check_texts(name: str, description: str) -> None:
+    if not name.strip() or len(name) > NAME_LENGTH_MAX or not name.isprintable():
+        raise StrategyInvalid(f"expected a name of 1 to {NAME_LENGTH_MAX} printable characters")
+    if len(description) > DESCRIPTION_LENGTH_MAX:
+        raise StrategyInvalid(f"expected a description of {DESCRIPTION_LENGTH_MAX} characters at most")
 
 
 def _check_source(source_hash: str, source_bytes: int, parameters: dict[str, Parameter]) -> None:

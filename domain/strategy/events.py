@@ -23,6 +23,15 @@ class StrategyDrafted(msgspec.Struct, frozen=True, kw_only=True, tag="strategy.d
     parameters: dict[str, Parameter]
 
 
+class StrategyDescribed(msgspec.Struct, frozen=True, kw_only=True, tag="strategy.described.v1"):
+    """What people call it and say of it, whole. It changes nothing of what it does."""
+
+    strategy_id: StrategyId
+    user_id: UserId
+    name: str
+    description: str
+
+
 class StrategyRevised(msgspec.Struct, frozen=True, kw_only=True, tag="strategy.revised.v1"):
     """Another source or other parameters, whole. What was proven of the revision before does not hold for this one."""
 
@@ -77,6 +86,7 @@ class StrategyArchived(msgspec.Struct, frozen=True, kw_only=True, tag="strategy.
 
 StrategyEvent = (
     StrategyDrafted
+    | StrategyDescribed
     | StrategyRevised
     | StrategyBacktested
     | StrategyDeployed

@@ -26,6 +26,8 @@ from psycopg.rows import scalar_row
 
 from adapters.durable_files import sync_path, write_durably
 from adapters.epoch_file import EpochFile
+from adapters.postgres.database import Database
+from adapters.postgres.refresh_tokens import PostgresRefreshTokens
 from adapters.security.erasures import ErasuresDamaged
 from commands.ports import AppendOutcomeUnknown, StoreUnavailable
 from domain.epoch import Epoch, EpochInvalid
@@ -206,9 +208,11 @@ async def _finish(settings: Settings, home: Home, keys: Keys, *, kept_as: str) -
         try:
             erasures = await erase_again(settings, keys, urls)
             await move_user_keys(settings, urls)
+            async with Database(urls.writer, size=1) as database:
+                await PostgresRefreshTokens(database).end_everybodys()
         except (StoreUnavailable, AppendOutcomeUnknown, ErasuresDamaged) as fault:
             raise OperatorProblem(
-                f"The log is back, but the erasures could not all be applied again: {fault}.",
+                f"The log is back, but what was erased or ended since could not all be again: {fault}.",
                 remedy="Mend that, then run `khata restore --accept`: no engine starts before.",
             ) from fault
         file.accept(Epoch.parse(epoch))

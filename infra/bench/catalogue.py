@@ -23,6 +23,9 @@ BENCHES: dict[str, Entry] = {
     "decide": Entry("intents decided by every check, on an account with fifty trades open", "infra.bench.decide"),
     "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
     "oracle": Entry("made-up lives of accounts, judged by plain arithmetic on their fills", "infra.bench.oracle"),
+    "instruments": Entry(
+        "an instrument master of 181,900 rows: read, opened, looked up and searched", "infra.bench.instruments"
+    ),
     "projection": Entry(
         "events a second into all read models, from the stream and from the log", "infra.bench.projection"
     ),

@@ -27,7 +27,9 @@ from infra.bench.library import settings_of
 from projections.catalogue import READ_MODELS
 from projections.read_model import AnyReadModel, Key, Row
 
-_CHUNK = 500
+_CHUNK = 100
+"""Events of one insert, which the library sends in the driver's pipeline. That does not look whether all of it went out
+before it waits for the answer: what is larger than the socket's buffer may hang for ever, its server still reading."""
 _WITHIN_S = 600.0
 
 

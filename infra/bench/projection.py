@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -20,6 +21,7 @@ from infra.bench.ground import Ground, running_servers, sync_ms
 from infra.bench.library_projection import library_rate
 from infra.bench.run import Bench
 from infra.bench.views_check import folded, written
+from infra.bench.yardstick import in_thread, within
 from infra.database import DatabaseUrls
 from infra.wiring.projecting import spare_the_collector
 from projections.catalogue import READ_MODELS
@@ -29,6 +31,7 @@ from projections.tasks import end
 
 EVENTS, EVENTS_QUICK = 300_000, 20_000
 YARDSTICK_EVENTS, YARDSTICK_EVENTS_QUICK = 10_000, 600
+YARDSTICK_S, YARDSTICK_S_QUICK = 600, 60
 EVENT_TYPES_MIN = 12
 _POLL_S = 0.05
 _CONTENTS = """
@@ -41,6 +44,7 @@ async def run(bench: Bench) -> None:
     """Measure."""
     events = EVENTS_QUICK if bench.is_quick else EVENTS
     fewer = YARDSTICK_EVENTS_QUICK if bench.is_quick else YARDSTICK_EVENTS
+    within_s = YARDSTICK_S_QUICK if bench.is_quick else YARDSTICK_S
     task = bench.progress.add_task("starting servers", total=4)
     spare_the_collector()
     async with running_servers() as ground:
@@ -48,7 +52,8 @@ async def run(bench: Bench) -> None:
         with ground.fresh_database() as database:
             await _prepared(database)
             _commit_alike(database)
-            yardstick = await asyncio.to_thread(library_rate, database.admin, lives(seed=bench.seed), fewer)
+            library = in_thread(partial(library_rate, database.admin, lives(seed=bench.seed), fewer))
+            yardstick = await within(bench.report, "a yardstick", library, seconds=within_s)
         bench.progress.update(task, description="from the log", advance=1)
         with ground.fresh_database() as database:
             last = await _fill(bench, database, events)

@@ -8,9 +8,10 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import psycopg
@@ -20,10 +21,13 @@ from infra.bench import library
 from infra.bench.ground import Ground, running_servers, sync_ms
 from infra.bench.run import Bench
 from infra.bench.store_load import EVENT, Load, check_log, closed_loop, command_numbers, open_loop
+from infra.bench.yardstick import in_thread, within
 
 IN_FLIGHT = 1_024
 IN_FLIGHT_ON_SCHEDULE = 64
 RATE = 8_000
+PATIENCE_S = 120
+"""So much longer than it is to measure the yardstick may take, to begin and to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,34 +90,39 @@ async def _commands(bench: Bench, ground: Ground, extent: Extent) -> float:
     return rate
 
 
-async def _library_commands(bench: Bench, ground: Ground, extent: Extent) -> float:
-    """Return the best rate of the library's recorder over several numbers of threads."""
-    rates: dict[int, float] = {}
-    with ground.fresh_database() as database:
-        for threads in extent.library_threads:
-            rates[threads] = await asyncio.to_thread(
-                library.recorder_commands,
+async def _library_commands(bench: Bench, ground: Ground, extent: Extent) -> float | None:
+    """Return the best rate of the library's recorder over several numbers of threads; None where none came to one."""
+
+    async def rate(measure: Callable[..., float], threads: int) -> float | None:
+        coming = in_thread(
+            partial(
+                measure,
                 database.admin,
                 threads=threads,
                 in_flight=IN_FLIGHT,
                 warm_up_s=extent.warm_up_s,
                 for_s=extent.library_s,
             )
-        best = max(rates, key=rates.__getitem__)
-        saves = await asyncio.to_thread(
-            library.application_commands,
-            database.admin,
-            threads=best,
-            in_flight=IN_FLIGHT,
-            warm_up_s=extent.warm_up_s,
-            for_s=extent.library_s,
         )
+        what = f"the library with {threads} threads"
+        return await within(bench.report, what, coming, seconds=extent.warm_up_s + extent.library_s + PATIENCE_S)
+
+    rates: dict[int, float] = {}
+    with ground.fresh_database() as database:
+        for threads in extent.library_threads:
+            if (found := await rate(library.recorder_commands, threads)) is not None:
+                rates[threads] = found
+        if not rates:
+            return None
+        best = max(rates, key=rates.__getitem__)
+        saves = await rate(library.application_commands, best)
     bench.report.note(
         "the library's recorder",
         ", ".join(f"{rate:,.0f}/s with {threads} threads" for threads, rate in rates.items())
         + "; its default locking, a pool as large as the threads",
     )
-    bench.report.note("the library's Application.save", f"{saves:,.0f}/s with {best} threads")
+    if saves is not None:
+        bench.report.note("the library's Application.save", f"{saves:,.0f}/s with {best} threads")
     return rates[best]
 
 

@@ -21,8 +21,10 @@ from infra.cli import (
     docs,
     doctor,
     erase,
+    instruments,
     keys,
     kill,
+    market_calendar,
     migrate,
     parked,
     rebuild,
@@ -71,7 +73,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-GROUPS = (bars.bars,)
+GROUPS = (bars.bars, instruments.instruments, market_calendar.market_calendar)
 for group in GROUPS:
     app.add_typer(group)
 

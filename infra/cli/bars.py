@@ -65,13 +65,13 @@ def _import(
 
     from adapters.bars.parquet import ParquetBars
     from adapters.bars.reading import BarFiles
-    from adapters.instruments import InstrumentMaster
-    from infra.bars import keys_by_name, store_bars
+    from infra.bars import store_bars
     from infra.home import Home
+    from infra.instruments import load_master
     from infra.settings import load
 
     settings = load()
-    reading = BarFiles(keys_by_name(InstrumentMaster.load()), is_adjusted=is_adjusted)
+    reading = BarFiles(load_master(settings).find_key, is_adjusted=is_adjusted)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for path in files:

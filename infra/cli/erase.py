@@ -29,8 +29,8 @@ def erase(
 
 async def _erase(user_id: str) -> int:
     from commands.ports import AppendOutcomeUnknown, StoreUnavailable
-    from commands.users import UserUnknown
     from domain.ids import UserId
+    from domain.user.decide import UserUnknown
     from infra.erasing import BY_OPERATOR, open_erasing
     from infra.home import Home
     from infra.keys import load_keys

@@ -3,28 +3,30 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from adapters.archive.parquet import ParquetArchive
 from adapters.clock import SystemClock
 from adapters.epoch_file import EpochFile
 from adapters.ids import SystemIds
-from adapters.instruments import InstrumentMaster
 from adapters.nats.connection import NatsConnection, connect
 from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.marks import NatsMarks
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.snapshots import PostgresSnapshots
-from adapters.sessions import OpenSessions, WeeklySessions
+from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
 from adapters.tariffs import TariffTable
 from commands.accounts import ACCOUNT_STATES, Accounts
 from commands.ports import Sessions
 from commands.snapshots import SnapshotCache
 from domain.account import Account
 from infra.home import Home
+from infra.instruments import load_master
 from infra.places import archive_folder
 from infra.runtime import Runtime
+from infra.session_calendar import unreadable
 from infra.settings import SYNTHETIC, Settings
 
 Part = TypeVar("Part")
@@ -41,7 +43,7 @@ class Wiring:
         self.stack = stack
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
-        self.instruments = InstrumentMaster.load()
+        self.instruments = load_master(runtime.settings)
         self.tariffs = TariffTable.load()
         self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
         self.archive = ParquetArchive(archive_folder(runtime.settings))
@@ -86,8 +88,24 @@ class Wiring:
 
     def sessions(self) -> Sessions:
         """When the market trades: at any time on a tape of our own making, else as the exchanges do."""
-        is_synthetic = self.settings.dhan_url is None and self.settings.tape == SYNTHETIC
-        return OpenSessions() if is_synthetic else WeeklySessions.load()
+        return self.exchange_sessions if self.follows_exchanges else OpenSessions()
+
+    @property
+    def follows_exchanges(self) -> bool:
+        """Whether trading keeps the hours of the exchanges: it does not on a tape of our own making."""
+        return self.settings.dhan_url is not None or self.settings.tape != SYNTHETIC
+
+    @cached_property
+    def exchange_sessions(self) -> ExchangeSessions:
+        """The hours of the exchanges.
+
+        Raises:
+            OperatorProblem: the lists that were brought in cannot be read.
+        """
+        try:
+            return ExchangeSessions(CalendarFile(Home(self.settings.home).calendar_file), self.clock)
+        except CalendarUnreadable as error:
+            raise unreadable(error) from error
 
     async def accounts(self) -> Accounts:
         """The commands on accounts: one lane an account, whichever role of the process asks."""

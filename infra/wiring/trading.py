@@ -16,6 +16,7 @@ from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.ids import AccountId
 from domain.order import installation_code
+from infra.instruments import watched
 from infra.wiring.process import Wiring
 
 FEED_ACCOUNT = AccountId("acc_market_feed")
@@ -126,9 +127,10 @@ async def make_risk_watch(wiring: Wiring) -> RiskWatch:
 
 
 async def make_market_feed(wiring: Wiring) -> DhanFeed:
-    """The broker's ticks of every instrument we know."""
+    """The broker's ticks of what is watched."""
     broker = await make_broker(wiring)
-    return DhanFeed(dhan_settings(wiring), broker.tokens, FEED_ACCOUNT, wiring.instruments.finest())
+    instruments = watched(wiring.instruments, wiring.settings.feed_symbols, market_time_ns=wiring.clock.wall_ns())
+    return DhanFeed(dhan_settings(wiring), broker.tokens, FEED_ACCOUNT, instruments)
 
 
 async def make_marks_publisher(wiring: Wiring) -> MarksPublisher:

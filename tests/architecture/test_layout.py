@@ -70,7 +70,7 @@ def test_the_domain_imports_nothing_but_the_standard_library_and_msgspec(module:
     assert imported <= allowed
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-uv.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-uv.lock", "requirements-mutants.lock"])
 def test_a_lock_has_a_hash_for_everything_and_an_address_for_nothing(lock: str) -> None:
     text = (ROOT / lock).read_text()
     entries = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]

@@ -173,6 +173,7 @@ async def test_a_restore_to_a_backup_taken_under_load_comes_out_right(  # noqa: 
             record = await take_backup(settings, backup, no_progress)
         finally:
             await end(writing)
+        assert rows(engine, "SELECT FROM keys.token_families") != []
         assert record.sequence_min < record.sequence_max, "the log grew meanwhile"
         assert read_record(backup).sequence_min == record.sequence_min
 
@@ -207,6 +208,7 @@ async def test_a_restore_to_a_backup_taken_under_load_comes_out_right(  # noqa: 
     async with running(settings) as (engine, client, store), PostgresViews(engine.database_urls.projector) as views:
         head = await store.head()
         assert head.epoch == restored.epoch != before.epoch
+        assert rows(engine, "SELECT FROM keys.token_families") == [], "everybody logs in again"
 
         # Clients.
         for person in (asha, ravi, carol):

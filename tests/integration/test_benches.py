@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
-from infra.bench import decide, history, store
+from infra.bench import decide, history, instruments, store
 from infra.bench.run import run_bench
 from infra.bench.store_load import EVENT, PAYLOAD_BYTES, Load, command_numbers, open_loop
 from tests.support.memory_store import MemoryEventStore
@@ -51,6 +51,16 @@ async def test_the_bench_of_decisions_meets_no_limit_and_beats_adding_everything
     ratio = report.measures["commands"].ratio
     assert ratio is not None
     assert ratio > 5
+
+
+async def test_the_bench_of_instruments_reads_opens_finds_and_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"ROWS": 4_000, "SHARES": 300, "BONDS": 100, "LOOKUPS_QUICK": 200, "ROUNDS_QUICK": 1}
+    for name, value in small.items():
+        monkeypatch.setattr(instruments, name, value)
+    report = await run_bench("instruments", is_quick=True)
+    assert report.broken == []
+    assert {"load_s", "rss_mb", "lookup_us", "search_ms"} <= set(report.measures)
+    assert all(measure.ours > 0 for measure in report.measures.values())
 
 
 def test_a_command_of_the_store_bench_carries_350_bytes() -> None:

@@ -38,7 +38,7 @@ async def found(home: Home, database: DatabaseUrls) -> dict[str, Check]:
 
 async def test_a_fresh_installation_is_well(home: Home, database: DatabaseUrls) -> None:
     checks = await found(home, database)
-    assert set(checks) == {"restore", "backup", "erasures", "user keys", "epoch"}
+    assert set(checks) == {"restore", "backup", "erasures", "instruments", "user keys", "epoch"}
     assert all(check.ok for check in checks.values())
     assert "`khata backup DIR`" in checks["backup"].detail
 

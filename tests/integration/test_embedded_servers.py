@@ -363,6 +363,23 @@ async def test_roles_of_another_installation_are_not_taken_over(servers: Servers
     assert _ask(servers.database.owner, "SELECT 1") == 1
 
 
+async def test_a_database_of_an_earlier_release_lets_the_projector_make_temporary_tables(servers: Servers) -> None:
+    with psycopg.connect(servers.database.for_database("postgres").admin, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE earlier")
+    earlier = servers.database.for_database("earlier")
+    may = "SELECT has_database_privilege(current_database(), 'TEMPORARY')"
+    try:
+        await prepare_roles(earlier.admin, servers.keys.database)
+        with psycopg.connect(earlier.admin, autocommit=True) as admin:
+            admin.execute("REVOKE TEMPORARY ON DATABASE earlier FROM khata_projector")
+        assert _ask(earlier.projector, may) is False
+        await prepare_roles(earlier.admin, servers.keys.database)
+        assert _ask(earlier.projector, may) is True
+    finally:
+        with psycopg.connect(servers.database.for_database("postgres").admin, autocommit=True) as admin:
+            admin.execute("DROP DATABASE earlier WITH (FORCE)")
+
+
 async def test_a_user_who_may_not_create_roles_is_told_the_statements(servers: Servers) -> None:
     with psycopg.connect(servers.database.for_database("postgres").admin, autocommit=True) as admin:
         admin.execute("CREATE DATABASE bare")

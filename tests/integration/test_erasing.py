@@ -10,19 +10,29 @@ import pytest
 
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
+from adapters.postgres.broker_credentials import PostgresSealedRows
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
 from adapters.postgres.passwords import PostgresPasswords
+from adapters.postgres.refresh_tokens import PostgresRefreshTokens
+from adapters.postgres.strategy_sources import PostgresStrategySources
 from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.view_store import PostgresViewStore
 from adapters.postgres.views import PostgresViews
+from adapters.security.broker_credentials import CredentialsVault
 from adapters.security.erasures import ErasureList, ErasuresDamaged
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.user_key_files import FileUserKeys
+from commands.accounts import CommandContext
+from commands.log_ins import LogIns
 from commands.ports import Append, NewEvent, StreamAppend
-from commands.users import Registered, Users, UserUnknown
+from commands.profiles import BrokerLogin, ProfileChange, Profiles
+from commands.strategies import Strategies, StrategyWish
+from commands.users import Registered, Users
 from domain.envelope import Metadata
 from domain.ids import UserId
+from domain.user.decide import UserUnknown
+from infra.credentials_key import ensure_credentials_key, load_sealing_key
 from infra.database import DatabaseUrls
 from infra.erasing import BY_OPERATOR, erase_again, open_erasing
 from infra.home import Home
@@ -70,6 +80,34 @@ class World:
         )
         return await users.register(email=EMAIL, name=NAME, password=PASSWORD, metadata=Metadata(source="api"))
 
+    async def settle_in(self, store: PostgresEventStore, registered: Registered) -> None:
+        """Let a user log in, link Dhan and keep a strategy: what lies beside the log of them."""
+        ids, context = SystemIds(SystemClock()), CommandContext(actor="", source="api", received_at_ns=0)
+        data, passwords = self.personal_data(), PostgresPasswords(store.database)
+        log_ins = LogIns(
+            tokens=PostgresRefreshTokens(store.database), clock=SystemClock(), ids=ids, derive=data.lookup_hash
+        )
+        ensure_credentials_key(self.home)
+        profiles = Profiles(
+            store=store,
+            ids=ids,
+            hasher=PlainHasher(),
+            passwords=passwords,
+            personal_data=data,
+            credentials=CredentialsVault(
+                executor_key=load_sealing_key(self.home),
+                rows=PostgresSealedRows(store.database),
+                keys=self.user_keys,
+            ),
+            log_ins=log_ins,
+        )
+        await log_ins.begin(registered.user_id)
+        linked = ProfileChange(broker=BrokerLogin(client_id="1000000009", access_token="of-dhan"))
+        await profiles.change(registered.user_id, linked, context)
+        wish = StrategyWish(name="Range", description="", source="pass", parameters={})
+        sources = PostgresStrategySources(store.database)
+        await Strategies(store=store, ids=ids, sources=sources).draft(registered.user_id, wish, context)
+
     @asynccontextmanager
     async def projecting(self) -> AsyncIterator[Projector]:
         views = PostgresViewStore(self.database.projector, owner="one")
@@ -99,13 +137,16 @@ async def test_an_erased_user_reads_as_erased_everywhere_and_the_log_stays_whole
         world.projecting() as projector,
     ):
         registered = await world.register(store)
-        await projector.reach(registered.last_sequence)
+        await world.settle_in(store, registered)
+        await projector.reach((await store.head()).sequence)
         row = (await queries.user(registered.user_id)).value
         assert row is not None
+        assert row.credentials_set
+        assert len(await world.user_keys.names()) == 2
         here = world.personal_data()
         assert await here.unseal(row.user_id, "email", row.email_nonce, row.email_ciphertext) == EMAIL
         with psycopg.connect(world.database.projector, autocommit=True) as kept_for_going_back:
-            kept_for_going_back.execute("CREATE TABLE views.users_v0 AS TABLE views.users_v1")
+            kept_for_going_back.execute("CREATE TABLE views.users_v0 AS TABLE views.users_v2")
         before = await store.read_all(after_sequence=0)
 
         async with open_erasing(world.settings, world.keys, world.database) as erasing:
@@ -118,12 +159,15 @@ async def test_an_erased_user_reads_as_erased_everywhere_and_the_log_stays_whole
         # Also where a copy of the key is still in memory: there is nothing left to open.
         assert await here.unseal(row.user_id, "email", row.email_nonce, row.email_ciphertext) is None
         assert (row.email_ciphertext, row.name_ciphertext, row.account_id) == (b"", b"", registered.account_id)
+        assert (row.client_id_ciphertext, row.credentials_set) == (b"", False)
         assert await differences(READ_MODELS, log=store, views=all_rows) == []
-        assert world.rows("SELECT email_nonce, email_ciphertext, name_nonce, name_ciphertext FROM views.users_v0") == [
-            (b"", b"", b"", b"")
+        assert world.rows("SELECT email_ciphertext, name_ciphertext, client_id_ciphertext FROM views.users_v0") == [
+            (b"", b"", b"")
         ]
         assert await world.user_keys.names() == []
         assert world.rows("SELECT FROM keys.passwords") == []
+        for table in ("token_families", "refresh_tokens", "broker_credentials", "strategy_sources"):
+            assert world.rows(f"SELECT FROM keys.{table}") == []
         assert world.rows("SELECT FROM log.claims") == []
         assert [each.user_id for each in world.listed.read()] == [registered.user_id]
         after = await store.read_all(after_sequence=0)

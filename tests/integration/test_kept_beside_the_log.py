@@ -3,17 +3,24 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from psycopg import AsyncConnection
 
+from adapters.postgres.broker_credentials import PostgresSealedRows
 from adapters.postgres.database import Database
 from adapters.postgres.passwords import PostgresPasswords
+from adapters.postgres.strategy_sources import PostgresStrategySources
 from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.watermarks import PostgresWatermarks
+from adapters.security.broker_credentials import CredentialsOpener, CredentialsVault
+from adapters.security.personal_data import SealBroken
 from commands.ports import StoreUnavailable
-from domain.ids import UserId
+from domain.ids import AccountId, UserId
 from infra.database import DatabaseUrls
+from tests.support.security import MemoryUserKeys
 
 ASHA, RAVI = UserId("usr_asha"), UserId("usr_ravi")
+LIVE, OTHER_LIVE = AccountId("acc_live"), AccountId("acc_other")
 
 
 @pytest.fixture
@@ -67,3 +74,45 @@ async def test_a_statement_survives_the_loss_of_every_connection(database: Datab
 async def test_a_database_that_is_not_there_is_unavailable(database: DatabaseUrls) -> None:
     with pytest.raises(StoreUnavailable):
         await Database(f"{database.writer}&port=1", patience_s=0.1).open()
+
+
+async def test_a_source_is_kept_for_its_author_and_destroyed_with_all_of_theirs(writer: Database) -> None:
+    sources = PostgresStrategySources(writer)
+    for _ in range(2):
+        await sources.keep(ASHA, "a1" * 32, "pass\n")
+    await sources.keep(RAVI, "a1" * 32, "pass\n")
+    assert await sources.find(ASHA, "a1" * 32) == "pass\n"
+    assert await sources.find(ASHA, "b2" * 32) is None
+    await sources.drop_all(ASHA)
+    assert await sources.find(ASHA, "a1" * 32) is None
+    assert await sources.find(RAVI, "a1" * 32) == "pass\n"
+
+
+async def test_credentials_are_kept_replaced_opened_by_the_executor_and_destroyed(writer: Database) -> None:
+    executor, keys, rows = X25519PrivateKey.generate(), MemoryUserKeys(), PostgresSealedRows(writer)
+    vault = CredentialsVault(executor_key=executor.public_key(), rows=rows, keys=keys)
+    opener = CredentialsOpener(private_key=executor, rows=rows, keys=keys)
+    assert await opener.open(LIVE) is None
+    await vault.keep(ASHA, LIVE, b"first")
+    await vault.keep(ASHA, LIVE, b"second")
+    assert await opener.open(LIVE) == b"second"
+    assert len(keys.wrapped) == 1
+    await vault.keep(RAVI, OTHER_LIVE, b"other")
+    await vault.drop_all(ASHA)
+    await vault.drop(LIVE)
+    assert await opener.open(LIVE) is None
+    assert await opener.open(OTHER_LIVE) == b"other"
+    assert [user_id for user_id, _ in keys.wrapped] == [RAVI]
+
+
+async def test_credentials_that_were_moved_to_another_account_open_nowhere(writer: Database) -> None:
+    executor, keys, rows = X25519PrivateKey.generate(), MemoryUserKeys(), PostgresSealedRows(writer)
+    vault = CredentialsVault(executor_key=executor.public_key(), rows=rows, keys=keys)
+    await vault.keep(ASHA, LIVE, b"first")
+    sealed = await rows.find(LIVE)
+    assert sealed is not None
+    await rows.keep(OTHER_LIVE, sealed)
+    with pytest.raises(SealBroken):
+        await CredentialsOpener(private_key=executor, rows=rows, keys=keys).open(OTHER_LIVE)
+    with pytest.raises(SealBroken):
+        await CredentialsOpener(private_key=X25519PrivateKey.generate(), rows=rows, keys=keys).open(LIVE)

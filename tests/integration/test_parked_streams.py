@@ -99,13 +99,13 @@ async def test_a_replay_stops_at_the_first_event_that_still_fails(
     async with running(database) as projector:
         await eventually(lambda: projector.progress().state == "working")
         with psycopg.connect(database.projector, autocommit=True) as connection:
-            connection.execute("ALTER TABLE views.strategies_v1 ADD CONSTRAINT cause CHECK (status <> 'paused')")
-            connection.execute("ALTER TABLE views.strategies_v1 ADD CONSTRAINT other CHECK (status <> 'draft')")
+            connection.execute("ALTER TABLE views.strategies_v2 ADD CONSTRAINT cause CHECK (status <> 'paused')")
+            connection.execute("ALTER TABLE views.strategies_v2 ADD CONSTRAINT other CHECK (status <> 'draft')")
         scribe = Scribe(store)
         last = await scribe.write(f"strategy-{STRATEGY}", [strategy_drafted, strategy_paused])
         await reach(projector, last)
         with psycopg.connect(database.projector, autocommit=True) as connection:
-            connection.execute("ALTER TABLE views.strategies_v1 DROP CONSTRAINT other")
+            connection.execute("ALTER TABLE views.strategies_v2 DROP CONSTRAINT other")
         [stream] = await parking.streams(READ_MODELS)
         stopped = await replay_stream(stream.model, stream.stream_id, parking=parking, log=store)
         assert stopped.taken == 1

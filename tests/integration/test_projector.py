@@ -254,7 +254,7 @@ async def test_verification_names_the_row_and_column_that_was_touched(
         await reach(projector, last)
     with psycopg.connect(database.projector, autocommit=True) as connection:
         connection.execute("UPDATE views.risk_v3 SET realised_paise = realised_paise + 1")
-        connection.execute("DELETE FROM views.users_v1")
+        connection.execute("DELETE FROM views.users_v2")
     found = await differences(READ_MODELS, log=store, views=views)
     assert [(each.model, each.columns) for each in found] == [("users", ()), ("risk", ("realised_paise",))]
     assert found[1].key == (lives[0].account_id,)

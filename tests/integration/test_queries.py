@@ -4,17 +4,24 @@ from collections.abc import AsyncIterator
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.views import PostgresViews
-from domain.ids import AccountId, StrategyId, TradeId
+from domain.account.events import Role
+from domain.ids import AccountId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
+from domain.strategy.life import StrategyStatus
 from infra.database import DatabaseUrls
-from projections.queries import OrderFilter
+from projections.queries import AuditFilter, OrderFilter
 from projections.trades import TradeStatus
+from tests.support.log_writing import Scribe
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_queries import MemoryQueries
 from tests.support.projecting import reach, running, write_lives
+from tests.support.specimens import BACKTEST, OWNER, STRATEGY, member_removed, member_set
+
+MEMBERS = {"usr_trader": Role.TRADER, "usr_viewer": Role.VIEWER, "usr_gone": Role.OWNER}
 
 
 @pytest.fixture
@@ -22,7 +29,12 @@ async def both(
     database: DatabaseUrls, store: PostgresEventStore
 ) -> AsyncIterator[tuple[PostgresViews, MemoryQueries, list[AccountId]]]:
     """The views of a log of lives, the same log in memory, and its accounts."""
-    last, lives = await write_lives(store, accounts=3, commands=90)
+    _, lives = await write_lives(store, accounts=3, commands=90)
+    first = lives[0]
+    scribe = Scribe(store, {f"account-{first.account_id}": len(first.events)})
+    members = [replace(member_set, member_id=UserId(name), role=role) for name, role in MEMBERS.items()]
+    gone = replace(member_removed, member_id=UserId("usr_gone"))
+    last = await scribe.write(f"account-{first.account_id}", [*members, gone])
     async with running(database) as projector, PostgresViews(database.query) as views:
         await reach(projector, last)
         log = MemoryLog(await store.read_all(after_sequence=0, limit=10_000))
@@ -79,3 +91,45 @@ async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQue
         page = await views.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
         assert page == await memory.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
         assert bool(page.trades) == (strategy_id == "str_one")
+
+
+async def test_people_strategies_backtests_and_events_are_those_of_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    for each in accounts:
+        assert await views.members(each) == await memory.members(each)
+    members = {row.user_id: row.role for row in (await views.members(accounts[0])).value}
+    assert members.items() >= (MEMBERS.items() - {("usr_gone", Role.OWNER)})
+    assert "usr_gone" not in members
+    for user_id in map(UserId, (*members, *MEMBERS, "usr_nobody")):
+        assert await views.memberships_of(user_id) == await memory.memberships_of(user_id)
+    assert await views.accounts(accounts[:2]) == await memory.accounts(accounts[:2])
+    for user_id, status in product((OWNER, UserId("usr_nobody")), (None, StrategyStatus.PAPER, StrategyStatus.DRAFT)):
+        page = await views.strategies(user_id, status=status, limit=5)
+        assert page == await memory.strategies(user_id, status=status, limit=5)
+        assert bool(page.rows) == (user_id == OWNER and status is not StrategyStatus.DRAFT)
+        assert await views.strategy(user_id, STRATEGY) == await memory.strategy(user_id, STRATEGY)
+        assert await views.backtest(user_id, BACKTEST) == await memory.backtest(user_id, BACKTEST)
+        assert await views.backtests(user_id) == await memory.backtests(user_id)
+    assert (await views.strategies(OWNER, before=1)).rows == []
+
+
+async def test_events_are_found_by_those_they_concern_as_by_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    [first] = (await memory.audit(OWNER, [], AuditFilter(last_sequence=1))).rows
+    wishes = (
+        AuditFilter(),
+        AuditFilter(name="order.filled.v2"),
+        AuditFilter(stream_id=f"account-{accounts[0]}"),
+        AuditFilter(first_sequence=10, last_sequence=40),
+        AuditFilter(from_us=first.recorded_at_us, until_us=first.recorded_at_us),
+    )
+    for wanted, user_id, seen in product(wishes, (OWNER, None), (accounts[:1], accounts, [])):
+        page = await views.audit(user_id, seen, wanted, limit=7)
+        assert page == await memory.audit(user_id, seen, wanted, limit=7)
+        after = await views.audit(user_id, seen, wanted, limit=7, before=page.next_before)
+        assert after == await memory.audit(user_id, seen, wanted, limit=7, before=page.next_before)
+    assert (await views.audit(None, [], AuditFilter())).rows == []

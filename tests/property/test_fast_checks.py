@@ -149,6 +149,7 @@ MARKS = st.fixed_dictionaries(
     phase=st.sampled_from([Phase.CONTINUOUS, Phase.CONTINUOUS, Phase.CONTINUOUS, *Phase]),
     age_ms=st.sampled_from([0, 0, 1, 400, 600, 10_001]),
     in_infy=st.booleans(),
+    day_known=st.sampled_from([True, True, True, False]),
 )
 def test_what_surely_passes_is_denied_by_no_check(  # noqa: PLR0917 - Hypothesis names them
     history: tuple[AccountEvent, ...],
@@ -158,12 +159,13 @@ def test_what_surely_passes_is_denied_by_no_check(  # noqa: PLR0917 - Hypothesis
     phase: Phase,
     age_ms: int,
     in_infy: bool,  # noqa: FBT001
+    day_known: bool,  # noqa: FBT001
 ) -> None:
     account = replace(decider.fold(history), parameters=RiskParameters(**parameters))  # type: ignore[arg-type]
     now_ns = NOW_NS + NS_PER_S + age_ms * NS_PER_MS
     marks = {each.instrument: replace(each, exchange_time_ns=NOW_NS + NS_PER_S) for each in (mark, infy_mark)}
     marks[mark.instrument] = replace(marks[mark.instrument], **seen)
-    moment: SessionMoment = replace(session, phase=phase)
+    moment: SessionMoment = replace(session, phase=phase, day_known=day_known)
     command = replace(
         intent,
         market=replace(

@@ -1,26 +1,35 @@
 """The API over fakes of the ports, asked over HTTP without a socket."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
+from adapters.instruments import InstrumentMaster
+from adapters.security.broker_credentials import CredentialsVault
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
-from adapters.sessions import OpenSessions
+from adapters.sessions import OpenSessions, shipped_table
 from api.app import create_app
 from api.services import Services
 from commands.accounts import Accounts
 from commands.audit import AuditBook
 from commands.estimates import Estimates
+from commands.log_ins import LogIns
 from commands.ports import EventStore, Instruments, Sessions
+from commands.profiles import Profiles
+from commands.strategies import Strategies
 from commands.users import Users
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown, Segment
 from domain.market import Mark
+from infra.instruments import directory_of
+from infra.settings import Settings
 from projections.as_of import History
 from projections.historical_marks import BarMarks, EventMarks
 from projections.past import PastAccounts
@@ -29,7 +38,16 @@ from tests.support.memory_bars import MemoryBars
 from tests.support.memory_queries import MemoryQueries
 from tests.support.memory_states import MemoryStates
 from tests.support.memory_store import MemoryEventStore
-from tests.support.security import ManualClock, MemoryAudit, MemoryPasswords, MemoryUserKeys, PlainHasher
+from tests.support.security import (
+    ManualClock,
+    MemoryAudit,
+    MemoryPasswords,
+    MemoryRefreshTokens,
+    MemorySealedRows,
+    MemoryStrategySources,
+    MemoryUserKeys,
+    PlainHasher,
+)
 from tests.support.tariffs import TARIFFS
 
 RELIANCE = Instrument(
@@ -44,6 +62,7 @@ NIFTY = Instrument(
     key=InstrumentKey(Segment.INDEX, "13"), symbol="NIFTY", name="Nifty 50", tradable=False, tick_e4=500, lot=1
 )
 PASSWORD = "monsoon over the ghats"
+CALENDAR = shipped_table()
 SIGNING_KEY = Ed25519PrivateKey.generate()
 
 
@@ -117,8 +136,17 @@ class ApiWorld:
         self.market = QuietMarket(self.clock) if market is None else market
         self.tokens = Ed25519Tokens(signing_pem(), clock=SystemClock())
         self.ids = SystemIds(self.clock)
+        self.user_keys = MemoryUserKeys()
         self.personal_data = SealedPersonalData(
-            master_key=bytes(32), lookup_key=bytes(32), keys=MemoryUserKeys(), clock=self.clock
+            master_key=bytes(32), lookup_key=bytes(32), keys=self.user_keys, clock=self.clock
+        )
+        self.passwords = MemoryPasswords()
+        self.executor_key = X25519PrivateKey.generate()
+        self.sealed_rows = MemorySealedRows()
+        self.sources = MemoryStrategySources()
+        self.refresh_tokens = MemoryRefreshTokens()
+        log_ins = LogIns(
+            tokens=self.refresh_tokens, clock=self.clock, ids=self.ids, derive=self.personal_data.lookup_hash
         )
         self.audit_store = MemoryAudit()
         self.bars = MemoryBars()
@@ -129,10 +157,24 @@ class ApiWorld:
                 store=self.log,
                 ids=self.ids,
                 hasher=self.hasher,
-                passwords=MemoryPasswords(),
+                passwords=self.passwords,
                 personal_data=self.personal_data,
             ),
             estimates=Estimates(instruments=listed, tariffs=TARIFFS),
+            profiles=Profiles(
+                store=self.log,
+                ids=self.ids,
+                hasher=self.hasher,
+                passwords=self.passwords,
+                personal_data=self.personal_data,
+                credentials=CredentialsVault(
+                    executor_key=self.executor_key.public_key(), rows=self.sealed_rows, keys=self.user_keys
+                ),
+                log_ins=log_ins,
+            ),
+            log_ins=log_ins,
+            strategies=Strategies(store=self.log, ids=self.ids, sources=self.sources),
+            log=self.log,
             accounts=Accounts(
                 store=self.log,
                 clock=self.clock,
@@ -156,8 +198,11 @@ class ApiWorld:
             ),
             marks=self.market,
             bars=self.bars,
+            instruments=directory_of(Settings(home=Path("/nowhere")), InstrumentMaster.load()),
             personal_data=self.personal_data,
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
+            calendar=lambda: CALENDAR,
+            follows_calendar=sessions is not None,
             **options,
         )
         self.app = create_app(self.services)

@@ -5,24 +5,30 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from domain.account.commands import OpenTrade
-from domain.account.events import AccountEvent, Trailing
+from domain.account import decider
+from domain.account.commands import CloseTrade, MoveCash, OpenTrade
+from domain.account.events import AccountEvent, AccountMode, Trailing
+from domain.ids import OrderId, StrategyId, TradeId, VenueFillId
 from domain.instrument import Segment
 from domain.order import OrderType, Product, Side, TimeInForce
 from domain.risk import DenialCode
 from domain.session import Phase
+from tests.support.scenario import Given, scenario
 from tests.support.specimens import (
     DAY_NS,
     NOW_NS,
     NS_PER_MS,
     NS_PER_S,
     OTHER_TRADE,
+    OWNER,
     STRATEGY,
     TRADE,
     account_opened,
+    begin,
     entry_instruction,
     exit_filled,
     exiting,
+    fill,
     held,
     infy,
     infy_mark,
@@ -121,7 +127,73 @@ selling_rests = (
 buy_limit = replace(bare, trade_id=OTHER_TRADE, order_type=OrderType.LIMIT, limit_price_e4=2_851_0000)
 by_strategy = replace(open_trade, strategy_id=STRATEGY)
 
+
+# --- A busy account ---------------------------------------------------------------------------------------------------
+
+_OTHER_STRATEGY = StrategyId("str_01J000000000000000000000A2")
+_BUSY_LIMITS = {"orders_per_second_max": 100}
+_usual = replace(bare, market=replace(market, marks=(infy_mark, mark)))
+_buy, _sell = replace(_usual, strategy_id=STRATEGY), replace(_usual, strategy_id=_OTHER_STRATEGY, side=Side.SELL)
+_buy_infy = replace(_buy, quantity=10, market=in_infy.market)
+
+
+def _filled(given: Given[Any, Any, Any], intent: OpenTrade, number: int, price_e4: int) -> Given[Any, Any, Any]:
+    """Open the trade of *intent*, the account's *number*-th, and fill it whole."""
+    trade_id = TradeId(f"trd_busy_{number}")
+    return _executed(given.after(replace(intent, trade_id=trade_id)), trade_id, 1, intent.quantity, price_e4)
+
+
+def _executed(
+    given: Given[Any, Any, Any], trade_id: TradeId, order: int, quantity: int, price_e4: int
+) -> Given[Any, Any, Any]:
+    order_id = OrderId(f"{trade_id}.{order}")
+    executed = replace(
+        fill, order_id=order_id, venue_fill_id=VenueFillId(f"f-{order_id}"), quantity=quantity, price_e4=price_e4
+    )
+    return given.after(replace(begin, order_id=order_id), executed)
+
+
+def _busy_account() -> tuple[AccountEvent, ...]:
+    """An account on which everything counts in some limit, with its last price at 2,850 and Infosys at 1,500.
+
+    In Reliance 100 are held long (at 2,860) and 40 short for INTRADAY, 10 long for CNC (at 2,800); entries for 30 more
+    to buy and 20 to sell wait. In Infosys 10 are held. 500 rupees were won before 1,000 were lost, and 2,000 came in.
+    """
+    given: Given[Any, Any, Any] = scenario(decider).given(limited(**_BUSY_LIMITS))
+    for number, price_e4 in ((1, 1_550_0000), (2, 1_400_0000)):
+        given = _filled(given, _buy_infy, number, 1_500_0000)
+        trade_id = TradeId(f"trd_busy_{number}")
+        given = _executed(given.after(CloseTrade(trade_id=trade_id, user_id=OWNER)), trade_id, 2, 10, price_e4)
+    given = _filled(given, _buy_infy, 3, 1_500_0000)
+    given = _filled(given, _buy, 4, 2_860_0000)
+    given = _filled(given, replace(_sell, quantity=40), 5, 2_850_0000)
+    given = _filled(given, replace(_buy, quantity=10, product=Product.CNC), 6, 2_800_0000)
+    return given.after(
+        replace(_buy, trade_id=TradeId("trd_busy_7"), quantity=30),
+        replace(_sell, trade_id=TradeId("trd_busy_8"), quantity=20),
+        MoveCash(user_id=OWNER, amount_paise=2_000_00, reason="savings", market_time_ns=NOW_NS),
+    ).history
+
+
+BUSY = _busy_account()
+_five_more = replace(_usual, quantity=5)
+_a_hundred_less = replace(_five_more, side=Side.SELL, quantity=100)
+
+
+def _on_a_busy_account(
+    code: DenialCode, limit: str, value: str, *, intent: OpenTrade = _five_more, **exactly: Any
+) -> Row:
+    """Return the row in which *intent* meets limits *exactly*, and is denied where the first of them is one less."""
+    name, value_met = next(iter(exactly.items()))
+    met, below = (
+        (limited(**{**_BUSY_LIMITS, **exactly, name: each}), *BUSY[1:]) for each in (value_met, value_met - 1)
+    )
+    return Row(code, limit, value, intent=intent, given=below, passing=intent, passing_given=met)
+
+
 ROWS = [
+    Row(C.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet",
+        given=(replace(account_opened, mode=AccountMode.LIVE),), passing=open_trade, passing_given=(account_opened,)),
     Row(C.KILL_SWITCH_ENGAGED, "released", "engaged", given=(account_opened, kill_switch_engaged),
         passing=open_trade, passing_given=(account_opened, kill_switch_engaged, kill_switch_released)),
     Row(C.STRATEGY_KILL_SWITCH_ENGAGED, "released", "engaged", intent=by_strategy,
@@ -133,6 +205,9 @@ ROWS = [
         passing=open_trade, passing_given=(limited(segments_allowed=(Segment.NSE_FNO, Segment.NSE_EQ)),)),
     Row(C.CALENDAR_UNKNOWN, "a segment with a session table", "NSE_EQ",
         intent=replace(open_trade, market=replace(market, session=None)), passing=open_trade),
+    Row(C.CALENDAR_UNKNOWN, "a day whose holidays and hours are known", "NSE_EQ on 2026-11-20",
+        intent=replace(open_trade, market=replace(market, session=replace(session, day_known=False))),
+        passing=open_trade),
     Row(C.ORDER_TYPE_NOT_SUPPORTED, "MARKET, LIMIT, SL", "SL-M", given=(limited(stop_market_allowed=False),),
         intent=stop_market, passing=stop_market, passing_given=(account_opened,)),
     Row(C.MARKET_CLOSED, "an open market", "closed", intent=in_phase(Phase.CLOSED),
@@ -288,4 +363,31 @@ ROWS = [
         given=(limited(orders_per_day_max=3), *resting[1:]),
         passing=replace(other_intent, market=tomorrow),
         passing_given=(limited(orders_per_day_max=3), *held[1:])),
+    _on_a_busy_account(C.POSITION_QUANTITY_ABOVE_LIMIT, "94", "95", position_quantity_max=95),
+    _on_a_busy_account(C.POSITION_QUANTITY_ABOVE_LIMIT, "59", "60", position_quantity_max=60, intent=_a_hundred_less),
+    _on_a_busy_account(C.POSITION_VALUE_ABOVE_LIMIT, "270749.99", "270750.00", position_value_paise_max=270_750_00),
+    _on_a_busy_account(C.POSITION_VALUE_ABOVE_LIMIT, "170999.99", "171000.00", position_value_paise_max=171_000_00,
+                       intent=_a_hundred_less),
+    _on_a_busy_account(C.POSITION_SHARE_ABOVE_LIMIT, "5000 bp", "5001 bp", capital_paise=541_500_00),
+    _on_a_busy_account(C.GROSS_EXPOSURE_ABOVE_LIMIT, "599249.99", "599250.00", gross_exposure_paise_max=599_250_00),
+    _on_a_busy_account(C.NET_EXPOSURE_ABOVE_LIMIT, "314249.99", "314250.00 long", net_exposure_paise_max=314_250_00),
+    _on_a_busy_account(C.NET_EXPOSURE_ABOVE_LIMIT, "127499.99", "127500.00 short", net_exposure_paise_max=127_500_00,
+                       intent=_a_hundred_less),
+    _on_a_busy_account(C.CONCENTRATION_ABOVE_LIMIT, "584249.99", "584250.00", gross_exposure_paise_max=1_168_500_00,
+                       concentration_bp_max=5_000),
+    _on_a_busy_account(C.FUNDS_INSUFFICIENT, "2849.99", "2850.00", capital_paise=140_850_00,
+                       position_share_bp_max=None),
+    _on_a_busy_account(C.TRADES_PER_DAY_ABOVE_LIMIT, "8", "9", trades_per_day_max=9),
+    _on_a_busy_account(C.OPEN_TRADES_ABOVE_LIMIT, "6", "7", open_trades_max=7),
+    _on_a_busy_account(C.OPEN_ORDERS_ABOVE_LIMIT, "2", "3", open_orders_max=3),
+    _on_a_busy_account(C.DAY_LOSS_LIMIT_REACHED, "-1000.00", "-1000.00", day_loss_paise_max=1_000_01),
+    _on_a_busy_account(C.DRAWDOWN_LIMIT_REACHED, "1500.00", "1500.00", drawdown_paise_max=1_500_01),
+    _on_a_busy_account(C.ORDERS_PER_SECOND_ABOVE_LIMIT, "10 a second for entries, 12 in all", "11",
+                       orders_per_second_max=13),
+    _on_a_busy_account(C.ORDERS_PER_MINUTE_ABOVE_LIMIT, "10 a minute for entries, 12 in all", "11",
+                       orders_per_minute_max=13),
+    _on_a_busy_account(C.ORDERS_PER_HOUR_ABOVE_LIMIT, "10 an hour for entries, 12 in all", "11",
+                       orders_per_hour_max=13),
+    _on_a_busy_account(C.ORDERS_PER_DAY_ABOVE_LIMIT, "10 a day for entries, 12 in all", "11",
+                       orders_per_day_max=13),
 ]  # fmt: skip

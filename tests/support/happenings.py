@@ -26,11 +26,14 @@ from domain.account.events import (
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
+    MemberRemoved,
+    MemberSet,
     OrderFilled,
     OrderIntended,
     ProtectionLapsed,
     RiskBreached,
     RiskBreachReleased,
+    Role,
     TradeAdopted,
     TradeClosed,
     TradeExitTriggered,
@@ -109,7 +112,7 @@ class Happenings:
         """Let so many more things happen."""
         often = [self._open, self._open, self._guard, self._modify, self._exit, self._foreign]
         seldom = [self._deny, self._trail, self._change, self._reduce, self._lapse, self._switch, self._breach]
-        rare = [self._cash, self._storm, self._split, self._basket, self._limits, self._next_day]
+        rare = [self._cash, self._storm, self._split, self._basket, self._limits, self._member, self._next_day]
         for _ in range(steps):
             kind = self._random.choice([often, often, often, seldom, seldom, rare])
             self._random.choice(kind)()
@@ -500,6 +503,13 @@ class Happenings:
             self.events.append(BasketCompleted(basket_id=basket_id))
         else:
             self.events.append(BasketFailed(basket_id=basket_id, failed_trade_id=second.trade_id, policy=policy))
+
+    def _member(self) -> None:
+        """Let somebody become a member, in any role, and perhaps be one no more."""
+        member_id = UserId(f"usr_{self._random.randint(1, 3):026d}M")
+        self.events.append(MemberSet(member_id=member_id, role=self._random.choice(list(Role)), set_by=self.owner_id))
+        if self._random.random() < 0.5:
+            self.events.append(MemberRemoved(member_id=member_id, removed_by=self.owner_id))
 
     def _next_day(self) -> None:
         self._now_ns += DAY_NS

@@ -7,26 +7,34 @@ import msgspec
 
 from domain.envelope import RecordedEvent
 from domain.events import decode
-from domain.ids import AccountId, StrategyId, TradeId, UserId
+from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
+from domain.strategy.life import StrategyStatus
+from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
+from projections.backtests import BACKTESTS, BacktestRow
 from projections.cash_moves import CASH_MOVES
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
+from projections.memberships import MEMBERSHIPS, MembershipRow
 from projections.orders import ORDERS, OrderRow
 from projections.positions import POSITIONS, PositionRow
 from projections.queries import (
     WAIT_S,
     Answer,
+    AuditFilter,
     DailyRows,
     LimitHistory,
     OrderFilter,
     OrderLine,
     OrderPage,
+    Page,
     PortfolioRows,
     ReadModelBehind,
     TradePage,
+    page_of,
 )
 from projections.read_model import AnyReadModel, Key, ReadModel, fold
-from projections.risk import RISK
+from projections.risk import RISK, RiskRow
+from projections.strategies import STRATEGIES, StrategyRow
 from projections.trades import TRADES, TradeRow, TradeStatus
 from projections.users import USERS, UserRow
 
@@ -154,6 +162,78 @@ class MemoryQueries:
         next_before = found[limit - 1].sequence if len(found) > limit else None
         return LimitHistory(changes=found[:limit], next_before=next_before, sequence=await self._sequence())
 
+    async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
+        rows = sorted((await self._rows(MEMBERSHIPS)).items())
+        found = [row for _, row in rows if row.user_id == user_id and row.role is not None]
+        return Answer(value=found, sequence=await self._sequence())
+
+    async def members(self, account_id: AccountId) -> Answer[list[MembershipRow]]:
+        rows = (await self._rows(MEMBERSHIPS)).values()
+        found = [row for row in rows if row.account_id == account_id and row.role is not None]
+        found.sort(key=lambda row: (row.since_us, row.user_id))
+        return Answer(value=found, sequence=await self._sequence())
+
+    async def accounts(self, accounts: Sequence[AccountId]) -> Answer[list[RiskRow]]:
+        rows = sorted((await self._rows(RISK)).items())
+        return Answer(value=[row for _, row in rows if row.account_id in accounts], sequence=await self._sequence())
+
+    async def strategies(
+        self, user_id: UserId, *, status: StrategyStatus | None = None, before: int | None = None, limit: int = 50
+    ) -> Page[StrategyRow]:
+        found = [
+            row
+            for row in (await self._rows(STRATEGIES)).values()
+            if row.user_id == user_id
+            and status in {None, row.status}
+            and (before is None or row.drafted_sequence < before)
+        ]
+        found.sort(key=lambda row: row.drafted_sequence, reverse=True)
+        return page_of(found, limit, await self._sequence(), place=lambda row: row.drafted_sequence)
+
+    async def strategy(self, user_id: UserId, strategy_id: StrategyId) -> Answer[StrategyRow | None]:
+        row = (await self._rows(STRATEGIES)).get((strategy_id,))
+        visible = row if row is not None and row.user_id == user_id else None
+        return Answer(value=visible, sequence=await self._sequence())
+
+    async def backtests(
+        self, user_id: UserId, *, strategy_id: StrategyId | None = None, before: int | None = None, limit: int = 50
+    ) -> Page[BacktestRow]:
+        found = [
+            row
+            for row in (await self._rows(BACKTESTS)).values()
+            if row.user_id == user_id
+            and strategy_id in {None, row.strategy_id}
+            and (before is None or row.requested_sequence < before)
+        ]
+        found.sort(key=lambda row: row.requested_sequence, reverse=True)
+        return page_of(found, limit, await self._sequence(), place=lambda row: row.requested_sequence)
+
+    async def backtest(self, user_id: UserId, backtest_id: BacktestId) -> Answer[BacktestRow | None]:
+        row = (await self._rows(BACKTESTS)).get((backtest_id,))
+        visible = row if row is not None and row.user_id == user_id else None
+        return Answer(value=visible, sequence=await self._sequence())
+
+    async def audit(
+        self,
+        user_id: UserId | None,
+        accounts: Sequence[AccountId],
+        wanted: AuditFilter,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Page[AuditTrailRow]:
+        def is_wanted(row: AuditTrailRow) -> bool:
+            within = (
+                (wanted.first_sequence or 0) <= row.sequence <= (wanted.last_sequence or row.sequence)
+                and (wanted.from_us or 0) <= row.recorded_at_us <= (wanted.until_us or row.recorded_at_us)
+                and (before is None or row.sequence < before)
+            )
+            return within and wanted.name in {None, row.name} and wanted.stream_id in {None, row.stream_id}
+
+        rows = reversed((await self._rows(AUDIT_TRAIL)).values())
+        found = [row for row in rows if _concerns(row, user_id, accounts) and is_wanted(row)]
+        return page_of(found, limit, await self._sequence(), place=lambda row: row.sequence)
+
     async def _sequence(self) -> int:
         recorded = await self._read()
         return recorded[-1].sequence if recorded else 0
@@ -171,3 +251,7 @@ class MemoryQueries:
     async def _read(self) -> list[RecordedEvent]:
         recorded = await self._log.read_all(after_sequence=0, limit=10_000)
         return [event for event in recorded if self.stopped_at is None or event.sequence <= self.stopped_at]
+
+
+def _concerns(row: AuditTrailRow, user_id: UserId | None, accounts: Sequence[AccountId]) -> bool:
+    return row.account_id in accounts or (user_id is not None and row.user_id == user_id)

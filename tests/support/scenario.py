@@ -1,11 +1,12 @@
 """Given events, when a command, then events: how the tests of a decider speak."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 
 from domain.decider import Decider
+from domain.events import decode, encode, name_of
 from domain.refusals import Refusal
 
 Command = TypeVar("Command")
@@ -44,6 +45,14 @@ class Decision(Generic[Event]):
         assert raised.value.message
 
 
+def storable(events: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return *events*, and demand that each is stored and read back as it is: a whole number is no float."""
+    for event in events:
+        stored = encode(event)
+        assert encode(decode(name_of(event), stored)) == stored
+    return events
+
+
 class Given(Generic[Command, State, Event]):
     """A history. `when` decides on it; `after` lengthens it by what commands turn into."""
 
@@ -53,7 +62,7 @@ class Given(Generic[Command, State, Event]):
 
     def when(self, command: Command) -> Decision[Event]:
         """Decide on *command*."""
-        return Decision(lambda: self._decider.decide(command, self._decider.fold(self.history)))
+        return Decision(lambda: storable(self._decider.decide(command, self._decider.fold(self.history))))
 
     def after(self, *commands: Command) -> "Given[Command, State, Event]":
         """Carry out *commands*, one after another, and return the longer history."""

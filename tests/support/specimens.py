@@ -41,6 +41,8 @@ from domain.account.events import (
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
+    MemberRemoved,
+    MemberSet,
     OrderAcknowledged,
     OrderBlocked,
     OrderCanceled,
@@ -64,6 +66,7 @@ from domain.account.events import (
     RiskBreached,
     RiskBreachReleased,
     RiskParametersChanged,
+    Role,
     StopTrailed,
     TradeAdopted,
     TradeChanged,
@@ -88,6 +91,7 @@ from domain.ids import (
     VenueOrderId,
 )
 from domain.instrument import Instrument, InstrumentKey, Segment
+from domain.instrument_master import InstrumentsImported
 from domain.market import Mark, MarketSnapshot, Valuation, trading_day
 from domain.order import (
     ModifyCause,
@@ -118,12 +122,23 @@ from domain.strategy.events import (
     StrategyArchived,
     StrategyBacktested,
     StrategyDeployed,
+    StrategyDescribed,
     StrategyDrafted,
     StrategyPaused,
     StrategyResumed,
     StrategyRevised,
 )
-from domain.user.events import Sealed, UserErased, UserRegistered
+from domain.user.events import (
+    AccountAdded,
+    BrokerLinked,
+    BrokerUnlinked,
+    PasswordChanged,
+    ProfileChanged,
+    RiskProfile,
+    Sealed,
+    UserErased,
+    UserRegistered,
+)
 
 # --- Values -----------------------------------------------------------------------------------------------------------
 
@@ -137,6 +152,8 @@ ENTRY_LIFE_NS = 5 * NS_PER_S
 
 ACCOUNT = AccountId("acc_01J0000000000000000000ASHA")
 OWNER = UserId("usr_01J0000000000000000000ASHA")
+LIVE_ACCOUNT = AccountId("acc_01J00000000000000000000DHAN")
+MEMBER = UserId("usr_01J0000000000000000000RAV1")
 STRANGER = UserId("usr_01J000000000000000000BEENA")
 TRADE = TradeId("trd_01J00000000000000000000001")
 OTHER_TRADE = TradeId("trd_01J00000000000000000000002")
@@ -513,7 +530,41 @@ user_registered = UserRegistered(
     email=Sealed(nonce=b"twelve bytes", ciphertext=b"sealed e-mail"),
     name=Sealed(nonce=b"twelve more.", ciphertext=b"sealed name"),
 )
+profile_changed = ProfileChanged(
+    user_id=OWNER,
+    name=Sealed(nonce=b"twelve other", ciphertext=b"sealed new name"),
+    risk_profile=RiskProfile.BALANCED,
+)
+password_changed = PasswordChanged(user_id=OWNER)
+account_added = AccountAdded(user_id=OWNER, account_id=LIVE_ACCOUNT, mode=AccountMode.LIVE)
+broker_linked = BrokerLinked(
+    user_id=OWNER,
+    account_id=LIVE_ACCOUNT,
+    client_id=Sealed(nonce=b"twelve again", ciphertext=b"sealed client id"),
+)
+broker_unlinked = BrokerUnlinked(user_id=OWNER, account_id=LIVE_ACCOUNT)
 user_erased = UserErased(user_id=OWNER)
+member_set = MemberSet(member_id=MEMBER, role=Role.TRADER, set_by=OWNER)
+member_removed = MemberRemoved(member_id=MEMBER, removed_by=OWNER)
+
+# --- The instrument master --------------------------------------------------------------------------------------------
+
+instruments_imported = InstrumentsImported(
+    version=2,
+    day="2026-11-20",
+    content_hash="c3" * 32,
+    history_hash="d4" * 32,
+    source_hash="e5" * 32,
+    layout="compact",
+    rows=181_900,
+    unusable={"expired": 19_527, "segment_unknown": 10_710},
+    listed=151_659,
+    added=812,
+    changed=45,
+    renamed=3,
+    delisted=2,
+    expired=790,
+)
 
 # --- Strategies and backtests -----------------------------------------------------------------------------------------
 
@@ -547,6 +598,12 @@ strategy_drafted = StrategyDrafted(
     source_hash=SOURCE_HASH,
     source_bytes=2_048,
     parameters=draft_strategy.parameters,
+)
+strategy_described = StrategyDescribed(
+    strategy_id=STRATEGY,
+    user_id=OWNER,
+    name="Opening range, both ways",
+    description="Buys the break of the first minutes' range, sells the break below it.",
 )
 strategy_revised = StrategyRevised(
     strategy_id=STRATEGY,
@@ -677,7 +734,16 @@ EVERY_EVENT = (
     backtest_requested,
     backtest_completed,
     backtest_failed,
+    profile_changed,
+    password_changed,
+    account_added,
+    broker_linked,
+    broker_unlinked,
+    member_set,
+    member_removed,
+    strategy_described,
     user_erased,
+    instruments_imported,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""
 

@@ -12,13 +12,14 @@ from domain.account.checks.table import CHANGES_ONLY
 from domain.account.commands import OpenTrade
 from domain.account.events import (
     AccountEvent,
+    AccountMode,
     AccountOpened,
     OrderModified,
     OrderModifyRequested,
     RiskParametersChanged,
 )
 from domain.events import encode, name_of
-from domain.ids import AccountId
+from domain.ids import AccountId, UserId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark, MarketSnapshot
 from domain.money import format_e4
@@ -78,10 +79,16 @@ class Trader:
         """Register, and let *history* have happened to the account, but for its opening."""
         self._headers = await self.world.log_in()
         account_id = AccountId((await self.get("/api/auth/profile"))["account_id"])
-        events = [
-            RiskParametersChanged(parameters=event.parameters) if isinstance(event, AccountOpened) else event
-            for event in history
-        ]
+        owner_id = UserId((await self.get("/api/auth/profile"))["user_id"])
+
+        def lived_through(event: AccountEvent) -> AccountEvent:
+            if not isinstance(event, AccountOpened):
+                return event
+            if event.mode is AccountMode.LIVE:
+                return msgspec.structs.replace(event, account_id=account_id, owner_id=owner_id)
+            return RiskParametersChanged(parameters=event.parameters)
+
+        events = [lived_through(event) for event in history]
         stream_id = stream_of(account_id)
         version = len(await self.world.store.read_stream(stream_id))
         stored = tuple(NewEvent(name=name_of(event), payload=encode(event)) for event in events)

@@ -1,5 +1,7 @@
 """What else can be asked of an account (flips, changes, baskets, kill switches), and what comes from outside."""
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec.structs import replace
 
@@ -9,10 +11,12 @@ from domain.account.commands import (
     CancelTrade,
     ChangeTrade,
     CloseAll,
+    ClosePosition,
     CloseTrade,
     ConfirmFlat,
     MoveCash,
     OpenBasket,
+    OpenTrade,
     RecordForeignFill,
     RecordSuppressedIntents,
     ReleaseBreach,
@@ -51,15 +55,18 @@ from domain.account.refusals import (
     BreachNotLatched,
     EntryNotResting,
     NothingHeld,
+    PositionNotOpen,
     PriceOffTick,
     QuantityInvalid,
+    RatioInvalid,
     TradeClosedAlready,
+    TradeExternal,
     TradeNotFound,
     VersionMismatch,
 )
 from domain.ids import BasketId, OrderId, TradeId, VenueFillId
-from domain.order import ModifyCause, OrderType, Product, Purpose, Side
-from domain.refusals import Refusal
+from domain.order import ModifyCause, OrderStatus, OrderType, Product, Purpose, Side
+from domain.refusals import InvalidInput, Refusal
 from domain.risk import BreachKind
 from tests.support.scenario import Given, scenario
 from tests.support.specimens import (
@@ -73,6 +80,7 @@ from tests.support.specimens import (
     RELIANCE,
     STRATEGY,
     TRADE,
+    VENUE_EXIT,
     accepted,
     account_opened,
     begin,
@@ -87,6 +95,7 @@ from tests.support.specimens import (
     mark,
     market,
     open_limit,
+    open_short,
     open_trade,
     order_intended,
     presume_absent,
@@ -143,6 +152,17 @@ def test_a_flip_is_an_exit_and_an_entry() -> None:
 def test_of_a_flip_that_risk_denies_the_exit_goes_on() -> None:
     events = held.after(engage).when(replace(other_way, quantity=150)).events
     assert [type(event) for event in events] == [TradeExitTriggered, OrderIntended, OrderDenied]
+
+
+def test_what_is_all_being_closed_in_parts_is_not_closed_again() -> None:
+    parts = [CloseTrade(trade_id=TRADE, user_id=OWNER, quantity=quantity) for quantity in (60, 40)]
+    held.after(*parts).when(replace(other_way, quantity=30)).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_a_priced_order_stands_against_nothing_that_another_strategy_holds() -> None:
+    priced = replace(other_way, order_type=OrderType.LIMIT, limit_price_e4=2_860_0000)
+    held.when(priced).then_kinds(OrderDenied)
+    held.when(replace(priced, strategy_id=STRATEGY)).then_kinds(TradeOpened, OrderIntended)
 
 
 def test_two_strategies_in_one_symbol_do_not_undo_each_other() -> None:
@@ -246,6 +266,71 @@ def test_a_basket_sends_its_first_rank_and_the_next_one_when_that_has_filled() -
     assert isinstance(last[-1], BasketCompleted)
 
 
+THIRD_TRADE = TradeId("trd_01J00000000000000000000003")
+third_leg = replace(second_leg, trade_id=THIRD_TRADE, quantity=50)
+
+
+def intended_by(events: Sequence[AccountEvent]) -> list[TradeId]:
+    return [event.trade_id for event in events if isinstance(event, OrderIntended)]
+
+
+def through(trade_id: TradeId) -> tuple[object, ...]:
+    """Return the commands that send a trade's entry and fill it."""
+    order_id = OrderId(f"{trade_id}.1")
+    done = replace(fill, order_id=order_id, venue_fill_id=VenueFillId(f"f-{trade_id}"))
+    return replace(begin, order_id=order_id), replace(done, quantity=50 if trade_id == THIRD_TRADE else 100)
+
+
+def test_a_rank_waits_for_all_of_the_rank_before_it_in_whatever_order_the_legs_were_named() -> None:
+    legs = replace(basket, legs=(third_leg, first_leg, second_leg), ranks=(1, 0, 0))
+    opened = empty.when(legs).events
+    assert intended_by(opened) == [TRADE, OTHER_TRADE]
+    assert [(leg.trade_id, leg.rank) for leg in one(opened, BasketOpened).legs] == [
+        (TRADE, 0),
+        (OTHER_TRADE, 0),
+        (THIRD_TRADE, 1),
+    ]
+    half = empty.after(legs, *through(TRADE))
+    assert intended_by(half.history[len(opened) :]) == []
+    whole = half.after(*through(OTHER_TRADE))
+    assert intended_by(whole.history)[-1] == THIRD_TRADE
+    assert not [event for event in whole.history if isinstance(event, BasketCompleted)]
+    assert isinstance(whole.after(*through(THIRD_TRADE)).history[-1], BasketCompleted)
+
+
+def test_under_a_policy_that_goes_on_a_failed_leg_fails_once_and_the_others_come_to_their_turn() -> None:
+    goes_on = replace(basket, legs=(first_leg, second_leg, third_leg), ranks=(0, 1, 2), policy=BasketPolicy.CONTINUE)
+    first_failed = empty.after(goes_on, begin, refused)
+    last = first_failed.after(*through(OTHER_TRADE), *through(THIRD_TRADE)).history
+    assert [event.failed_trade_id for event in last if isinstance(event, BasketFailed)] == [TRADE]
+    assert intended_by(last) == [TRADE, OTHER_TRADE, THIRD_TRADE]
+    assert isinstance(last[-1], BasketCompleted)
+
+
+def test_a_leg_whose_turn_has_not_come_is_taken_back_by_its_person_and_by_a_kill_switch() -> None:
+    waiting = empty.after(basket)
+    back = waiting.when(CancelTrade(trade_id=OTHER_TRADE, user_id=OWNER)).events
+    assert [type(event) for event in back] == [TradeExitTriggered, TradeClosed, BasketFailed]
+    begun = waiting.after(begin, engage, release)
+    assert intended_by(begun.after(fill).history) == [TRADE]
+
+
+def test_a_leg_filled_in_part_and_then_canceled_has_failed() -> None:
+    part = replace(fill, quantity=99)
+    begun = empty.after(basket, begin, accepted, part)
+    assert intended_by(begun.history) == [TRADE]
+    canceled = replace(found, status=OrderStatus.CANCELED, cumulative_quantity=99)
+    assert one(begun.when(canceled).events, BasketFailed).failed_trade_id == TRADE
+
+
+def test_a_basket_handed_in_again_changes_nothing_even_when_it_is_through() -> None:
+    empty.after(basket).when(basket).then_nothing()
+    begun = empty.after(basket, begin, accepted, fill, replace(begin, order_id=SECOND_ENTRY))
+    through = begun.after(replace(fill, order_id=SECOND_ENTRY, venue_fill_id=VenueFillId("f-2")))
+    assert isinstance(through.history[-1], BasketCompleted)
+    through.when(basket).then_nothing()
+
+
 def test_a_leg_whose_entry_was_made_smaller_is_through_when_that_has_filled() -> None:
     priced = replace(first_leg, order_type=OrderType.LIMIT, limit_price_e4=2_849_0000)
     begun = empty.after(replace(basket, legs=(priced, second_leg)), begin, accepted)
@@ -298,17 +383,36 @@ def test_legs_are_checked_together() -> None:
     account.given(one_trade).when(basket).then_kinds(OrderDenied)
 
 
+def many_legs(count: int) -> tuple[OpenTrade, ...]:
+    return tuple(
+        replace(first_leg, trade_id=TradeId(f"trd_leg_{number}"), quantity=1 + number) for number in range(count)
+    )
+
+
+def test_a_basket_has_twenty_legs_at_most() -> None:
+    opened = empty.when(replace(basket, legs=many_legs(20), ranks=tuple(range(20)))).events
+    assert len([event for event in opened if isinstance(event, TradeOpened)]) == 20
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         replace(basket, legs=(first_leg,), ranks=(0,)),
         replace(basket, ranks=(0, 2)),
         replace(basket, ranks=(0,)),
+        replace(basket, ranks=(0, 1, 1)),
         replace(basket, legs=(first_leg, first_leg)),
+        replace(basket, ranks=(1, 2)),
+        replace(basket, legs=many_legs(21), ranks=tuple(range(21))),
     ],
 )
 def test_a_basket_that_is_none_is_refused(wrong: OpenBasket) -> None:
     empty.when(wrong).then_refused(BasketInvalid)
+
+
+def test_a_leg_names_its_instrument() -> None:
+    nameless = replace(second_leg, market=replace(both, instrument=None))
+    empty.when(replace(basket, legs=(first_leg, nameless))).then_refused(InvalidInput)
 
 
 # --- Kill switch ------------------------------------------------------------------------------------------------------
@@ -387,6 +491,15 @@ def test_delivery_that_was_carried_and_sold_is_flat_by_either_book(shown: int) -
     assert one(sold.after(tomorrow).when(confirm).events, FlattenFinished).remaining == ()
 
 
+def test_a_position_may_be_closed_for_one_strategy_alone() -> None:
+    two = held.after(replace(open_trade, trade_id=OTHER_TRADE, strategy_id=STRATEGY), *through(OTHER_TRADE))
+    its_own = ClosePosition(user_id=OWNER, instrument=RELIANCE, product=open_trade.product, strategy_id=STRATEGY)
+    assert one(two.when(its_own).events, TradeExitTriggered).trade_id == OTHER_TRADE
+    closed = two.when(replace(its_own, strategy_id=None)).events
+    assert [event.trade_id for event in closed if isinstance(event, TradeExitTriggered)] == [TRADE, OTHER_TRADE]
+    held.when(its_own).then_refused(PositionNotOpen)
+
+
 def test_closing_all_leaves_what_came_from_outside_unless_it_is_asked_for() -> None:
     with_external = held.after(foreign_buy)
     closed = with_external.when(CloseAll(user_id=OWNER)).events
@@ -418,11 +531,53 @@ def test_what_nobody_of_us_bought_is_an_external_trade() -> None:
     assert one(held.after(foreign_buy).when(more).events, ForeignFillAllocated).trade_id == EXTERNAL
 
 
+def test_what_came_from_outside_is_closed_and_not_changed() -> None:
+    external = held.after(foreign_buy)
+    external.when(replace(change, trade_id=EXTERNAL, stop_loss_e4=1_400_0000)).then_refused(TradeExternal)
+    assert one(external.when(CloseTrade(trade_id=EXTERNAL, user_id=OWNER)).events, OrderIntended).instruction.side is (
+        Side.SELL
+    )
+
+
+def test_a_manual_sale_goes_through_the_trades_oldest_first() -> None:
+    two = held.after(replace(open_trade, trade_id=OTHER_TRADE), *through(OTHER_TRADE))
+    events = two.when(replace(foreign_sell, quantity=130)).events
+    parts = [event for event in events if isinstance(event, ForeignFillAllocated)]
+    assert [(part.trade_id, part.part, part.last_quantity) for part in parts] == [(TRADE, 1, 100), (OTHER_TRADE, 2, 30)]
+    assert [event.trade_id for event in events if isinstance(event, TradeClosed)] == [TRADE]
+
+
 def test_a_manual_sale_reduces_the_oldest_trade_and_its_stop_shrinks_with_it() -> None:
     events = guarded.when(foreign_sell).events
     assert [type(event) for event in events] == [ForeignFillAllocated, OrderModifyRequested]
     assert one(events, ForeignFillAllocated).trade_id == TRADE
     assert one(events, OrderModifyRequested).instruction.quantity == 60
+
+
+def test_what_is_bought_beside_a_trade_that_bought_is_no_part_of_it() -> None:
+    beside = replace(foreign_sell, side=Side.BUY)
+    held.when(beside).then_kinds(TradeAdopted, ForeignFillAllocated)
+    short = empty.after(open_short, begin, accepted, fill)
+    short.when(foreign_sell).then_kinds(TradeAdopted, ForeignFillAllocated)
+    reduced = one(short.when(beside).events, ForeignFillAllocated)
+    assert (reduced.trade_id, reduced.closed_quantity) == (TRADE, 40)
+
+
+def test_a_stop_that_is_shrinking_waits_for_the_venues_word_before_it_shrinks_again() -> None:
+    shrinking = guarded.after(foreign_sell)
+    more = replace(foreign_sell, venue_fill_id=VenueFillId("x-2"), quantity=10)
+    shrinking.when(more).then_kinds(ForeignFillAllocated)
+    told = one(shrinking.history[-1:], OrderModifyRequested).instruction
+    row = replace(
+        found,
+        order_id=STOP,
+        venue_order_id=VENUE_EXIT,
+        quantity=told.quantity,
+        order_type=told.order_type,
+        limit_price_e4=told.limit_price_e4,
+        trigger_price_e4=told.trigger_price_e4,
+    )
+    assert one(shrinking.after(more).when(row).events, OrderModifyRequested).instruction.quantity == 50
 
 
 def test_a_manual_close_takes_the_stop_away() -> None:
@@ -448,14 +603,21 @@ def test_a_split_leaves_the_cost_and_moves_quantity_levels_and_stop() -> None:
     ]
     modified = one(events, OrderModifyRequested).instruction
     assert (modified.quantity, modified.trigger_price_e4) == (500, 560_0000)
+    thirds = one(guarded.when(replace(split, numerator=3)).events, CorporateActionApplied).trades[0]
+    assert (thirds.stop_loss_e4, thirds.target_e4) == (933_3000, 966_6000)
     guarded.after(split).when(split).then_nothing()
+    account.given().when(split).then_nothing()
+    for nonsense in ({"numerator": 0}, {"denominator": 0}, {"numerator": -5}):
+        guarded.when(replace(split, **nonsense)).then_refused(RatioInvalid)
     held.when(replace(split, instrument=infy)).then_nothing()
 
 
 def test_what_a_storm_left_is_recorded_once_it_is_something() -> None:
     storm = RecordSuppressedIntents(count=3, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
     empty.when(storm).then(IntentsSuppressed(count=3, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S))
-    empty.when(replace(storm, count=0)).then_nothing()
+    empty.after(storm).when(storm).then_kinds(IntentsSuppressed)
+    for nothing in (0, -1):
+        empty.when(replace(storm, count=nothing)).then_nothing()
     account.given().when(storm).then_nothing()
 
 

@@ -8,7 +8,16 @@ from msgspec.structs import replace
 from domain.account import decider
 from domain.account.checks.table import CHANGES_ONLY
 from domain.account.commands import ChangeTrade
-from domain.account.events import AccountEvent, OrderDenied, OrderModified, OrderModifyRequested, TradeChanged, Trailing
+from domain.account.events import (
+    AccountEvent,
+    OrderDenied,
+    OrderIntended,
+    OrderModified,
+    OrderModifyRequested,
+    TradeChanged,
+    TradeOpened,
+    Trailing,
+)
 from domain.order import MODIFICATIONS_MAX, ModifyCause, OrderType, Product, Side
 from domain.risk import DenialCode, RiskParameters
 from tests.support.scenario import scenario
@@ -25,6 +34,7 @@ from tests.support.specimens import (
     kill_switch_engaged,
     market,
     market_at,
+    open_trade,
     order_acknowledged,
     order_intended,
     order_submitting,
@@ -90,6 +100,28 @@ def test_more_of_an_entry_counts_in_place_of_what_rests_and_less_of_it_is_not_ch
     assert (denial.code, denial.value) == (code, value)
     passes(history, fewer)
     passes(history, change)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rupees"),
+    [
+        ({"quantity": 120}, 120 * 2_849),
+        ({"quantity": 80}, 100 * 2_849),
+        ({"limit_price_e4": 2_850_0000}, 100 * 2_850),
+        ({"limit_price_e4": 2_848_0000}, 100 * 2_849),
+        ({"limit_price_e4": None, "order_type": OrderType.MARKET}, 100 * 2_849),
+        ({"quantity": 120, "limit_price_e4": 2_848_0000}, 120 * 2_849),
+    ],
+)
+def test_until_the_venue_has_confirmed_a_change_the_larger_quantity_and_the_higher_price_count(
+    wanted: dict[str, Any], rupees: int
+) -> None:
+    """100 at 2,849.00 are asked to become something else; then 100 more are wanted at market, at 2,850.00."""
+    total_paise = (rupees + 285_000) * 100
+    another = replace(open_trade, trade_id=OTHER_TRADE)
+    for limit_paise, kinds in ((total_paise, (TradeOpened, OrderIntended)), (total_paise - 1, (OrderDenied,))):
+        history = with_limits(resting, gross_exposure_paise_max=limit_paise)
+        account.given(*history).after(replace(change, **wanted)).when(another).then_kinds(*kinds)
 
 
 def test_a_kill_switch_stops_what_adds_and_lets_pass_what_takes_away() -> None:

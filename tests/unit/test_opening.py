@@ -7,10 +7,17 @@ import pytest
 from msgspec.structs import replace
 
 from domain.account import decider
+from domain.account.checks.intent import Kind
 from domain.account.checks.table import CHANGES_ONLY, CHECKS
 from domain.account.commands import OpenTrade
-from domain.account.events import AccountEvent, OrderDenied, OrderIntended, TradeOpened
-from domain.account.refusals import AccountNotFound, LimitPriceMismatch, PriceOffTick, QuantityInvalid
+from domain.account.events import AccountEvent, OrderDenied, OrderIntended, TradeOpened, Trailing
+from domain.account.refusals import (
+    AccountNotFound,
+    LimitPriceMismatch,
+    PriceOffTick,
+    QuantityInvalid,
+    TriggerPriceMismatch,
+)
 from domain.ids import OrderId, TradeId
 from domain.market import MarketSnapshot
 from domain.money import PriceInvalid
@@ -26,6 +33,8 @@ from tests.support.denials import (
     limited,
     name_of_row,
     other_intent,
+    stop_buy,
+    stop_market,
     tomorrow,
 )
 from tests.support.scenario import scenario
@@ -39,6 +48,7 @@ from tests.support.specimens import (
     TRADE,
     accepted,
     account_opened,
+    adopted,
     begin,
     entry_instruction,
     fill,
@@ -87,6 +97,26 @@ def test_a_limit_intent_keeps_its_price(side: Side, intent: OpenTrade) -> None:
     account.given(account_opened).when(limit_intent).then(opened, replace(order_intended, instruction=entry))
 
 
+@pytest.mark.parametrize(
+    ("side", "trigger_e4", "limit_e4"),
+    [
+        (Side.BUY, 2_860_0000, 2_874_3000),
+        (Side.BUY, 2_860_1000, 2_874_4000),  # 2,874.4005: cut to the tick.
+        (Side.SELL, 2_849_9000, 2_835_6000),  # 2,835.6505, likewise.
+    ],
+)
+def test_a_stop_at_market_becomes_a_stop_with_a_limit_half_a_percent_behind(
+    side: Side, trigger_e4: int, limit_e4: int
+) -> None:
+    intent = replace(stop_market, side=side, trigger_price_e4=trigger_e4)
+    opened, intended_order = account.given(account_opened).when(intent).events
+    assert isinstance(opened, TradeOpened)
+    assert isinstance(intended_order, OrderIntended)
+    told = intended_order.instruction
+    assert told == opened.entry
+    assert (told.order_type, told.trigger_price_e4, told.limit_price_e4) == (OrderType.SL, trigger_e4, limit_e4)
+
+
 def test_a_trade_needs_neither_stop_loss_nor_target() -> None:
     bare = replace(open_trade, stop_loss_e4=None, target_e4=None)
     account.given(account_opened).when(bare).then(
@@ -106,10 +136,15 @@ def test_a_denial_keeps_the_limit_the_value_and_what_the_check_saw() -> None:
 # --- One row for each reason of a denial ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", ROWS, ids=name_of_row)
-def test_an_intent_beyond_a_limit_is_denied(row: Row) -> None:
+def denial_of(row: Row) -> OrderDenied:
     (denied,) = account.given(*row.given).when(row.intent).events
     assert isinstance(denied, OrderDenied)
+    return denied
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name_of_row)
+def test_an_intent_beyond_a_limit_is_denied(row: Row) -> None:
+    denied = denial_of(row)
     assert (denied.code, denied.limit, denied.value) == (row.code, row.limit, row.value)
 
 
@@ -120,6 +155,20 @@ def test_an_intent_that_meets_a_limit_exactly_passes(row: Row) -> None:
     account.given(*given).when(row.passing).then_kinds(TradeOpened, *[OrderIntended] * row.passing_orders)
 
 
+ABOUT_ANOTHER_QUANTITY = DenialCode.DISCLOSED_QUANTITY_INVALID
+TOLD_IN_UNITS = [
+    row for row in ROWS if denial_of(row).passing.endswith(" units") and row.code is not ABOUT_ANOTHER_QUANTITY
+]
+
+
+@pytest.mark.parametrize("row", TOLD_IN_UNITS, ids=name_of_row)
+def test_the_units_that_a_denial_tells_of_would_pass_and_no_unit_more(row: Row) -> None:
+    given = account.given(*row.given)
+    units = int(denial_of(row).passing.removesuffix(" units"))
+    assert isinstance(given.when(replace(row.intent, quantity=units)).events[0], TradeOpened)
+    given.when(replace(row.intent, quantity=units + 1)).then_kinds(OrderDenied)
+
+
 def test_every_reason_of_a_denial_has_its_row() -> None:
     only_of_changes = {example.code for example in CHANGES_ONLY}
     assert {row.code for row in ROWS} == set(DenialCode) - only_of_changes
@@ -128,8 +177,7 @@ def test_every_reason_of_a_denial_has_its_row() -> None:
 def test_each_example_of_the_table_is_how_the_denial_reads() -> None:
     told = set()
     for row in ROWS:
-        (denied,) = account.given(*row.given).when(row.intent).events
-        assert isinstance(denied, OrderDenied)
+        denied = denial_of(row)
         told.add((denied.code, denied.limit, denied.value, denied.passing))
     examples = {(each.code, each.limit, each.value, each.passing) for check in CHECKS for each in check.examples}
     assert examples - told == set()
@@ -145,6 +193,33 @@ def test_every_limit_is_a_parameter_of_a_row_and_every_parameter_a_limit() -> No
     named = {name for check in CHECKS for name, _ in check.parameters}
     of_the_stop_alone = {"trailing_modifications_max"}
     assert named | of_the_stop_alone == {each.name for each in msgspec.structs.fields(RiskParameters)}
+
+
+def test_every_row_is_for_entries_and_for_the_changes_it_names_and_one_for_exits() -> None:
+    assert all(Kind.ENTRY in check.applies_to and Kind.CANCEL not in check.applies_to for check in CHECKS)
+    assert [check for check in CHECKS if Kind.CHANGE in check.applies_to] == [c for c in CHECKS if c.on_change]
+    (for_exits,) = [check for check in CHECKS if Kind.EXIT in check.applies_to]
+    assert for_exits.codes == (DenialCode.FREEZE_QUANTITY_EXCEEDED,)
+
+
+def test_a_limit_that_may_be_none_limits_nothing_then() -> None:
+    most = limited(
+        position_quantity_max=1, position_value_paise_max=1, net_exposure_paise_max=1, trade_risk_paise_max=1
+    )
+    free = dict.fromkeys(("position_quantity_max", "position_value_paise_max", "net_exposure_paise_max"))
+    for intent in (open_trade, replace(stop_buy, stop_loss_e4=2_000_0000)):
+        account.given(most).when(intent).then_kinds(OrderDenied)
+        none = limited(**free, trade_risk_paise_max=None, stop_loss_distance_bp_max=None, spread_bp_max=None)
+        account.given(none).when(intent).then_kinds(TradeOpened, OrderIntended)
+
+
+def test_an_external_trade_hides_no_duplicate() -> None:
+    told_twice = limited(duplicate_window_ms=500)
+    now = replace(market, market_time_ns=NOW_NS + 400 * NS_PER_MS, marks=(infy_mark, mark))
+    again = replace(open_trade, trade_id=OTHER_TRADE, market=now)
+    (denied,) = account.given(told_twice, *intended[1:], *adopted).when(again).events
+    assert isinstance(denied, OrderDenied)
+    assert denied.code is DenialCode.DUPLICATE_INTENT
 
 
 def test_a_zero_limit_allows_nothing() -> None:
@@ -318,6 +393,19 @@ MALFORMED: list[tuple[str, OpenTrade, type[Refusal]]] = [
     ("half a lot", replace(in_lots, quantity=100), QuantityInvalid),
     ("LIMIT without a price", replace(open_trade, order_type=OrderType.LIMIT), LimitPriceMismatch),
     ("MARKET with a price", replace(open_trade, limit_price_e4=2_849_0000), LimitPriceMismatch),
+    ("SL without a limit", replace(stop_buy, limit_price_e4=None), LimitPriceMismatch),
+    ("SL-M with a limit", replace(stop_market, limit_price_e4=2_860_0000), LimitPriceMismatch),
+    ("SL without a trigger", replace(stop_buy, trigger_price_e4=None), TriggerPriceMismatch),
+    ("SL-M without a trigger", replace(stop_market, trigger_price_e4=None), TriggerPriceMismatch),
+    ("LIMIT with a trigger", replace(open_limit, trigger_price_e4=2_849_0000), TriggerPriceMismatch),
+    ("MARKET with a trigger", replace(open_trade, trigger_price_e4=2_849_0000), TriggerPriceMismatch),
+    ("trigger off tick", replace(stop_buy, trigger_price_e4=2_860_0500), PriceOffTick),
+    (
+        "trailing distance off tick",
+        replace(open_trade, trailing=Trailing(distance_e4=500, step_e4=1_000)),
+        PriceOffTick,
+    ),
+    ("trailing step of nothing", replace(open_trade, trailing=Trailing(distance_e4=1_000, step_e4=0)), PriceInvalid),
     ("limit off tick", replace(open_limit, limit_price_e4=2_849_0500), PriceOffTick),
     ("stop loss off tick", replace(open_trade, stop_loss_e4=2_800_0001), PriceOffTick),
     ("target off tick", replace(open_trade, target_e4=2_900_0999), PriceOffTick),

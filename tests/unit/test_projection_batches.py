@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import islice
 
 import msgspec
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from domain.envelope import GENESIS_HASH, RecordedEvent
 from domain.events import Event
 from domain.ids import TradeId
+from infra.bench.events import lives, recorded
 from projections.batches import Decoded, Projection, project, read_batch
 from projections.catalogue import READ_MODELS
 from projections.ports import Checkpoint, Part
 from projections.positions import POSITIONS
 from projections.prefetch import prefetched
-from projections.read_model import AnyReadModel, Key, Row
+from projections.read_model import AnyReadModel, Key, Row, fold
 from projections.row_cache import RowCache
 from projections.shards import SHARDS_MAX, fair_share, shard_of
 from projections.strategies import STRATEGIES
@@ -50,6 +52,21 @@ def projected(
     rows: dict[Key, Row | None] = {}
     projection.fold(rows)
     return projection
+
+
+@pytest.mark.parametrize("model", READ_MODELS, ids=lambda model: model.name)
+def test_rows_folded_each_for_itself_are_those_of_the_log_in_its_order(model: AnyReadModel) -> None:
+    batch = read_batch(list(islice(recorded(lives(seed=5, accounts=12)), 2_000))).decoded
+    in_order: dict[Key, Row | None] = {}
+    fold(model, [(each.event, each.recorded) for each in batch if each.event is not None], in_order)
+    # A stream that waits, of which the batch has an event, lets the rest be folded in the log's order.
+    waiting = batch[-1].recorded.stream_id
+    assert projected(model, batch).changes == in_order
+    one_by_one = projected(model, batch, parked=waiting)
+    others = [each for each in batch if each.recorded.stream_id != waiting]
+    without: dict[Key, Row | None] = {}
+    fold(model, [(each.event, each.recorded) for each in others if each.event is not None], without)
+    assert one_by_one.changes == without
 
 
 def test_a_stream_is_parked_from_the_event_that_cannot_be_taken_in() -> None:

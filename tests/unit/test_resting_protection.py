@@ -6,10 +6,12 @@ No executor is at work: the test says itself what the venue makes of an order.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace as but
+from datetime import time
 
 import pytest
 from msgspec.structs import replace
 
+from adapters.sessions import shipped_table
 from commands.accounts import TradeChange
 from commands.protection import Protection, ProtectionSettings, wait_for_room_ns
 from domain.account.commands import (
@@ -42,7 +44,7 @@ from domain.account.exits import STOPS_FAILED_MAX
 from domain.account.protection import GAP_STEPS_MAX
 from domain.ids import OrderId, TradeId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, InstrumentKind, Segment
-from domain.market import Mark
+from domain.market import Mark, trading_day
 from domain.order import (
     ModifyCause,
     NotSentReason,
@@ -56,6 +58,7 @@ from domain.order import (
 )
 from domain.risk import RiskParameters
 from domain.session import Phase, SessionMoment
+from domain.session_table import Certainty, DayKind, Span, Stretch
 from tests.support.desk import Desk, buy, running
 from tests.support.specimens import (
     ACCOUNT,
@@ -393,6 +396,17 @@ async def test_a_stop_that_lapsed_over_night_is_placed_again_when_the_session_op
     assert not floor.causes
 
 
+@pytest.mark.parametrize("phase", [Phase.CONTINUOUS, Phase.CLOSED])
+async def test_on_a_day_that_nobody_knows_a_price_tells_that_there_is_a_session(floor: Floor, phase: Phase) -> None:
+    await lapse(floor)
+    opened_ns = next_session(floor)
+    floor.desk.sessions.moments = {RELIANCE: SessionMoment(phase=phase, trading_day="2026-11-21", day_known=False)}
+    await floor.time(opened_ns)
+    assert len(floor.intended(Purpose.STOP)) == 1
+    await floor.tick(replace(mark_at(PRICE_E4), exchange_time_ns=opened_ns))
+    assert len(floor.intended(Purpose.STOP)) == 2
+
+
 async def test_a_price_that_gapped_through_a_lapsed_stop_closes_the_trade(floor: Floor) -> None:
     await lapse(floor)
     opened_ns = next_session(floor)
@@ -533,6 +547,56 @@ async def test_an_order_for_the_next_session_is_not_squared_off_after_this_one(f
     floor.desk.sessions.moments = {RELIANCE: replace(CLOSED, continuous_until_ns=NOW_NS - NS_PER_S)}
     await floor.time(NOW_NS)
     assert not floor.causes
+
+
+def on_a_day_with(floor: Floor, *spans: Span) -> None:
+    """Let today be a session of other hours than the week's."""
+    today = trading_day(NOW_NS)
+    special = Stretch(
+        segments=frozenset({Segment.NSE_EQ}),
+        first_day=today,
+        last_day=today,
+        kind=DayKind.SHORT,
+        spans=spans,
+        name="",
+        certainty=Certainty.ANNOUNCED,
+        source="a circular",
+    )
+    floor.protection._sessions = shipped_table().with_list([special])
+
+
+async def test_a_session_of_an_hour_is_left_before_its_own_end(floor: Floor) -> None:
+    await floor.open()
+    on_a_day_with(floor, Span(Phase.CONTINUOUS, time(9, 45), time(10, 45)))
+    await floor.time(NOW_NS + 43 * 60 * NS_PER_S)
+    assert not floor.causes
+    await floor.time(NOW_NS + 44 * 60 * NS_PER_S)
+    assert floor.causes == [ExitCause.SQUARE_OFF]
+
+
+async def test_a_session_in_two_parts_is_left_before_the_end_of_the_second(floor: Floor) -> None:
+    await floor.open()
+    on_a_day_with(
+        floor, Span(Phase.CONTINUOUS, time(9, 15), time(10, 30)), Span(Phase.CONTINUOUS, time(11, 30), time(12, 30))
+    )
+    for minutes in (29, 45, 91, 147):  # Before the pause, in it, and after it.
+        await floor.time(NOW_NS + minutes * 60 * NS_PER_S)
+        assert not floor.causes
+    await floor.time(NOW_NS + 149 * 60 * NS_PER_S)
+    assert floor.causes == [ExitCause.SQUARE_OFF]
+
+
+async def test_between_the_parts_of_a_session_no_stop_is_placed(floor: Floor) -> None:
+    await floor.open(but(rest, product=Product.CNC))
+    (stop,) = floor.intended(Purpose.STOP)
+    await floor.show(stop.order_id, OrderStatus.EXPIRED)
+    on_a_day_with(
+        floor, Span(Phase.CONTINUOUS, time(9, 15), time(10, 30)), Span(Phase.CONTINUOUS, time(11, 30), time(12, 30))
+    )
+    await floor.time(NOW_NS + 45 * 60 * NS_PER_S)
+    assert len(floor.intended(Purpose.STOP)) == 1
+    await floor.time(NOW_NS + 91 * 60 * NS_PER_S)
+    assert len(floor.intended(Purpose.STOP)) == 2
 
 
 @pytest.mark.parametrize(("per_minute", "lead_s"), [(25, 120), (240, 61)])

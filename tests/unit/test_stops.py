@@ -57,6 +57,7 @@ from tests.support.specimens import (
     fill,
     found,
     mark_at,
+    market,
     open_trade,
     refused,
     reliance,
@@ -67,6 +68,7 @@ account = scenario(decider)
 STOP = OrderId(f"{TRADE}.2")
 STOP_E4, TARGET_E4 = 2_800_0000, 2_900_0000
 guarded_intent = replace(open_trade, protection=ProtectionMode.RESTING)
+short_intent = replace(guarded_intent, side=Side.SELL, stop_loss_e4=2_900_0000, target_e4=None)
 filled = account.given(account_opened).after(guarded_intent, begin, accepted, fill)
 begin_stop = replace(begin, order_id=STOP)
 stop_accepted = replace(exit_accepted, order_id=STOP)
@@ -119,8 +121,7 @@ def test_a_fill_of_the_entry_places_one_stop_for_what_is_held() -> None:
 
 
 def test_the_stop_of_a_short_buys_and_its_limit_lies_above() -> None:
-    short = replace(guarded_intent, side=Side.SELL, stop_loss_e4=2_900_0000, target_e4=None)
-    stop = account.given(account_opened).after(short, begin, accepted, fill).history[-1]
+    stop = account.given(account_opened).after(short_intent, begin, accepted, fill).history[-1]
     assert isinstance(stop, OrderIntended)
     assert (stop.instruction.side, stop.instruction.trigger_price_e4) == (Side.BUY, 2_900_0000)
     assert stop.instruction.limit_price_e4 == 2_914_5000
@@ -170,6 +171,79 @@ def test_a_holding_above_the_freeze_quantity_has_stops_in_slices() -> None:
     blocked = {event.order_id for event in of_kind(sliced, OrderBlocked)}
     assert sum(stop.instruction.quantity for stop in stops if stop.order_id not in blocked) == 100
     assert all(stop.instruction.quantity <= 40 for stop in stops)
+
+
+def sliced(quantity: int, freeze: int) -> AnyGiven:
+    """Return a trade that holds *quantity* units of which no order may have more than *freeze*; its stops rest."""
+    market = replace(guarded_intent.market, instrument=replace(reliance, freeze_quantity=freeze))
+    entry = replace(guarded_intent, quantity=quantity, market=market)
+    given = account.given(account_opened).after(entry)
+    entries = of_kind(given, OrderIntended)
+    for number, event in enumerate(entries):
+        assert isinstance(event, OrderIntended)
+        parts = replace(fill, order_id=event.order_id, venue_fill_id=VenueFillId(f"f-{number}"))
+        given = given.after(
+            replace(begin, order_id=event.order_id),
+            replace(accepted, order_id=event.order_id),
+            replace(parts, quantity=event.instruction.quantity),
+        )
+    for stop_id in stops_of(given):
+        given = given.after(replace(begin, order_id=stop_id), replace(exit_accepted, order_id=stop_id))
+    return given
+
+
+def stops_of(given: AnyGiven) -> dict[OrderId, int]:
+    """Return the quantities of the stops that were not taken back before they were sent, oldest first."""
+    blocked = {event.order_id for event in of_kind(given, OrderBlocked)}
+    stops = [event for event in of_kind(given, OrderIntended) if event.purpose is Purpose.STOP]
+    return {stop.order_id: stop.instruction.quantity for stop in stops if stop.order_id not in blocked}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "sizes"), [(39, [39]), (40, [40]), (41, [40, 1]), (80, [40, 40]), (100, [40, 40, 20])]
+)
+def test_exits_and_stops_are_cut_into_slices_of_the_freeze_quantity(quantity: int, sizes: list[int]) -> None:
+    given = sliced(quantity, 40)
+    assert list(stops_of(given).values()) == sizes
+    watched = account.given(account_opened).after(
+        replace(open_trade, quantity=quantity, market=replace(market, instrument=replace(reliance, freeze_quantity=40)))
+    )
+    assert [event.instruction.quantity for event in of_kind(watched, OrderIntended)] == sizes
+    assert [event.order_id for event in of_kind(watched, OrderIntended)] == [
+        OrderId(f"{TRADE}.{number}") for number in range(1, len(sizes) + 1)
+    ]
+
+
+def test_a_part_takes_its_room_from_the_newest_stops_and_no_more_than_it_needs() -> None:
+    given = sliced(100, 40)
+    oldest, middle, newest = stops_of(given)
+    asked, canceled, shrunk = given.when(replace(close_part, quantity=50)).events
+    assert isinstance(asked, TradeReductionAsked)
+    assert canceled == OrderCancelRequested(order_id=newest, trade_id=TRADE)
+    assert isinstance(shrunk, OrderModifyRequested)
+    assert (shrunk.order_id, shrunk.instruction.quantity, shrunk.cause) == (middle, 10, ModifyCause.SIZE)
+    assert oldest not in {canceled.order_id, shrunk.order_id}
+
+
+def test_the_whole_trade_turns_every_slice_of_its_stop_into_a_market_order() -> None:
+    given = sliced(100, 40)
+    _, *changed = given.when(close_all).events
+    assert [(event.order_id, event.instruction.quantity) for event in changed] == list(
+        reversed(list(stops_of(given).items()))
+    )
+    assert {event.instruction.order_type for event in changed} == {OrderType.MARKET}
+
+
+def test_of_a_holding_that_grows_the_last_slice_is_filled_up_before_another_stop_is_placed() -> None:
+    given = sliced(70, 60)
+    full, part = stops_of(given)
+    grown = given.after(replace(fill, quantity=70, venue_fill_id=VenueFillId("f-8")))  # More than was asked for.
+    (larger,) = [event for event in of_kind(grown, OrderModifyRequested) if event.order_id == part]
+    assert (larger.instruction.quantity, larger.cause) == (60, ModifyCause.SIZE)
+    assert full not in {event.order_id for event in of_kind(grown, OrderModifyRequested)}
+    confirmed = grown.when(replace(stop_row(grown), order_id=part)).events
+    (another,) = [event for event in confirmed if isinstance(event, OrderIntended)]
+    assert (another.purpose, another.instruction.quantity) == (Purpose.STOP, 20)
 
 
 @pytest.mark.parametrize("failures", range(1, STOPS_FAILED_MAX + 1))
@@ -223,11 +297,23 @@ def fill_event(given: AnyGiven) -> AccountEvent:
 def test_a_stop_the_venue_will_not_modify_is_canceled_and_the_exit_waits_for_the_final_word() -> None:
     leaving = guarded.after(close_all)
     modify_refused = RecordModifyRefused(order_id=STOP, number=1, reason=refused.reason, message="too late")
+    leaving.when(replace(modify_refused, number=2)).then_nothing()
+    leaving.when(replace(modify_refused, number=0)).then_nothing()
     withdrawn = leaving.after(modify_refused)
     assert [type(event) for event in withdrawn.history[-2:]] == [OrderModifyRefused, OrderCancelRequested]
     events = withdrawn.when(stop_row(guarded, status=OrderStatus.CANCELED)).events
     assert isinstance(events[-1], OrderIntended)
     assert (events[-1].purpose, events[-1].instruction.quantity) == (Purpose.EXIT, 100)
+
+
+def test_an_exit_waits_for_the_venues_word_on_a_stop_that_is_being_moved() -> None:
+    moving = guarded.after(moved(guarded, STOP_E4 + 1_0000))
+    moving.when(close_all).then_kinds(TradeExitTriggered)
+    leaving = moving.after(close_all)
+    confirmed, at_market = leaving.when(stop_row(leaving)).events
+    assert isinstance(confirmed, OrderModified)
+    assert isinstance(at_market, OrderModifyRequested)
+    assert (at_market.cause, at_market.instruction.order_type) == (ModifyCause.EXIT, OrderType.MARKET)
 
 
 def test_a_stop_of_unknown_fate_is_canceled_when_it_turns_up_and_no_exit_is_sent_beside_it() -> None:
@@ -390,6 +476,49 @@ def test_after_twenty_modifications_the_engine_trails_and_the_stop_rests_behind(
     given.when(reached).then_kinds(TradeExitTriggered, OrderModifyRequested)
 
 
+def test_it_moves_by_exactly_a_step() -> None:
+    (moved_stop,) = of_kind(trailed.after(TrailStop(trade_id=TRADE, mark=mark_at(2_855_0000))), StopTrailed)
+    assert isinstance(moved_stop, StopTrailed)
+    assert moved_stop.stop_loss_e4 == 2_805_0000
+    over = trailed.after(close_all)
+    over.when(TrailStop(trade_id=TRADE, mark=mark_at(2_855_0000))).then_nothing()
+    account.given(account_opened).after(trailed_intent).when(
+        TrailStop(trade_id=TRADE, mark=mark_at(2_855_0000))
+    ).then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("price_e4", "stop_e4"),
+    [(2_900_0000, None), (2_845_0001, None), (2_845_0000, 2_895_0000), (2_830_0500, 2_880_1000)],
+)
+def test_the_trailing_stop_of_a_short_follows_a_price_that_falls(price_e4: int, stop_e4: int | None) -> None:
+    intent = replace(short_intent, trailing=trailing)
+    given = account.given(account_opened).after(intent, begin, accepted, fill, begin_stop, stop_accepted)
+    after = given.after(TrailStop(trade_id=TRADE, mark=mark_at(price_e4)))
+    assert [event.stop_loss_e4 for event in of_kind(after, StopTrailed)] == ([] if stop_e4 is None else [stop_e4])
+
+
+def test_a_stop_that_trails_begins_where_there_is_none_and_never_below_a_price() -> None:
+    given = account.given(account_opened).after(replace(trailed_intent, stop_loss_e4=None), begin, accepted, fill)
+    (first,) = of_kind(given.after(TrailStop(trade_id=TRADE, mark=mark_at(2_850_0000))), StopTrailed)
+    assert isinstance(first, StopTrailed)
+    assert first.stop_loss_e4 == 2_800_0000
+    given.when(TrailStop(trade_id=TRADE, mark=mark_at(50_0000))).then_nothing()
+    assert given.when(TrailStop(trade_id=TRADE, mark=mark_at(50_1000))).events
+
+
+def test_a_step_finer_than_the_tick_of_the_trade_moves_its_stop_by_ticks() -> None:
+    any_step = replace(account_opened, parameters=replace(account_opened.parameters, trailing_step_bp_min=0))
+    finer = replace(market, instrument=replace(reliance, tick_e4=500))
+    step = Trailing(distance_e4=50_0000, step_e4=500)
+    asked = ChangeTrade(trade_id=TRADE, user_id=OWNER, expected_version=1, market=finer, trailing=step)
+    given = account.given(any_step).after(trailed_intent, begin, accepted, fill, begin_stop, stop_accepted, asked)
+    given.when(TrailStop(trade_id=TRADE, mark=mark_at(2_850_0500))).then_nothing()
+    (up,) = of_kind(given.after(TrailStop(trade_id=TRADE, mark=mark_at(2_850_1500))), StopTrailed)
+    assert isinstance(up, StopTrailed)
+    assert up.stop_loss_e4 == 2_800_1000
+
+
 # --- Gaps -------------------------------------------------------------------------------------------------------------
 
 
@@ -407,6 +536,8 @@ def test_a_stop_that_was_passed_is_repriced_step_by_step_inside_the_circuits_and
         given = given.after(stop_row(given))
         mark = replace(mark, last_price_e4=modify.instruction.limit_price_e4 - 1_0000)
         reprice = RepriceStop(trade_id=TRADE, mark=mark)
+    # Half a percent behind 2,700.00, then a whole one behind 2,685.50, on the tick; and so on.
+    assert limits[:2] == [2_686_5000, 2_658_6000]
     assert limits == sorted(limits, reverse=True)
     assert limits[-1] == 2_500_0000  # No order outside the band is taken.
     alarm = given.after(reprice).history[-1]
@@ -425,6 +556,20 @@ def test_a_stop_at_the_edge_of_the_band_cannot_follow_the_price() -> None:
 
 def test_a_stop_that_was_not_passed_stays() -> None:
     guarded.when(RepriceStop(trade_id=TRADE, mark=mark_at(2_790_0000))).then_nothing()
+    guarded.when(RepriceStop(trade_id=TRADE, mark=mark_at(2_786_0000))).then_nothing()
+    guarded.when(RepriceStop(trade_id=TRADE, mark=mark_at(2_785_9999))).then_kinds(OrderModifyRequested)
+
+
+@pytest.mark.parametrize(
+    ("circuit_e4", "limit_e4"), [(None, 3_015_0000), (3_015_0000, 3_015_0000), (3_010_0000, 3_010_0000)]
+)
+def test_the_stop_of_a_short_is_repriced_upwards(circuit_e4: int | None, limit_e4: int) -> None:
+    given = account.given(account_opened).after(short_intent, begin, accepted, fill, begin_stop, stop_accepted)
+    given.when(RepriceStop(trade_id=TRADE, mark=mark_at(2_914_5000))).then_nothing()
+    passed = replace(mark_at(3_000_0000), lower_circuit_e4=2_990_0000, upper_circuit_e4=circuit_e4)
+    (repriced,) = of_kind(given.after(RepriceStop(trade_id=TRADE, mark=passed)), OrderModifyRequested)
+    assert isinstance(repriced, OrderModifyRequested)
+    assert (repriced.instruction.limit_price_e4, repriced.mark) == (limit_e4, passed)
 
 
 # --- Over night -------------------------------------------------------------------------------------------------------
@@ -449,3 +594,11 @@ def test_only_intraday_trades_are_squared_off() -> None:
     carried = replace(guarded_intent, product=Product.CNC)
     held = account.given(account_opened).after(carried, begin, accepted, fill)
     held.when(SquareOff(trade_id=TRADE)).then_nothing()
+
+
+def test_a_trade_that_is_being_closed_or_that_the_engine_watches_is_not_protected_by_another_stop() -> None:
+    gapped = ProtectTrade(trade_id=TRADE, mark=mark_at(2_750_0000))
+    refused_stop = guarded.after(close_all, stop_row(guarded, status=OrderStatus.CANCELED))
+    refused_stop.when(gapped).then_nothing()
+    watched = account.given(account_opened).after(open_trade, begin, accepted, fill)
+    watched.when(gapped).then_nothing()

@@ -14,6 +14,7 @@ from domain.strategy.decide import (
     StrategyOver,
     StrategyTrading,
     StrategyUntested,
+    StrategyVersionMismatch,
     decider,
 )
 from domain.strategy.events import StrategyEvent
@@ -31,6 +32,7 @@ from tests.support.specimens import (
     revise_strategy,
     strategy_archived,
     strategy_backtested,
+    strategy_described,
     strategy_drafted,
     strategy_live,
     strategy_on_paper,
@@ -146,3 +148,37 @@ def test_what_makes_no_sense_is_refused(
     history: tuple[StrategyEvent, ...], command: StrategyCommand, refusal: type[Refusal]
 ) -> None:
     scenario.given(*history).when(command).then_refused(refusal)
+
+
+# --- What people call it ----------------------------------------------------------------------------------------------
+
+
+def test_another_name_or_description_is_no_revision_and_may_come_while_it_trades() -> None:
+    described = replace(
+        revise_strategy,
+        source_hash=draft_strategy.source_hash,
+        name=strategy_described.name,
+        description=strategy_described.description,
+    )
+    for history in ((strategy_drafted,), on_paper):
+        scenario.given(*history).when(described).then(strategy_described)
+    scenario.given(strategy_drafted, strategy_described).when(described).then_nothing()
+
+
+def test_a_draft_with_a_description_says_it() -> None:
+    described = replace(draft_strategy, description="Buys the break.")
+    scenario.given().when(described).then(
+        strategy_drafted, replace(strategy_described, name=draft_strategy.name, description="Buys the break.")
+    )
+
+
+def test_what_was_changed_meanwhile_is_not_changed_unseen() -> None:
+    for command in (replace(revise_strategy, expected_version=1), replace(archive_strategy, expected_version=1)):
+        scenario.given(strategy_drafted, strategy_described).when(command).then_refused(StrategyVersionMismatch)
+        assert scenario.given(strategy_drafted).when(command).events
+
+
+@pytest.mark.parametrize("changed", [{"name": ""}, {"name": "x" * 101}, {"description": "x" * 2_001}])
+def test_a_name_or_description_that_nobody_could_show_is_refused(changed: dict[str, str]) -> None:
+    scenario.given(strategy_drafted).when(replace(revise_strategy, **changed)).then_refused(StrategyInvalid)
+    scenario.given().when(replace(draft_strategy, **changed)).then_refused(StrategyInvalid)

@@ -7,14 +7,14 @@ import pytest
 from adapters.ids import SystemIds
 from adapters.security.personal_data import SealedPersonalData
 from commands.ports import AppendOutcomeUnknown, HasherBusy
-from commands.users import CredentialsWrong, Registered, Users, UserUnknown
+from commands.users import CredentialsWrong, Registered, Users
 from domain.account.events import AccountMode, AccountOpened
 from domain.envelope import Metadata
 from domain.events import decode
 from domain.ids import UserId
 from domain.risk import RiskParameters
 from domain.user.credentials import EmailInvalid, NameInvalid, PasswordInvalid
-from domain.user.decide import EmailTaken
+from domain.user.decide import EmailTaken, UserUnknown
 from domain.user.events import UserRegistered
 from tests.support.memory_store import MemoryEventStore
 from tests.support.security import ManualClock, MemoryPasswords, MemoryUserKeys, PlainHasher

@@ -1,5 +1,7 @@
 """What an account made today, with numbers by hand: trades opened today, carried over night, and closed."""
 
+from datetime import UTC, datetime
+
 import pytest
 from msgspec.structs import replace
 
@@ -22,6 +24,7 @@ from domain.account.valuation import valuation_of
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot, Valuation
 from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from tests.support.denials import BUSY
 from tests.support.scenario import scenario
 from tests.support.specimens import (
     DAY_NS,
@@ -110,6 +113,13 @@ def test_before_the_first_tick_of_the_day_nothing_was_won_or_lost_since_the_last
     assert valued.day_result_paise == 0
 
 
+def test_the_day_of_a_mark_begins_at_midnight_in_india() -> None:
+    midnight_ns = int(datetime(2026, 11, 20, 18, 30, tzinfo=UTC).timestamp()) * NS_PER_S
+    for at_ns, result_paise in ((midnight_ns - 1, 0), (midnight_ns, -1_000_00)):
+        seen = marked(2_860_0000, at_ns=at_ns, close_e4=2_870_0000)
+        assert value(held, seen, at_ns=midnight_ns + 3_600 * NS_PER_S).day_result_paise == result_paise
+
+
 def test_what_a_ratio_leaves_of_a_carried_unit_is_cut_off_a_short_as_it_is_off_a_long() -> None:
     """3 sold at 2,850.00; one for two leaves 1, carried at a close of 5,700.00 and now at 5,690.00: 10.00 won.
 
@@ -183,6 +193,20 @@ def test_the_oldest_mark_of_what_is_held_is_told() -> None:
     assert value(held, marked(2_850_0000), older).oldest_mark_ns == NOW_NS
 
 
+def test_what_is_held_adds_up_over_trades_and_products() -> None:
+    """Reliance: 100 long at 2,860.00, 40 short at 2,850.00, 10 long at 2,800.00; Infosys: 10 long; 500.00 were lost."""
+    assert value(BUSY, marked(2_850_0000), infy_mark) == Valuation(
+        day_result_paise=-1_000_00,
+        open_result_paise=-500_00,
+        gross_exposure_paise=442_500_00,
+        net_exposure_paise=214_500_00,
+        oldest_mark_ns=NOW_NS,
+    )
+    without = value(BUSY)
+    assert (without.gross_exposure_paise, without.net_exposure_paise) == (443_000_00, 215_000_00)
+    assert (without.day_result_paise, without.missing) == (-500_00, (INFY, RELIANCE))
+
+
 # --- Limits on losses -------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +274,7 @@ def test_what_closes_trades_waits_for_a_second_look_and_is_not_forestalled_by_a_
 
 def test_a_stale_or_missing_mark_fires_nothing() -> None:
     account.given(*killing).when(observe(killing, 2_700_0000, is_confirmed=True, age_ms=10_001)).then_nothing()
+    assert account.given(*killing).when(observe(killing, 2_700_0000, is_confirmed=True, age_ms=10_000)).events
     nothing_seen = MarketSnapshot(market_time_ns=NOW_NS, valuation=value(killing))
     account.given(*killing).when(ObserveResult(market=nothing_seen, is_confirmed=True)).then_nothing()
 
@@ -274,6 +299,15 @@ def test_drawdown_counts_from_the_highest_result_and_cash_that_moved_is_no_part_
         (breached,) = account.given(*history).when(observe(history, 2_850_0000)).events
         assert isinstance(breached, RiskBreached)
         assert (breached.kind, breached.value_paise) == (BreachKind.DRAWDOWN, 5_000_00)
+
+
+def test_drawdown_counts_from_what_was_won_before_it_was_lost_and_what_is_open_is_in_it() -> None:
+    """500.00 were won, then 1,000.00 lost, and what is open stands 500.00 below its cost."""
+    for limit_paise, kinds in ((1_500_00, (RiskBreached,)), (1_500_01, ())):
+        history = with_limits(BUSY, drawdown_paise_max=limit_paise)
+        marks = (marked(2_850_0000), infy_mark)
+        snapshot = MarketSnapshot(market_time_ns=NOW_NS, marks=marks, valuation=value(history, *marks))
+        account.given(*history).when(ObserveResult(market=snapshot, is_confirmed=False)).then_kinds(*kinds)
 
 
 def test_drawdown_lasts_over_the_night_and_what_is_open_is_in_it() -> None:

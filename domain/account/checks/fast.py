@@ -7,6 +7,7 @@ table alone fails there.
 """
 
 from domain.account.commands import OpenTrade
+from domain.account.events import AccountMode
 from domain.account.state import NOTHING, Account
 from domain.instrument import Instrument
 from domain.market import NS_PER_MS, MarketSnapshot
@@ -24,7 +25,8 @@ def surely_passes(command: OpenTrade, account: Account, instrument: Instrument) 
     """Tell whether *command* meets no limit at all, as far as that can be told at once."""
     limits, market = account.parameters, command.market
     return (
-        not account.kill_switches
+        account.mode is AccountMode.PAPER
+        and not account.kill_switches
         and not account.breaches
         and _is_usual(command, limits, instrument)
         and _may_be_sent(command, account, instrument)
@@ -49,7 +51,7 @@ def _may_be_sent(command: OpenTrade, account: Account, instrument: Instrument) -
     """Tell whether instrument, session and product take it, and neither counts nor repetition stand against it."""
     limits, market, totals, rates = account.parameters, command.market, account.totals, account.rates
     session, segment = market.session, instrument.key.segment
-    if session is None:
+    if session is None or not session.day_known:
         return False
     phase, product = PHASE_RULES[session.phase], PRODUCT_RULES[command.product]
     now_ns, until_ns = market.market_time_ns, session.continuous_until_ns

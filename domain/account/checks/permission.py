@@ -1,6 +1,7 @@
 """May it be asked for at all: switches, the instrument and its session, the product, the quantity."""
 
 from domain.account.checks.intent import Intent, denied, order_count
+from domain.account.events import AccountMode
 from domain.market import trading_day
 from domain.order import OrderType, Product, TimeInForce
 from domain.risk import BASIS_POINTS, PRODUCT_RULES, Denial, DenialCode
@@ -11,7 +12,14 @@ _RESTING = frozenset({OrderType.SL, OrderType.SL_M})
 """Types that wait for a trigger: at once or never contradicts that."""
 
 
-# --- Switches ---------------------------------------------------------------------------------------------------------
+# --- Switches and gates -----------------------------------------------------------------------------------------------
+
+
+def gate(intent: Intent) -> Denial | None:
+    """Demand that the account's gate is open. That of a live account is shut until live trading runs."""
+    if intent.account.mode is AccountMode.PAPER:
+        return None
+    return denied(DenialCode.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet")
 
 
 def kill_switch(intent: Intent) -> Denial | None:
@@ -60,10 +68,14 @@ def segment(intent: Intent) -> Denial | None:
 
 
 def calendar(intent: Intent) -> Denial | None:
-    """Demand that there is a session table for the segment."""
-    if intent.session is not None:
+    """Demand that the segment's hours are known, and of the day whether it is a holiday."""
+    session, segment = intent.session, intent.instrument.key.segment
+    if session is None:
+        return denied(DenialCode.CALENDAR_UNKNOWN, "a segment with a session table", segment.value)
+    if session.day_known:
         return None
-    return denied(DenialCode.CALENDAR_UNKNOWN, "a segment with a session table", intent.instrument.key.segment.value)
+    told = f"{segment.value} on {session.trading_day}"
+    return denied(DenialCode.CALENDAR_UNKNOWN, "a day whose holidays and hours are known", told)
 
 
 def stop_market(intent: Intent) -> Denial | None:

@@ -60,6 +60,18 @@ _EXITS = frozenset({Kind.EXIT})
 
 CHECKS: tuple[Check, ...] = (
     Check(
+        permission.gate,
+        (
+            Example(
+                C.ACCOUNT_GATE_SHUT,
+                "a trade in a live account",
+                "an open gate",
+                "shut: live trading does not run yet",
+            ),
+        ),
+        on_change=_SIZE_OR_PRICE,
+    ),
+    Check(
         permission.kill_switch,
         (
             Example(
@@ -111,6 +123,12 @@ CHECKS: tuple[Check, ...] = (
                 "an instrument whose segment has no session table",
                 "a segment with a session table",
                 "NSE_EQ",
+            ),
+            Example(
+                C.CALENDAR_UNKNOWN,
+                "an order on a day beyond the exchange's list of holidays",
+                "a day whose holidays and hours are known",
+                "NSE_EQ on 2026-11-20",
             ),
         ),
         on_change=_SIZE_OR_PRICE,
