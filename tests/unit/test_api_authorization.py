@@ -22,11 +22,17 @@ OPEN = {
     "POST /api/auth/logout",
     "GET /healthz",
     "GET /readyz",
+    "GET /docs",
+    "GET /docs/errors",
+    "GET /docs/start.js",
+    "GET /docs/{name}",
 }
 """These prove who asks, or tell nothing of anybody."""
 OWN = {
     "GET /api/auth/profile",
     "GET /api/sessions",
+    "GET /api/instruments",
+    "GET /api/instruments/{segment}/{security_id}",
     "PUT /api/auth/profile",
     "GET /api/accounts",
     "POST /api/accounts",
