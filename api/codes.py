@@ -303,6 +303,9 @@ PROBLEMS: dict[str, Kind] = {
         "Ask without `as_of` for the present.",
         _THEN,
     ),
+    "MIN_SEQUENCE_BEYOND_LOG": Kind(
+        422, "A value is not allowed", "The log has no such sequence yet.", "Hand in one from an answer.", _QUERIES
+    ),
     "AT_SEQUENCE_BEYOND_LOG": Kind(
         422, "A value is not allowed", "The log has no such sequence yet.", "Hand in one from an answer.", _THEN
     ),

@@ -28,12 +28,14 @@ router = APIRouter(prefix="/api/risk", tags=["risk"])
 class CurvePointView(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one day. What needs a price that is not known is null, and `mark_missing` names the symbols.
 
-    `realised` and `cash_moved` are the day's, `result` is all that was realised by then and the open result, `equity`
-    is that with capital and cash. `drawdown` is what the result lies below its peak.
+    `realised` (before charges), `charges` and `cash_moved` are the day's, `result` is all that was realised by then,
+    less all charges, and the open result, `equity` is that with capital and cash. `drawdown` is what the result lies
+    below its peak.
     """
 
     day: str
     realised: SignedAmount
+    charges: SignedAmount
     cash_moved: SignedAmount
     open_result: SignedAmount | None
     result: SignedAmount | None
@@ -48,6 +50,7 @@ class CurvePointView(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             day=point.day,
             realised=amount_text(point.realised_paise),
+            charges=amount_text(point.charges_paise),
             cash_moved=amount_text(point.cash_moved_paise),
             open_result=optional_amount_text(point.open_result_paise),
             result=optional_amount_text(point.result_paise),

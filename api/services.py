@@ -8,6 +8,7 @@ from fastapi import Request
 from api.rates import Rates
 from commands.accounts import Accounts
 from commands.audit import AuditBook
+from commands.estimates import Estimates
 from commands.log_ins import LogIns
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.profiles import Profiles
@@ -39,6 +40,7 @@ class Services:
     log_ins: LogIns
     strategies: Strategies
     accounts: Accounts
+    estimates: Estimates
     tokens: AccessTokens
     queries: Queries
     history: History

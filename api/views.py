@@ -21,6 +21,7 @@ from api.fields import (
 from api.requests import RiskLimits
 from api.standing import Standing
 from domain.account.events import KillMode, Trailing
+from domain.charges import Charge, Charges
 from domain.ids import StrategyId
 from domain.instrument import InstrumentKey
 from domain.money import average_price_e4, format_e4
@@ -53,12 +54,36 @@ class TrailingView(msgspec.Struct, frozen=True, kw_only=True):
     step: Price
 
 
+class ChargesView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was charged, line by line. `dp` is the debit of the demat account, its tax included."""
+
+    brokerage: SignedAmount
+    exchange: SignedAmount
+    ipft: SignedAmount
+    sebi: SignedAmount
+    stt: SignedAmount
+    ctt: SignedAmount
+    stamp_duty: SignedAmount
+    gst: SignedAmount
+    dp: SignedAmount
+    total: SignedAmount
+
+    @classmethod
+    def of(cls, charges: Charges) -> "ChargesView":
+        """Return what is shown of *charges*."""
+        return cls(
+            **{charge.value: amount_text(charges.of(charge)) for charge in Charge},
+            total=amount_text(charges.total_paise),
+        )
+
+
 class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     """One trade, which `user_id` asked for; null: it came from outside.
 
     `entry_price` and `exit_price` are averages of the fills, null before the first.
-    `net_quantity` and `cost` are what it holds and what that cost, negative for a short. `remark` is what the venue
-    said last where it did not simply take an order or a modification.
+    `net_quantity` and `cost` are what it holds and what that cost, negative for a short. `realised` is before charges,
+    `net_realised` after them. `remark` is what the venue said last where it did not simply take an order or a
+    modification.
 
     An external trade keeps what came from outside: it has no order of ours, so no order type and time in force.
     `guarded_quantity` is what of the holding its resting stop `stop_order_id` guards (the first, where it is several);
@@ -110,6 +135,8 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     net_quantity: int
     cost: SignedAmount
     realised: SignedAmount
+    charges: ChargesView
+    net_realised: SignedAmount
     denial: DenialView | None
     remark: str | None
     day: str
@@ -180,6 +207,8 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
             net_quantity=row.net_quantity,
             cost=amount_text(row.cost_paise),
             realised=amount_text(row.realised_paise),
+            charges=ChargesView.of(row.charges),
+            net_realised=amount_text(row.net_paise),
             denial=denial,
             remark=row.remark,
             day=row.day,
@@ -324,6 +353,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     the price and what follows from it are null.
 
     `net_quantity`, `cost` and `value` are negative for a short; what was bought and sold is totals since ever.
+    `realised` and `realised_today` are before the charges beside them, `net_realised` is after all of them.
     """
 
     position_id: PositionId
@@ -340,6 +370,9 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     sold: Amount
     realised: SignedAmount
     realised_today: SignedAmount
+    charges: SignedAmount
+    charges_today: SignedAmount
+    net_realised: SignedAmount
     mark: Price | None
     mark_time: Time | None
     mark_source: MarkSource | None
@@ -368,6 +401,9 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
             sold=amount_text(row.sold_paise),
             realised=amount_text(row.realised_paise),
             realised_today=amount_text(row.realised_on(day)),
+            charges=amount_text(row.charges_paise),
+            charges_today=amount_text(row.charges_on(day)),
+            net_realised=amount_text(row.realised_paise - row.charges_paise),
             mark=optional_price_text(valued.mark_price_e4),
             mark_time=time_text_ns(valued.mark_time_ns),
             mark_source=valued.mark_source,
@@ -482,16 +518,17 @@ class BasketView(msgspec.Struct, frozen=True, kw_only=True):
 class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What an account is allowed, what it used of that on `day`, and what it holds at the last prices.
 
-    `day_result` is what was realised today and the change of the open result since the day began: at the previous
-    official close for what was carried over night, at the entry for the rest. Symbols without a price are in
+    `day_result` is what was realised today, less charges, and the change of the open result since the day began: at the
+    previous official close for what was carried over night, at the entry for the rest. Symbols without a price are in
     `mark_missing`: of now they are left out of the open result and counted at cost in the exposures; of the past what
     needs their price is null. Counts and results of today are zero on a new day. `as_of` is the time of the past that
     the answer stands for, null: now.
 
-    `cash` is capital, cash moved and all that was realised; `value` is that and the open result. `margin_used` is what
-    the holdings bind of it. Without a capital among the limits it counts as zero. `peak_realised` is the highest that
-    `realised` ever was, from which the drawdown limit is told. `kill_switches` are all that are engaged,
-    `kill_switch` is the account's own. `unprotected` are the trades that hold more than their stops guard.
+    `realised` is before `charges`, `net_realised` after them. `cash` is capital, cash moved and `net_realised`; `value`
+    is that and the open result. `margin_used` is what the holdings bind of it. Without a capital among the limits it
+    counts as zero. `peak_realised` is the highest that `net_realised` ever was, from which the drawdown limit is told.
+    `kill_switches` are all that are engaged, `kill_switch` is the account's own. `unprotected` are the trades that hold
+    more than their stops guard.
     """
 
     account_id: str
@@ -522,6 +559,9 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     value: SignedAmount | None
     realised_today: SignedAmount
     realised: SignedAmount
+    charges_today: SignedAmount
+    charges: SignedAmount
+    net_realised: SignedAmount
     peak_realised: SignedAmount
     open_result: SignedAmount | None
     day_result: SignedAmount | None
@@ -537,7 +577,7 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, standing: Standing) -> "PortfolioAnswer":
         """Return what is shown of an account."""
         risk, portfolio, exposures = standing.risk, standing.portfolio, standing.exposures
-        cash = (risk.parameters.capital_paise or 0) + risk.cash_moved_paise + portfolio.realised_paise
+        cash = (risk.parameters.capital_paise or 0) + risk.cash_moved_paise + portfolio.net_paise
 
         def at_mark(paise: int) -> str | None:
             return amount_text(paise) if standing.is_known else None
@@ -576,7 +616,10 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
             value=at_mark(cash + portfolio.open_result_paise),
             realised_today=amount_text(portfolio.realised_today_paise),
             realised=amount_text(portfolio.realised_paise),
-            peak_realised=amount_text(risk.peak_realised_paise),
+            charges_today=amount_text(portfolio.charges_today_paise),
+            charges=amount_text(portfolio.charges_paise),
+            net_realised=amount_text(portfolio.net_paise),
+            peak_realised=amount_text(risk.peak_net_paise),
             open_result=at_mark(portfolio.open_result_paise),
             day_result=at_mark(portfolio.day_result_paise),
             total_result=at_mark(portfolio.total_paise),

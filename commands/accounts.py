@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 
 from commands.intake import IntakeLimit
 from commands.lane import Lane, Request
-from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks, Sessions
+from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks, Sessions, Tariffs
 from commands.snapshots import SnapshotCache, StateCodec
 from domain.account import Account, decider, snapshot
 from domain.account.commands import (
@@ -24,6 +25,8 @@ from domain.account.commands import (
     ObserveResult,
     OpenBasket,
     OpenTrade,
+    RecordFill,
+    RecordForeignFill,
     ReleaseBreach,
     ReleaseKillSwitch,
     RemoveMember,
@@ -35,10 +38,12 @@ from domain.account.refusals import AccountNotFound, demand_role
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
-from domain.instrument import Instrument, InstrumentKey
-from domain.market import NS_PER_MS, Mark, MarketSnapshot
+from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
+from domain.market import NS_PER_MS, Mark, MarketSnapshot, trading_day
 from domain.order import OrderType, Product, Side, TimeInForce
 from domain.risk import BreachKind, RiskParameters
+
+log = structlog.get_logger(__name__)
 
 LANES_MAX = 10_000
 INTENTS_PER_SECOND_MAX = 100
@@ -167,6 +172,7 @@ class Accounts:
         marks: Marks,
         instruments: Instruments,
         sessions: Sessions,
+        tariffs: Tariffs,
         entry_life_ms: int,
         intents_per_second_max: int = INTENTS_PER_SECOND_MAX,
         snapshots: SnapshotCache[Account] | None = None,
@@ -177,6 +183,7 @@ class Accounts:
         self._marks = marks
         self._instruments = instruments
         self._sessions = sessions
+        self._tariffs = tariffs
         self._intake = IntakeLimit(clock=clock, per_second=intents_per_second_max, record=self._record_storm)
         self._snapshots = snapshots
         self._entry_life_ns = entry_life_ms * NS_PER_MS
@@ -514,9 +521,14 @@ class Accounts:
             lane.observe(recorded)
 
     async def carry_out(self, account_id: AccountId, command: AccountCommand, context: CommandContext) -> Outcome:
-        """Decide and append *command*, which carries all it needs. Raises as `open_trade` does."""
+        """Decide and append *command*, which carries all it needs; a fill, but for its tariff.
 
-        async def command_on(_: Account) -> AccountCommand:
+        Raises as `open_trade` does.
+        """
+
+        async def command_on(account: Account) -> AccountCommand:
+            if isinstance(command, RecordFill | RecordForeignFill):
+                return self._charged(account, command)
             return command
 
         return await self._execute(account_id, command_on, context)
@@ -585,6 +597,26 @@ class Accounts:
             return MarketSnapshot(market_time_ns=now_ns)
         instrument = self._instruments.by_key(trade.entry.instrument, market_time_ns=now_ns)
         return self._snapshot(account, instrument, now_ns)
+
+    def _charged(self, account: Account, fill: RecordFill | RecordForeignFill) -> AccountCommand:
+        """Return *fill* with the tariff of its day."""
+        if isinstance(fill, RecordForeignFill):
+            instrument, product, side = fill.instrument, fill.product, fill.side
+        else:
+            order = account.orders.get(fill.order_id)
+            if order is None:
+                return fill
+            told = order.instruction
+            try:
+                instrument = self._instruments.by_key(told.instrument, market_time_ns=fill.filled_at_ns)
+            except InstrumentUnknown as unknown:
+                # What executed has to be kept, whatever the instrument master has lost.
+                log.exception("a fill is not charged", order_id=fill.order_id, reason=unknown.message)
+                return fill
+            product, side = told.product, told.side
+        day = trading_day(fill.filled_at_ns).isoformat()
+        tariff = self._tariffs.tariff_of(instrument, product, side, day=day)
+        return msgspec.structs.replace(fill, tariff=tariff)
 
     def _snapshot(self, account: Account, instrument: Instrument, market_time_ns: int) -> MarketSnapshot:
         """Return the market as a decision about *instrument* needs it: its mark, and those of all that is open."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from domain.charges import Tariff
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
@@ -242,6 +243,14 @@ class Sessions(Protocol):
 
     def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:
         """Return where *instrument* is in its session, None where no table has its segment's hours."""
+        ...
+
+
+class Tariffs(Protocol):
+    """What is charged for orders, by day."""
+
+    def tariff_of(self, instrument: Instrument, product: Product, side: Side, *, day: str) -> Tariff:
+        """Return what is charged for an order in *instrument* on the exchange's *day* (ISO); no lines: nothing is."""
         ...
 
 

@@ -42,10 +42,11 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Valuation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an account holds, valued at the marks of one moment. Amounts in paise.
 
-    `day_result_paise` is what the day brought so far: realised, and the change of the open result since the later of
-    entry and previous official close. `gross_exposure_paise` adds up what is held without regard to direction,
-    `net_exposure_paise` with it; resting entries are not in them. `oldest_mark_ns` is the exchange's time of the oldest
-    mark used, `missing` names the instruments held that have none (they count at cost, and not in the day's result).
+    `day_result_paise` is what the day brought so far: realised, less charges, and the change of the open result since
+    the later of entry and previous official close. `gross_exposure_paise` adds up what is held without regard to
+    direction, `net_exposure_paise` with it; resting entries are not in them. `oldest_mark_ns` is the exchange's time of
+    the oldest mark used, `missing` names the instruments held that have none (they count at cost, and not in the day's
+    result).
     """
 
     day_result_paise: int = 0

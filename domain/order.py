@@ -72,6 +72,10 @@ class Product(StrEnum):
     """Delivery, partly paid by the broker."""
 
 
+DELIVERY = frozenset({Product.CNC, Product.MTF})
+"""Products of which the shares are delivered: they come into and go out of the demat account."""
+
+
 class TimeInForce(StrEnum):
     """How long an order rests."""
 

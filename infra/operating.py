@@ -10,6 +10,7 @@ from adapters.ids import SystemIds
 from adapters.postgres.account_list import PostgresAccountList
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.sessions import shipped_table
+from adapters.tariffs import TariffTable
 from commands.accounts import Accounts, CommandContext, Outcome
 from commands.lane import AccountBusy
 from commands.ports import AppendOutcomeUnknown, Clock, StoreUnavailable
@@ -134,6 +135,7 @@ async def open_operator(settings: Settings, database: DatabaseUrls) -> AsyncIter
             marks=WallMarket(clock),
             instruments=load_master(settings),
             sessions=shipped_table(),  # Nothing here asks for one: what the operator does faces no session.
+            tariffs=TariffTable.load(),
             entry_life_ms=settings.entry_not_after_ms,
         )
         try:

@@ -18,9 +18,9 @@ from projections.read_model import Key, ReadModel, account_of
 class DailyResultRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One day of an account in one instrument, all products together. Amounts in paise, quantities in units, signed.
 
-    `quantity_change` and `cost_change_paise` are what fills changed in what was held and in its cost. Where a corporate
-    action fell on the day, `adjusted_to` is what was held after it (None: there was none), and `quantity_change` is
-    what came after.
+    `realised_paise` is before `charges_paise`. `quantity_change` and `cost_change_paise` are what fills changed in what
+    was held and in its cost. Where a corporate action fell on the day, `adjusted_to` is what was held after it (None:
+    there was none), and `quantity_change` is what came after.
     """
 
     account_id: AccountId
@@ -28,6 +28,7 @@ class DailyResultRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     segment: Segment
     security_id: str
     realised_paise: int = 0
+    charges_paise: int = 0
     bought_paise: int = 0
     sold_paise: int = 0
     fill_count: int = 0
@@ -82,6 +83,7 @@ def _filled(event: OrderFilled | ForeignFillAllocated, row: DailyResultRow, reco
     return msgspec.structs.replace(
         row,
         realised_paise=row.realised_paise + event.realised_paise,
+        charges_paise=row.charges_paise + event.charges.total_paise,
         bought_paise=row.bought_paise + (event.value_paise if is_bought else 0),
         sold_paise=row.sold_paise + (0 if is_bought else event.value_paise),
         fill_count=row.fill_count + 1,
@@ -93,7 +95,7 @@ def _filled(event: OrderFilled | ForeignFillAllocated, row: DailyResultRow, reco
 
 DAILY_RESULTS = ReadModel(
     name="daily_results",
-    version=1,
+    version=2,
     row=DailyResultRow,
     key=("account_id", "day", "segment", "security_id"),
     key_of=_key_of,

@@ -43,13 +43,15 @@ class Listing:
 class CurvePoint:
     """The end of one day, in paise. What needs a price that is not known is None, and `mark_missing` names the symbols.
 
-    `result_paise` is all that was ever realised and the open result; `equity_paise` is that with capital and cash.
-    `drawdown_paise` is what `result_paise` lies below its peak, `drawdown_share` that as a share of the equity that the
-    peak would mean on this day (None: there would be none).
+    `realised_paise` is the day's, before `charges_paise`; `result_paise` is all that was ever realised, less all
+    charges, and the open result; `equity_paise` is that with capital and cash. `drawdown_paise` is what `result_paise`
+    lies below its peak, `drawdown_share` that as a share of the equity that the peak would mean on this day (None:
+    there would be none).
     """
 
     day: str
     realised_paise: int
+    charges_paise: int
     cash_moved_paise: int
     open_result_paise: int | None
     result_paise: int | None
@@ -102,18 +104,19 @@ def drawdown_report(
     open_results = _open_results(rows, listings, days)
     open_results[today] = (open_today_paise, tuple(missing_today))
     realised = _by_day((row.day, row.realised_paise) for row in rows.results)
+    charged = _by_day((row.day, row.charges_paise) for row in rows.results)
     moved = _by_day((row.day, row.amount_paise) for row in rows.cash)
 
     known: list[tuple[str, int]] = []
     sums: dict[str, tuple[int, int]] = {}
-    realised_so_far = moved_so_far = 0
+    net_so_far = moved_so_far = 0
     for day in days:
-        realised_so_far += realised.get(day, 0)
+        net_so_far += realised.get(day, 0) - charged.get(day, 0)
         moved_so_far += moved.get(day, 0)
-        sums[day] = (realised_so_far, moved_so_far)
+        sums[day] = (net_so_far, moved_so_far)
         open_paise, _ = open_results[day]
         if open_paise is not None:
-            known.append((day, realised_so_far + open_paise))
+            known.append((day, net_so_far + open_paise))
     depths = dict(zip((day for day, _ in known), drawdowns([result for _, result in known]), strict=True))
     results = dict(known)
 
@@ -126,6 +129,7 @@ def drawdown_report(
             CurvePoint(
                 day=day,
                 realised_paise=realised.get(day, 0),
+                charges_paise=charged.get(day, 0),
                 cash_moved_paise=moved.get(day, 0),
                 open_result_paise=open_paise,
                 result_paise=result,

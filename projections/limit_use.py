@@ -42,8 +42,8 @@ def margin_used_paise(risk: RiskRow, portfolio: Portfolio) -> int:
 
 
 def drawdown_paise(risk: RiskRow, portfolio: Portfolio) -> int:
-    """Return how far the result lies below its highest: what a limit on the drawdown is held against."""
-    return max(0, risk.peak_realised_paise - risk.realised_paise - portfolio.open_result_paise)
+    """Return how far the net result lies below its highest: what a limit on the drawdown is held against."""
+    return max(0, risk.peak_net_paise - risk.net_paise - portfolio.open_result_paise)
 
 
 def limit_uses(risk: RiskRow, portfolio: Portfolio, exposures: Exposures, *, is_known: bool = True) -> list[LimitUse]:

@@ -27,13 +27,13 @@ class ValuedPosition:
     open_result_paise: int | None
 
     def day_result_paise(self, day: str) -> int:
-        """Return what the exchange's *day* (ISO) brought: realised, and the change of the open result since it began.
+        """Return what the exchange's *day* (ISO) brought: realised less charges, and the change of the open result.
 
         It began at the previous official close for what was carried, at the entry for the rest; what was carried
         counts from its cost where no close is known, and the open result is left out where no mark is.
         """
         carried = self.row.carried_into(day)
-        result = self.row.realised_on(day) + (self.open_result_paise or 0)
+        result = self.row.realised_on(day) - self.row.charges_on(day) + (self.open_result_paise or 0)
         if not carried.net_quantity or self.previous_close_e4 is None:
             return result
         then = value_paise(
@@ -47,19 +47,26 @@ class Portfolio:
     """An account's positions in sum, in paise.
 
     `open_result_paise` covers the positions that have a mark; those that have none are named in `mark_missing` by
-    symbol and count in the exposures at cost. `total_paise` is realised and open result together, `day_result_paise`
-    what the day brought of both.
+    symbol and count in the exposures at cost. `realised_paise` is before charges, `net_paise` after them; `total_paise`
+    is that and the open result, `day_result_paise` what the day brought of it.
     """
 
     positions: list[ValuedPosition]
     realised_paise: int
     realised_today_paise: int
+    charges_paise: int
+    charges_today_paise: int
     open_result_paise: int
     day_result_paise: int
     total_paise: int
     gross_exposure_paise: int
     net_exposure_paise: int
     mark_missing: list[str]
+
+    @property
+    def net_paise(self) -> int:
+        """What was ever realised, less all charges."""
+        return self.realised_paise - self.charges_paise
 
 
 def value_portfolio(rows: Sequence[PositionRow], marks: Marks, *, day: str) -> Portfolio:
@@ -72,14 +79,17 @@ def sum_portfolio(positions: list[ValuedPosition], *, day: str) -> Portfolio:
     rows = [position.row for position in positions]
     exposures = [p.row.cost_paise if p.value_paise is None else p.value_paise for p in positions]
     realised = sum(row.realised_paise for row in rows)
+    charges = sum(row.charges_paise for row in rows)
     open_result = sum(position.open_result_paise or 0 for position in positions)
     return Portfolio(
         positions=positions,
         realised_paise=realised,
         realised_today_paise=sum(row.realised_on(day) for row in rows),
+        charges_paise=charges,
+        charges_today_paise=sum(row.charges_on(day) for row in rows),
         open_result_paise=open_result,
         day_result_paise=sum(position.day_result_paise(day) for position in positions),
-        total_paise=realised + open_result,
+        total_paise=realised - charges + open_result,
         gross_exposure_paise=sum(abs(exposure) for exposure in exposures),
         net_exposure_paise=sum(exposures),
         mark_missing=sorted({p.row.symbol for p in positions if p.row.net_quantity and p.mark_price_e4 is None}),

@@ -23,7 +23,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The net holding of an account in an instrument and product. Amounts in paise, quantities in units.
 
     `net_quantity` and `cost_paise` are negative for a short. `bought_*` and `sold_*` are totals since ever; the average
-    of a holding is cost by quantity. `realised_day_paise` belongs to `day`, the exchange's day of the newest fill.
+    of a holding is cost by quantity. `realised_paise` is before `charges_paise`. What ends in `_day_paise` belongs to
+    `day`, the exchange's day of the newest fill.
     `carried_*` is what was held when that day began. `holdings` tells which trade holds how much of it (signed),
     `adjusted_quantity` what corporate actions added.
     """
@@ -43,8 +44,10 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     adjusted_quantity: int = 0
     holdings: dict[TradeId, int] = {}
     realised_paise: int = 0
+    charges_paise: int = 0
     day: str = ""
     realised_day_paise: int = 0
+    charges_day_paise: int = 0
     carried_quantity: int = 0
     carried_cost_paise: int = 0
     last_filled_at_ns: int | None = None
@@ -58,6 +61,10 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def realised_on(self, day: str) -> int:
         """Return what was realised on an exchange's day (ISO), in paise: 0 for a day after the newest fill."""
         return self.realised_day_paise if day == self.day else 0
+
+    def charges_on(self, day: str) -> int:
+        """Return what was charged on an exchange's day (ISO), in paise, likewise."""
+        return self.charges_day_paise if day == self.day else 0
 
     def carried_into(self, day: str) -> Holding:
         """Return what was held when an exchange's day (ISO) began, which is none before the newest fill's."""
@@ -126,7 +133,7 @@ def _named(event: TradeOpened | TradeAdopted, recorded: RecordedEvent, row: Posi
 
 def _filled(event: Fill, recorded: RecordedEvent, row: PositionRow) -> PositionRow:
     is_new_day = event.trading_day > row.day
-    change = event.side.sign * event.last_quantity
+    change, charged = event.side.sign * event.last_quantity, event.charges.total_paise
     row = msgspec.structs.replace(
         row,
         net_quantity=row.net_quantity + change,
@@ -134,7 +141,9 @@ def _filled(event: Fill, recorded: RecordedEvent, row: PositionRow) -> PositionR
         cost_paise=row.cost_paise + event.opened_cost_paise - event.closed_cost_paise,
         realised_paise=row.realised_paise + event.realised_paise,
         day=event.trading_day if is_new_day else row.day,
+        charges_paise=row.charges_paise + charged,
         realised_day_paise=event.realised_paise + (0 if is_new_day else row.realised_day_paise),
+        charges_day_paise=charged + (0 if is_new_day else row.charges_day_paise),
         carried_quantity=row.net_quantity if is_new_day else row.carried_quantity,
         carried_cost_paise=row.cost_paise if is_new_day else row.carried_cost_paise,
         last_filled_at_ns=event.filled_at_ns,
@@ -179,7 +188,7 @@ def _adjusted(event: CorporateActionApplied, recorded: RecordedEvent, row: Posit
 
 POSITIONS = ReadModel(
     name="positions",
-    version=2,
+    version=3,
     row=PositionRow,
     key=("account_id", "segment", "security_id", "product"),
     key_of=_key_of,

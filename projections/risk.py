@@ -125,6 +125,7 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     day: str = ""
     trades_today: int = 0
     realised_today_paise: int = 0
+    charges_today_paise: int = 0
     latched: tuple[BreachKind, ...] = ()
     """Limits on losses that block entries today."""
     breaches_today: tuple[Breach, ...] = ()
@@ -135,8 +136,9 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Intents that met the intake limit."""
     trades: int = 0
     realised_paise: int = 0
-    peak_realised_paise: int = 0
-    """The highest that `realised_paise` ever was, 0 at least: from there the drawdown is told."""
+    charges_paise: int = 0
+    peak_net_paise: int = 0
+    """The highest that `net_paise` ever was, 0 at least: from there the drawdown is told."""
     cash_moved_paise: int = 0
     denials: dict[str, int] = {}
     breaches: dict[str, int] = {}
@@ -149,6 +151,11 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     baskets_failed: int = 0
     opened_at_us: int
     sequence: int
+
+    @property
+    def net_paise(self) -> int:
+        """What was ever realised, less all charges."""
+        return self.realised_paise - self.charges_paise
 
     @property
     def day_loss_latched(self) -> bool:
@@ -164,6 +171,7 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             day=day,
             trades_today=0,
             realised_today_paise=0,
+            charges_today_paise=0,
             latched=(),
             breaches_today=(),
             denials_today={},
@@ -330,12 +338,14 @@ def _one_more(counts: dict[str, int], code: DenialCode | BreachKind) -> dict[str
 def _filled(event: OrderFilled | ForeignFillAllocated, row: RiskRow) -> RiskRow:
     # A late fill opens a closed trade again.
     known = event.trade_id in row.open_trades
-    realised = row.realised_paise + event.realised_paise
+    realised, charged = row.realised_paise + event.realised_paise, event.charges.total_paise
     return msgspec.structs.replace(
         row,
         realised_today_paise=row.realised_today_paise + event.realised_paise,
         realised_paise=realised,
-        peak_realised_paise=max(row.peak_realised_paise, realised),
+        charges_today_paise=row.charges_today_paise + charged,
+        charges_paise=row.charges_paise + charged,
+        peak_net_paise=max(row.peak_net_paise, realised - row.charges_paise - charged),
         open_trades=row.open_trades if known else (*row.open_trades, event.trade_id),
     )
 
@@ -378,7 +388,7 @@ def _with_failed(basket: OpenBasket, event: BasketFailed) -> OpenBasket:
 
 RISK = ReadModel(
     name="risk",
-    version=2,
+    version=3,
     row=RiskRow,
     key=("account_id",),
     key_of=_key_of,

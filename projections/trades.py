@@ -26,6 +26,7 @@ from domain.account.events import (
     TradeReductionAsked,
     Trailing,
 )
+from domain.charges import NO_CHARGES, Charges
 from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId
@@ -66,8 +67,9 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One trade. Prices in 1/10,000 rupee, amounts in paise, quantities in units.
 
     `entry_paise` and `exit_paise` are what the fills were worth, so an average is amount by quantity. `net_quantity`
-    and `cost_paise` are what the trade holds and what that cost, both negative for a short. An external trade, which
-    keeps what came from outside, has nobody who asked for it and no order: user, order type and time in force are None.
+    and `cost_paise` are what the trade holds and what that cost, both negative for a short. `realised_paise` is before
+    `charges`, `net_paise` after them. An external trade, which keeps what came from outside, has nobody who asked for
+    it and no order: user, order type and time in force are None.
     """
 
     trade_id: TradeId
@@ -123,6 +125,7 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     net_quantity: int = 0
     cost_paise: int = 0
     realised_paise: int = 0
+    charges: Charges = NO_CHARGES
     denial_code: DenialCode | None = None
     denial_limit: str | None = None
     denial_value: str | None = None
@@ -139,6 +142,11 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def instrument(self) -> InstrumentKey:
         """What is traded."""
         return InstrumentKey(segment=self.segment, security_id=self.security_id)
+
+    @property
+    def net_paise(self) -> int:
+        """What it realised, less what it was charged."""
+        return self.realised_paise - self.charges.total_paise
 
     @property
     def guarded_quantity(self) -> int:
@@ -312,6 +320,7 @@ def _held(event: OrderFilled | ForeignFillAllocated, row: TradeRow) -> Change:
         "net_quantity": net_quantity,
         "cost_paise": row.cost_paise + event.opened_cost_paise - event.closed_cost_paise,
         "realised_paise": row.realised_paise + event.realised_paise,
+        "charges": row.charges + event.charges,
         "reduction_quantity": min(row.reduction_quantity, abs(net_quantity)),
         # A late fill opens a closed trade again, until the rules have closed what it brought.
         "status": TradeStatus.OPEN if row.exit_cause is None else TradeStatus.EXITING,
@@ -400,7 +409,7 @@ _CHANGES: dict[type[Event], Callable[[Any, RecordedEvent, TradeRow], Change]] = 
 
 TRADES = ReadModel(
     name="trades",
-    version=2,
+    version=3,
     row=TradeRow,
     key=("trade_id",),
     key_of=_key_of,

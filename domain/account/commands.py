@@ -3,6 +3,7 @@
 import msgspec
 
 from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Role, Trailing
+from domain.charges import Tariff
 from domain.ids import (
     AccountId,
     BasketId,
@@ -321,7 +322,7 @@ class RecordVenueOrder(msgspec.Struct, frozen=True, kw_only=True):
 class RecordForeignFill(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's trade book shows an execution that no order of ours made.
 
-    `adopted_as` names the external trade that is made of it where none is there yet.
+    `adopted_as` names the external trade that is made of it where none is there yet; `tariff` as in `RecordFill`.
     """
 
     adopted_as: TradeId
@@ -332,16 +333,21 @@ class RecordForeignFill(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     price_e4: int
     filled_at_ns: int
+    tariff: Tariff | None = None
 
 
 class RecordFill(msgspec.Struct, frozen=True, kw_only=True):
-    """The venue's trade book shows an execution of the order."""
+    """The venue's trade book shows an execution of the order.
+
+    `tariff` is what is charged for such an order on the day of the execution, None: nothing is.
+    """
 
     order_id: OrderId
     venue_fill_id: VenueFillId
     quantity: int
     price_e4: int
     filled_at_ns: int
+    tariff: Tariff | None = None
 
 
 class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):

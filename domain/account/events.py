@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from domain.charges import NO_CHARGES, Charges
 from domain.ids import (
     AccountId,
     BasketId,
@@ -495,6 +496,10 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
     `realised_paise`; the others opened at a cost of `opened_cost_paise`. Costs are signed: positive for a long,
     negative for a short. So a holding's quantity grows by `side.sign * last_quantity` and its cost by opened less
     closed.
+
+    `charges` is what the tariff of the day added for this fill: what its order comes to with it, less what it had come
+    to before, and once a scrip and day the debit of the demat account. They are in no cost and no realised result.
+    Before fills were charged there were none.
     """
 
     order_id: OrderId
@@ -517,6 +522,7 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
     realised_paise: int
     filled_at_ns: int
     trading_day: str
+    charges: Charges = NO_CHARGES
 
     @property
     def venue_fill_id(self) -> VenueFillId:
@@ -527,7 +533,7 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v
 class ForeignFillAllocated(msgspec.Struct, frozen=True, kw_only=True, tag="trade.foreign_fill.v1"):
     """An execution that no order of ours made, or the part of it that fell to this trade: `part` 1, 2 … of it.
 
-    Quantities, costs and results as in `OrderFilled`.
+    Quantities, costs, results and charges as in `OrderFilled`.
     """
 
     trade_id: TradeId
@@ -547,6 +553,7 @@ class ForeignFillAllocated(msgspec.Struct, frozen=True, kw_only=True, tag="trade
     realised_paise: int
     filled_at_ns: int
     trading_day: str
+    charges: Charges = NO_CHARGES
 
     @property
     def venue_fill_id(self) -> VenueFillId:

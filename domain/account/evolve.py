@@ -4,6 +4,7 @@ from typing import assert_never
 
 import msgspec
 
+from domain.account.charging import foreign_order
 from domain.account.events import (
     AccountEvent,
     AccountOpened,
@@ -55,6 +56,7 @@ from domain.account.events import (
 from domain.account.holding import FillEffect, after_fill, scaled_quantity
 from domain.account.state import WHOLE_ACCOUNT, Account, Basket, Order, Trade
 from domain.account.totals import is_live, totals_of, with_order, with_trade
+from domain.charges import NOTHING_ACCRUED
 from domain.ids import OrderId, StrategyId, TradeId
 from domain.market import trading_day
 from domain.order import LIVE, ModifyCause, OrderInstruction, OrderStatus, OrderType, Purpose, status_after_fill
@@ -208,9 +210,12 @@ def on_day(state: Account, day: str, *, keep: TradeId | None = None) -> Account:
         day=day,
         trades_today=0,
         realised_today_paise=0,
+        charges_today_paise=0,
         breaches=frozenset(),
         acted_breaches=frozenset(),
         foreign_fills=frozenset(),  # The venue's trade book is of one day.
+        foreign_accruals={},
+        debited=frozenset(),
         trades=trades,
         orders=orders,
         totals=totals_of(trades, orders.values()),
@@ -351,11 +356,12 @@ def _order_filled(state: Account, event: OrderFilled) -> Account:
         status=status,
         cumulative_quantity=event.cumulative_quantity,
         fills=order.fills | {event.venue_fill_id},
+        accrual=order.accrual.after(value_paise=event.value_paise, charges=event.charges),
     )
     trade = _after_fill(state.trades[event.trade_id], event)
     if event.purpose is Purpose.ENTRY:
         trade = _replace(trade, entry_quantity=trade.entry_quantity + event.last_quantity)
-    return _realised(_with_order(state, order, trade), event.realised_paise)
+    return _booked(_with_order(state, order, trade), event)
 
 
 def _after_fill(trade: Trade, event: OrderFilled | ForeignFillAllocated) -> Trade:
@@ -375,13 +381,18 @@ def _after_fill(trade: Trade, event: OrderFilled | ForeignFillAllocated) -> Trad
     )
 
 
-def _realised(state: Account, realised_paise: int) -> Account:
-    total = state.realised_paise + realised_paise
+def _booked(state: Account, event: OrderFilled | ForeignFillAllocated) -> Account:
+    """Return the account with what a fill realised and what it was charged."""
+    charged = event.charges.total_paise
+    realised, charges = state.realised_paise + event.realised_paise, state.charges_paise + charged
     return _replace(
         state,
-        realised_today_paise=state.realised_today_paise + realised_paise,
-        realised_paise=total,
-        peak_realised_paise=max(state.peak_realised_paise, total),
+        realised_today_paise=state.realised_today_paise + event.realised_paise,
+        realised_paise=realised,
+        charges_today_paise=state.charges_today_paise + charged,
+        charges_paise=charges,
+        peak_net_paise=max(state.peak_net_paise, realised - charges),
+        debited=state.debited | {event.instrument} if event.charges.dp_paise else state.debited,
     )
 
 
@@ -415,8 +426,17 @@ def _foreign_fill(state: Account, event: ForeignFillAllocated) -> Account:
     if trade.is_external and event.opened_cost_paise:
         opened = event.last_quantity - event.closed_quantity
         trade = _replace(trade, entry_quantity=trade.entry_quantity + opened)
-    state = _replace(_with_trade(state, trade), foreign_fills=state.foreign_fills | {event.venue_fill_id})
-    return _realised(state, event.realised_paise)
+    order = foreign_order(event.venue_fill_id, event.venue_order_id)
+    accrual = state.foreign_accruals.get(order, NOTHING_ACCRUED)
+    state = _replace(
+        _with_trade(state, trade),
+        foreign_fills=state.foreign_fills | {event.venue_fill_id},
+        foreign_accruals={
+            **state.foreign_accruals,
+            order: accrual.after(value_paise=event.value_paise, charges=event.charges),
+        },
+    )
+    return _booked(state, event)
 
 
 def _corporate_action(state: Account, event: CorporateActionApplied) -> Account:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from domain.account.charging import charges_of, foreign_order
 from domain.account.commands import ApplyCorporateAction, RecordForeignFill
 from domain.account.events import (
     AccountEvent,
@@ -10,11 +11,12 @@ from domain.account.events import (
     ForeignFillAllocated,
     TradeAdopted,
 )
-from domain.account.evolve import evolve
+from domain.account.evolve import evolve, on_day
 from domain.account.exits import on_tick, pursue, with_closings
 from domain.account.holding import effect_of_fill, scaled_quantity
 from domain.account.refusals import RatioInvalid, demand_execution
 from domain.account.state import Account, Trade
+from domain.charges import NOTHING_ACCRUED
 from domain.ids import TradeId, split_fill_id
 from domain.market import trading_day
 from domain.money import value_paise
@@ -38,7 +40,7 @@ def record_foreign_fill(command: RecordForeignFill, state: Account) -> tuple[Acc
             continue
         part = min(left, abs(held))
         touched.append(trade.trade_id)
-        after = _take(events, after, _allocated(command, trade, part, number=len(touched)))
+        after = _take(events, after, _allocated(command, after, trade, part, number=len(touched)))
         left -= part
         if left == 0:
             break
@@ -48,7 +50,7 @@ def record_foreign_fill(command: RecordForeignFill, state: Account) -> tuple[Acc
             after = _take(events, after, _adopted(command))
             external = after.trades[command.adopted_as]
         touched.append(external.trade_id)
-        after = _take(events, after, _allocated(command, external, left, number=len(touched)))
+        after = _take(events, after, _allocated(command, after, external, left, number=len(touched)))
     return _with_what_follows(state, events, after, touched)
 
 
@@ -85,10 +87,23 @@ def _adopted(command: RecordForeignFill) -> TradeAdopted:
     )
 
 
-def _allocated(command: RecordForeignFill, trade: Trade, quantity: int, *, number: int) -> ForeignFillAllocated:
+def _allocated(
+    command: RecordForeignFill, state: Account, trade: Trade, quantity: int, *, number: int
+) -> ForeignFillAllocated:
     worth = value_paise(price_e4=command.price_e4, quantity=quantity, multiplier=trade.multiplier)
     effect = effect_of_fill(trade.holding, side=command.side, quantity=quantity, value_paise=worth)
     venue_segment, venue_trade_number, venue_order_id = split_fill_id(command.venue_fill_id)
+    day = trading_day(command.filled_at_ns).isoformat()
+    today = on_day(state, day, keep=trade.trade_id)
+    charges = charges_of(
+        command.tariff,
+        today,
+        today.foreign_accruals.get(foreign_order(command.venue_fill_id, venue_order_id), NOTHING_ACCRUED),
+        position=trade.position,
+        side=command.side,
+        quantity=quantity,
+        value_paise=worth,
+    )
     return ForeignFillAllocated(
         trade_id=trade.trade_id,
         venue_segment=venue_segment,
@@ -106,7 +121,8 @@ def _allocated(command: RecordForeignFill, trade: Trade, quantity: int, *, numbe
         closed_cost_paise=effect.closed_cost_paise,
         realised_paise=effect.realised_paise,
         filled_at_ns=command.filled_at_ns,
-        trading_day=trading_day(command.filled_at_ns).isoformat(),
+        trading_day=day,
+        charges=charges,
     )
 
 

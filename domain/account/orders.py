@@ -4,6 +4,7 @@ from functools import reduce
 
 import msgspec
 
+from domain.account.charging import charges_of
 from domain.account.commands import (
     BeginSubmission,
     PresumeAbsent,
@@ -35,7 +36,7 @@ from domain.account.events import (
     ProtectionLapsed,
     TradeExitTriggered,
 )
-from domain.account.evolve import evolve
+from domain.account.evolve import evolve, on_day
 from domain.account.exits import with_closings, withdraw_entries
 from domain.account.holding import effect_of_fill
 from domain.account.protection import after_word
@@ -269,6 +270,16 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
     largest = instruction.quantity if order.wanted is None else max(instruction.quantity, order.wanted.quantity)
     leaves = 0 if order.status in CLOSED else max(0, largest - cumulative)
     venue_segment, venue_trade_number, venue_order_id = split_fill_id(command.venue_fill_id)
+    day = trading_day(command.filled_at_ns).isoformat()
+    charges = charges_of(
+        command.tariff,
+        on_day(state, day, keep=order.trade_id),
+        order.accrual,
+        position=trade.position,
+        side=instruction.side,
+        quantity=command.quantity,
+        value_paise=worth,
+    )
     filled = OrderFilled(
         order_id=order.order_id,
         trade_id=order.trade_id,
@@ -289,7 +300,8 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
         closed_cost_paise=effect.closed_cost_paise,
         realised_paise=effect.realised_paise,
         filled_at_ns=command.filled_at_ns,
-        trading_day=trading_day(command.filled_at_ns).isoformat(),
+        trading_day=day,
+        charges=charges,
     )
     events: list[AccountEvent] = [filled]
     after = evolve(state, filled)

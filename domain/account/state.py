@@ -16,6 +16,7 @@ from domain.account.events import (
 )
 from domain.account.holding import Holding
 from domain.account.rates import OrderRates
+from domain.charges import NOTHING_ACCRUED, Accrual
 from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.order import LIVE, OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
@@ -28,7 +29,8 @@ WHOLE_ACCOUNT = StrategyId("")
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order of a trade that still matters.
 
-    `instruction` is what the venue has been shown to have, `wanted` what a modification under way asks for.
+    `instruction` is what the venue has been shown to have, `wanted` what a modification under way asks for. `accrual`
+    is what its fills were worth and charged: the next one is charged by it.
     """
 
     order_id: OrderId
@@ -40,6 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     venue_order_id: VenueOrderId | None = None
     cumulative_quantity: int = 0
     fills: frozenset[VenueFillId] = frozenset()
+    accrual: Accrual = NOTHING_ACCRUED
     cancel_requested: bool = False
     wanted: OrderInstruction | None = None
     modifications: int = 0
@@ -194,9 +197,11 @@ def exposure_key(instrument: InstrumentKey, product: Product) -> str:
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The account as its events left it. Trades that were closed on an earlier day are forgotten.
 
-    `realised_paise` is since ever, `peak_realised_paise` its highest value: drawdown is told from it. `breaches` are
-    the limits on losses that are latched, `acted_breaches` those of them of which the consequences were drawn.
-    `owner_id` opened the account and is its owner for good; `members` holds everybody, them too.
+    `realised_paise` and `charges_paise` are since ever, `peak_net_paise` is the highest that their difference was:
+    drawdown is told from it. `breaches` are the limits on losses that are latched, `acted_breaches` those of them of
+    which the consequences were drawn. `debited` are the instruments of which the day's debit of the demat account was
+    charged, `foreign_accruals` what the day's orders of others came to, by `foreign_order`. `owner_id` opened the
+    account and is its owner for good; `members` holds everybody, them too.
     """
 
     account_id: AccountId | None = None
@@ -212,15 +217,24 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     trades_today: int = 0
     realised_today_paise: int = 0
     realised_paise: int = 0
-    peak_realised_paise: int = 0
+    charges_today_paise: int = 0
+    charges_paise: int = 0
+    peak_net_paise: int = 0
     cash_moved_paise: int = 0
     trades: dict[TradeId, Trade] = {}
     orders: dict[OrderId, Order] = {}
     baskets: dict[BasketId, Basket] = {}
     foreign_fills: frozenset[VenueFillId] = frozenset()
+    foreign_accruals: dict[str, Accrual] = {}
+    debited: frozenset[InstrumentKey] = frozenset()
     corporate_actions: frozenset[str] = frozenset()
     totals: Totals = Totals()
     rates: OrderRates = OrderRates()
+
+    @property
+    def net_paise(self) -> int:
+        """What was ever realised, less all charges."""
+        return self.realised_paise - self.charges_paise
 
     @property
     def kill_switch_engaged(self) -> bool:

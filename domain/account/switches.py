@@ -32,10 +32,8 @@ from domain.account.trades import close_trades, trades_in_scope
 from domain.ids import StrategyId
 from domain.instrument import InstrumentKey
 from domain.market import NS_PER_MS, trading_day
-from domain.order import LIVE, OrderStatus, Product
+from domain.order import DELIVERY, LIVE, OrderStatus, Product
 from domain.risk import BreachAction, BreachKind
-
-_DELIVERY = frozenset({Product.CNC, Product.MTF})
 
 
 def engage_kill_switch(command: EngageKillSwitch, state: Account) -> tuple[AccountEvent, ...]:
@@ -107,7 +105,7 @@ def _agree(command: ConfirmFlat, state: Account) -> bool:
         net, carried = ours.get(trade.position, (0, 0))
         ours[trade.position] = net + trade.holding.net_quantity, carried + trade.carried_quantity
     return all(
-        shown.get(position, 0) in ({net, net - carried} if position[1] in _DELIVERY else {net})
+        shown.get(position, 0) in ({net, net - carried} if position[1] in DELIVERY else {net})
         for position, (net, carried) in ours.items()
     )
 
@@ -132,7 +130,7 @@ def observe_result(command: ObserveResult, state: Account) -> tuple[AccountEvent
         BreachKind.DAY_LOSS: (limits.day_loss_paise_max, -valuation.day_result_paise, limits.day_loss_action),
         BreachKind.DRAWDOWN: (
             limits.drawdown_paise_max,
-            today.peak_realised_paise - today.realised_paise - valuation.open_result_paise,
+            today.peak_net_paise - today.net_paise - valuation.open_result_paise,
             limits.drawdown_action,
         ),
     }

@@ -3,7 +3,7 @@
 The day's result of a trade is the cash its fills of the day brought in, plus what it holds now is worth, less what it
 carried into the day was worth at the previous official close. That is the same as the result realised today and the
 change of the open result since the later of entry and previous close, and it needs no order in which units were sold.
-Without a previous close the carried part counts from its cost.
+Without a previous close the carried part counts from its cost. What the day's fills were charged is taken off.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def valuation_of(account: Account, mark_of: MarkOf, *, market_time_ns: int) -> V
     """
     account = on_day(account, trading_day(market_time_ns).isoformat())
     day = _day_number(market_time_ns)
-    result, opened, gross, net = account.realised_today_paise, 0, 0, 0
+    result, opened, gross, net = account.realised_today_paise - account.charges_today_paise, 0, 0, 0
     oldest: int | None = None
     missing: set[InstrumentKey] = set()
     for trade in account.trades.values():

@@ -13,6 +13,7 @@ from api.answers import answer
 from api.bodies import read_body
 from api.requests import TradeRequest
 from infra.addresses import LOOPBACK, free_port
+from infra.edge import Edge
 from infra.roles.serving import serve
 
 PATH = "/echo"
@@ -55,4 +56,4 @@ def create_echo() -> FastAPI:
 
 def _echo(url: str, told: Connection) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(create_echo(), url=url, ready=lambda: told.send_bytes(b"ready")))
+        runner.run(serve(create_echo(), url=url, edge=Edge(), ready=lambda: told.send_bytes(b"ready")))

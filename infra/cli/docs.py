@@ -67,11 +67,13 @@ What is counted:
 
 - **Exposure** is what is held at its marks, and live entries at their prices: limit, else the last price when they were
   asked for. Unknown orders count as live ones, a change under way with the larger of its sizes.
-- **Result of the day**: realised today, and the change of the open result since the later of entry and previous
-  official close. A carried trade without a previous close counts from its cost. Charges are not in it yet.
-- **Drawdown**: the highest realised result so far, less the present one, realised and open. Cash that moved is in
-  neither.
-- **Funds**: capital, cash moved and realised result, less margin (share of cost and of live entries, by product).
+- **Result of the day**: realised today, less what the day's fills were charged (`docs/charges.md`), and the change of
+  the open result since the later of entry and previous official close. A carried trade without a previous close counts
+  from its cost.
+- **Drawdown**: the highest realised result so far, less the present one, realised and open; both after charges. Cash
+  that moved is in neither.
+- **Funds**: capital, cash moved and realised result after charges, less margin (share of cost and of live entries, by
+  product).
 - **Rates**: orders sent in the last second, minute, hour and on the day, and those that wait to be sent. A window
   counts a twentieth of itself too much at most, never too little. `GET /api/risk/budgets` shows what is left of them,
   of open orders, and of each resting order's 25 modifications.

@@ -99,7 +99,8 @@ def _status_of(row: dict[str, Any]) -> str:
 
 
 def _trades_table(trades: Sequence[tuple[str, dict[str, Any]]]) -> Table:
-    table = Table("trader", "symbol", "side", "quantity", "status", "entry", "exit", "cause", "realised", box=None)
+    columns = ("trader", "symbol", "side", "quantity", "status", "entry", "exit", "cause", "realised", "net")
+    table = Table(*columns, box=None)
     for name, row in trades:
         table.add_row(
             name,
@@ -111,6 +112,7 @@ def _trades_table(trades: Sequence[tuple[str, dict[str, Any]]]) -> Table:
             row["exit_price"] or "",
             row["exit_cause"] or (row["denial"]["code"] if row["denial"] else ""),
             row["realised"],
+            row["net_realised"],
         )
     return table
 
@@ -130,9 +132,15 @@ def _positions_table(positions: Sequence[tuple[str, dict[str, Any]]]) -> Table:
 
 
 def _results_table(portfolios: Sequence[tuple[str, dict[str, Any]]]) -> Table:
-    table = Table("trader", "realised today", "open result", "gross exposure", "trades today", box=None)
+    columns = ("trader", "realised today", "charges today", "open result", "gross exposure", "trades today")
+    table = Table(*columns, box=None)
     for name, row in portfolios:
         table.add_row(
-            name, row["realised_today"], row["open_result"] or "", row["gross_exposure"] or "", str(row["trades_today"])
+            name,
+            row["realised_today"],
+            row["charges_today"],
+            row["open_result"] or "",
+            row["gross_exposure"] or "",
+            str(row["trades_today"]),
         )
     return table

@@ -43,6 +43,7 @@ class History:
     exits_sent_at_ns: list[int] = field(default_factory=list)
     intent_to_broker_ms: list[float] = field(default_factory=list)
     realised_paise: int = 0
+    charges_paise: int = 0
     symbols: dict[InstrumentKey, str] = field(default_factory=dict)
 
     @property
@@ -73,6 +74,7 @@ def read_history(log: Iterable[RecordedEvent]) -> History:  # noqa: C901, PLR091
             case OrderFilled() as fill:
                 history.fills[fill.order_id].append(fill)
                 history.realised_paise += fill.realised_paise
+                history.charges_paise += fill.charges.total_paise
             case OrderOutcomeUnknown(order_id=order_id):
                 history.unknown.add(order_id)
             case OrderPresumedAbsent():

@@ -71,6 +71,7 @@ class Summary:
             "orders_found": dict(sorted(history.found.items())),
             "orders_presumed_absent": history.presumed_absent,
             "realised": format_paise(history.realised_paise),
+            "charges": format_paise(history.charges_paise),
             "latency_ms": {
                 latency.name: {"p50": latency.p50_ms, "p99": latency.p99_ms, "count": latency.count}
                 for latency in self.latencies
@@ -82,7 +83,7 @@ class Summary:
         """Return the summary for people."""
         document = self.as_document()
         counts = Table("what", "how many", title="The session", title_justify="left")
-        for name in ("tape", "tape_seconds", "events", "users", "intents", "orders", "fills", "realised"):
+        for name in ("tape", "tape_seconds", "events", "users", "intents", "orders", "fills", "realised", "charges"):
             counts.add_row(name.replace("_", " "), str(document[name]))
         for name in ("denials", "trades_closed", "orders_found"):
             for code, count in document[name].items():

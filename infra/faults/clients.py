@@ -12,6 +12,7 @@ from adapters.clock import SystemClock
 from adapters.ids import SystemIds
 from adapters.instruments import InstrumentMaster
 from adapters.sessions import OpenSessions
+from adapters.tariffs import TariffTable
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.lane import AccountBusy
 from commands.ports import (
@@ -119,6 +120,7 @@ class Desk:
             marks=StandingMarket(),
             instruments=InstrumentMaster.load(),
             sessions=OpenSessions(),
+            tariffs=TariffTable.load(),
             entry_life_ms=_ENTRY_LIFE_MS,
             intents_per_second_max=_INTENTS_PER_SECOND_MAX,
         )

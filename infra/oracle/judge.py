@@ -5,9 +5,11 @@ Nothing here looks at how the engine reckons: its state is compared, never asked
 
 from collections import defaultdict
 from collections.abc import Sequence
+from fractions import Fraction
 
 from domain.account.events import (
     AccountEvent,
+    AccountOpened,
     BasketFailed,
     BasketOpened,
     BasketPolicy,
@@ -17,6 +19,7 @@ from domain.account.events import (
     KillSwitchReleased,
     OrderBlocked,
     OrderCancelRequested,
+    OrderDenied,
     OrderFilled,
     OrderIntended,
     OrderModified,
@@ -25,6 +28,9 @@ from domain.account.events import (
     OrderNotSent,
     OrderSubmitting,
     ProtectionMode,
+    RiskBreached,
+    RiskBreachReleased,
+    RiskParametersChanged,
     TradeAdopted,
     TradeClosed,
     TradeExitTriggered,
@@ -33,13 +39,22 @@ from domain.account.events import (
 from domain.account.state import WHOLE_ACCOUNT, Account, Trade
 from domain.ids import BasketId, OrderId, StrategyId, TradeId
 from domain.instrument import InstrumentKey
+from domain.market import Mark, MarketSnapshot
 from domain.order import ModifyCause, OrderInstruction, OrderType, Product, Purpose
+from domain.risk import BreachKind, DenialCode, RiskParameters
 from infra.oracle.books import Books
+from infra.oracle.costs import Cashier
 from infra.oracle.venue import Venue, VenueSide
 
 
 class Mismatch(AssertionError):
     """The engine and the oracle disagree."""
+
+
+_KIND_OF = {
+    DenialCode.DAY_LOSS_LIMIT_REACHED: BreachKind.DAY_LOSS,
+    DenialCode.DRAWDOWN_LIMIT_REACHED: BreachKind.DRAWDOWN,
+}
 
 
 def demand(holds: object, claim: str) -> None:
@@ -61,6 +76,13 @@ class Judge:
         self._product_of: dict[TradeId, Product] = {}
         self._positions: defaultdict[tuple[InstrumentKey, Product], int] = defaultdict(int)
         self._cash_paise = 0
+        self._cashier = Cashier()
+        self._instrument_of: dict[TradeId, InstrumentKey] = {}
+        self._realised_paise = 0
+        self._realised_on: defaultdict[str, int] = defaultdict(int)
+        self._peak_paise = 0
+        self._limits = RiskParameters()
+        self._latched: set[tuple[str, BreachKind]] = set()
         self._killed: set[StrategyId] = set()
         self._unsent: set[OrderId] = set()
         self._canceling: set[OrderId] = set()
@@ -78,9 +100,24 @@ class Judge:
             case TradeOpened():
                 self._trades[event.trade_id] = event
                 self._product_of[event.trade_id] = event.entry.product
+                self._instrument_of[event.trade_id] = event.entry.instrument
+                demand(self._losses(event.market) == {}, "a trade was opened beyond a limit on losses")
                 demand(not self._is_killed(event.strategy_id), "a trade was opened under an engaged kill switch")
             case TradeAdopted():
                 self._product_of[event.trade_id] = event.product
+                self._instrument_of[event.trade_id] = event.instrument
+            case OrderDenied():
+                self._denied(event)
+            case RiskBreached():
+                losses = self._losses_at(event.marks, event.trading_day)
+                demand(
+                    losses.get(event.kind) == event.value_paise, f"{event.kind} of {event.value_paise}, not {losses}"
+                )
+                self._latched.add((event.trading_day, event.kind))
+            case RiskBreachReleased():
+                self._latched = {each for each in self._latched if each[1] is not event.kind}
+            case AccountOpened() | RiskParametersChanged():
+                self._limits = event.parameters
             case OrderIntended():
                 self.intended[event.order_id] = event
                 self._unsent.add(event.order_id)
@@ -218,13 +255,68 @@ class Judge:
                 raise Mismatch(f"the trades in {position} hold {sums[position]}, its executions come to {quantity}")
         if state.realised_paise != self._cash_paise + cost:
             raise Mismatch(f"realised {state.realised_paise}, cash {self._cash_paise} and cost {cost}")
+        charged, of_day = self._cashier.total, self._cashier.by_day[state.day]
+        if (state.charges_paise, state.charges_today_paise) != (charged, of_day):
+            raise Mismatch(f"charged {state.charges_paise} ({state.charges_today_paise}), not {charged} ({of_day})")
+        if state.peak_net_paise != self._peak_paise:
+            raise Mismatch(f"the highest net result is {state.peak_net_paise}, not {self._peak_paise}")
 
     def _book(self, event: OrderFilled | ForeignFillAllocated, *, is_entry: bool) -> None:
         book = self.books.of[event.trade_id]
         before = book.cash_paise
         book.take(event.side.sign, event.last_quantity, event.last_price_e4, is_entry=is_entry)
         self._cash_paise += book.cash_paise - before
+        wrong = self._cashier.take(event, abs(book.cash_paise - before))
+        demand(wrong is None, f"{event.venue_fill_id} of {event.trade_id} {wrong}")
+        self._realised_paise += event.realised_paise
+        self._realised_on[event.trading_day] += event.realised_paise
+        self._peak_paise = max(self._peak_paise, self._net_paise)
         self._positions[event.instrument, event.product] += event.side.sign * event.last_quantity
+
+    # --- Results ------------------------------------------------------------------------------------------------------
+
+    def check_latches(self, state: Account, market: MarketSnapshot) -> None:
+        """Hold the latches that an observation of *market* left against the losses."""
+        missed = set(self._losses(market)) - state.breaches
+        demand(not missed, f"{missed} reached and not latched")
+
+    def _denied(self, event: OrderDenied) -> None:
+        losses, day = self._losses(event.market), event.market.trading_day
+        kind = _KIND_OF.get(event.code)
+        if kind is not None:
+            demand(
+                kind in losses or (day, kind) in self._latched, f"denied for {kind}, which was not reached: {losses}"
+            )
+            self._latched.add((day, kind))
+
+    def _losses(self, market: MarketSnapshot) -> dict[BreachKind, int]:
+        """Return the losses that reach their limits at the market that a decision saw, whose valuation is checked."""
+        result, opened = self._results(market.marks, market.trading_day)
+        valuation = market.valuation
+        told = None if valuation is None else (valuation.day_result_paise, valuation.open_result_paise)
+        demand(told == (result, opened), f"the day's and the open result are {told}, by the books {(result, opened)}")
+        return self._losses_at(market.marks, market.trading_day)
+
+    def _losses_at(self, marks: Sequence[Mark], day: str) -> dict[BreachKind, int]:
+        result, opened = self._results(marks, day)
+        losses = {
+            BreachKind.DAY_LOSS: (-result, self._limits.day_loss_paise_max),
+            BreachKind.DRAWDOWN: (self._peak_paise - self._net_paise - opened, self._limits.drawdown_paise_max),
+        }
+        return {kind: loss for kind, (loss, limit) in losses.items() if loss >= limit}
+
+    def _results(self, marks: Sequence[Mark], day: str) -> tuple[int, int]:
+        """Return the result of *day* and the open result at *marks*, of which none tells a previous close."""
+        prices = {mark.instrument: mark.last_price_e4 for mark in marks}
+        opened = self._cash_paise - self._realised_paise
+        for trade_id, book in self.books.of.items():
+            if book.quantity:
+                opened += round(Fraction(prices[self._instrument_of[trade_id]] * book.quantity, 100))
+        return self._realised_on[day] - self._cashier.by_day[day] + opened, opened
+
+    @property
+    def _net_paise(self) -> int:
+        return self._realised_paise - self._cashier.total
 
     # --- At the end, when everything has been answered ---
 

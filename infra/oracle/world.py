@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from adapters.tariffs import TariffTable
 from domain.account import decider
 from domain.account.commands import (
     AccountCommand,
@@ -20,6 +21,7 @@ from domain.account.commands import (
     ClosePosition,
     CloseTrade,
     EngageKillSwitch,
+    ObserveResult,
     OpenAccount,
     OpenBasket,
     OpenTrade,
@@ -33,6 +35,7 @@ from domain.account.commands import (
     RecordRefused,
     RecordUnknown,
     RecordVenueOrder,
+    ReleaseBreach,
     ReleaseKillSwitch,
     RepriceStop,
     SetRiskParameters,
@@ -52,9 +55,11 @@ from domain.account.events import (
     Trailing,
 )
 from domain.account.state import Account, Order, Trade
+from domain.account.valuation import valuation_of
+from domain.charges import Tariff
 from domain.ids import AccountId, BasketId, CorrelationId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, Segment
-from domain.market import Mark, MarketSnapshot, Valuation, trading_day
+from domain.market import Mark, MarketSnapshot, trading_day
 from domain.order import (
     CLOSED,
     NotSentReason,
@@ -78,10 +83,12 @@ _BEGIN_NS = 1_795_149_000 * 1_000_000_000
 """2026-11-20 10:00:00 in India."""
 _DAY_NS = 24 * 3600 * 1_000_000_000
 _S_NS = 1_000_000_000
-_TICK_E4 = 500
-_PRICE_E4 = 100_0000
+_TICK_E4 = 2_0000
+_PRICE_E4 = 4_000_0000
+"""So dear that the larger orders reach the most that is charged as brokerage."""
 _FREEZE = 20
 _ROUNDS_MAX = 60
+_TARIFFS = TariffTable.load()
 _INSTRUMENTS = tuple(
     Instrument(
         key=InstrumentKey(Segment.NSE_EQ, str(number)),
@@ -178,7 +185,9 @@ class World:
             instrument=instrument,
             marks=marks,
             session=SessionMoment(phase=Phase.CONTINUOUS, trading_day=trading_day(self.now_ns).isoformat()),
-            valuation=Valuation(oldest_mark_ns=self.now_ns),
+            valuation=valuation_of(
+                self.state, {mark.instrument: mark for mark in marks}.get, market_time_ns=self.now_ns
+            ),
         )
 
     def _mark(self, instrument: Instrument) -> Mark:
@@ -211,7 +220,7 @@ class World:
             quantity=1 + self._chooser.below(45),
             order_type=order_type,
             limit_price_e4=limit,
-            product=self.pick((Product.INTRADAY, Product.INTRADAY, Product.MARGIN)),
+            product=self.pick((Product.INTRADAY, Product.INTRADAY, Product.CNC)),
             time_in_force=TimeInForce.DAY,
             stop_loss_e4=around - side.sign * _TICK_E4 * 20 if has_levels else None,
             target_e4=around + side.sign * _TICK_E4 * 20 if has_levels and self.chance(70) else None,
@@ -324,8 +333,22 @@ class World:
 
     def limit(self) -> None:
         """Somebody changes a limit."""
-        limits = msgspec.structs.replace(self.state.parameters, open_trades_max=4 + self._chooser.below(6))
+        limits = msgspec.structs.replace(
+            self.state.parameters,
+            open_trades_max=4 + self._chooser.below(6),
+            day_loss_paise_max=self.pick((200_00, 2_000_00, 50_000_00)),
+            drawdown_paise_max=self.pick((500_00, 3_000_00, 200_000_00)),
+        )
         self.do(SetRiskParameters(user_id=OWNER, parameters=limits))
+
+    def observe(self) -> None:
+        """Whoever watches losses looks at them; now and then a person releases what was latched."""
+        market = self._market(_INSTRUMENTS[0])
+        self.do(ObserveResult(market=market, is_confirmed=self.chance(50)))
+        self.judge.check_latches(self.state, market)
+        for kind in sorted(self.state.breaches):
+            if self.chance(50):
+                self.do(ReleaseBreach(user_id=OWNER, kind=kind, reason="made up"))
 
     # --- What the market does ---
 
@@ -473,16 +496,22 @@ class World:
     def _record_fills(self, order: VenueSide) -> None:
         for execution in order.executions[order.told :]:
             order.told += 1
+            told = order.instruction
+            instrument = next(each for each in _INSTRUMENTS if each.key == told.instrument)
             fill = RecordFill(
                 order_id=order.order_id,
                 venue_fill_id=execution.fill_id,
                 quantity=execution.quantity,
                 price_e4=execution.price_e4,
                 filled_at_ns=self.now_ns,
+                tariff=self._tariff(instrument, told.product, told.side),
             )
             self.do(fill)
             if self.chance(10):
                 demand(self.do(fill) == (), "the same execution was booked twice")
+
+    def _tariff(self, instrument: Instrument, product: Product, side: Side) -> Tariff:
+        return _TARIFFS.tariff_of(instrument, product, side, day=trading_day(self.now_ns).isoformat())
 
     def _show(self, order: VenueSide, evidence: Evidence) -> None:
         known = self.state.orders.get(order.order_id)
@@ -523,16 +552,18 @@ class World:
         if not self.chance(25):
             return
         instrument = self.pick(_INSTRUMENTS)
+        product, side = self.pick((Product.INTRADAY, Product.MARGIN, Product.CNC)), self.pick(tuple(Side))
         self.do(
             RecordForeignFill(
                 adopted_as=TradeId(self._name("ext")),
                 venue_fill_id=self.venue.foreign_fill_id(),
                 instrument=instrument,
-                product=self.pick((Product.INTRADAY, Product.MARGIN)),
-                side=self.pick(tuple(Side)),
+                product=product,
+                side=side,
                 quantity=1 + self._chooser.below(15),
                 price_e4=self._prices[0],
                 filled_at_ns=self.now_ns,
+                tariff=self._tariff(instrument, product, side),
             )
         )
 
@@ -614,6 +645,7 @@ STEPS: tuple[Callable[[World], None], ...] = (
     World.open_basket,
     World.switch,
     World.limit,
+    World.observe,
     World.square_off,
     World.night,
     World.reject_late,

@@ -21,6 +21,7 @@ from api.halves import Half
 from api.rates import Rates
 from api.services import Services
 from commands.audit import AuditBook
+from commands.estimates import Estimates
 from commands.log_ins import LogIns
 from commands.profiles import Profiles
 from commands.strategies import Strategies
@@ -120,6 +121,7 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
         strategies=strategies,
         log=log,
         accounts=await (wiring.accounts_to_read() if is_reading else wiring.accounts()),
+        estimates=Estimates(instruments=wiring.instruments, tariffs=wiring.tariffs),
         tokens=Ed25519Tokens(wiring.runtime.keys.signing_pem, clock=wiring.clock),
         queries=queries,
         history=history,

@@ -18,6 +18,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_reader import PostgresLogReader
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
+from adapters.tariffs import TariffTable
 from commands.accounts import ACCOUNT_STATES, Accounts
 from commands.ports import Sessions
 from commands.snapshots import SnapshotCache
@@ -44,6 +45,7 @@ class Wiring:
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = load_master(runtime.settings)
+        self.tariffs = TariffTable.load()
         self.epochs = EpochWatch(EpochFile(Home(runtime.settings.home).epoch_file))
         self.archive = ParquetArchive(archive_folder(runtime.settings))
         self._parts: dict[str, asyncio.Future[Any]] = {}
@@ -126,6 +128,7 @@ class Wiring:
                 marks=await self.marks(),
                 instruments=self.instruments,
                 sessions=self.sessions(),
+                tariffs=self.tariffs,
                 entry_life_ms=self.settings.entry_not_after_ms,
                 intents_per_second_max=self.settings.intents_per_second_max,
                 snapshots=await self._account_snapshots(),
@@ -146,6 +149,7 @@ class Wiring:
                 marks=await self.marks(),
                 instruments=self.instruments,
                 sessions=self.sessions(),
+                tariffs=self.tariffs,
                 entry_life_ms=self.settings.entry_not_after_ms,
             )
             self.stack.push_async_callback(accounts.close)

@@ -62,7 +62,7 @@ async def test_a_parked_stream_is_replayed_in_order_beside_a_working_projector(
     async with running(database) as projector:
         await eventually(lambda: projector.progress().state == "working")
         with psycopg.connect(database.projector, autocommit=True) as connection:
-            connection.execute("ALTER TABLE views.trades_v2 ADD CONSTRAINT cause CHECK (account_id !~ '2$')")
+            connection.execute("ALTER TABLE views.trades_v3 ADD CONSTRAINT cause CHECK (account_id !~ '2$')")
         last, lives = await write_lives(store, accounts=3)
         await reach(projector, last)
         assert not projector.progress().halted
@@ -78,7 +78,7 @@ async def test_a_parked_stream_is_replayed_in_order_beside_a_working_projector(
         assert still.obstacle[0] == stream.sequence
 
         with psycopg.connect(database.projector, autocommit=True) as connection:
-            connection.execute("ALTER TABLE views.trades_v2 DROP CONSTRAINT cause")
+            connection.execute("ALTER TABLE views.trades_v3 DROP CONSTRAINT cause")
         replayed = await replay_stream(TRADES, refused, parking=parking, log=store)
         assert (replayed.taken, replayed.obstacle) == (waiting, None)
         assert await parking.streams(READ_MODELS) == []

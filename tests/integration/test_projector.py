@@ -149,7 +149,7 @@ async def test_a_row_that_the_database_refuses_halts_its_read_model_only(
     async with running(database) as projector:
         await eventually(lambda: projector.progress().state == "working")
     with psycopg.connect(database.projector, autocommit=True) as connection:
-        connection.execute("ALTER TABLE views.positions_v2 ADD CHECK (last_filled_at_ns IS NULL)")
+        connection.execute("ALTER TABLE views.positions_v3 ADD CHECK (last_filled_at_ns IS NULL)")
     last, _ = await write_lives(store)
     async with running(database) as projector:
         await eventually(lambda: projector.progress().halted)
@@ -208,7 +208,7 @@ async def test_readers_see_the_accounts_they_name_and_no_other(
                     await connection.execute(f"SELECT count(*) FROM {hidden}")  # noqa: S608 - ours
                 await connection.rollback()
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                await connection.execute("DELETE FROM views.trades_v2")
+                await connection.execute("DELETE FROM views.trades_v3")
 
 
 async def test_pages_of_trades_neither_repeat_nor_miss_one(database: DatabaseUrls, store: PostgresEventStore) -> None:
@@ -253,7 +253,7 @@ async def test_verification_names_the_row_and_column_that_was_touched(
     async with running(database) as projector:
         await reach(projector, last)
     with psycopg.connect(database.projector, autocommit=True) as connection:
-        connection.execute("UPDATE views.risk_v2 SET realised_paise = realised_paise + 1")
+        connection.execute("UPDATE views.risk_v3 SET realised_paise = realised_paise + 1")
         connection.execute("DELETE FROM views.users_v2")
     found = await differences(READ_MODELS, log=store, views=views)
     assert [(each.model, each.columns) for each in found] == [("users", ()), ("risk", ("realised_paise",))]

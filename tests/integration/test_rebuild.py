@@ -151,11 +151,11 @@ async def test_what_readers_left_goes_later_and_readers_who_did_not_hear_of_it_l
         assert queries._listener is not None
         await end(queries._listener)
         await rebuild(TRADES, store, editions)
-        assert tables(database, "trades") == {"trades_v2", "trades_v2_g2"}
+        assert tables(database, "trades") == {"trades_v3", "trades_v3_g2"}
         assert await queries.trades([lives[0].account_id]) == before
         with psycopg.connect(database.projector, autocommit=True) as connection:
             connection.execute("UPDATE views.editions SET drop_at = clock_timestamp() WHERE drop_at IS NOT NULL")
-        await eventually(lambda: tables(database, "trades") == {"trades_v2_g2"})
+        await eventually(lambda: tables(database, "trades") == {"trades_v3_g2"})
         after = await queries.trades([lives[0].account_id])
         assert after.trades == before.trades
         with pytest.raises(NothingToGoBackTo):
@@ -170,10 +170,10 @@ async def test_a_new_edition_that_differs_is_not_switched_to(
     async with running(database) as projector:
         await reach(projector, last)
         with psycopg.connect(database.projector, autocommit=True) as connection:
-            connection.execute("UPDATE views.positions_v2 SET bought_paise = bought_paise + 1 WHERE net_quantity > 0")
+            connection.execute("UPDATE views.positions_v3 SET bought_paise = bought_paise + 1 WHERE net_quantity > 0")
         with pytest.raises(EditionsDiffer):
             await rebuild(POSITIONS, store, editions)
-        assert tables(database, "positions") == {"positions_v2"}
+        assert tables(database, "positions") == {"positions_v3"}
         assert await editions.in_use(POSITIONS) is POSITIONS
         await reach(projector, await write_new_lives(store, first=11, accounts=1))
 
@@ -227,7 +227,7 @@ async def test_what_was_filled_from_another_history_is_not_gone_on_with(
     await write_new_lives(store, first=11, accounts=1)
     with pytest.raises(RebuildStopped, match="EPOCH_CHANGED"):
         await rebuild(TRADES, store, editions)
-    assert tables(database, "trades") == {"trades_v2"}
+    assert tables(database, "trades") == {"trades_v3"}
 
 
 async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
@@ -235,13 +235,13 @@ async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
 ) -> None:
     last, lives = await write_lives(store, accounts=2)
     accounts = [life.account_id for life in lives]
-    later = tuple(replaced(model, version=3) if model is TRADES else model for model in READ_MODELS)
+    later = tuple(replaced(model, version=4) if model is TRADES else model for model in READ_MODELS)
     async with running(database) as old, PostgresViews(database.query) as queries:
         await reach(old, last)
         new, kept = projector_of(database, "later", models=later)
         task = asyncio.create_task(new.run())
         try:
-            await eventually(lambda: tables(database, "trades") == {"trades_v2", "trades_v3"})
+            await eventually(lambda: tables(database, "trades") == {"trades_v3", "trades_v4"})
             before = (await queries.trades(accounts, limit=200)).trades
             assert before
             await fill_missing(later, log_reader=store, editions=editions, clock=SystemClock())
@@ -251,7 +251,7 @@ async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
             assert (await queries.trades(accounts, limit=200)).trades == before
             # The projector of the later release keeps what is new, the old one what they have in common.
             await reach(new, last)
-            assert [model.version for model in new.progress().models] == [3]
+            assert [model.version for model in new.progress().models] == [4]
             assert {model.name for model in old.progress().models} == {model.name for model in READ_MODELS}
         finally:
             await end(task)
@@ -259,15 +259,15 @@ async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
     async with running(database, "later-2", models=later) as new:
         await reach(new, last)
         with psycopg.connect(database.projector, autocommit=True) as connection:
-            [[rows]] = connection.execute("SELECT count(*) FROM views.trades_v3").fetchall()
-            assert (rows,) == connection.execute("SELECT count(*) FROM views.trades_v2").fetchone()
+            [[rows]] = connection.execute("SELECT count(*) FROM views.trades_v4").fetchall()
+            assert (rows,) == connection.execute("SELECT count(*) FROM views.trades_v3").fetchone()
             connection.execute("UPDATE views.editions SET drop_at = clock_timestamp() WHERE drop_at IS NOT NULL")
-        await eventually(lambda: tables(database, "trades") == {"trades_v3"})
+        await eventually(lambda: tables(database, "trades") == {"trades_v4"})
     # The old release's projector does not bring its table back.
     old_store = PostgresViewStore(database.projector, owner="old-again")
     await old_store.prepare(READ_MODELS, shards=1)
     await old_store.close()
-    assert tables(database, "trades") == {"trades_v3"}
+    assert tables(database, "trades") == {"trades_v4"}
     async with PostgresViews(database.query) as queries:
         with pytest.raises(QueriesUnavailable):
             await queries.trades(accounts)
@@ -293,7 +293,7 @@ async def test_a_start_on_the_views_of_the_first_release_fills_what_has_changed_
             await reach(present, last)
             await queries.wait_for(last)
             assert (await queries.portfolio(lives[0].account_id)).value is not None
-        assert tables(database, "risk") == {"risk_v1", "risk_v2"}
+        assert tables(database, "risk") == {"risk_v1", "risk_v3"}
         assert tables(database, "cash_moves") == {"cash_moves_v1"}
         assert await differences(READ_MODELS, log=store, views=views) == []
     finally:

@@ -115,7 +115,7 @@ def test_everything_that_can_happen_to_an_account_happens() -> None:
 @settings(max_examples=40, deadline=None)
 @given(life=lives | happenings | decided)
 def test_a_position_is_the_sum_of_its_trades(life: Life | Happenings | Decided) -> None:
-    sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+    sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0, 0])
     for trade in rows_of(TRADES, life).values():
         if trade.status is TradeStatus.DENIED:
             continue
@@ -124,6 +124,7 @@ def test_a_position_is_the_sum_of_its_trades(life: Life | Happenings | Decided) 
             trade.net_quantity,
             trade.cost_paise,
             trade.realised_paise,
+            trade.charges.total_paise,
             trade.entry_quantity + trade.exit_quantity,
             trade.entry_paise + trade.exit_paise,
         )
@@ -133,6 +134,7 @@ def test_a_position_is_the_sum_of_its_trades(life: Life | Happenings | Decided) 
             row.net_quantity,
             row.cost_paise,
             row.realised_paise,
+            row.charges_paise,
             row.bought_quantity + row.sold_quantity,
             row.bought_paise + row.sold_paise,
         ]
@@ -175,7 +177,8 @@ def test_read_models_show_what_the_account_decides_on(life: Life | Decided) -> N
     assert (risk.trades_today, risk.realised_today_paise) == (state.trades_today, state.realised_today_paise)
     assert {each.strategy_id or WHOLE_ACCOUNT: each.mode for each in risk.kill_switches} == state.kill_switches
     assert set(risk.latched) == state.breaches
-    assert (risk.realised_paise, risk.peak_realised_paise) == (state.realised_paise, state.peak_realised_paise)
+    assert (risk.realised_paise, risk.peak_net_paise) == (state.realised_paise, state.peak_net_paise)
+    assert (risk.charges_paise, risk.charges_today_paise) == (state.charges_paise, state.charges_today_paise)
     assert risk.cash_moved_paise == state.cash_moved_paise
     assert set(risk.open_trades) == {trade.trade_id for trade in state.trades.values() if not trade.is_closed}
 
@@ -195,7 +198,7 @@ def test_days_summed_up_tell_what_was_held_at_the_end_of_each(life: Happenings, 
         held[name] = (held[name] if row.adjusted_to is None else row.adjusted_to) + row.quantity_change
         cost[name] += row.cost_change_paise
         wanted = expected[row.day, name]
-        assert row.realised_paise == wanted["realised_paise"]
+        assert (row.realised_paise, row.charges_paise) == (wanted["realised_paise"], wanted["charges_paise"])
         assert (held[name], cost[name]) == (wanted["net_quantity"], wanted["cost_paise"])
     assert {(row.day, row.security_id) for row in rows.values()} <= set(expected)
 

@@ -21,6 +21,7 @@ from api.rates import Rates
 from api.services import Services
 from commands.accounts import Accounts
 from commands.audit import AuditBook
+from commands.estimates import Estimates
 from commands.log_ins import LogIns
 from commands.ports import EventStore, Instruments, Sessions
 from commands.profiles import Profiles
@@ -48,6 +49,7 @@ from tests.support.security import (
     MemoryUserKeys,
     PlainHasher,
 )
+from tests.support.tariffs import TARIFFS
 
 RELIANCE = Instrument(
     key=InstrumentKey(Segment.NSE_EQ, "2885"),
@@ -127,6 +129,7 @@ class ApiWorld:
         **options: Any,
     ) -> None:
         self.clock = ManualClock()
+        listed = FixedInstruments() if instruments is None else instruments
         self.store = MemoryEventStore()
         self.log: WholeLog = self.store if log is None else log
         self.queries = MemoryQueries(self.log)
@@ -160,6 +163,7 @@ class ApiWorld:
                 passwords=self.passwords,
                 personal_data=self.personal_data,
             ),
+            estimates=Estimates(instruments=listed, tariffs=TARIFFS),
             profiles=Profiles(
                 store=self.log,
                 ids=self.ids,
@@ -179,8 +183,9 @@ class ApiWorld:
                 clock=self.clock,
                 ids=self.ids,
                 marks=self.market,
-                instruments=FixedInstruments() if instruments is None else instruments,
+                instruments=listed,
                 sessions=OpenSessions() if sessions is None else sessions,
+                tariffs=TARIFFS,
                 entry_life_ms=5_000,
             ),
             tokens=self.tokens,

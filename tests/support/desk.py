@@ -38,6 +38,7 @@ from tests.support.specimens import (
     open_account,
     reliance,
 )
+from tests.support.tariffs import TARIFFS
 
 Kind = TypeVar("Kind", bound=AccountEvent)
 
@@ -176,6 +177,7 @@ class Desk:
         self.ids = CountingIds()
         self.watermarks = MemoryWatermarks()
         self.sessions = SetSessions()
+        self.tariffs = TARIFFS
         self.accounts = self.another_process()
         self.lease = SetLease(1)
 
@@ -187,6 +189,7 @@ class Desk:
             marks=self.marks,
             instruments=self.instruments,
             sessions=OpenSessions(),
+            tariffs=self.tariffs,
             entry_life_ms=5_000,
         )
 

@@ -5,6 +5,7 @@ event comes early and often, and the folds of the read side meet them side by si
 """
 
 from random import Random
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -40,6 +41,7 @@ from domain.account.events import (
     Trailing,
 )
 from domain.account.holding import Holding, after_fill, effect_of_fill
+from domain.charges import Charges
 from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.market import trading_day
@@ -194,7 +196,7 @@ class Happenings:
         ]
         return order_id
 
-    def _effect(self, trade: _Trade, side: Side, quantity: int) -> dict[str, int]:
+    def _effect(self, trade: _Trade, side: Side, quantity: int) -> dict[str, Any]:
         """Let *quantity* units fill and return what the event says of it."""
         price_e4 = mark.last_price_e4 + self._random.randint(-500, 500) * 137
         worth = value_paise(price_e4=price_e4, quantity=quantity)
@@ -208,6 +210,12 @@ class Happenings:
             "closed_quantity": effect.closed_quantity,
             "closed_cost_paise": effect.closed_cost_paise,
             "realised_paise": effect.realised_paise,
+            # Not drawn: what happens next would be another thing than before there were charges.
+            "charges": Charges(
+                brokerage_paise=min(20_00, worth * 3 // 10_000),
+                stt_paise=worth // 4_000,
+                dp_paise=14_75 if worth % 3 == 0 else 0,
+            ),
         }
 
     def _fill(

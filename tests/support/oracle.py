@@ -32,6 +32,7 @@ from domain.account.events import (
     TradeExitTriggered,
     TradeOpened,
 )
+from domain.charges import sum_of
 from domain.envelope import RecordedEvent
 from domain.events import Event, decode
 from domain.market import trading_day
@@ -127,6 +128,7 @@ class Oracle:
             "net_quantity": _held(begun.trade_id, own),
             "cost_paise": sum(event.opened_cost_paise - event.closed_cost_paise for event in fills),
             "realised_paise": sum(event.realised_paise for event in fills),
+            "charges": sum_of(event.charges for event in fills),
             "guarded_quantity": self._guarded(begun.trade_id),
             "denial_code": begun.code if isinstance(begun, OrderDenied) else None,
             "last_filled_at_ns": fills[-1].filled_at_ns if fills else None,
@@ -218,7 +220,12 @@ class Oracle:
                     "sold_paise": sum(event.value_paise for event in own if event.side is Side.SELL),
                     "realised_paise": sum(event.realised_paise for event in own),
                     "last_filled_at_ns": own[-1].filled_at_ns,
-                    "realised_day": (day, sum(e.realised_paise for e in own if e.trading_day == day)),
+                    "charges_paise": sum(map(_charged, own)),
+                    "of_day": (
+                        day,
+                        sum(e.realised_paise for e in own if e.trading_day == day),
+                        sum(_charged(e) for e in own if e.trading_day == day),
+                    ),
                 }
             )
         return positions
@@ -239,7 +246,7 @@ class Oracle:
         denials = [event for event, _ in self.seen if isinstance(event, OrderDenied)]
         trades = [event for event, _ in self.seen if isinstance(event, TradeOpened)]
         fills = [event for event, _ in self.seen if isinstance(event, Fill)]
-        sums = list(accumulate((event.realised_paise for event in fills), initial=0))
+        sums = list(accumulate((event.realised_paise - _charged(event) for event in fills), initial=0))
         return {
             "account_id": opened[0].account_id,
             "parameters": [opened[0].parameters, *changes][-1],
@@ -254,7 +261,9 @@ class Oracle:
             "denials_today": dict(Counter(event.code.value for event in denials if _day(event) == day)),
             "suppressed": sum(event.count for event, _ in self.seen if isinstance(event, IntentsSuppressed)),
             "realised_paise": sum(event.realised_paise for event in fills),
-            "peak_realised_paise": max(sums),
+            "charges_paise": sum(map(_charged, fills)),
+            "charges_today_paise": sum(_charged(event) for event in fills if _day(event) == day),
+            "peak_net_paise": max(sums),
             "realised_today_paise": sum(event.realised_paise for event in fills if _day(event) == day),
             "cash_moved_paise": sum(event.amount_paise for event, _ in self.seen if isinstance(event, CashMoved)),
             "corporate_actions": sum(isinstance(event, CorporateActionApplied) for event, _ in self.seen),
@@ -303,6 +312,7 @@ class Oracle:
                 trade_ids = {event.trade_id for event in own}
                 results[day, instrument.security_id] = {
                     "realised_paise": sum(event.realised_paise for event in own if _day(event) == day),
+                    "charges_paise": sum(_charged(event) for event in own if _day(event) == day),
                     "net_quantity": sum(_held(trade_id, then) for trade_id in trade_ids),
                     "cost_paise": sum(event.opened_cost_paise - event.closed_cost_paise for event in own),
                 }
@@ -355,6 +365,10 @@ def _day_of_holding(event: Event) -> str | None:
             return event.effective_on
         case _:
             return None
+
+
+def _charged(event: Fill) -> int:
+    return event.charges.total_paise
 
 
 def _day(event: Event) -> str | None:

@@ -100,7 +100,9 @@ async def _check_days(past: PastQueries, account_id: AccountId, oracle: Oracle) 
     expected = oracle.daily_results()
     for row in days.results:
         assert row.realised_paise == expected[row.day, row.security_id]["realised_paise"]
+        assert row.charges_paise == expected[row.day, row.security_id]["charges_paise"]
     assert sum(row.realised_paise for row in days.results) == (oracle.risk() or {})["realised_paise"]
+    assert sum(row.charges_paise for row in days.results) == (oracle.risk() or {})["charges_paise"]
     assert {(row.day, row.security_id) for row in days.results} <= set(expected)
     assert sum(row.amount_paise for row in days.cash) == (oracle.risk() or {})["cash_moved_paise"]
 
@@ -125,8 +127,8 @@ def _shown(row: Any, name: str) -> Any:
 
 def _same_positions(rows: Sequence[PositionRow], expected: Sequence[dict[str, Any]]) -> None:
     shown = [
-        {name: getattr(row, name) for name in wanted if name != "realised_day"}
-        | {"realised_day": (row.day, row.realised_day_paise)}
+        {name: getattr(row, name) for name in wanted if name != "of_day"}
+        | {"of_day": (row.day, row.realised_day_paise, row.charges_day_paise)}
         for row, wanted in zip(rows, expected, strict=True)
     ]
     assert shown == expected

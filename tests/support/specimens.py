@@ -78,6 +78,7 @@ from domain.account.events import (
 )
 from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBacktest
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
+from domain.charges import Charges
 from domain.ids import (
     AccountId,
     BacktestId,
@@ -388,6 +389,9 @@ order_filled = OrderFilled(
     realised_paise=0,
     filled_at_ns=NOW_NS + NS_PER_S,
     trading_day=TODAY,
+)
+purchase_charges = Charges(
+    brokerage_paise=20_00, exchange_paise=8_46, ipft_paise=29, sebi_paise=29, stamp_duty_paise=8_55, gst_paise=5_23
 )
 exit_filled = replace(
     order_filled,
@@ -789,5 +793,12 @@ WIDENED = (
     stop_intended,
     order_submitting,
     replace(exit_triggered, mark=wide_mark),
+    replace(order_filled, charges=purchase_charges),
+    replace(
+        foreign_fill_allocated,
+        charges=Charges(
+            exchange_paise=2_23, ipft_paise=8, sebi_paise=8, stt_paise=75_00, stamp_duty_paise=11_25, gst_paise=43
+        ),
+    ),
 )
 """One of each event whose fields are more than when it was introduced, with values in them."""

@@ -57,7 +57,7 @@ async def test_session_and_valuation_are_stamped_on_an_intent(desk: Desk) -> Non
     assert isinstance(opened, TradeOpened)
     assert opened.market.session == SessionMoment(phase=Phase.CONTINUOUS, trading_day=TODAY)
     assert opened.market.valuation == Valuation(
-        day_result_paise=1_000_00,
+        day_result_paise=1_000_00 - 42_82,  # What the purchase was charged.
         open_result_paise=1_000_00,
         gross_exposure_paise=286_000_00,
         net_exposure_paise=286_000_00,

@@ -22,6 +22,10 @@ OPEN = {
     "POST /api/auth/logout",
     "GET /healthz",
     "GET /readyz",
+    "GET /docs",
+    "GET /docs/errors",
+    "GET /docs/start.js",
+    "GET /docs/{name}",
 }
 """These prove who asks, or tell nothing of anybody."""
 OWN = {

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -162,6 +163,31 @@ async def test_a_closed_position_shows_its_result_unless_only_open_ones_are_aske
     assert not (await asha.ask("/api/positions", open_only=True))["positions"]
 
 
+async def test_a_trade_shows_its_charges_by_line_and_its_result_before_and_after(asha: Trader) -> None:
+    opened = await asha.place()
+    await asha.fill(opened["order_id"], price_e4=28_500_000)
+    (exit_order,) = await asha.close()
+    await asha.fill(exit_order, price_e4=28_600_000)
+    trade = (await asha.ask(f"/api/trades/{opened['trade_id']}"))["trade"]
+    charges = {name: Decimal(amount) for name, amount in trade["charges"].items()}
+    total = charges.pop("total")
+    assert total == sum(charges.values())
+    assert (charges["brokerage"], charges["stt"]) == (Decimal("17.13"), Decimal("7.15"))
+    assert trade["realised"] == "100.00"
+    assert Decimal(trade["net_realised"]) == 100 - total
+    (position,) = (await asha.ask("/api/positions"))["positions"]
+    assert (position["position_id"], position["charges"], position["charges_today"]) == (
+        POSITION,
+        str(total),
+        str(total),
+    )
+    portfolio = await asha.ask("/api/risk/portfolio")
+    assert Decimal(portfolio["net_realised"]) == Decimal(position["net_realised"]) == 100 - total
+    curve = (await asha.ask("/api/risk/drawdown"))["curve"]
+    assert [(point["realised"], point["charges"]) for point in curve] == [("100.00", str(total))]
+    assert Decimal(curve[0]["result"]) == 100 - total
+
+
 async def test_the_portfolio_shows_limits_use_and_results(world: ApiWorld, asha: Trader) -> None:
     opened = await asha.place()
     await asha.place(quantity=5_001)
@@ -171,7 +197,8 @@ async def test_the_portfolio_shows_limits_use_and_results(world: ApiWorld, asha:
     assert (shown["mode"], shown["currency"], shown["kill_switch"]["engaged"]) == ("paper", "INR", False)
     assert (shown["trades_today"], shown["open_trades"]) == (1, 1)
     assert shown["denials_today"] == {"QUANTITY_ABOVE_LIMIT": 1}
-    assert (shown["realised_today"], shown["open_result"], shown["day_result"]) == ("0.00", "100.00", "100.00")
+    assert (shown["realised_today"], shown["open_result"], shown["day_result"]) == ("0.00", "100.00", "87.98")
+    assert (shown["charges_today"], shown["charges"], shown["net_realised"]) == ("12.02", "12.02", "-12.02")
     assert (shown["gross_exposure"], shown["net_exposure"]) == ("28600.00", "28600.00")
     world.clock.advance_s(86_400)
     tomorrow = await asha.ask("/api/risk/portfolio")

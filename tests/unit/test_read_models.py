@@ -494,7 +494,7 @@ def test_a_foreign_sale_takes_from_the_trade_that_it_fell_to() -> None:
     position = the_row(POSITIONS, *held, foreign_sale_allocated)
     assert (position.net_quantity, position.sold_quantity, position.holdings) == (60, 40, {TRADE: 60})
     risk = the_row(RISK, *held, foreign_sale_allocated)
-    assert (risk.realised_paise, risk.peak_realised_paise) == (400_00, 400_00)
+    assert (risk.realised_paise, risk.peak_net_paise) == (400_00, 400_00)
 
 
 def test_a_split_changes_quantity_and_levels_and_leaves_the_cost() -> None:

@@ -193,7 +193,7 @@ def test_what_was_carried_and_sold_today_counts_from_the_previous_close() -> Non
 def test_limits_are_shown_with_what_is_used_of_them() -> None:
     portfolio = portfolio_of(long, short)
     exposures = exposures_of(portfolio, [], PRICES.get)
-    account = replace(risk, trades_today=5, open_trades=(TRADE, OTHER_TRADE), peak_realised_paise=900_00)
+    account = replace(risk, trades_today=5, open_trades=(TRADE, OTHER_TRADE), peak_net_paise=900_00)
     uses = {each.name: each for each in limit_uses(account, portfolio, exposures)}
     assert (uses["gross_exposure_max"].used, uses["gross_exposure_max"].limit) == (34_500_00, 5_000_000_00)
     assert uses["trades_per_day_max"].share == 0.05

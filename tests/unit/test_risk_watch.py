@@ -87,13 +87,13 @@ async def test_a_loss_blocks_at_the_first_tick_that_shows_it(desk: Desk) -> None
     world = await watched(desk)
     async with running(world.watch):
         await world.watch.catch_up()
-        assert await world.tick(2_800_1000, later_ms=1_000) == []
-        assert await world.tick(2_800_0000, later_ms=1_300) == [RiskBreached]
+        assert await world.tick(2_800_5000, later_ms=1_000) == []
+        assert await world.tick(2_800_4000, later_ms=1_300) == [RiskBreached]
         assert await world.tick(2_790_0000, later_ms=1_600) == []
     assert world.watch.effects == 1
     breached = next(event for event in desk.events() if isinstance(event, RiskBreached))
-    assert (breached.kind, breached.value_paise) == (BreachKind.DAY_LOSS, 5_000_00)
-    assert [mark.last_price_e4 for mark in breached.marks] == [2_800_0000]
+    assert (breached.kind, breached.value_paise) == (BreachKind.DAY_LOSS, 4_960_00 + 42_82)
+    assert [mark.last_price_e4 for mark in breached.marks] == [2_800_4000]
 
 
 async def test_what_closes_trades_waits_for_a_second_tick(desk: Desk) -> None:

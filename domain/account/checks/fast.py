@@ -173,7 +173,7 @@ def _is_small_enough(  # noqa: C901, PLR0911, PLR0912, PLR0915 - one list of con
         or (position_max is not None and position > position_max)
         or (net_max is not None and sign * valuation.net_exposure_paise + resting + value > net_max)
         or valuation.day_result_paise <= -limits.day_loss_paise_max
-        or account.peak_realised_paise - account.realised_paise - valuation.open_result_paise
+        or account.peak_net_paise - account.realised_paise + account.charges_paise - valuation.open_result_paise
         >= limits.drawdown_paise_max
     ):
         return False
@@ -203,4 +203,4 @@ def _is_funded(product: Product, account: Account, value_paise: int, position_pa
     bound = -(-value_paise * limits.margin_bp_of(product) // BASIS_POINTS)
     for each, amount in account.totals.committed_paise.items():
         bound -= -amount * limits.margin_bp_of(each) // BASIS_POINTS
-    return bound <= capital + account.cash_moved_paise + account.realised_paise
+    return bound <= capital + account.cash_moved_paise + account.net_paise

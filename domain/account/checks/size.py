@@ -115,7 +115,7 @@ def concentration(intent: Intent) -> Denial | None:
 
 
 def free_funds_paise(account: Account) -> int | None:
-    """Return what *account* may still bind: capital, cash moved and result, less margin; None without a capital."""
+    """Return what *account* may still bind: capital, cash moved and net result, less margin; None without a capital."""
     limits = account.parameters
     if limits.capital_paise is None:
         return None
@@ -123,7 +123,7 @@ def free_funds_paise(account: Account) -> int | None:
         amount * limits.margin_bp_of(product) // BASIS_POINTS
         for product, amount in account.totals.committed_paise.items()
     )
-    return limits.capital_paise + account.cash_moved_paise + account.realised_paise - margin
+    return limits.capital_paise + account.cash_moved_paise + account.net_paise - margin
 
 
 def funds(intent: Intent) -> Denial | None:
@@ -178,7 +178,7 @@ def open_orders(intent: Intent) -> Denial | None:
 
 
 def day_loss(intent: Intent) -> Denial | None:
-    """Demand that the day's loss, realised and open, is below this; once it was not, the day is over for entries."""
+    """Demand that the day's loss, charges in it, is below this; once it was not, the day is over for entries."""
     limit, result = intent.limits.day_loss_paise_max, intent.valuation.day_result_paise
     if result > -limit and BreachKind.DAY_LOSS not in intent.account.breaches:
         return None
@@ -187,8 +187,8 @@ def day_loss(intent: Intent) -> Denial | None:
 
 
 def drawdown_paise(account: Account, open_result_paise: int) -> int:
-    """Return how far the result lies below its highest; cash that moved is in neither."""
-    return account.peak_realised_paise - account.realised_paise - open_result_paise
+    """Return how far the net result lies below its highest; cash that moved is in neither."""
+    return account.peak_net_paise - account.net_paise - open_result_paise
 
 
 def drawdown(intent: Intent) -> Denial | None:
