@@ -309,13 +309,6 @@ PROBLEMS: dict[str, Kind] = {
     "AT_SEQUENCE_BEYOND_LOG": Kind(
         422, "A value is not allowed", "The log has no such sequence yet.", "Hand in one from an answer.", _THEN
     ),
-    "MIN_SEQUENCE_BEYOND_LOG": Kind(
-        422,
-        "A value is not allowed",
-        "The log has no such sequence yet, so no view can wait for it.",
-        "Hand in one from an answer.",
-        _QUERIES,
-    ),
     "IDEMPOTENCY_KEY_REUSED": Kind(
         422,
         "The key belongs to another request",
