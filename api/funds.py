@@ -110,9 +110,9 @@ async def list_holdings(request: Request, caller: Viewing, _: Fresh, moment: The
     standing = await standing_of(request, caller.account_id, moment)
     is_live = standing.risk.mode is AccountMode.LIVE
     kept = [
-        HoldingView.of(PositionView.of(each, day=standing.risk.day))
-        for each in standing.portfolio.positions
-        if each.row.product in _KEPT and each.row.net_quantity > 0
+        HoldingView.of(each)
+        for each in PositionView.all_of(standing, open_only=True)
+        if each.product in _KEPT and each.net_quantity > 0
     ]
     shown = HoldingsAnswer(
         account_id=standing.risk.account_id,

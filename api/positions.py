@@ -9,12 +9,10 @@ from api.answers import answer
 from api.callers import Viewing
 from api.fields import Sequence, Time
 from api.freshness import Fresh
-from api.moments import Then, as_of_text
+from api.moments import Then
 from api.openapi import answers
-from api.services import services_of
+from api.standing import standing_of
 from api.views import PositionView
-from domain.market import trading_day
-from projections.portfolio import value_position
 
 router = APIRouter(prefix="/api/positions", tags=["positions"])
 
@@ -37,20 +35,10 @@ async def list_positions(
     open_only: Annotated[bool, Query(description="Leave out what is flat")] = False,
 ) -> Response:
     """List what the account holds, and (unless `open_only`) what it held: there the result stays, the quantity is 0."""
-    services = services_of(request)
-    past = services.past(moment)
-    found = await (past or services.queries).positions([caller.account_id], open_only=open_only)
-    days = [row.day for row in found.value]
-    if past is None:
-        # The market's day; that of the newest fill where no price has told the time yet.
-        day = max([trading_day(services.marks.market_time_ns()).isoformat(), *days])
-        valued = [value_position(row, services.marks, day=day) for row in found.value]
-    else:
-        day = past.day(*days)
-        valued = await past.valued(caller.account_id, found.value, day=day)
+    standing = await standing_of(request, caller.account_id, moment)
     shown = PositionsAnswer(
-        positions=[PositionView.of(each, day=day) for each in valued],
-        sequence=found.sequence,
-        as_of=as_of_text(moment),
+        positions=PositionView.all_of(standing, open_only=open_only),
+        sequence=standing.sequence,
+        as_of=standing.as_of,
     )
     return answer(shown)

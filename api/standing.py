@@ -7,7 +7,7 @@ from fastapi import Request
 
 from api.moments import as_of_text
 from api.services import Services, services_of
-from domain.ids import AccountId
+from domain.ids import AccountId, TradeId
 from domain.instrument import InstrumentKey
 from domain.market import trading_day
 from domain.refusals import NotFound
@@ -46,6 +46,11 @@ class Standing:
         Of now a part is better than nothing, and it is told which; of the past nobody could mend it by waiting.
         """
         return self.as_of is None or not self.portfolio.mark_missing
+
+    @property
+    def trades_by_id(self) -> Mapping[TradeId, TradeRow]:
+        """The trades that hold something, by their ids."""
+        return {each.trade_id: each for each in self.trades}
 
     @property
     def exposures(self) -> Exposures:

@@ -32,6 +32,7 @@ from projections.portfolio import ValuedPosition
 from projections.ports import MarkSource
 from projections.risk import Breach, KillSwitch, OpenBasket, RiskRow
 from projections.trades import TradeRow
+from projections.trailed import Trailed, trailed
 from projections.unprotected import Unprotected, WhyUnprotected, unprotected
 
 
@@ -123,6 +124,7 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     guarded_quantity: int
     status: str
     entry_order_id: str | None
+    entry_venue_order_id: str | None
     entry_status: str | None
     entry_quantity: int
     entry_price: Price | None
@@ -195,6 +197,7 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
             guarded_quantity=row.guarded_quantity,
             status=row.status.value,
             entry_order_id=row.entry_order_id,
+            entry_venue_order_id=row.entry_venue_order_id,
             entry_status=None if row.entry_status is None else row.entry_status.value,
             entry_quantity=row.entry_quantity,
             entry_price=optional_price_text(entry_e4),
@@ -352,11 +355,17 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     Without a price `mark_missing` is true, and
     the price and what follows from it are null.
 
+    `user_id` is the owner of the account. `trailing_stop` and `best_price` are told where all trades that hold
+    something of the position say the same of them, which is so where it is one trade; else they are null, and the
+    trades tell them each for itself.
+
     `net_quantity`, `cost` and `value` are negative for a short; what was bought and sold is totals since ever.
     `realised` and `realised_today` are before the charges beside them, `net_realised` is after all of them.
     """
 
     position_id: PositionId
+    account_id: str
+    user_id: str
     symbol: str
     segment: str
     security_id: str
@@ -364,6 +373,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     net_quantity: int
     average_price: Price | None
     cost: SignedAmount
+    trailing_stop: Price | None
+    best_price: Price | None
     bought_quantity: int
     bought: Amount
     sold_quantity: int
@@ -380,14 +391,27 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     value: SignedAmount | None
     open_result: SignedAmount | None
     last_filled_at: Time | None
+    updated_at: Time
 
     @classmethod
-    def of(cls, valued: ValuedPosition, *, day: str) -> "PositionView":
-        """Return what is shown of a position on the exchange's *day* (ISO)."""
-        row = valued.row
+    def all_of(cls, standing: Standing, *, open_only: bool = False) -> list["PositionView"]:
+        """Return what is shown of an account's positions, or of those of which something is held."""
+        trades = standing.trades_by_id
+        return [
+            cls.of(each, standing.risk, trailed(each.row, trades))
+            for each in standing.portfolio.positions
+            if each.row.net_quantity or not open_only
+        ]
+
+    @classmethod
+    def of(cls, valued: ValuedPosition, risk: RiskRow, levels: Trailed) -> "PositionView":
+        """Return what is shown of a position on the day of its account's row."""
+        row, day = valued.row, risk.day
         average_e4 = average_price_e4(amount_paise=row.cost_paise, quantity=row.net_quantity, multiplier=row.multiplier)
         return cls(
             position_id=position_id(row.instrument, row.product),
+            account_id=row.account_id,
+            user_id=risk.user_id,
             symbol=row.symbol,
             segment=row.segment.value,
             security_id=row.security_id,
@@ -395,6 +419,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
             net_quantity=row.net_quantity,
             average_price=optional_price_text(average_e4),
             cost=amount_text(row.cost_paise),
+            trailing_stop=optional_price_text(levels.stop_e4),
+            best_price=optional_price_text(levels.best_price_e4),
             bought_quantity=row.bought_quantity,
             bought=amount_text(row.bought_paise),
             sold_quantity=row.sold_quantity,
@@ -411,6 +437,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
             value=optional_amount_text(valued.value_paise),
             open_result=optional_amount_text(valued.open_result_paise),
             last_filled_at=time_text_ns(row.last_filled_at_ns),
+            updated_at=time_text_us(row.changed_at_us),
         )
 
 
@@ -626,7 +653,7 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
             gross_exposure=at_mark(portfolio.gross_exposure_paise),
             net_exposure=at_mark(portfolio.net_exposure_paise),
             mark_missing=portfolio.mark_missing,
-            positions=[PositionView.of(position, day=risk.day) for position in portfolio.positions],
+            positions=PositionView.all_of(standing),
             sequence=standing.sequence,
             as_of=standing.as_of,
         )

@@ -110,6 +110,7 @@ WORDS: dict[str, Word] = {
     "stop_order_id": Word("The stop that rests at the venue (the first, where it is several).", _ORDER),
     "guarded_quantity": Word("Units that resting stops guard.", 10),
     "entry_order_id": Word("The first order of the entry.", _ORDER),
+    "entry_venue_order_id": Word("The venue's own name of that order; null before it has taken it.", "112111182198"),
     "entry_status": Word("Where the entry is in its life.", "filled"),
     "entry_quantity": Word("Units entered so far.", 10),
     "entry_price": Word("Average price of the entry, in rupees; null before the first fill.", "2850.05"),
@@ -272,6 +273,9 @@ WORDS: dict[str, Word] = {
     "bought": Word("What they cost, in rupees.", "28500.50"),
     "sold_quantity": Word("Units sold, ever.", 0),
     "sold": Word("What they brought, in rupees.", "0.00"),
+    "trailing_stop": Word(
+        "The stop that follows the price, in rupees; null: none does, or the position's trades differ.", "2846.40"
+    ),
     "mark": Word("The last price, in rupees; null: not known.", "2854.05"),
     "mark_time": Word("The exchange's time of that price.", _TIME),
     "mark_source": Word("Where that price comes from.", "market"),
@@ -414,6 +418,12 @@ OWN: dict[str, Word] = {
     "PortfolioAnswer.mode": Word("`paper` or `live`.", "paper"),
     "PortfolioAnswer.trades": Word("How many trades there were, ever.", 1),
     "PortfolioAnswer.value": Word("Cash and open result, in rupees; null: a price is missing.", "1000165.50"),
+    "PositionView.user_id": Word("The owner of the account that holds it.", _USER),
+    "PositionView.best_price": Word(
+        "The best price that the trailing stop has seen, in rupees: the highest for a long, the lowest for a short;"
+        " null: nothing has trailed yet, or the position's trades differ.",
+        "2861.40",
+    ),
     "PositionView.mark_missing": Word("Whether its price is not known.", False),
     "PositionView.value": Word("What it is worth, in rupees, negative for a short; null: no price.", "28540.50"),
     "Problem.status": Word("The status of the answer.", 403),

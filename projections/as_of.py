@@ -235,12 +235,6 @@ class PastQueries:
             sequence=sequence,
         )
 
-    async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
-        """Return positions by symbol and product: those held then, or all that had been traded."""
-        rows = [row for account_id in accounts for row in await self._folded(PAST_POSITIONS, account_id)]
-        wanted = [row for row in rows if row.last_filled_at_ns is not None and (row.net_quantity or not open_only)]
-        return Answer(value=sorted(wanted, key=_place), sequence=self.moment.sequence)
-
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return what an account had: its risk row, the positions it had traded in and the trades that held something.
 
@@ -249,7 +243,8 @@ class PastQueries:
         risks = await self._folded(PAST_RISK, account_id)
         if not risks:
             return Answer(value=None, sequence=self.moment.sequence)
-        positions = (await self.positions([account_id])).value
+        folded = await self._folded(PAST_POSITIONS, account_id)
+        positions = sorted((row for row in folded if row.last_filled_at_ns is not None), key=_place)
         trades = await self._held_trades(account_id)
         rows = PortfolioRows(risk=risks[0], positions=positions, trades=trades)
         return Answer(value=rows, sequence=self.moment.sequence)

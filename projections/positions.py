@@ -24,7 +24,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `net_quantity` and `cost_paise` are negative for a short. `bought_*` and `sold_*` are totals since ever; the average
     of a holding is cost by quantity. `realised_paise` is before `charges_paise`. What ends in `_day_paise` belongs to
-    `day`, the exchange's day of the newest fill.
+    `day`, the exchange's day of the newest fill. `changed_at_us` is when the event with `sequence` was recorded.
     `carried_*` is what was held when that day began. `holdings` tells which trade holds how much of it (signed),
     `adjusted_quantity` what corporate actions added.
     """
@@ -51,6 +51,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     carried_quantity: int = 0
     carried_cost_paise: int = 0
     last_filled_at_ns: int | None = None
+    changed_at_us: int
     sequence: int
 
     @property
@@ -112,7 +113,11 @@ def _named(event: TradeOpened | TradeAdopted, recorded: RecordedEvent, row: Posi
     """Return the row with the instrument's newest name: fills carry none."""
     if row is not None:
         return msgspec.structs.replace(
-            row, symbol=event.symbol, multiplier=event.multiplier, sequence=recorded.sequence
+            row,
+            symbol=event.symbol,
+            multiplier=event.multiplier,
+            changed_at_us=recorded.recorded_at_us,
+            sequence=recorded.sequence,
         )
     if isinstance(event, TradeOpened):
         instrument, product = event.entry.instrument, event.entry.product
@@ -127,6 +132,7 @@ def _named(event: TradeOpened | TradeAdopted, recorded: RecordedEvent, row: Posi
         symbol=event.symbol,
         multiplier=event.multiplier,
         day=day,
+        changed_at_us=recorded.recorded_at_us,
         sequence=recorded.sequence,
     )
 
@@ -147,6 +153,7 @@ def _filled(event: Fill, recorded: RecordedEvent, row: PositionRow) -> PositionR
         carried_quantity=row.net_quantity if is_new_day else row.carried_quantity,
         carried_cost_paise=row.cost_paise if is_new_day else row.carried_cost_paise,
         last_filled_at_ns=event.filled_at_ns,
+        changed_at_us=recorded.recorded_at_us,
         sequence=recorded.sequence,
     )
     if event.side is Side.BUY:
@@ -182,6 +189,7 @@ def _adjusted(event: CorporateActionApplied, recorded: RecordedEvent, row: Posit
             row.carried_quantity, numerator=event.numerator, denominator=event.denominator
         ),
         holdings=holdings,
+        changed_at_us=recorded.recorded_at_us,
         sequence=recorded.sequence,
     )
 

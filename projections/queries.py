@@ -204,14 +204,10 @@ class Queries(Protocol):
         """Return at most *limit* (1 … 200) orders of *accounts*, newest first; otherwise as `trades`."""
         ...
 
-    async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
-        """Return positions by symbol and product: those held now, or all that were ever traded."""
-        ...
-
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and what its trades hold, of one snapshot.
 
-        None where there is no such account.
+        Positions come by symbol and product. None where there is no such account.
         """
         ...
 
@@ -314,12 +310,11 @@ def select_orders(accounts: Sequence[AccountId], trade_id: TradeId, table: Table
     return select(table).where(*wanted).order_by(table.c.intended_sequence)
 
 
-def select_positions(accounts: Sequence[AccountId], table: Table = POSITIONS.table, *, open_only: bool) -> Select[Any]:
+def select_positions(account_id: AccountId, table: Table = POSITIONS.table) -> Select[Any]:
     """Return the statement for positions; one in which nothing ever filled is none."""
     held = table.c
-    wanted = held.net_quantity != 0 if open_only else held.last_filled_at_ns.is_not(None)
-    order = (held.symbol, held.product, held.account_id, held.segment, held.security_id)
-    return select(table).where(held.account_id.in_(accounts), wanted).order_by(*order)
+    wanted = (held.account_id == account_id, held.last_filled_at_ns.is_not(None))
+    return select(table).where(*wanted).order_by(held.symbol, held.product, held.segment, held.security_id)
 
 
 def select_order_page(

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from domain.account.events import OrderFilled, OrderIntended, OrderModified
-from domain.ids import OrderId
+from domain.account.events import OrderAcknowledged, OrderFilled, OrderIntended, OrderModified, OrderRejected
+from domain.ids import OrderId, VenueOrderId
 from domain.order import CLOSED, LIVE, OrderStatus, OrderType
 from projections.order_status import OrderEvent, status_after
 
@@ -14,9 +14,13 @@ RESTING = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 
 
 class TradeOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One order of a trade. An entry or stop above the freeze quantity is several."""
+    """One order of a trade. An entry or stop above the freeze quantity is several.
+
+    `venue_order_id` is the venue's own name of it, None before the venue has told it.
+    """
 
     order_id: OrderId
+    venue_order_id: VenueOrderId | None = None
     order_type: OrderType
     quantity: int
     status: OrderStatus = OrderStatus.INTENDED
@@ -51,6 +55,11 @@ def _after(order: TradeOrder, event: OrderEvent) -> TradeOrder:
     )
     if isinstance(event, OrderFilled):
         return msgspec.structs.replace(order, status=status, cumulative_quantity=event.cumulative_quantity)
+    if isinstance(event, OrderAcknowledged | OrderRejected):
+        # A refusal may name the order, or not: then it is known by the name it had.
+        return msgspec.structs.replace(
+            order, status=status, venue_order_id=event.venue_order_id or order.venue_order_id
+        )
     if isinstance(event, OrderModified):
         told = event.instruction
         return msgspec.structs.replace(order, status=status, order_type=told.order_type, quantity=told.quantity)

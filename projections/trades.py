@@ -29,7 +29,7 @@ from domain.account.events import (
 from domain.charges import NO_CHARGES, Charges
 from domain.envelope import RecordedEvent
 from domain.events import Event
-from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId
+from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import InstrumentKey, Segment
 from domain.market import trading_day
 from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
@@ -147,6 +147,11 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def net_paise(self) -> int:
         """What it realised, less what it was charged."""
         return self.realised_paise - self.charges.total_paise
+
+    @property
+    def entry_venue_order_id(self) -> VenueOrderId | None:
+        """The venue's own name of its entry (the first order, where it is several), None before it is known."""
+        return self.entries[0].venue_order_id if self.entries else None
 
     @property
     def guarded_quantity(self) -> int:

@@ -30,7 +30,7 @@ from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS, MembershipRow
 from projections.orders import ORDERS, OrderRow
 from projections.ports import ViewSnapshot
-from projections.positions import POSITIONS, PositionRow
+from projections.positions import POSITIONS
 from projections.queries import (
     PAGE_MAX,
     WAIT_S,
@@ -136,7 +136,7 @@ def _risk_of_anybody(table: Table) -> Select[Any]:
 # Compiling these takes three times as long as asking them, and they are asked more often than all others together.
 _PORTFOLIO = (
     Question(RISK, _risk_of_anybody),
-    Question(POSITIONS, partial(select_positions, [ANYBODY], open_only=False)),
+    Question(POSITIONS, partial(select_positions, ANYBODY)),
     Question(TRADES, partial(select_held_trades, ANYBODY), beside=(RISK,)),
 )
 
@@ -346,12 +346,6 @@ class PostgresViews:
         )
         next_before = rows[limit - 1].intended_sequence if len(rows) > limit else None
         return OrderPage(orders=rows[:limit], next_before=next_before, sequence=sequence)
-
-    async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
-        """Return positions by symbol and product."""
-        statement = partial(select_positions, accounts, open_only=open_only)
-        sequence, [rows] = await self._read_accounts(accounts, Question(POSITIONS, statement))
-        return Answer(value=rows, sequence=sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and the trades that hold something."""

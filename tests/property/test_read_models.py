@@ -38,6 +38,7 @@ from projections.read_model import AnyReadModel, Key, fold
 from projections.risk import RISK
 from projections.strategies import STRATEGIES
 from projections.trades import TRADES, ProtectionLoss, TradeStatus
+from projections.trailed import trailed
 from tests.support.happenings import Happenings
 from tests.support.lives import Life
 from tests.support.log_writing import recorded_log
@@ -173,6 +174,17 @@ def test_read_models_show_what_the_account_decides_on(life: Life | Decided) -> N
         held = (trade.holding.net_quantity, trade.holding.cost_paise, trade.holding.realised_paise)
         assert (row.net_quantity, row.cost_paise, row.realised_paise) == held
         assert (row.status is TradeStatus.CLOSED) == trade.is_closed
+        entry = orders.get((row.entry_order_id,))
+        assert row.entry_venue_order_id == (None if entry is None else entry.venue_order_id)
+    for position in rows_of(POSITIONS, life).values():
+        # Of one trade, and of several that agree, the position says what the account trails; of others nothing.
+        stops = {
+            None if trade.trailing is None else trade.stop_loss_e4
+            for trade in state.trades.values()
+            if trade.trade_id in position.holdings
+        }
+        said = trailed(position, {row.trade_id: row for row in trades.values()})
+        assert said.stop_e4 == (stops.pop() if len(stops) == 1 else None)
     [risk] = rows_of(RISK, life).values()
     assert (risk.trades_today, risk.realised_today_paise) == (state.trades_today, state.realised_today_paise)
     assert {each.strategy_id or WHOLE_ACCOUNT: each.mode for each in risk.kill_switches} == state.kill_switches

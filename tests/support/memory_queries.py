@@ -16,7 +16,7 @@ from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS, MembershipRow
 from projections.orders import ORDERS, OrderRow
-from projections.positions import POSITIONS, PositionRow
+from projections.positions import POSITIONS
 from projections.queries import (
     WAIT_S,
     Answer,
@@ -131,18 +131,14 @@ class MemoryQueries:
         next_before = found[limit - 1].intended_sequence if len(found) > limit else None
         return OrderPage(orders=found[:limit], next_before=next_before, sequence=await self._sequence())
 
-    async def positions(self, accounts: Sequence[AccountId], *, open_only: bool = False) -> Answer[list[PositionRow]]:
-        found = [
-            row
-            for row in (await self._rows(POSITIONS)).values()
-            if row.account_id in accounts and (row.net_quantity if open_only else row.last_filled_at_ns is not None)
-        ]
-        found.sort(key=lambda row: (row.symbol, row.product, row.account_id, row.segment, row.security_id))
-        return Answer(value=found, sequence=await self._sequence())
-
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         risk = (await self._rows(RISK)).get((account_id,))
-        positions = (await self.positions([account_id])).value
+        positions = [
+            row
+            for row in (await self._rows(POSITIONS)).values()
+            if row.account_id == account_id and row.last_filled_at_ns is not None
+        ]
+        positions.sort(key=lambda row: (row.symbol, row.product, row.segment, row.security_id))
         held = [
             row
             for row in (await self._rows(TRADES)).values()

@@ -17,11 +17,13 @@ from domain.account.events import (
     IntentsSuppressed,
     KillSwitchEngaged,
     KillSwitchReleased,
+    OrderAcknowledged,
     OrderDenied,
     OrderFilled,
     OrderIntended,
     OrderModified,
     OrderModifyRequested,
+    OrderRejected,
     RiskBreached,
     RiskBreachReleased,
     RiskParametersChanged,
@@ -111,6 +113,7 @@ class Oracle:
             "strategy_id": None if isinstance(begun, TradeAdopted) else begun.strategy_id,
             "quantity": self._wanted(begun),
             "status": status,
+            "entry_venue_order_id": _entry_venue_order_id(own),
             "opened_sequence": at.sequence,
             "sequence": own[-1][1].sequence,
             "version": changes[-1].version if changes else 1,
@@ -343,6 +346,17 @@ def _held(trade_id: str, own: Seen) -> int:
             for left in event.trades:
                 held = left.net_quantity if left.trade_id == trade_id else held
     return held
+
+
+def _entry_venue_order_id(own: Seen) -> str | None:
+    """Return the venue's newest name of the first order of a trade's entry, None before it told any."""
+    entries = [e.order_id for e, _ in own if isinstance(e, OrderIntended) and e.purpose is Purpose.ENTRY]
+    told = [
+        event.venue_order_id
+        for event, _ in own
+        if isinstance(event, OrderAcknowledged | OrderRejected) and event.order_id in entries[:1]
+    ]
+    return next((name for name in reversed(told) if name is not None), None)
 
 
 def _stop_loss_e4(own: Seen) -> int | None:

@@ -42,16 +42,16 @@ async def check_against_oracle(past: PastQueries, account_id: AccountId, log: Se
         found = (await past.trade([account_id], trade.trade_id)).value
         assert found == trade
         _same((await past.orders_of([account_id], TradeId(trade.trade_id))).value, oracle.orders(trade.trade_id))
-    positions = (await past.positions([account_id])).value
-    _same_positions(positions, oracle.positions())
-    held = (await past.positions([account_id], open_only=True)).value
-    assert held == [row for row in positions if row.net_quantity]
     portfolio, risk = (await past.portfolio(account_id)).value, oracle.risk()
     if risk is None:
         assert portfolio is None
         return
     assert portfolio is not None
-    assert portfolio.positions == positions
+    _same_positions(portfolio.positions, oracle.positions())
+    recorded_at_us = {each.sequence: each.recorded_at_us for each in log}
+    assert [row.changed_at_us for row in portfolio.positions] == [
+        recorded_at_us[row.sequence] for row in portfolio.positions
+    ]
     _same(portfolio.trades, [trade for trade in reversed(oracle.trades()) if trade["net_quantity"]])
     await _check_orders(past, account_id, oracle)
     await _check_days(past, account_id, oracle)
@@ -60,6 +60,7 @@ async def check_against_oracle(past: PastQueries, account_id: AccountId, log: Se
     _same([portfolio.risk], [risk])
     day = past.day(portfolio.risk.day)
     marks = oracle.marks(day)
+    held = [row for row in portfolio.positions if row.net_quantity]
     for each in await past.valued(account_id, held, day=day):
         assert each.mark_price_e4 == marks.get(each.row.security_id)
 

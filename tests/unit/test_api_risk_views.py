@@ -27,6 +27,8 @@ from tests.support.specimens import (
     STOP,
     TODAY,
     TRADE,
+    VENUE_ENTRY,
+    VENUE_STOP,
     WIDENED,
     adopted,
     basket_opened,
@@ -57,7 +59,7 @@ from tests.support.specimens import (
 )
 
 RISK_VIEWS = ("risk/portfolio", "risk/exposure", "risk/drawdown", "risk/value-at-risk", "risk/parameters")
-VIEWS = (*RISK_VIEWS, "orders", f"trades/{TRADE}/orders", f"trades/{TRADE}")
+VIEWS = (*RISK_VIEWS, "positions", "orders", f"trades/{TRADE}/orders", f"trades/{TRADE}")
 [strategys_trade] = [event for event in WIDENED if isinstance(event, TradeOpened)]
 [holding] = [guarded[1:]]
 
@@ -184,6 +186,27 @@ async def test_a_trade_shows_its_levels_its_stop_and_what_became_of_it(asha: Tra
         "2870.00",
     )
     assert (trade["stop_order_id"], trade["guarded_quantity"], trade["net_quantity"]) == (STOP, 100, 60)
+
+
+async def test_a_position_shows_whose_it_is_and_where_its_stop_trails(asha: Trader) -> None:
+    await asha.live(*holding, trade_changed)
+    for path in ("positions", "risk/portfolio"):
+        [position] = (await asha.ask(path))["positions"]
+        assert (position["trailing_stop"], position["best_price"]) == ("2810.00", None)
+    last = await asha.live(stop_trailed)
+    [position] = (await asha.ask("positions"))["positions"]
+    assert (position["trailing_stop"], position["best_price"]) == ("2830.00", "2870.00")
+    profile = await asha.ask("auth/profile")
+    assert (position["user_id"], position["account_id"]) == (profile["user_id"], profile["account_id"])
+    [then] = (await asha.ask("positions", at_sequence=last - 1))["positions"]
+    assert (then["trailing_stop"], then["best_price"]) == ("2810.00", None)
+
+
+async def test_a_trade_and_its_orders_are_named_as_the_venue_names_them(asha: Trader) -> None:
+    await asha.live(*holding)
+    shown = await asha.ask(f"trades/{TRADE}")
+    assert [each["venue_order_id"] for each in shown["orders"]] == [VENUE_ENTRY, VENUE_STOP]
+    assert shown["trade"]["entry_venue_order_id"] == VENUE_ENTRY
 
 
 async def test_a_denial_says_what_would_have_passed(asha: Trader) -> None:

@@ -22,6 +22,7 @@ long = PositionRow(
     realised_paise=5_00,
     day=TODAY,
     realised_day_paise=3_00,
+    changed_at_us=7,
     sequence=7,
 )
 short = replace(long, security_id="1594", symbol="INFY", net_quantity=-4, cost_paise=-6_100_00, realised_paise=-1_00)

@@ -202,6 +202,15 @@ def test_an_order_event_leads_to_its_status_in_both_read_models(event: AccountEv
     assert rows_of(ORDERS, (*intended, event))[(ENTRY,)].status is status
 
 
+def test_a_trade_shows_by_what_name_the_venue_knows_its_entry() -> None:
+    assert trade(*submitting).entry_venue_order_id is None
+    assert trade(*resting).entry_venue_order_id == order_acknowledged.venue_order_id
+    assert trade(*submitting, replace(order_rejected, venue_order_id=None)).entry_venue_order_id is None
+    late = replace(order_rejected, venue_order_id=None)
+    assert trade(*resting, late).entry_venue_order_id == order_acknowledged.venue_order_id
+    assert trade(*guarded).entry_venue_order_id == order_acknowledged.venue_order_id, "not that of its stop"
+
+
 def test_what_the_venue_said_stays_to_be_read() -> None:
     assert trade(*submitting, order_rejected).remark == "Insufficient funds"
     assert trade(*submitting, order_outcome_unknown, order_found).remark == "no answer within 5 s"

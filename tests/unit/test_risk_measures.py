@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from domain.account.events import ProtectionMode
+from domain.account.events import ProtectionMode, Trailing
 from domain.ids import StrategyId
 from domain.instrument import InstrumentKey
 from domain.market import Mark
@@ -20,6 +20,7 @@ from projections.queries import DailyRows
 from projections.risk import RiskRow
 from projections.trade_orders import TradeOrder
 from projections.trades import ProtectionLoss, TradeRow, TradeStatus
+from projections.trailed import Trailed, trailed
 from projections.unprotected import WhyUnprotected, unprotected
 from projections.value_at_risk import AtRisk, WhyUnknown, value_at_risk
 from tests.support.memory_bars import bar, bars_until
@@ -48,6 +49,7 @@ long = PositionRow(
     net_quantity=10,
     cost_paise=28_000_00,
     day=TODAY,
+    changed_at_us=7,
     sequence=7,
 )
 short = replace(
@@ -224,6 +226,36 @@ def test_what_needs_an_unknown_price_is_not_told() -> None:
 
 def test_margin_is_what_each_product_binds_of_the_cost() -> None:
     assert margin_used_paise(risk, portfolio_of(long, short)) == 28_000_00 // 5 + 6_100_00
+
+
+# --- Where positions trail ---
+
+trailing = replace(trade, trailing=Trailing(distance_e4=40_0000, step_e4=5_0000), best_price_e4=2_840_0000)
+of_both = replace(long, holdings={TRADE: 10, OTHER_TRADE: 5})
+
+
+def test_a_position_of_one_trade_trails_as_that_does() -> None:
+    alone = replace(long, holdings={TRADE: 10})
+    assert trailed(alone, {TRADE: trailing}) == Trailed(stop_e4=2_800_0000, best_price_e4=2_840_0000)
+    assert trailed(alone, {TRADE: replace(trailing, trailing=None)}) == Trailed(stop_e4=None, best_price_e4=None)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (trailing, Trailed(stop_e4=2_800_0000, best_price_e4=2_840_0000)),
+        (replace(trailing, best_price_e4=2_841_0000), Trailed(stop_e4=2_800_0000, best_price_e4=None)),
+        (replace(trailing, stop_loss_e4=2_801_0000), Trailed(stop_e4=None, best_price_e4=2_840_0000)),
+        (replace(trailing, trailing=None), Trailed(stop_e4=None, best_price_e4=None)),
+    ],
+)
+def test_trades_of_one_position_tell_what_they_agree_on(other: TradeRow, expected: Trailed) -> None:
+    assert trailed(of_both, {TRADE: trailing, OTHER_TRADE: other}) == expected
+
+
+def test_what_a_trade_that_is_not_there_would_say_is_not_guessed() -> None:
+    assert trailed(of_both, {TRADE: trailing}) == Trailed(stop_e4=None, best_price_e4=None)
+    assert trailed(long, {TRADE: trailing}) == Trailed(stop_e4=None, best_price_e4=None), "it holds nothing of it"
 
 
 # --- What is unprotected ---
