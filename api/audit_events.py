@@ -1,6 +1,6 @@
 """What happened, by whom, from where and why: the log as far as it concerns who asks."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -8,12 +8,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.answers import answer
 from api.callers import ID_PATTERN, Authenticated, Caller, member
-from api.errors import FieldInvalid
 from api.fields import Sequence, Time, time_text_ns, time_text_us
 from api.freshness import SEQUENCE_MAX, Fresh
 from api.moments import parse_time_us
 from api.openapi import answers
-from api.paging import Before, NameFilter, PageLimit
+from api.paging import DAY_PATTERN, NameFilter, Paged, day_invalid, parse_day
 from api.services import services_of
 from domain.account.events import Role
 from domain.ids import AccountId
@@ -79,10 +78,15 @@ class AuditEventView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Events, newest first. `next_before` asks, as `before`, for the page after this one; null: there is none."""
+    """Events, newest first unless `sort` says otherwise.
+
+    `next_before` (newest first) or `next_after` (oldest first) asks, as `before` or `after`, for the page after this
+    one; both null: there is none.
+    """
 
     events: list[AuditEventView]
     next_before: int | None
+    next_after: int | None
     sequence: Sequence
 
 
@@ -104,21 +108,18 @@ async def list_events(
     request: Request,
     caller: Authenticated,
     _: Fresh,
+    paging: Paged,
     *,
     account_id: Annotated[
         str | None, Query(pattern=ID_PATTERN, description="Only this account's; without it all that concern you")
     ] = None,
     type: Annotated[str | None, Query(pattern=r"^[a-z_.0-9]{1,80}$", examples=["order.denied.v1"])] = None,  # noqa: A002 - the word that the API uses
     stream: NameFilter = None,
-    day: Annotated[
-        str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Recorded on this day in India (ISO)")
-    ] = None,
+    day: Annotated[str | None, Query(pattern=DAY_PATTERN, description="Recorded on this day in India (ISO)")] = None,
     first_sequence: SequenceBound = None,
     last_sequence: SequenceBound = None,
-    before: Before = None,
-    limit: PageLimit = 50,
 ) -> Response:
-    """List what happened to you and in the accounts that you are a member of, newest first."""
+    """List what happened to you and in the accounts that you are a member of."""
     from_us, until_us = (None, None) if day is None else _bounds_of(day)
     wanted = AuditFilter(
         name=type,
@@ -130,14 +131,15 @@ async def list_events(
     )
     queries = services_of(request).queries
     if account_id is None:
-        page = await queries.audit(
-            caller.user_id, await _accounts_of(request, caller), wanted, before=before, limit=limit
-        )
+        page = await queries.audit(caller.user_id, await _accounts_of(request, caller), wanted, paging)
     else:
         acting = await member(request, caller, account_id, Role.VIEWER)
-        page = await queries.audit(None, [acting.account_id], wanted, before=before, limit=limit)
+        page = await queries.audit(None, [acting.account_id], wanted, paging)
     shown = AuditEventsAnswer(
-        events=[AuditEventView.of(row) for row in page.rows], next_before=page.next_before, sequence=page.sequence
+        events=[AuditEventView.of(row) for row in page.rows],
+        next_before=page.next_before,
+        next_after=page.next_after,
+        sequence=page.sequence,
     )
     return answer(shown)
 
@@ -149,7 +151,7 @@ async def show_event(
     """Show one event, its hash and the hash that it follows."""
     services = services_of(request)
     wanted = AuditFilter(first_sequence=sequence, last_sequence=sequence)
-    page = await services.queries.audit(caller.user_id, await _accounts_of(request, caller), wanted, limit=1)
+    page = await services.queries.audit(caller.user_id, await _accounts_of(request, caller), wanted)
     if not page.rows:
         raise AuditEventNotFound(f"received sequence {sequence}, expected one that concerns you")
     [recorded] = await services.log.read_all(after_sequence=sequence - 1, limit=1)
@@ -171,10 +173,9 @@ async def _accounts_of(request: Request, caller: Caller) -> list[AccountId]:
 def _bounds_of(day: str) -> tuple[int, int]:
     """Return the first and the last microsecond of a day in India."""
     try:
-        after = date.fromisoformat(day) + timedelta(days=1)
-    except (ValueError, OverflowError):
-        detail = f"day: received {day!r}, expected a day of the calendar"
-        raise FieldInvalid("DAY_INVALID", detail, field="day") from None
+        after = parse_day(day) + timedelta(days=1)
+    except OverflowError:  # The last that a date can be.
+        raise day_invalid(day) from None
     return parse_time_us(f"{day}T00:00:00+05:30"), parse_time_us(f"{after.isoformat()}T00:00:00+05:30") - 1
 
 

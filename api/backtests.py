@@ -5,14 +5,14 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.callers import Authenticated, is_id
-from api.fields import Amount, Sequence, SignedAmount, Time, amount_text, time_text_us
+from api.fields import Amount, Sequence, SignedAmount, Time, amount_text, strategy_of, time_text_us
 from api.freshness import Fresh
 from api.openapi import answers
-from api.paging import Before, NameFilter, PageLimit
+from api.paging import NameFilter, Paged
 from api.services import services_of
 from domain.backtest.decide import BacktestNotFound, BacktestStatus
 from domain.backtest.events import BacktestFigures
-from domain.ids import BacktestId, StrategyId
+from domain.ids import BacktestId
 from domain.strategy.events import Parameter
 from projections.backtests import BacktestRow
 
@@ -101,10 +101,15 @@ class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Your backtests, the newest first. `next_before` asks, as `before`, for the page after this one; null: none."""
+    """Your backtests, the newest first unless `sort` says otherwise.
+
+    `next_before` (newest first) or `next_after` (oldest first) asks, as `before` or `after`, for the page after this
+    one; both null: there is none.
+    """
 
     backtests: list[BacktestView]
     next_before: int | None
+    next_after: int | None
     sequence: Sequence
 
 
@@ -120,20 +125,17 @@ async def list_backtests(
     request: Request,
     caller: Authenticated,
     _: Fresh,
+    paging: Paged,
     *,
     strategy_id: NameFilter = None,
-    before: Before = None,
-    limit: PageLimit = 50,
 ) -> Response:
-    """List your backtests, or those of one strategy, the newest first."""
-    page = await services_of(request).queries.backtests(
-        caller.user_id,
-        strategy_id=None if strategy_id is None else StrategyId(strategy_id),
-        before=before,
-        limit=limit,
-    )
+    """List your backtests, or those of one strategy."""
+    page = await services_of(request).queries.backtests(caller.user_id, paging, strategy_id=strategy_of(strategy_id))
     shown = BacktestsAnswer(
-        backtests=[BacktestView.of(row) for row in page.rows], next_before=page.next_before, sequence=page.sequence
+        backtests=[BacktestView.of(row) for row in page.rows],
+        next_before=page.next_before,
+        next_after=page.next_after,
+        sequence=page.sequence,
     )
     return answer(shown)
 

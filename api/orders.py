@@ -5,15 +5,15 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.callers import Viewing
-from api.fields import Sequence, Time
+from api.fields import Sequence, Time, strategy_of
 from api.freshness import Fresh
 from api.moments import Then, as_of_text
 from api.openapi import answers
-from api.paging import Before, NameFilter, PageLimit, SymbolFilter
+from api.paging import NameFilter, Paged, SymbolFilter
 from api.services import services_of
 from api.trades import trade_with_orders
 from api.views import OrderView
-from domain.ids import StrategyId, TradeId
+from domain.ids import TradeId
 from domain.order import OrderStatus, Purpose
 from projections.queries import OrderFilter
 
@@ -21,13 +21,15 @@ router = APIRouter(prefix="/api", tags=["orders"])
 
 
 class OrdersAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Orders, newest first. `next_before` asks, as `before`, for the page after this one; null: there is none.
+    """Orders, newest first unless `sort` says otherwise.
 
-    `as_of` is the time of the past that the answer stands for, null: now.
+    `next_before` (newest first) or `next_after` (oldest first) asks, as `before` or `after`, for the page after this
+    one; both null: there is none. `as_of` is the time of the past that the answer stands for, null: now.
     """
 
     orders: list[OrderView]
     next_before: int | None
+    next_after: int | None
     sequence: Sequence
     as_of: Time | None
 
@@ -46,16 +48,15 @@ async def list_orders(
     caller: Viewing,
     _: Fresh,
     moment: Then,
+    paging: Paged,
     *,
     status: OrderStatus | None = None,
     symbol: SymbolFilter = None,
     purpose: Purpose | None = None,
     trade_id: NameFilter = None,
     strategy_id: NameFilter = None,
-    before: Before = None,
-    limit: PageLimit = 50,
 ) -> Response:
-    """List the account's orders, entries, exits and stops, newest first."""
+    """List the account's orders: entries, exits and stops."""
     services = services_of(request)
     queries = services.past(moment) or services.queries
     wanted = OrderFilter(
@@ -63,15 +64,16 @@ async def list_orders(
         symbol=symbol,
         purpose=purpose,
         trade_id=None if trade_id is None else TradeId(trade_id),
-        strategy_id=None if strategy_id is None else StrategyId(strategy_id),
+        strategy_id=strategy_of(strategy_id),
     )
-    page = await queries.orders([caller.account_id], wanted, before=before, limit=limit)
+    page = await queries.orders([caller.account_id], wanted, paging)
     shown = OrdersAnswer(
         orders=[
             OrderView.of(line, symbol=line.symbol, multiplier=line.multiplier, strategy_id=line.strategy_id)
-            for line in page.orders
+            for line in page.rows
         ],
         next_before=page.next_before,
+        next_after=page.next_after,
         sequence=page.sequence,
         as_of=as_of_text(moment),
     )

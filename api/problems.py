@@ -28,6 +28,7 @@ STATUSES = {
 _DENIED = 403
 _KEY = "idempotency-key"
 _ACCOUNT = "account_id"
+_STANDING = ("/api/positions", "/api/funds", "/api/holdings")
 _WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 
 
@@ -81,8 +82,8 @@ def _changes_levels(operation: Operation) -> bool:
     return operation.is_intent or operation.is_at("PUT", "/api/trades/{trade_id}")
 
 
-def _is_of_risk_then(operation: Operation) -> bool:
-    return operation.path.startswith("/api/risk/") and operation.takes("as_of")
+def _is_of_account_then(operation: Operation) -> bool:
+    return operation.path.startswith(("/api/risk/", *_STANDING)) and operation.takes("as_of")
 
 
 def _is_of_account(operation: Operation) -> bool:
@@ -133,7 +134,7 @@ TABLE: tuple[Told, ...] = (
     Told(404, "AUDIT_EVENT_NOT_FOUND", "received sequence 9, expected one you may see", _is_in("/events/{sequence}")),
     Told(404, "USER_NOT_FOUND", "received user 'usr_1'", _is_in("{user_id}")),
     Told(404, "MEMBER_NOT_FOUND", "they are no member", _is_at("DELETE", _MEMBER)),
-    Told(404, "ACCOUNT_NOT_OPEN_YET", "at sequence 12 your account was not open yet", _is_of_risk_then),
+    Told(404, "ACCOUNT_NOT_OPEN_YET", "at sequence 12 your account was not open yet", _is_of_account_then),
     Told(404, "ACCOUNT_NOT_FOUND", "no such account", _is_of_account),
     Told(405, "METHOD_NOT_ALLOWED", "PATCH /api/trades: Method Not Allowed"),
     Told(409, "EPOCH_CHANGED", "Khata-Epoch: the log was put back or moved, read anew", _takes("khata-epoch")),

@@ -12,7 +12,7 @@ from api.fields import Sequence, Time, time_text_us
 from api.freshness import Fresh
 from api.idempotency import REPLAY_HEADER, mandatory_key, optional_key, request_hash
 from api.openapi import answers, key_header, request_body
-from api.paging import Before, PageLimit
+from api.paging import PagedByName
 from api.requests import StrategyChangeRequest, StrategyRequest
 from api.services import services_of
 from commands.strategies import StrategyOutcome
@@ -74,10 +74,17 @@ class StrategyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategiesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Your strategies, the newest first. `next_before` asks, as `before`, for the page after this one; null: none."""
+    """Your strategies, the newest first unless `sort` says otherwise.
+
+    `next_before` (newest first) or `next_after` (oldest first) asks, as `before` or `after`, for the page after this
+    one; by name it is `next_after_name` and `next_after` together, as `after_name` and `after`. All null: there is
+    none.
+    """
 
     strategies: list[StrategyView]
     next_before: int | None
+    next_after: int | None
+    next_after_name: str | None
     sequence: Sequence
 
 
@@ -105,15 +112,18 @@ async def list_strategies(
     request: Request,
     caller: Authenticated,
     _: Fresh,
+    paging: PagedByName,
     *,
     status: StrategyStatus | None = None,
-    before: Before = None,
-    limit: PageLimit = 50,
 ) -> Response:
-    """List your strategies, archived ones among them, the newest first."""
-    page = await services_of(request).queries.strategies(caller.user_id, status=status, before=before, limit=limit)
+    """List your strategies, archived ones among them."""
+    page = await services_of(request).queries.strategies(caller.user_id, paging, status=status)
     shown = StrategiesAnswer(
-        strategies=[StrategyView.of(row) for row in page.rows], next_before=page.next_before, sequence=page.sequence
+        strategies=[StrategyView.of(row) for row in page.rows],
+        next_before=page.next_before,
+        next_after=page.next_after,
+        next_after_name=page.next_after_name,
+        sequence=page.sequence,
     )
     return answer(shown)
 

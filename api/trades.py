@@ -1,39 +1,43 @@
 """Opening trades, and looking at them."""
 
 import re
+from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer, command_headers
 from api.bodies import read_body
 from api.callers import Caller, Trading, Viewing, context_of
-from api.fields import Sequence, Time
+from api.fields import Sequence, Time, strategy_of
 from api.freshness import Fresh
 from api.idempotency import mandatory_key, request_hash
 from api.moments import Then, as_of_text
 from api.openapi import answers, request_body
 from api.opening import TradeAccepted, answer_to_intent
-from api.paging import Before, NameFilter, PageLimit, SymbolFilter
+from api.paging import DAY_PATTERN, NameFilter, Paged, SymbolFilter, parse_day
 from api.requests import TradeRequest
 from api.services import services_of
 from api.views import OrderView, TradeView
-from domain.ids import StrategyId, TradeId
+from domain.ids import TradeId
 from domain.refusals import NotFound
 from projections.as_of import Moment
+from projections.queries import TradeFilter
 from projections.trades import TradeRow, TradeStatus
 
 router = APIRouter(prefix="/api/trades", tags=["trades"])
 
 
 class TradesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Trades, newest first. `next_before` asks, as `before`, for the page after this one; null: there is none.
+    """Trades, newest first unless `sort` says otherwise.
 
-    `as_of` is the time of the past that the answer stands for, null: now.
+    `next_before` (newest first) or `next_after` (oldest first) asks, as `before` or `after`, for the page after this
+    one; both null: there is none. `as_of` is the time of the past that the answer stands for, null: now.
     """
 
     trades: list[TradeView]
     next_before: int | None
+    next_after: int | None
     sequence: Sequence
     as_of: Time | None
 
@@ -88,27 +92,29 @@ async def list_trades(
     caller: Viewing,
     _: Fresh,
     moment: Then,
+    paging: Paged,
     *,
     status: TradeStatus | None = None,
     symbol: SymbolFilter = None,
     strategy_id: NameFilter = None,
-    before: Before = None,
-    limit: PageLimit = 50,
+    day: Annotated[
+        str | None, Query(pattern=DAY_PATTERN, description="Intended on this day of the exchange (ISO)")
+    ] = None,
 ) -> Response:
-    """List the account's trades, denied and external ones among them, newest first."""
+    """List the account's trades, denied and external ones among them."""
     services = services_of(request)
     queries = services.past(moment) or services.queries
-    page = await queries.trades(
-        [caller.account_id],
+    wanted = TradeFilter(
         status=status,
         symbol=symbol,
-        strategy_id=None if strategy_id is None else StrategyId(strategy_id),
-        before=before,
-        limit=limit,
+        strategy_id=strategy_of(strategy_id),
+        day=None if day is None else parse_day(day).isoformat(),
     )
+    page = await queries.trades([caller.account_id], wanted, paging)
     shown = TradesAnswer(
-        trades=[TradeView.of(row) for row in page.trades],
+        trades=[TradeView.of(row) for row in page.rows],
         next_before=page.next_before,
+        next_after=page.next_after,
         sequence=page.sequence,
         as_of=as_of_text(moment),
     )

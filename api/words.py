@@ -154,10 +154,14 @@ WORDS: dict[str, Word] = {
     "not_done": Word("What could not be done (yet), and why.", []),
     "refused": Word("The problem's code where an account did not take the command; null: it did.", None),
     "accounts": Word("What was done in which account.", None),
-    "next_before": Word("Hand it back as `before` for the page after this one; null: there is none.", None),
+    "next_before": Word("Newest first: hand it back as `before` for the page after this one; null: none.", None),
+    "next_after": Word(
+        "Oldest first, or by name: hand it back as `after` for the page after this one; null: none.", None
+    ),
+    "next_after_name": Word("By name: hand it back as `after_name`, together with `next_after`; null: none.", None),
     "as_of": Word("The time of the past that the answer stands for; null: now.", None),
     "trade": Word("The trade.", None),
-    "trades": Word("The trades, newest first.", None),
+    "trades": Word("The trades.", None),
     "orders": Word("The orders.", None),
     "positions": Word("The holdings, flat ones among them.", None),
     # --- Switches and breaches ---

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.ids import AccountId, StrategyId, TradeId
+from domain.ids import AccountId, TradeId
 from domain.instrument import InstrumentKey
 from domain.market import trading_day
 from projections.daily_results import DAILY_RESULTS
@@ -27,21 +27,25 @@ from projections.portfolio import ValuedPosition, value_at
 from projections.ports import Clock, HistoricalMark, HistoricalMarks, LogOfThePast
 from projections.positions import PositionRow
 from projections.queries import (
-    PAGE_MAX,
+    EVERY_ORDER,
+    EVERY_TRADE,
+    FIRST_PAGE,
     Answer,
     DailyRows,
     LimitHistory,
     OrderFilter,
     OrderLine,
-    OrderPage,
+    Page,
+    Paging,
     PortfolioRows,
     Queries,
     QueriesUnavailable,
     ReadModelBehind,
-    TradePage,
+    TradeFilter,
+    page_of,
 )
 from projections.read_model import Key, RowT
-from projections.trades import TradeRow, TradeStatus
+from projections.trades import TradeRow
 
 NS_PER_US = 1_000
 
@@ -163,38 +167,21 @@ class PastQueries:
     async def trades(
         self,
         accounts: Sequence[AccountId],
-        *,
-        status: TradeStatus | None = None,
-        symbol: str | None = None,
-        strategy_id: StrategyId | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> TradePage:
-        """Return at most *limit* (1 … 200) trades of *accounts*, newest first, filtered by what they were then."""
-        sequence, limit = self.moment.sequence, max(1, min(limit, PAGE_MAX))
+        wanted: TradeFilter = EVERY_TRADE,
+        paging: Paging = FIRST_PAGE,
+    ) -> Page[TradeRow]:
+        """Return a page of trades of *accounts*, at most 200 of them, filtered by what they were then."""
+        sequence, paging = self.moment.sequence, paging.bounded()
         found: list[TradeRow] = []
-        start: int | None = sequence + 1 if before is None else min(before, sequence + 1)
+        next_one: Paging | None = paging.within(sequence)
         # A row that has changed since comes whatever its status is now, so a page may turn out to hold too few.
-        while start is not None and len(found) <= limit:
-            page = await self._queries.trades(
-                accounts,
-                status=status,
-                symbol=symbol,
-                strategy_id=strategy_id,
-                before=start,
-                limit=limit,
-                changed_after=sequence,
-            )
+        while next_one is not None and len(found) <= paging.limit:
+            page = await self._queries.trades(accounts, wanted, next_one, changed_after=sequence)
             self._demand(page.sequence)
-            rows = await self._as_then(PAST_TRADES, page.trades)
-            found += [row for row in rows if status in {None, row.status}]
-            start = page.next_before
-        has_more = len(found) > limit
-        return TradePage(
-            trades=found[:limit],
-            next_before=found[limit - 1].opened_sequence if has_more else None,
-            sequence=sequence,
-        )
+            rows = await self._as_then(PAST_TRADES, page.rows)
+            found += [row for row in rows if wanted.status in {None, row.status}]
+            next_one = next_one.following(page)
+        return page_of(found, paging, sequence, place=lambda row: row.opened_sequence)
 
     async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
         """Return one trade, None where there was none of that name among those of *accounts*."""
@@ -212,28 +199,21 @@ class PastQueries:
     async def orders(
         self,
         accounts: Sequence[AccountId],
-        wanted: OrderFilter,
-        *,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> OrderPage:
-        """Return at most *limit* (1 … 200) orders of *accounts*, newest first, filtered by what they were then."""
-        sequence, limit = self.moment.sequence, max(1, min(limit, PAGE_MAX))
+        wanted: OrderFilter = EVERY_ORDER,
+        paging: Paging = FIRST_PAGE,
+    ) -> Page[OrderLine]:
+        """Return a page of orders of *accounts*, at most 200 of them, filtered by what they were then."""
+        sequence, paging = self.moment.sequence, paging.bounded()
         found: list[OrderLine] = []
-        start: int | None = sequence + 1 if before is None else min(before, sequence + 1)
-        while start is not None and len(found) <= limit:  # As with trades.
-            page = await self._queries.orders(accounts, wanted, before=start, limit=limit, changed_after=sequence)
+        next_one: Paging | None = paging.within(sequence)
+        while next_one is not None and len(found) <= paging.limit:  # As with trades.
+            page = await self._queries.orders(accounts, wanted, next_one, changed_after=sequence)
             self._demand(page.sequence)
-            now = {line.order_id: line for line in page.orders}
-            rows = await self._as_then(PAST_ORDERS, page.orders)
+            now = {line.order_id: line for line in page.rows}
+            rows = await self._as_then(PAST_ORDERS, page.rows)
             found += [_line(row, now[row.order_id]) for row in rows if wanted.status in {None, row.status}]
-            start = page.next_before
-        has_more = len(found) > limit
-        return OrderPage(
-            orders=found[:limit],
-            next_before=found[limit - 1].intended_sequence if has_more else None,
-            sequence=sequence,
-        )
+            next_one = next_one.following(page)
+        return page_of(found, paging, sequence, place=lambda row: row.intended_sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return what an account had: its risk row, the positions it had traded in and the trades that held something.

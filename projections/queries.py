@@ -5,10 +5,11 @@ answer. Rows of accounts that were not named are not there, and the database its
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Table, func, or_, select
+from sqlalchemy import Column, ColumnElement, Select, Table, func, literal, or_, select, tuple_
 
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
@@ -61,13 +62,64 @@ class Answer(Generic[Value_co]):
     sequence: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradePage:
-    """Trades, newest first. `next_before` asks for the page after it; None: this is the last one."""
+class Sort(StrEnum):
+    """In which order the rows of a list come."""
 
-    trades: list[TradeRow]
-    next_before: int | None
-    sequence: int
+    NEWEST = "newest"
+    """What began last comes first."""
+    OLDEST = "oldest"
+    """What began first comes first."""
+    NAME = "name"
+    """By name, small letters as large ones, and of one name the oldest first: for what has a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """Which page of a list is wanted: at most `limit` rows, the first of those between two places in the log.
+
+    Rows lie at the place at which they began, and stay there: whatever happens meanwhile, pages repeat and miss none.
+    `before` and `after` are both left out themselves. Names do change, so by name the page begins behind a row's name
+    and its place (`after_name` and `after`): who was renamed meanwhile may come twice, or not.
+    """
+
+    sort: Sort = Sort.NEWEST
+    before: int | None = None
+    after: int | None = None
+    after_name: str | None = None
+    limit: int = 50
+
+    def bounded(self) -> "Paging":
+        """Return the same page with a limit of 1 … 200."""
+        return replace(self, limit=max(1, min(self.limit, PAGE_MAX)))
+
+    def within(self, last_sequence: int) -> "Paging":
+        """Return the same page of what had begun by *last_sequence*."""
+        end = last_sequence + 1
+        return replace(self, before=end if self.before is None else min(self.before, end))
+
+    def following(self, page: "Page[Any]") -> "Paging | None":
+        """Return what asks for the page after *page*, which this one asked for; None where that was the last."""
+        if page.is_last:
+            return None
+        return replace(
+            self,
+            before=self.before if page.next_before is None else page.next_before,
+            after=self.after if page.next_after is None else page.next_after,
+            after_name=page.next_after_name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeFilter:
+    """Which trades are wanted; None: whatever it is. `status` is what they are, the rest never changes.
+
+    `day` is the exchange's day on which they were intended (ISO).
+    """
+
+    status: TradeStatus | None = None
+    symbol: str | None = None
+    strategy_id: StrategyId | None = None
+    day: str | None = None
 
 
 class OrderLine(OrderRow, frozen=True, kw_only=True, gc=False):
@@ -76,15 +128,6 @@ class OrderLine(OrderRow, frozen=True, kw_only=True, gc=False):
     symbol: str | None
     multiplier: int | None
     strategy_id: StrategyId | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderPage:
-    """Orders, newest first. `next_before` asks for the page after it; None: this is the last one."""
-
-    orders: list[OrderLine]
-    next_before: int | None
-    sequence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,17 +181,47 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Value_co]):
-    """Rows, newest first. `next_before` asks for the page after it; None: this is the last one."""
+    """Rows in the order that was asked for, and what asks for the page after them: all None where it is the last.
+
+    Newest first that is `next_before`, oldest first `next_after`, by name `next_after_name` and `next_after` together.
+    """
 
     rows: Sequence[Value_co]
-    next_before: int | None
+    next_before: int | None = None
+    next_after: int | None = None
+    next_after_name: str | None = None
     sequence: int
 
+    @property
+    def is_last(self) -> bool:
+        """Whether no page comes after it."""
+        return self.next_before is None and self.next_after is None
 
-def page_of(rows: Sequence[RowT], limit: int, sequence: int, *, place: Callable[[RowT], int]) -> Page[RowT]:
-    """Return the first *limit* of *rows*, which are newest first; *place* tells what the next page begins before."""
-    next_before = place(rows[limit - 1]) if len(rows) > limit else None
-    return Page(rows=rows[:limit], next_before=next_before, sequence=sequence)
+
+def page_of(
+    rows: Sequence[RowT],
+    paging: Paging,
+    sequence: int,
+    *,
+    place: Callable[[RowT], int],
+    name: Callable[[RowT], str] | None = None,
+) -> Page[RowT]:
+    """Return the page of *rows*, which are in the wanted order and more than its limit where it is not the last.
+
+    *place* tells of a row where in the log it began, *name* what it is called, where rows have one.
+    """
+    shown = rows[: paging.limit]
+    if len(rows) <= paging.limit:
+        return Page(rows=shown, sequence=sequence)
+    if paging.sort is Sort.NEWEST:
+        return Page(rows=shown, next_before=place(shown[-1]), sequence=sequence)
+    next_name = name(shown[-1]) if name is not None and paging.sort is Sort.NAME else None
+    return Page(rows=shown, next_after=place(shown[-1]), next_after_name=next_name, sequence=sequence)
+
+
+EVERY_TRADE = TradeFilter()
+EVERY_ORDER = OrderFilter()
+FIRST_PAGE = Paging()
 
 
 class Queries(Protocol):
@@ -169,17 +242,13 @@ class Queries(Protocol):
     async def trades(
         self,
         accounts: Sequence[AccountId],
+        wanted: TradeFilter = EVERY_TRADE,
+        paging: Paging = FIRST_PAGE,
         *,
-        status: TradeStatus | None = None,
-        symbol: str | None = None,
-        strategy_id: StrategyId | None = None,
-        before: int | None = None,
-        limit: int = 50,
         changed_after: int | None = None,
-    ) -> TradePage:
-        """Return at most *limit* (1 … 200) trades of *accounts*, newest first.
+    ) -> Page[TradeRow]:
+        """Return a page of trades of *accounts*, at most 200 of them.
 
-        *before* is the `next_before` of the page before: trades come and go without a page repeating or missing one.
         What changed after sequence *changed_after* comes whatever its status is now: it may have been another one then.
         """
         ...
@@ -195,13 +264,12 @@ class Queries(Protocol):
     async def orders(
         self,
         accounts: Sequence[AccountId],
-        wanted: OrderFilter,
+        wanted: OrderFilter = EVERY_ORDER,
+        paging: Paging = FIRST_PAGE,
         *,
-        before: int | None = None,
-        limit: int = 50,
         changed_after: int | None = None,
-    ) -> OrderPage:
-        """Return at most *limit* (1 … 200) orders of *accounts*, newest first; otherwise as `trades`."""
+    ) -> Page[OrderLine]:
+        """Return a page of orders of *accounts*, as `trades` does."""
         ...
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
@@ -235,9 +303,9 @@ class Queries(Protocol):
         ...
 
     async def strategies(
-        self, user_id: UserId, *, status: StrategyStatus | None = None, before: int | None = None, limit: int = 50
+        self, user_id: UserId, paging: Paging = FIRST_PAGE, *, status: StrategyStatus | None = None
     ) -> Page[StrategyRow]:
-        """Return at most *limit* (1 … 200) strategies of a user, the newest draft first; *before* as in `trades`."""
+        """Return a page of strategies of a user, at most 200 of them, by when they were drafted or by name."""
         ...
 
     async def strategy(self, user_id: UserId, strategy_id: StrategyId) -> Answer[StrategyRow | None]:
@@ -245,9 +313,9 @@ class Queries(Protocol):
         ...
 
     async def backtests(
-        self, user_id: UserId, *, strategy_id: StrategyId | None = None, before: int | None = None, limit: int = 50
+        self, user_id: UserId, paging: Paging = FIRST_PAGE, *, strategy_id: StrategyId | None = None
     ) -> Page[BacktestRow]:
-        """Return at most *limit* (1 … 200) backtests of a user, newest first; *before* as in `trades`."""
+        """Return a page of backtests of a user, at most 200 of them."""
         ...
 
     async def backtest(self, user_id: UserId, backtest_id: BacktestId) -> Answer[BacktestRow | None]:
@@ -259,11 +327,9 @@ class Queries(Protocol):
         user_id: UserId | None,
         accounts: Sequence[AccountId],
         wanted: AuditFilter,
-        *,
-        before: int | None = None,
-        limit: int = 50,
+        paging: Paging = FIRST_PAGE,
     ) -> Page[AuditTrailRow]:
-        """Return at most *limit* (1 … 200) events that concern a user (None: nobody) or *accounts*, newest first."""
+        """Return a page of events that concern a user (None: nobody) or *accounts*, at most 200 of them."""
         ...
 
 
@@ -272,31 +338,43 @@ class Queries(Protocol):
 # Each takes the tables to read: those of the generations which readers use.
 
 
+def _page(statement: Select[Any], place: Column[Any], paging: Paging, name: Column[Any] | None = None) -> Select[Any]:
+    """Return *statement* for a page of its rows and one more, which tells whether there is another page."""
+    if paging.before is not None:
+        statement = statement.where(place < paging.before)
+    if name is not None and paging.sort is Sort.NAME:
+        # The same letters in every database, whatever order its own language has for them.
+        small = func.lower(name).collate("C")
+        if paging.after_name is not None:
+            last = (func.lower(literal(paging.after_name)).collate("C"), literal(paging.after or 0))
+            statement = statement.where(tuple_(small, place) > tuple_(*last))
+        return statement.order_by(small, place).limit(paging.limit + 1)
+    if paging.after is not None:
+        statement = statement.where(place > paging.after)
+    order = place.desc() if paging.sort is Sort.NEWEST else place
+    return statement.order_by(order).limit(paging.limit + 1)
+
+
 def select_trades(
     accounts: Sequence[AccountId],
+    wanted: TradeFilter,
+    paging: Paging,
     table: Table = TRADES.table,
     *,
-    status: TradeStatus | None,
-    symbol: str | None,
-    strategy_id: StrategyId | None = None,
-    before: int | None,
-    limit: int,
     changed_after: int | None = None,
 ) -> Select[Any]:
-    """Return the statement for a page of trades and one more row, which tells whether there is another page."""
+    """Return the statement for a page of trades, and one more row."""
     statement = select(table).where(table.c.account_id.in_(accounts))
-    if status is not None:
-        is_wanted = table.c.status == status.value
+    if wanted.status is not None:
+        is_wanted = table.c.status == wanted.status.value
         if changed_after is not None:
             is_wanted = or_(is_wanted, table.c.sequence > changed_after)
         statement = statement.where(is_wanted)
-    if symbol is not None:
-        statement = statement.where(table.c.symbol == symbol)
-    if strategy_id is not None:
-        statement = statement.where(table.c.strategy_id == strategy_id)
-    if before is not None:
-        statement = statement.where(table.c.opened_sequence < before)
-    return statement.order_by(table.c.opened_sequence.desc()).limit(limit + 1)
+    same = ((table.c.symbol, wanted.symbol), (table.c.strategy_id, wanted.strategy_id), (table.c.day, wanted.day))
+    for column, value in same:
+        if value is not None:
+            statement = statement.where(column == value)
+    return _page(statement, table.c.opened_sequence, paging)
 
 
 def select_trade(accounts: Sequence[AccountId], trade_id: TradeId, table: Table = TRADES.table) -> Select[Any]:
@@ -320,11 +398,10 @@ def select_positions(account_id: AccountId, table: Table = POSITIONS.table) -> S
 def select_order_page(
     accounts: Sequence[AccountId],
     wanted: OrderFilter,
+    paging: Paging,
     orders: Table = ORDERS.table,
     trades: Table = TRADES.table,
     *,
-    before: int | None,
-    limit: int,
     changed_after: int | None = None,
 ) -> Select[Any]:
     """Return the statement for a page of orders, with their trades' words on them, and one more row."""
@@ -344,9 +421,7 @@ def select_order_page(
         statement = statement.where(orders.c.trade_id == wanted.trade_id)
     if wanted.strategy_id is not None:
         statement = statement.where(trades.c.strategy_id == wanted.strategy_id)
-    if before is not None:
-        statement = statement.where(orders.c.intended_sequence < before)
-    return statement.order_by(orders.c.intended_sequence.desc()).limit(limit + 1)
+    return _page(statement, orders.c.intended_sequence, paging)
 
 
 def select_memberships_of(user_id: UserId, table: Table = MEMBERSHIPS.table) -> Select[Any]:
@@ -367,20 +442,13 @@ def select_accounts(accounts: Sequence[AccountId], table: Table = RISK.table) ->
 
 
 def select_strategies(
-    user_id: UserId,
-    table: Table = STRATEGIES.table,
-    *,
-    status: StrategyStatus | None,
-    before: int | None,
-    limit: int,
+    user_id: UserId, paging: Paging, table: Table = STRATEGIES.table, *, status: StrategyStatus | None
 ) -> Select[Any]:
     """Return the statement for a page of strategies, and one more row."""
     statement = select(table).where(table.c.user_id == user_id)
     if status is not None:
         statement = statement.where(table.c.status == status.value)
-    if before is not None:
-        statement = statement.where(table.c.drafted_sequence < before)
-    return statement.order_by(table.c.drafted_sequence.desc()).limit(limit + 1)
+    return _page(statement, table.c.drafted_sequence, paging, table.c.name)
 
 
 def select_strategy(user_id: UserId, strategy_id: StrategyId, table: Table = STRATEGIES.table) -> Select[Any]:
@@ -389,20 +457,13 @@ def select_strategy(user_id: UserId, strategy_id: StrategyId, table: Table = STR
 
 
 def select_backtests(
-    user_id: UserId,
-    table: Table = BACKTESTS.table,
-    *,
-    strategy_id: StrategyId | None,
-    before: int | None,
-    limit: int,
+    user_id: UserId, paging: Paging, table: Table = BACKTESTS.table, *, strategy_id: StrategyId | None
 ) -> Select[Any]:
     """Return the statement for a page of backtests, and one more row."""
     statement = select(table).where(table.c.user_id == user_id)
     if strategy_id is not None:
         statement = statement.where(table.c.strategy_id == strategy_id)
-    if before is not None:
-        statement = statement.where(table.c.requested_sequence < before)
-    return statement.order_by(table.c.requested_sequence.desc()).limit(limit + 1)
+    return _page(statement, table.c.requested_sequence, paging)
 
 
 def select_backtest(user_id: UserId, backtest_id: BacktestId, table: Table = BACKTESTS.table) -> Select[Any]:
@@ -414,10 +475,8 @@ def select_audit(
     user_id: UserId | None,
     accounts: Sequence[AccountId],
     wanted: AuditFilter,
+    paging: Paging,
     table: Table = AUDIT_TRAIL.table,
-    *,
-    before: int | None,
-    limit: int,
 ) -> Select[Any]:
     """Return the statement for a page of events, and one more row."""
     shown = table.c
@@ -434,9 +493,7 @@ def select_audit(
     for column, highest in ((shown.sequence, wanted.last_sequence), (shown.recorded_at_us, wanted.until_us)):
         if highest is not None:
             statement = statement.where(column <= highest)
-    if before is not None:
-        statement = statement.where(shown.sequence < before)
-    return statement.order_by(shown.sequence.desc()).limit(limit + 1)
+    return _page(statement, shown.sequence, paging)
 
 
 def select_held_trades(account_id: AccountId, trades: Table = TRADES.table, risk: Table = RISK.table) -> Select[Any]:

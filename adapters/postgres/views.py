@@ -32,6 +32,9 @@ from projections.orders import ORDERS, OrderRow
 from projections.ports import ViewSnapshot
 from projections.positions import POSITIONS
 from projections.queries import (
+    EVERY_ORDER,
+    EVERY_TRADE,
+    FIRST_PAGE,
     PAGE_MAX,
     WAIT_S,
     Answer,
@@ -40,12 +43,12 @@ from projections.queries import (
     LimitHistory,
     OrderFilter,
     OrderLine,
-    OrderPage,
     Page,
+    Paging,
     PortfolioRows,
     QueriesUnavailable,
     ReadModelBehind,
-    TradePage,
+    TradeFilter,
     page_of,
     select_accounts,
     select_audit,
@@ -69,7 +72,7 @@ from projections.read_model import BY_ACCOUNT, BY_USER, AnyReadModel, table_name
 from projections.risk import RISK, RiskRow
 from projections.strategies import STRATEGIES, StrategyRow
 from projections.tasks import end
-from projections.trades import TRADES, TradeRow, TradeStatus
+from projections.trades import TRADES, TradeRow
 from projections.users import USERS, UserRow
 
 log = structlog.get_logger(__name__)
@@ -286,32 +289,16 @@ class PostgresViews:
     async def trades(
         self,
         accounts: Sequence[AccountId],
+        wanted: TradeFilter = EVERY_TRADE,
+        paging: Paging = FIRST_PAGE,
         *,
-        status: TradeStatus | None = None,
-        symbol: str | None = None,
-        strategy_id: StrategyId | None = None,
-        before: int | None = None,
-        limit: int = 50,
         changed_after: int | None = None,
-    ) -> TradePage:
-        """Return at most *limit* trades of *accounts*, newest first."""
-        limit = max(1, min(limit, PAGE_MAX))
-        statement = partial(
-            select_trades,
-            accounts,
-            status=status,
-            symbol=symbol,
-            strategy_id=strategy_id,
-            before=before,
-            limit=limit,
-            changed_after=changed_after,
-        )
-        sequence, [found] = await self._read_accounts(accounts, Question(TRADES, statement))
-        rows: list[TradeRow] = found
-        has_more = len(rows) > limit
-        return TradePage(
-            trades=rows[:limit], next_before=rows[limit - 1].opened_sequence if has_more else None, sequence=sequence
-        )
+    ) -> Page[TradeRow]:
+        """Return a page of trades of *accounts*."""
+        paging = paging.bounded()
+        statement = partial(select_trades, accounts, wanted, paging, changed_after=changed_after)
+        sequence, [rows] = await self._read_accounts(accounts, Question(TRADES, statement))
+        return page_of(rows, paging, sequence, place=lambda row: row.opened_sequence)
 
     async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
         """Return one trade, None where it is none of *accounts*."""
@@ -330,22 +317,18 @@ class PostgresViews:
     async def orders(
         self,
         accounts: Sequence[AccountId],
-        wanted: OrderFilter,
+        wanted: OrderFilter = EVERY_ORDER,
+        paging: Paging = FIRST_PAGE,
         *,
-        before: int | None = None,
-        limit: int = 50,
         changed_after: int | None = None,
-    ) -> OrderPage:
-        """Return at most *limit* orders of *accounts*, newest first."""
-        limit = max(1, min(limit, PAGE_MAX))
-        statement = partial(
-            select_order_page, accounts, wanted, before=before, limit=limit, changed_after=changed_after
-        )
+    ) -> Page[OrderLine]:
+        """Return a page of orders of *accounts*."""
+        paging = paging.bounded()
+        statement = partial(select_order_page, accounts, wanted, paging, changed_after=changed_after)
         sequence, [rows] = await self._read_accounts(
             accounts, Question(ORDERS, statement, beside=(TRADES,), shape=OrderLine)
         )
-        next_before = rows[limit - 1].intended_sequence if len(rows) > limit else None
-        return OrderPage(orders=rows[:limit], next_before=next_before, sequence=sequence)
+        return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and the trades that hold something."""
@@ -390,13 +373,13 @@ class PostgresViews:
         return Answer(value=rows, sequence=sequence)
 
     async def strategies(
-        self, user_id: UserId, *, status: StrategyStatus | None = None, before: int | None = None, limit: int = 50
+        self, user_id: UserId, paging: Paging = FIRST_PAGE, *, status: StrategyStatus | None = None
     ) -> Page[StrategyRow]:
-        """Return at most *limit* strategies of a user, the newest draft first."""
-        limit = max(1, min(limit, PAGE_MAX))
-        asked = Question(STRATEGIES, partial(select_strategies, user_id, status=status, before=before, limit=limit))
+        """Return a page of strategies of a user."""
+        paging = paging.bounded()
+        asked = Question(STRATEGIES, partial(select_strategies, user_id, paging, status=status))
         sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
-        return page_of(rows, limit, sequence, place=lambda row: row.drafted_sequence)
+        return page_of(rows, paging, sequence, place=lambda row: row.drafted_sequence, name=lambda row: row.name)
 
     async def strategy(self, user_id: UserId, strategy_id: StrategyId) -> Answer[StrategyRow | None]:
         """Return one strategy, None where it is none of the user's."""
@@ -405,13 +388,13 @@ class PostgresViews:
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
     async def backtests(
-        self, user_id: UserId, *, strategy_id: StrategyId | None = None, before: int | None = None, limit: int = 50
+        self, user_id: UserId, paging: Paging = FIRST_PAGE, *, strategy_id: StrategyId | None = None
     ) -> Page[BacktestRow]:
-        """Return at most *limit* backtests of a user, newest first."""
-        limit = max(1, min(limit, PAGE_MAX))
-        statement = partial(select_backtests, user_id, strategy_id=strategy_id, before=before, limit=limit)
+        """Return a page of backtests of a user."""
+        paging = paging.bounded()
+        statement = partial(select_backtests, user_id, paging, strategy_id=strategy_id)
         sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, Question(BACKTESTS, statement))
-        return page_of(rows, limit, sequence, place=lambda row: row.requested_sequence)
+        return page_of(rows, paging, sequence, place=lambda row: row.requested_sequence)
 
     async def backtest(self, user_id: UserId, backtest_id: BacktestId) -> Answer[BacktestRow | None]:
         """Return one backtest, None where it is none of the user's."""
@@ -424,18 +407,16 @@ class PostgresViews:
         user_id: UserId | None,
         accounts: Sequence[AccountId],
         wanted: AuditFilter,
-        *,
-        before: int | None = None,
-        limit: int = 50,
+        paging: Paging = FIRST_PAGE,
     ) -> Page[AuditTrailRow]:
-        """Return at most *limit* events that concern a user or *accounts*, newest first."""
-        limit = max(1, min(limit, PAGE_MAX))
-        statement = partial(select_audit, user_id, accounts, wanted, before=before, limit=limit)
+        """Return a page of events that concern a user or *accounts*."""
+        paging = paging.bounded()
+        statement = partial(select_audit, user_id, accounts, wanted, paging)
         may_see: dict[str, Sequence[str]] = {BY_ACCOUNT.setting: accounts}
         if user_id is not None:
             may_see[BY_USER.setting] = [user_id]
         sequence, [rows] = await self._read(may_see, Question(AUDIT_TRAIL, statement))
-        return page_of(rows, limit, sequence, place=lambda row: row.sequence)
+        return page_of(rows, paging, sequence, place=lambda row: row.sequence)
 
     async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
         """Return every row of *model* that this user sees, and its checkpoint, as of one moment."""

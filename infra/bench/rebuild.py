@@ -122,7 +122,7 @@ class _Reads:
         began = time.perf_counter()
         try:
             page = await self._queries.trades([account])
-            if not page.trades:
+            if not page.rows:
                 self.failures.append(f"no trades of {account}")
         except QueriesUnavailable as error:
             self.failures.append(str(error))

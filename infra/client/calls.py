@@ -135,7 +135,7 @@ def close_all(body: CloseAllRequest, *, key: str | None = None) -> Call[ClosingA
 
 
 def list_trades(**query: Query) -> Call[TradesAnswer]:
-    """List trades, newest first, by `status`, `symbol`, `strategy_id`; a page of `limit` `before` another."""
+    """List trades by `status`, `symbol`, `strategy_id`, `day`, newest first or by `sort`; a page of `limit`."""
     return Call(method="GET", path="/api/trades", answer=TradesAnswer, query=query)
 
 
@@ -145,7 +145,7 @@ def show_trade(trade_id: str, **query: Query) -> Call[TradeAnswer]:
 
 
 def list_orders(**query: Query) -> Call[OrdersAnswer]:
-    """List orders, newest first, by `status`, `symbol`, `purpose`, `strategy_id`; paged as trades are."""
+    """List orders by `status`, `symbol`, `purpose`, `strategy_id`, ordered and paged as trades are."""
     return Call(method="GET", path="/api/orders", answer=OrdersAnswer, query=query)
 
 

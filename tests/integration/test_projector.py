@@ -1,6 +1,7 @@
 """The projector on real servers: exactly once in effect, whatever is killed and however many want the work."""
 
 import asyncio
+from functools import partial
 from random import Random
 
 import psycopg
@@ -11,12 +12,13 @@ from adapters.postgres.views import PostgresViews
 from commands.ports import NewEvent
 from infra.database import DatabaseUrls
 from projections.catalogue import READ_MODELS
-from projections.queries import QueriesUnavailable, ReadModelBehind
+from projections.queries import Paging, QueriesUnavailable, ReadModelBehind, Sort, TradeFilter
 from projections.tasks import end
 from projections.verification import differences
 from tests.support.eventually import eventually
 from tests.support.lives import Life
 from tests.support.log_writing import Scribe
+from tests.support.paging import paged
 from tests.support.projecting import projector_of, reach, running, write_lives
 from tests.support.specimens import user_registered
 
@@ -177,10 +179,10 @@ async def test_readers_see_the_accounts_they_name_and_no_other(
     mine, theirs = lives[0].account_id, lives[1].account_id
     async with running(database), PostgresViews(database.query) as queries:
         await queries.wait_for(last, timeout_s=5)
-        page = await queries.trades([mine], limit=200)
-        assert page.trades
-        assert {row.account_id for row in page.trades} == {mine}
-        foreign = (await queries.trades([theirs])).trades[0]
+        page = await queries.trades([mine], paging=Paging(limit=200))
+        assert page.rows
+        assert {row.account_id for row in page.rows} == {mine}
+        foreign = (await queries.trades([theirs])).rows[0]
         assert (await queries.trade([mine], foreign.trade_id)).value is None
         assert (await queries.trade([theirs], foreign.trade_id)).value == foreign
         assert (await queries.orders_of([mine], foreign.trade_id)).value == []
@@ -216,19 +218,14 @@ async def test_pages_of_trades_neither_repeat_nor_miss_one(database: DatabaseUrl
     accounts = [life.account_id for life in lives]
     async with running(database), PostgresViews(database.query) as queries:
         await queries.wait_for(last, timeout_s=5)
-        whole = (await queries.trades(accounts, limit=200)).trades
-        paged, before = [], None
-        while True:
-            page = await queries.trades(accounts, before=before, limit=7)
-            paged += page.trades
-            before = page.next_before
-            if before is None:
-                break
-        assert paged == whole
+        whole = list((await queries.trades(accounts, paging=Paging(limit=200))).rows)
+        for sort, expected in ((Sort.NEWEST, whole), (Sort.OLDEST, whole[::-1])):
+            assert await paged(partial(queries.trades, accounts), Paging(sort=sort, limit=7)) == expected
         assert len(whole) > 20
         symbol, status = whole[3].symbol, whole[3].status
-        some = (await queries.trades(accounts, symbol=symbol, status=status, limit=200)).trades
-        assert some == [row for row in whole if row.symbol == symbol and row.status == status]
+        wanted = TradeFilter(symbol=symbol, status=status, day=whole[3].day)
+        some = (await queries.trades(accounts, wanted, Paging(limit=200))).rows
+        assert some == [row for row in whole if (row.symbol, row.status, row.day) == (symbol, status, whole[3].day)]
 
 
 async def test_a_reader_waits_for_what_was_written_and_is_told_the_lag(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from itertools import product
 
 import pytest
@@ -14,15 +15,18 @@ from domain.ids import AccountId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
 from domain.strategy.life import StrategyStatus
 from infra.database import DatabaseUrls
-from projections.queries import AuditFilter, OrderFilter, QueriesUnavailable
+from projections.queries import AuditFilter, OrderFilter, Paging, QueriesUnavailable, Sort, TradeFilter
 from projections.trades import TradeStatus
 from tests.support.eventually import eventually
 from tests.support.log_writing import Scribe
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_queries import MemoryQueries
+from tests.support.paging import paged
 from tests.support.projecting import reach, running, write_lives
-from tests.support.specimens import BACKTEST, OWNER, STRATEGY, member_removed, member_set
+from tests.support.specimens import BACKTEST, OWNER, STRATEGY, member_removed, member_set, strategy_drafted
 
+DRAFTER = UserId("usr_drafter")
+NAMES = ("mean reversion", "Opening range", "MEAN reversion", "breakout", "opening range", "a b", "Ab", "Opening range")
 MEMBERS = {"usr_trader": Role.TRADER, "usr_viewer": Role.VIEWER, "usr_gone": Role.OWNER}
 
 
@@ -36,7 +40,11 @@ async def both(
     scribe = Scribe(store, {f"account-{first.account_id}": len(first.events)})
     members = [replace(member_set, member_id=UserId(name), role=role) for name, role in MEMBERS.items()]
     gone = replace(member_removed, member_id=UserId("usr_gone"))
-    last = await scribe.write(f"account-{first.account_id}", [*members, gone])
+    await scribe.write(f"account-{first.account_id}", [*members, gone])
+    for number, name in enumerate(NAMES):
+        strategy_id = StrategyId(f"{STRATEGY[:-2]}{number:02}")
+        drafted = replace(strategy_drafted, strategy_id=strategy_id, user_id=DRAFTER, name=name)
+        last = await scribe.write(f"strategy-{strategy_id}", [drafted])
     async with running(database) as projector, PostgresViews(database.query) as views:
         await reach(projector, last)
         log = MemoryLog(await store.read_all(after_sequence=0, limit=10_000))
@@ -54,20 +62,21 @@ async def test_orders_are_filtered_and_paged_as_by_a_fold(
     found = 0
     for status, symbol, purpose, strategy_id in product(statuses, names, purposes, strategies):
         wanted = OrderFilter(status=status, symbol=symbol, purpose=purpose, strategy_id=strategy_id)
-        page = await views.orders(accounts, wanted, limit=200)
-        assert page == await memory.orders(accounts, wanted, limit=200)
-        found += len(page.orders)
+        page = await views.orders(accounts, wanted, Paging(limit=200))
+        assert page == await memory.orders(accounts, wanted, Paging(limit=200))
+        found += len(page.rows)
     assert found > 300
-    before: int | None = None
-    for _ in range(4):
-        page = await views.orders(accounts[2:], OrderFilter(), before=before, limit=5)
-        assert page == await memory.orders(accounts[2:], OrderFilter(), before=before, limit=5)
-        before = page.next_before
-    trade_id = TradeId(page.orders[0].trade_id)
-    assert {line.trade_id for line in (await views.orders(accounts, OrderFilter(trade_id=trade_id))).orders} == {
-        trade_id
-    }
-    assert (await views.orders([AccountId("acc_nobody")], OrderFilter())).orders == []
+    for sort in (Sort.NEWEST, Sort.OLDEST):
+        paging = Paging(sort=sort, limit=5)
+        for _ in range(4):
+            page = await views.orders(accounts[2:], paging=paging)
+            assert page == await memory.orders(accounts[2:], paging=paging)
+            following = paging.following(page)
+            assert following is not None
+            paging = following
+    trade_id = TradeId(page.rows[0].trade_id)
+    assert {line.trade_id for line in (await views.orders(accounts, OrderFilter(trade_id=trade_id))).rows} == {trade_id}
+    assert (await views.orders([AccountId("acc_nobody")])).rows == []
 
 
 async def test_a_portfolio_its_days_and_its_limits_are_those_of_a_fold(
@@ -90,9 +99,10 @@ async def test_a_portfolio_its_days_and_its_limits_are_those_of_a_fold(
 async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQueries, list[AccountId]]) -> None:
     views, memory, accounts = both
     for strategy_id, status in product((StrategyId("str_one"), StrategyId("str_none")), (None, TradeStatus.CLOSED)):
-        page = await views.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
-        assert page == await memory.trades(accounts, strategy_id=strategy_id, status=status, limit=200)
-        assert bool(page.trades) == (strategy_id == "str_one")
+        wanted = TradeFilter(strategy_id=strategy_id, status=status)
+        page = await views.trades(accounts, wanted, Paging(limit=200))
+        assert page == await memory.trades(accounts, wanted, Paging(limit=200))
+        assert bool(page.rows) == (strategy_id == "str_one")
 
 
 async def test_a_portfolio_is_that_of_whoever_is_asked_for(
@@ -142,13 +152,31 @@ async def test_people_strategies_backtests_and_events_are_those_of_a_fold(
         assert await views.memberships_of(user_id) == await memory.memberships_of(user_id)
     assert await views.accounts(accounts[:2]) == await memory.accounts(accounts[:2])
     for user_id, status in product((OWNER, UserId("usr_nobody")), (None, StrategyStatus.PAPER, StrategyStatus.DRAFT)):
-        page = await views.strategies(user_id, status=status, limit=5)
-        assert page == await memory.strategies(user_id, status=status, limit=5)
+        page = await views.strategies(user_id, Paging(limit=5), status=status)
+        assert page == await memory.strategies(user_id, Paging(limit=5), status=status)
         assert bool(page.rows) == (user_id == OWNER and status is not StrategyStatus.DRAFT)
         assert await views.strategy(user_id, STRATEGY) == await memory.strategy(user_id, STRATEGY)
         assert await views.backtest(user_id, BACKTEST) == await memory.backtest(user_id, BACKTEST)
         assert await views.backtests(user_id) == await memory.backtests(user_id)
-    assert (await views.strategies(OWNER, before=1)).rows == []
+    assert (await views.strategies(OWNER, Paging(before=1))).rows == []
+
+
+async def test_strategies_come_by_time_and_by_name_in_pages(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, _ = both
+    for sort in Sort:
+        whole = await views.strategies(DRAFTER, Paging(sort=sort))
+        assert whole == await memory.strategies(DRAFTER, Paging(sort=sort))
+        assert await paged(partial(views.strategies, DRAFTER), Paging(sort=sort, limit=1)) == list(whole.rows)
+        assert await paged(partial(memory.strategies, DRAFTER), Paging(sort=sort, limit=3)) == list(whole.rows)
+    names = [row.name for row in (await views.strategies(DRAFTER, Paging(sort=Sort.NAME))).rows]
+    assert names == [
+        *("a b", "Ab", "breakout", "mean reversion", "MEAN reversion"),
+        *("Opening range", "opening range", "Opening range"),
+    ]
+    older = await views.strategies(DRAFTER, Paging(sort=Sort.OLDEST))
+    assert [row.name for row in older.rows] == list(NAMES)
 
 
 async def test_events_are_found_by_those_they_concern_as_by_a_fold(
@@ -164,8 +192,11 @@ async def test_events_are_found_by_those_they_concern_as_by_a_fold(
         AuditFilter(from_us=first.recorded_at_us, until_us=first.recorded_at_us),
     )
     for wanted, user_id, seen in product(wishes, (OWNER, None), (accounts[:1], accounts, [])):
-        page = await views.audit(user_id, seen, wanted, limit=7)
-        assert page == await memory.audit(user_id, seen, wanted, limit=7)
-        after = await views.audit(user_id, seen, wanted, limit=7, before=page.next_before)
-        assert after == await memory.audit(user_id, seen, wanted, limit=7, before=page.next_before)
+        for paging in (Paging(limit=7), Paging(sort=Sort.OLDEST, limit=7)):
+            page = await views.audit(user_id, seen, wanted, paging)
+            assert page == await memory.audit(user_id, seen, wanted, paging)
+            if (following := paging.following(page)) is not None:
+                assert await views.audit(user_id, seen, wanted, following) == await memory.audit(
+                    user_id, seen, wanted, following
+                )
     assert (await views.audit(None, [], AuditFilter())).rows == []

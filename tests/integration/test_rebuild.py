@@ -19,7 +19,7 @@ from infra.database import DatabaseUrls
 from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import READ_MODELS
 from projections.positions import POSITIONS
-from projections.queries import QueriesUnavailable
+from projections.queries import Paging, QueriesUnavailable
 from projections.read_model import AnyReadModel
 from projections.rebuild import (
     EditionsDiffer,
@@ -98,7 +98,7 @@ async def test_every_read_model_is_rebuilt_beside_live_traffic_and_no_read_fails
         while True:
             portfolio = await queries.portfolio(account)
             assert portfolio.value is not None
-            assert (await queries.trades([account])).trades
+            assert (await queries.trades([account])).rows
             reads += 1
             await asyncio.sleep(0.01)
 
@@ -242,13 +242,13 @@ async def test_a_later_release_fills_its_version_beside_the_one_that_serves(
         task = asyncio.create_task(new.run())
         try:
             await eventually(lambda: tables(database, "trades") == {"trades_v3", "trades_v4"})
-            before = (await queries.trades(accounts, limit=200)).trades
+            before = (await queries.trades(accounts, paging=Paging(limit=200))).rows
             assert before
             await fill_missing(later, log_reader=store, editions=editions, clock=SystemClock())
             # Readers of the old release have their own version still, and it still follows.
             last = await write_new_lives(store, first=11, accounts=1)
             await reach(old, last)
-            assert (await queries.trades(accounts, limit=200)).trades == before
+            assert (await queries.trades(accounts, paging=Paging(limit=200))).rows == before
             # The projector of the later release keeps what is new, the old one what they have in common.
             await reach(new, last)
             assert [model.version for model in new.progress().models] == [4]

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -28,6 +29,7 @@ from projections.catalogue import READ_MODELS
 from projections.historical_marks import EventMarks
 from projections.past import PORTFOLIO, PastAccounts
 from projections.projector import Projector
+from projections.queries import Paging, Sort, TradeFilter
 from projections.read_model import Key, fold
 from projections.state_keeper import MODELS, TABLES, StateKeeper
 from projections.tasks import end
@@ -36,6 +38,7 @@ from tests.support.eventually import eventually
 from tests.support.happenings import Happenings
 from tests.support.lives import Life
 from tests.support.log_writing import Scribe, recorded_log
+from tests.support.paging import paged
 from tests.support.past_answers import check_against_oracle
 
 
@@ -152,26 +155,22 @@ async def test_pages_and_filters_work_in_the_past_as_they_did_then(
         await keeper_of(store, states).catch_up()
         history = history_of(store, queries)
         past = history.at(await history.moment_of(len(events) * 2 // 3))
-        whole = (await past.trades(accounts, limit=200)).trades
-        paged, before = [], None
-        while True:
-            page = await past.trades(accounts, before=before, limit=3)
-            paged += page.trades
-            before = page.next_before
-            if before is None:
-                break
-        assert paged == whole
+        whole = list((await past.trades(accounts, paging=Paging(limit=200))).rows)
+        for sort, expected in ((Sort.NEWEST, whole), (Sort.OLDEST, whole[::-1])):
+            assert await paged(partial(past.trades, accounts), Paging(sort=sort, limit=3)) == expected
         assert len(whole) > 10
         # Open then, over by now: found by what it was.
-        now = {row.trade_id: row.status for row in (await queries.trades(accounts, limit=200)).trades}
+        now = {row.trade_id: row.status for row in (await queries.trades(accounts, paging=Paging(limit=200))).rows}
         assert any(now[row.trade_id] is not row.status for row in whole)
         for status in TradeStatus:
             wanted = [row for row in whole if row.status is status]
-            assert (await past.trades(accounts, status=status, limit=200)).trades == wanted
-            few = await past.trades(accounts, status=status, limit=1)
-            assert (few.trades, few.next_before is None) == (wanted[:1], len(wanted) < 2)
+            assert (await past.trades(accounts, TradeFilter(status=status), Paging(limit=200))).rows == wanted
+            few = await past.trades(accounts, TradeFilter(status=status), Paging(limit=1))
+            assert (few.rows, few.next_before is None) == (wanted[:1], len(wanted) < 2)
+            first = await past.trades(accounts, TradeFilter(status=status), Paging(sort=Sort.OLDEST, limit=1))
+            assert (first.rows, first.next_after is None) == (wanted[-1:], len(wanted) < 2)
         symbol = whole[0].symbol
-        assert (await past.trades(accounts, symbol=symbol, limit=200)).trades == [
+        assert (await past.trades(accounts, TradeFilter(symbol=symbol), Paging(limit=200))).rows == [
             row for row in whole if row.symbol == symbol
         ]
 

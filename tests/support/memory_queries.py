@@ -1,6 +1,11 @@
 """The read side over a log in memory: a question folds the whole log anew wherever something was appended to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -18,6 +23,9 @@ from projections.memberships import MEMBERSHIPS, MembershipRow
 from projections.orders import ORDERS, OrderRow
 from projections.positions import POSITIONS
 from projections.queries import (
+    EVERY_ORDER,
+    EVERY_TRADE,
+    FIRST_PAGE,
     WAIT_S,
     Answer,
     AuditFilter,
@@ -25,17 +33,18 @@ from projections.queries import (
     LimitHistory,
     OrderFilter,
     OrderLine,
-    OrderPage,
     Page,
+    Paging,
     PortfolioRows,
     ReadModelBehind,
-    TradePage,
+    Sort,
+    TradeFilter,
     page_of,
 )
 from projections.read_model import AnyReadModel, Key, ReadModel, fold
 from projections.risk import RISK, RiskRow
 from projections.strategies import STRATEGIES, StrategyRow
-from projections.trades import TRADES, TradeRow, TradeStatus
+from projections.trades import TRADES, TradeRow
 from projections.users import USERS, UserRow
 
 RowT = TypeVar("RowT", bound=msgspec.Struct)
@@ -67,26 +76,25 @@ class MemoryQueries:
     async def trades(
         self,
         accounts: Sequence[AccountId],
+        wanted: TradeFilter = EVERY_TRADE,
+        paging: Paging = FIRST_PAGE,
         *,
-        status: TradeStatus | None = None,
-        symbol: str | None = None,
-        strategy_id: StrategyId | None = None,
-        before: int | None = None,
-        limit: int = 50,
         changed_after: int | None = None,
-    ) -> TradePage:
-        def wanted() -> Iterator[TradeRow]:
+    ) -> Page[TradeRow]:
+        def found() -> Iterator[TradeRow]:
             for row in rows.values():
                 has_changed = changed_after is not None and row.sequence > changed_after
-                is_wanted = (status in {None, row.status} or has_changed) and symbol in {None, row.symbol}
-                is_wanted = is_wanted and strategy_id in {None, row.strategy_id}
-                if row.account_id in accounts and is_wanted and (before is None or row.opened_sequence < before):
+                if (
+                    row.account_id in accounts
+                    and (wanted.status in {None, row.status} or has_changed)
+                    and wanted.symbol in {None, row.symbol}
+                    and wanted.strategy_id in {None, row.strategy_id}
+                    and wanted.day in {None, row.day}
+                ):
                     yield row
 
         rows = await self._rows(TRADES)
-        found = sorted(wanted(), key=lambda row: row.opened_sequence, reverse=True)
-        next_before = found[limit - 1].opened_sequence if len(found) > limit else None
-        return TradePage(trades=found[:limit], next_before=next_before, sequence=await self._sequence())
+        return _page(found(), paging, await self._sequence(), place=lambda row: row.opened_sequence)
 
     async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
         row = (await self._rows(TRADES)).get((trade_id,))
@@ -101,12 +109,11 @@ class MemoryQueries:
     async def orders(
         self,
         accounts: Sequence[AccountId],
-        wanted: OrderFilter,
+        wanted: OrderFilter = EVERY_ORDER,
+        paging: Paging = FIRST_PAGE,
         *,
-        before: int | None = None,
-        limit: int = 50,
         changed_after: int | None = None,
-    ) -> OrderPage:
+    ) -> Page[OrderLine]:
         def lines() -> Iterator[OrderLine]:
             for row in rows.values():
                 trade = trades.get((row.trade_id,))
@@ -121,15 +128,12 @@ class MemoryQueries:
                     and wanted.purpose in {None, row.purpose}
                     and wanted.trade_id in {None, row.trade_id}
                     and wanted.strategy_id in {None, strategy_id}
-                    and (before is None or row.intended_sequence < before)
                 ):
                     known = msgspec.structs.asdict(row)
                     yield OrderLine(**known, symbol=symbol, multiplier=multiplier, strategy_id=strategy_id)
 
         rows, trades = await self._rows(ORDERS), await self._rows(TRADES)
-        found = sorted(lines(), key=lambda row: row.intended_sequence, reverse=True)
-        next_before = found[limit - 1].intended_sequence if len(found) > limit else None
-        return OrderPage(orders=found[:limit], next_before=next_before, sequence=await self._sequence())
+        return _page(lines(), paging, await self._sequence(), place=lambda row: row.intended_sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         risk = (await self._rows(RISK)).get((account_id,))
@@ -174,17 +178,12 @@ class MemoryQueries:
         return Answer(value=[row for _, row in rows if row.account_id in accounts], sequence=await self._sequence())
 
     async def strategies(
-        self, user_id: UserId, *, status: StrategyStatus | None = None, before: int | None = None, limit: int = 50
+        self, user_id: UserId, paging: Paging = FIRST_PAGE, *, status: StrategyStatus | None = None
     ) -> Page[StrategyRow]:
-        found = [
-            row
-            for row in (await self._rows(STRATEGIES)).values()
-            if row.user_id == user_id
-            and status in {None, row.status}
-            and (before is None or row.drafted_sequence < before)
-        ]
-        found.sort(key=lambda row: row.drafted_sequence, reverse=True)
-        return page_of(found, limit, await self._sequence(), place=lambda row: row.drafted_sequence)
+        rows = (await self._rows(STRATEGIES)).values()
+        found = [row for row in rows if row.user_id == user_id and status in {None, row.status}]
+        sequence = await self._sequence()
+        return _page(found, paging, sequence, place=lambda row: row.drafted_sequence, name=lambda row: row.name)
 
     async def strategy(self, user_id: UserId, strategy_id: StrategyId) -> Answer[StrategyRow | None]:
         row = (await self._rows(STRATEGIES)).get((strategy_id,))
@@ -192,17 +191,11 @@ class MemoryQueries:
         return Answer(value=visible, sequence=await self._sequence())
 
     async def backtests(
-        self, user_id: UserId, *, strategy_id: StrategyId | None = None, before: int | None = None, limit: int = 50
+        self, user_id: UserId, paging: Paging = FIRST_PAGE, *, strategy_id: StrategyId | None = None
     ) -> Page[BacktestRow]:
-        found = [
-            row
-            for row in (await self._rows(BACKTESTS)).values()
-            if row.user_id == user_id
-            and strategy_id in {None, row.strategy_id}
-            and (before is None or row.requested_sequence < before)
-        ]
-        found.sort(key=lambda row: row.requested_sequence, reverse=True)
-        return page_of(found, limit, await self._sequence(), place=lambda row: row.requested_sequence)
+        rows = (await self._rows(BACKTESTS)).values()
+        found = [row for row in rows if row.user_id == user_id and strategy_id in {None, row.strategy_id}]
+        return _page(found, paging, await self._sequence(), place=lambda row: row.requested_sequence)
 
     async def backtest(self, user_id: UserId, backtest_id: BacktestId) -> Answer[BacktestRow | None]:
         row = (await self._rows(BACKTESTS)).get((backtest_id,))
@@ -214,21 +207,17 @@ class MemoryQueries:
         user_id: UserId | None,
         accounts: Sequence[AccountId],
         wanted: AuditFilter,
-        *,
-        before: int | None = None,
-        limit: int = 50,
+        paging: Paging = FIRST_PAGE,
     ) -> Page[AuditTrailRow]:
         def is_wanted(row: AuditTrailRow) -> bool:
-            within = (
-                (wanted.first_sequence or 0) <= row.sequence <= (wanted.last_sequence or row.sequence)
-                and (wanted.from_us or 0) <= row.recorded_at_us <= (wanted.until_us or row.recorded_at_us)
-                and (before is None or row.sequence < before)
-            )
+            within = (wanted.first_sequence or 0) <= row.sequence <= (wanted.last_sequence or row.sequence) and (
+                wanted.from_us or 0
+            ) <= row.recorded_at_us <= (wanted.until_us or row.recorded_at_us)
             return within and wanted.name in {None, row.name} and wanted.stream_id in {None, row.stream_id}
 
-        rows = reversed((await self._rows(AUDIT_TRAIL)).values())
+        rows = (await self._rows(AUDIT_TRAIL)).values()
         found = [row for row in rows if _concerns(row, user_id, accounts) and is_wanted(row)]
-        return page_of(found, limit, await self._sequence(), place=lambda row: row.sequence)
+        return _page(found, paging, await self._sequence(), place=lambda row: row.sequence)
 
     async def _sequence(self) -> int:
         recorded = await self._read()
@@ -251,3 +240,22 @@ class MemoryQueries:
 
 def _concerns(row: AuditTrailRow, user_id: UserId | None, accounts: Sequence[AccountId]) -> bool:
     return row.account_id in accounts or (user_id is not None and row.user_id == user_id)
+
+
+def _page(
+    rows: Iterable[RowT],
+    paging: Paging,
+    sequence: int,
+    *,
+    place: Callable[[RowT], int],
+    name: Callable[[RowT], str] | None = None,
+) -> Page[RowT]:
+    named = name if paging.sort is Sort.NAME else None
+
+    def key(row: RowT) -> tuple[str, int]:
+        return ("" if named is None else named(row).lower(), place(row))
+
+    begun = ("" if named is None else (paging.after_name or "").lower(), paging.after or 0)
+    wanted = [row for row in rows if (paging.before is None or place(row) < paging.before) and key(row) > begun]
+    wanted.sort(key=key, reverse=paging.sort is Sort.NEWEST)
+    return page_of(wanted, paging, sequence, place=place, name=name)

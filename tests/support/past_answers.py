@@ -10,7 +10,7 @@ from domain.ids import AccountId, TradeId
 from domain.order import OrderStatus, Purpose
 from projections.as_of import PastQueries
 from projections.positions import PositionRow
-from projections.queries import OrderFilter
+from projections.queries import OrderFilter, OrderLine, Paging
 from tests.support.oracle import Oracle
 
 FROM_PRICES = frozenset(
@@ -35,10 +35,10 @@ def without_prices(value: Any) -> Any:
 async def check_against_oracle(past: PastQueries, account_id: AccountId, log: Sequence[RecordedEvent]) -> None:
     """Ask every portfolio query about an account and demand what the oracle says."""
     oracle = Oracle(account_id, log, past.moment.sequence)
-    trades = await past.trades([account_id], limit=200)
+    trades = await past.trades([account_id], paging=Paging(limit=200))
     assert trades.sequence == past.moment.sequence
-    _same(trades.trades, oracle.trades()[:200])
-    for trade in trades.trades[:4]:
+    _same(trades.rows, oracle.trades()[:200])
+    for trade in trades.rows[:4]:
         found = (await past.trade([account_id], trade.trade_id)).value
         assert found == trade
         _same((await past.orders_of([account_id], TradeId(trade.trade_id))).value, oracle.orders(trade.trade_id))
@@ -76,13 +76,14 @@ async def _check_orders(past: PastQueries, account_id: AccountId, oracle: Oracle
     )
     # Of the newest trades every order is looked at, and what of older ones lies between them.
     newest = {order["order_id"]: order for order in expected}
-    shown = await past.orders([account_id], OrderFilter(), limit=17)
-    lines = list(shown.orders)
-    for _ in range(2):
-        if shown.next_before is None:
+    paging: Paging | None = Paging(limit=17)
+    lines: list[OrderLine] = []
+    for _ in range(3):
+        if paging is None:
             break
-        shown = await past.orders([account_id], OrderFilter(), before=shown.next_before, limit=17)
-        lines += shown.orders
+        shown = await past.orders([account_id], paging=paging)
+        lines += shown.rows
+        paging = paging.following(shown)
     places = [line.intended_sequence for line in lines]
     assert places == sorted(set(places), reverse=True)
     seen = [line for line in lines if line.order_id in newest]
@@ -91,9 +92,9 @@ async def _check_orders(past: PastQueries, account_id: AccountId, oracle: Oracle
         line.order_id for line in seen
     }
     for status in (OrderStatus.FILLED, OrderStatus.ACKNOWLEDGED, OrderStatus.INTENDED):
-        found = await past.orders([account_id], OrderFilter(status=status, purpose=Purpose.STOP), limit=200)
-        assert {row.status for row in found.orders} <= {status}
-        assert {row.purpose for row in found.orders} <= {Purpose.STOP}
+        found = await past.orders([account_id], OrderFilter(status=status, purpose=Purpose.STOP), Paging(limit=200))
+        assert {row.status for row in found.rows} <= {status}
+        assert {row.purpose for row in found.rows} <= {Purpose.STOP}
 
 
 async def _check_days(past: PastQueries, account_id: AccountId, oracle: Oracle) -> None:

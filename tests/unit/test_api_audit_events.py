@@ -68,6 +68,10 @@ async def test_pages_repeat_and_miss_nothing() -> None:
             break
         before = f"&before={page['next_before']}"
     assert seen == [4, 3, 2, 1]
+    first = await asha.get("/api/audit/events?sort=oldest&limit=3")
+    rest = await asha.get(f"/api/audit/events?sort=oldest&limit=3&after={first['next_after']}")
+    assert [event["sequence"] for event in first["events"] + rest["events"]] == [1, 2, 3, 4]
+    assert (first["next_before"], rest["next_after"]) == (None, None)
 
 
 async def test_one_event_has_its_hash_and_the_hash_that_it_follows() -> None:

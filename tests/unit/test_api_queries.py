@@ -142,6 +142,25 @@ async def test_trades_come_newest_first_in_pages(asha: Trader) -> None:
     assert second["next_before"] is None
 
 
+async def test_trades_come_oldest_first_in_pages_and_between_two_places(asha: Trader) -> None:
+    placed = [(await asha.place(quantity=quantity))["trade_id"] for quantity in (1, 2, 3)]
+    first = await asha.ask("/api/trades", sort="oldest", limit=2)
+    assert (first["next_before"], [trade["trade_id"] for trade in first["trades"]]) == (None, placed[:2])
+    second = await asha.ask("/api/trades", sort="oldest", limit=2, after=first["next_after"])
+    assert ([trade["trade_id"] for trade in second["trades"]], second["next_after"]) == (placed[2:], None)
+    newest = await asha.ask("/api/trades", limit=1)
+    between = await asha.ask("/api/trades", sort="oldest", after=1, before=newest["next_before"])
+    assert [trade["trade_id"] for trade in between["trades"]] == placed[:2]
+
+
+async def test_trades_are_found_by_the_day_on_which_they_were_intended(asha: Trader) -> None:
+    trade = (await asha.ask(f"/api/trades/{(await asha.place())['trade_id']}"))["trade"]
+    assert [each["trade_id"] for each in (await asha.ask("/api/trades", day=trade["day"]))["trades"]] == [
+        trade["trade_id"]
+    ]
+    assert not (await asha.ask("/api/trades", day="2026-01-01"))["trades"]
+
+
 async def test_a_position_is_shown_at_the_last_price(world: ApiWorld, asha: Trader) -> None:
     opened = await asha.place()
     assert not (await asha.ask("/api/positions"))["positions"]

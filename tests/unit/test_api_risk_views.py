@@ -113,6 +113,10 @@ async def test_orders_come_newest_first_in_pages_with_their_trades_symbol(asha: 
         (STOP, "RELIANCE", "stop")
     ]
     assert page["orders"][0]["trigger_price"] == "2800.00"
+    oldest = await asha.ask("orders", limit=1, sort="oldest")
+    newer = await asha.ask("orders", limit=1, sort="oldest", after=oldest["next_after"])
+    assert [each["order_id"] for each in oldest["orders"] + newer["orders"]] == [ENTRY, STOP]
+    assert newer["next_after"] is None
     page = await asha.ask("orders", limit=1, before=page["next_before"])
     assert [(each["order_id"], each["average_price"]) for each in page["orders"]] == [(ENTRY, "2850.00")]
     assert page["next_before"] is None
@@ -154,6 +158,10 @@ async def test_a_strategys_orders_and_trades_are_found_by_it(asha: Trader) -> No
         ("orders", {"limit": 0}),
         ("orders", {"symbol": ""}),
         ("orders", {"before": -1}),
+        ("orders", {"after": -1}),
+        ("orders", {"sort": "name"}),
+        ("trades", {"day": "today"}),
+        ("trades", {"day": "2026-02-30"}),
         ("trades", {"strategy_id": "a b"}),
         ("risk/parameters", {"limit": 1_000}),
     ],

@@ -103,6 +103,28 @@ async def test_one_that_is_put_away_is_still_shown_and_never_changed() -> None:
     assert await asha.refused("PUT", path, change) == (409, "STRATEGY_ARCHIVED")
 
 
+async def test_a_list_comes_by_name_and_oldest_first_in_pages() -> None:
+    asha, _ = await drafted()
+    for name in ("opening RANGE", "breakout"):
+        await asha.done("POST", "/api/strategies", {**DRAFT, "name": name})
+    for sort, expected in (
+        ("name", ["breakout", "Opening range", "opening RANGE"]),
+        ("oldest", ["Opening range", "opening RANGE", "breakout"]),
+    ):
+        shown, follow = [], ""
+        for _ in expected:
+            page = await asha.get(f"/api/strategies?sort={sort}&limit=1{follow}")
+            shown += [each["name"] for each in page["strategies"]]
+            assert page["next_before"] is None
+            follow = f"&after={page['next_after']}"
+            if sort == "name":
+                follow += f"&after_name={page['next_after_name']}"
+        assert shown == expected
+        assert (page["next_after"], page["next_after_name"]) == (None, None)
+    assert await asha.refused("GET", "/api/strategies?sort=size") == (422, "SORT_INVALID")
+    assert await asha.refused("GET", "/api/strategies?sort=name&after_name=a%00") == (422, "AFTER_NAME_INVALID")
+
+
 async def test_a_list_comes_in_pages_and_by_status() -> None:
     asha, path = await drafted()
     for name in ("Second", "Third"):

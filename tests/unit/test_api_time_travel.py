@@ -156,6 +156,10 @@ async def test_pages_of_the_past_are_pages_of_then(asha: Trader, world: ApiWorld
     shown = [trade["trade_id"] for page in (first, second) for trade in page["trades"]]
     assert shown == [trade["trade_id"] for trade in (await asha.ask("trades", at_sequence=sequence))["trades"]]
     assert (len(shown), second["next_before"]) == (2, None)
+    oldest = await asha.ask("trades", at_sequence=sequence, sort="oldest", limit=1)
+    newer = await asha.ask("trades", at_sequence=sequence, sort="oldest", limit=1, after=oldest["next_after"])
+    assert [trade["trade_id"] for page in (oldest, newer) for trade in page["trades"]] == shown[::-1]
+    assert newer["next_after"] is None
     held = next(s for s, path, then in asha.shown if path == "positions" and then["positions"])
     (opened,) = (await asha.ask("trades", at_sequence=held, status="open"))["trades"]
     assert opened["trade_id"] == asha.trade_id
