@@ -45,6 +45,8 @@ from api.halves import Half, OneHalf
 from api.idempotency import HEADER, REPLAY_HEADER
 from api.rate_limit import AddressLimited, RateLimits
 from api.services import Services
+from api.tags import ASKED_HEADER
+from api.tags import HEADER as TAG_HEADER
 
 DESCRIPTION = """\
 An event-sourced trading engine. Money is decimal text in rupees, times are ISO 8601 with offset, errors are
@@ -186,7 +188,7 @@ def create_app(services: Services, *, half: Half = Half.WHOLE, version: str = "0
             CORSMiddleware,
             allow_origins=services.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", HEADER, EPOCH_HEADER],
+            allow_headers=["Authorization", "Content-Type", HEADER, EPOCH_HEADER, ASKED_HEADER],
             expose_headers=[
                 "Location",
                 "Retry-After",
@@ -196,6 +198,7 @@ def create_app(services: Services, *, half: Half = Half.WHOLE, version: str = "0
                 REQUEST_ID_HEADER,
                 REPLAY_HEADER,
                 EPOCH_HEADER,
+                TAG_HEADER,
             ],
         )
     app.add_middleware(

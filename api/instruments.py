@@ -10,6 +10,7 @@ from api.callers import Authenticated
 from api.fields import Price, optional_price_text
 from api.openapi import answers
 from api.services import services_of
+from api.tags import KnownTag, tagged
 from domain.instrument import Instrument, InstrumentKey, InstrumentKind, InstrumentNotListed, OptionType, Segment
 from domain.money import format_e4
 
@@ -126,9 +127,11 @@ async def search_instruments(
     return answer(shown)
 
 
-@router.get("/{segment}/{security_id}", responses=answers(DefinitionsAnswer, "Its definitions", 401, 404, 422))
+@router.get(
+    "/{segment}/{security_id}", responses=answers(DefinitionsAnswer, "Its definitions", 401, 404, 422, is_tagged=True)
+)
 async def instrument_definitions(
-    request: Request, _: Authenticated, segment: Segment, security_id: SecurityId
+    request: Request, _: Authenticated, segment: Segment, security_id: SecurityId, known: KnownTag = None
 ) -> Response:
     """Tell what an instrument was and is defined as; a delisted or renamed one keeps its history."""
     directory = services_of(request).instruments
@@ -145,4 +148,4 @@ async def instrument_definitions(
         ],
         master_version=directory.version,
     )
-    return answer(shown)
+    return tagged(request, known, shown, directory.version)

@@ -3,7 +3,6 @@
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
 from api.callers import Viewing
 from api.fields import Sequence, Time, time_text_us
 from api.freshness import Fresh
@@ -13,6 +12,7 @@ from api.paging import Before, PageLimit
 from api.requests import RiskLimits
 from api.services import services_of
 from api.standing import AccountNotOpenYet
+from api.tags import KnownTag, tagged
 from projections.limit_changes import LimitChangeRow
 from projections.queries import ReadModelBehind
 
@@ -58,7 +58,10 @@ class LimitHistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     as_of: Time | None
 
 
-@router.get("/parameters", responses=answers(LimitHistoryAnswer, "Limits and their history", 401, 404, 409, 422, 503))
+@router.get(
+    "/parameters",
+    responses=answers(LimitHistoryAnswer, "Limits and their history", 401, 404, 409, 422, 503, is_tagged=True),
+)
 async def show_parameters(
     request: Request,
     caller: Viewing,
@@ -67,6 +70,7 @@ async def show_parameters(
     *,
     before: Before = None,
     limit: PageLimit = 50,
+    known: KnownTag = None,
 ) -> Response:
     """Show the limits in force, and who changed them when."""
     services = services_of(request)
@@ -86,4 +90,5 @@ async def show_parameters(
         sequence=page.sequence,
         as_of=as_of_text(moment),
     )
-    return answer(shown)
+    # Limits that were set stay: the newest, and what was asked, tell the whole page.
+    return tagged(request, known, shown, newest[0].sequence)

@@ -10,11 +10,15 @@ from api.errors import PROBLEM_JSON, Problem
 from api.examples import REQUESTS, Json, complete, example_of
 from api.idempotency import HEADER, KEY_LENGTH_MAX
 from api.problems import STATUSES, Operation, document_of, problems_of, told_of
+from api.tags import HEADER as TAG_HEADER
 from api.words import WORDS
 
 JSON = "application/json"
 _OWN = "x-own-problems"
 """Where an answer keeps the problems that its route named, until the document is made."""
+_TAG: Json = {
+    TAG_HEADER: {"description": "Tells what is shown; hand it back as `If-None-Match`", "schema": {"type": "string"}}
+}
 _REF = "#/components/schemas/{name}"
 
 
@@ -50,15 +54,19 @@ def answers(
     *problems: int | type[Exception],
     status: int = 200,
     also: Mapping[int, str] | None = None,
+    is_tagged: bool = False,
 ) -> dict[int | str, Json]:
     """Return what a route may answer: *answer_type*, the problems named, and those that every route shares.
 
     A problem is a status, and then `api.problems` knows its codes, or an exception with a code of its own. *also* are
-    other statuses of the same form, with their descriptions.
+    other statuses of the same form, with their descriptions. *is_tagged*: it has an entity tag, and may be a 304.
     """
     form = {"application/json": {"schema": _ref(answer_type)}}
     said: dict[int | str, Json] = {status: {"description": description, "content": form}}
     said |= {code: {"description": text, "content": form} for code, text in (also or {}).items()}
+    if is_tagged:
+        said[status]["headers"] = _TAG
+        said[304] = {"description": "Nothing of it changed: what you have is right", "headers": _TAG}
     own = [told_of(problem) for problem in problems if isinstance(problem, type)]
     statuses = {problem for problem in problems if isinstance(problem, int)} | {told.status for told in own}
     for code in sorted(({*statuses, 405, 413, 500}) - set(also or {})):

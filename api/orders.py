@@ -85,5 +85,6 @@ async def list_orders(
 )
 async def list_orders_of_trade(request: Request, caller: Viewing, _: Fresh, moment: Then, trade_id: str) -> Response:
     """List the orders of one trade, oldest first."""
-    _trade, orders, sequence = await trade_with_orders(request, caller, moment, trade_id)
-    return answer(TradeOrdersAnswer(orders=orders, sequence=sequence, as_of=as_of_text(moment)))
+    trade, orders, sequence = await trade_with_orders(request, caller, moment, trade_id)
+    shown = [OrderView.of_trade(row, trade) for row in orders]
+    return answer(TradeOrdersAnswer(orders=shown, sequence=sequence, as_of=as_of_text(moment)))

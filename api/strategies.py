@@ -15,6 +15,7 @@ from api.openapi import answers, key_header, request_body
 from api.paging import PagedByName
 from api.requests import StrategyChangeRequest, StrategyRequest
 from api.services import services_of
+from api.tags import KnownTag, tagged
 from commands.strategies import StrategyOutcome
 from domain.account.events import AccountMode
 from domain.ids import StrategyId
@@ -143,7 +144,9 @@ async def draft_strategy(request: Request, caller: Authenticated) -> Response:
     return _kept(outcome, status=201, headers={"Location": f"/api/strategies/{outcome.strategy_id}"})
 
 
-@router.get("/{strategy_id}", responses=answers(StrategyAnswer, "The strategy", 401, 404, 409, 422, 503))
+@router.get(
+    "/{strategy_id}", responses=answers(StrategyAnswer, "The strategy", 401, 404, 409, 422, 503, is_tagged=True)
+)
 async def show_strategy(
     request: Request,
     caller: Authenticated,
@@ -153,6 +156,7 @@ async def show_strategy(
     source_hash: Annotated[
         str | None, Query(pattern="^[0-9a-f]{64}$", description="Of a source of yours: the code of an earlier revision")
     ] = None,
+    known: KnownTag = None,
 ) -> Response:
     """Show one strategy with its code. Earlier codes are kept, and found by their hash."""
     services = services_of(request)
@@ -160,13 +164,12 @@ async def show_strategy(
     if found.value is None:
         raise StrategyNotFound
     wanted = found.value.source_hash if source_hash is None else source_hash
+    code = await services.strategies.source_of(caller.user_id, wanted)
     shown = StrategyAnswer(
-        strategy=StrategyView.of(found.value),
-        source_hash=wanted,
-        code=await services.strategies.source_of(caller.user_id, wanted),
-        sequence=found.sequence,
+        strategy=StrategyView.of(found.value), source_hash=wanted, code=code, sequence=found.sequence
     )
-    return answer(shown)
+    # A code has its hash for ever, but not for ever somebody who has it.
+    return tagged(request, known, shown, found.value.sequence, wanted, "gone" if code is None else "kept")
 
 
 @router.put(

@@ -18,10 +18,12 @@ from api.opening import TradeAccepted, answer_to_intent
 from api.paging import DAY_PATTERN, NameFilter, Paged, SymbolFilter, parse_day
 from api.requests import TradeRequest
 from api.services import services_of
+from api.tags import KnownTag, tagged
 from api.views import OrderView, TradeView
 from domain.ids import TradeId
 from domain.refusals import NotFound
 from projections.as_of import Moment
+from projections.orders import OrderRow
 from projections.queries import TradeFilter
 from projections.trades import TradeRow, TradeStatus
 
@@ -121,17 +123,25 @@ async def list_trades(
     return answer(shown)
 
 
-@router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 409, 422, 503))
-async def show_trade(request: Request, caller: Viewing, _: Fresh, moment: Then, trade_id: str) -> Response:
+@router.get("/{trade_id}", responses=answers(TradeAnswer, "The trade", 401, 404, 409, 422, 503, is_tagged=True))
+async def show_trade(
+    request: Request, caller: Viewing, _: Fresh, moment: Then, trade_id: str, known: KnownTag = None
+) -> Response:
     """Show one trade with its orders."""
     trade, orders, sequence = await trade_with_orders(request, caller, moment, trade_id)
-    shown = TradeAnswer(trade=TradeView.of(trade), orders=orders, sequence=sequence, as_of=as_of_text(moment))
-    return answer(shown)
+    shown = TradeAnswer(
+        trade=TradeView.of(trade),
+        orders=[OrderView.of_trade(row, trade) for row in orders],
+        sequence=sequence,
+        as_of=as_of_text(moment),
+    )
+    # The orders may be older than the trade, and then the tag must be another when they have come as far.
+    return tagged(request, known, shown, trade.sequence, *(row.sequence for row in orders))
 
 
 async def trade_with_orders(
     request: Request, caller: Caller, moment: Moment | None, trade_id: str
-) -> tuple[TradeRow, list[OrderView], int]:
+) -> tuple[TradeRow, list[OrderRow], int]:
     """Return one of the caller's trades, its orders, oldest first, and the sequence that both stand at.
 
     Raises:
@@ -147,4 +157,4 @@ async def trade_with_orders(
     trade = found.value
     if trade is None:
         raise TradeNotFound(f"received trade {trade_id!r}, expected one of yours")
-    return trade, [OrderView.of_trade(row, trade) for row in orders.value], min(found.sequence, orders.sequence)
+    return trade, orders.value, min(found.sequence, orders.sequence)

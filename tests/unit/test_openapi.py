@@ -41,7 +41,7 @@ def demand_valid(reference: str, value: Any) -> None:
 
 def problems_in(said: Json) -> Iterator[tuple[int, Json]]:
     for status, answered in said["responses"].items():
-        if PROBLEM_JSON in answered["content"]:
+        if PROBLEM_JSON in answered.get("content", {}):
             yield int(status), answered["content"][PROBLEM_JSON]
 
 
@@ -56,7 +56,10 @@ def test_an_operation_says_what_it_does_and_what_it_takes(method: str, path: str
 @every_operation
 def test_an_operation_shows_true_examples(method: str, path: str, said: Json) -> None:  # noqa: ARG001
     forms = [said["requestBody"]["content"][JSON]] if "requestBody" in said else []
-    forms += [form for answered in said["responses"].values() for form in answered["content"].values()]
+    for status, answered in said["responses"].items():
+        # What did not change is not sent again: nothing else is without a body.
+        assert ("content" in answered) == (status != "304")
+        forms += answered.get("content", {}).values()
     for form in forms:
         shown = [each["value"] for each in form.get("examples", {}).values()] or [form["example"]]
         for value in shown:
@@ -73,6 +76,12 @@ def test_an_operation_tells_every_problem_with_its_codes(method: str, path: str,
     operation = operation_of(method, path, said)
     untold = [(row.status, row.code) for row in TABLE if row.when(operation) and row.status not in told]
     assert untold == []
+
+
+@every_operation
+def test_an_operation_that_may_find_nothing_changed_says_by_which_tag(method: str, path: str, said: Json) -> None:  # noqa: ARG001
+    takes_one = "If-None-Match" in [each["name"] for each in said.get("parameters", [])]
+    assert takes_one == ("304" in said["responses"]) == ("ETag" in said["responses"].get("200", {}).get("headers", {}))
 
 
 def test_operations_have_names_of_their_own() -> None:
