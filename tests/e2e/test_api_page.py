@@ -19,7 +19,7 @@ RUN_ELSEWHERE = {README}
 async def test_every_snippet_of_the_page_does_what_the_page_says(
     engine: RunningEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said: list[dict[str, Any]] = []
+    said: list[Any] = []
     names: dict[str, Any] = {}
     async with terminal(engine.api_url) as shell:
         for language, snippet in snippets_of(API_PAGE):
@@ -28,11 +28,12 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
             else:
                 code = compile(snippet.replace(PRINTED_API, engine.api_url), str(API_PAGE), "exec")
                 await asyncio.to_thread(exec, code, names)
-    registered, placed, again, stopped, released, then, refused = said
+    registered, placed, again, stopped, released, then, unchanged, refused = said
     assert registered["account_id"] == stopped["account_id"] == then["account_id"]
     assert placed == again
     engaged = [stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]]
     assert engaged == [True, False, True]
+    assert unchanged == 304
     assert (refused["status"], refused["code"]) == (403, "QUANTITY_ABOVE_LIMIT")
     assert (names["then"].trades, names["now"].trades) == (2, 3)
     printed = capsys.readouterr().out
