@@ -44,7 +44,8 @@ TIMEOUT_S = 30.0
 ATTEMPTS_MAX = 5
 PAUSE_MAX_S = 10.0
 _EPOCH_CHANGED = "EPOCH_CHANGED"
-_TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105 - a code
+_TO_BE_RENEWED = frozenset({"TOKEN_EXPIRED", "TOKEN_MISSING"})
+"""What is answered to who has a refresh token and no good access token, or none yet."""
 _LOG_IN_ENDED = frozenset({"REFRESH_TOKEN_INVALID", "REFRESH_TOKEN_REUSED"})
 _BACKOFF = wait_random_exponential(multiplier=0.1, max=PAUSE_MAX_S)
 
@@ -128,10 +129,10 @@ class _Connection:
 
     def _wants_renewal(self, call: Call[Any], refused: Unauthorised) -> bool:
         """Whether *call* is worth another try with a new token. It was not carried out, so it needs no key for that."""
-        return not call.is_public and refused.code == _TOKEN_EXPIRED and bool(self._refresh_token)
+        return not call.is_public and refused.code in _TO_BE_RENEWED and bool(self._refresh_token)
 
     def _renewal(self, token: str) -> Call[LoginAnswer] | None:
-        """Return what gets a token in place of the expired *token*; None where somebody did so while we waited."""
+        """Return what gets a token in place of *token*; None where somebody did so while we waited."""
         if self._token != token or not self._refresh_token:
             return None
         return refresh(RefreshRequest(refresh_token=self._refresh_token))

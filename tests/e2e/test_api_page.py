@@ -38,6 +38,10 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
     printed = capsys.readouterr().out
     assert "['INFY', 'RELIANCE']\n['RELIANCE']\n" in printed
     assert "QUANTITY_ABOVE_LIMIT 5000 900000" in printed
+    assert names["found"][0].symbol == "RELIANCE"
+    assert "['INFY']\n[False, True]\nRavi Iyer\n" in printed
+    first, second = names["kept"]
+    assert first.refresh_token != second.refresh_token
     assert names["stopped"].engaged
     assert engine.complaints() == []
 

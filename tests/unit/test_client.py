@@ -369,6 +369,12 @@ async def test_an_expired_token_is_renewed_and_the_caller_does_not_notice(
     assert renewed.refresh_token != kept[0].refresh_token
 
 
+async def test_a_refresh_token_alone_is_enough_to_come_back(world: ApiWorld, khata: AsyncKhata) -> None:
+    logged_in = await khata.log_in("asha@example.in", PASSWORD)
+    back = AsyncKhata(http=world.client, refresh_token=logged_in.refresh_token)
+    assert (await back.send(client.show_profile())).email == "asha@example.in"
+
+
 async def test_of_many_calls_with_an_expired_token_one_renews_it(
     returning: Callable[..., Awaitable[AsyncKhata]],
 ) -> None:
