@@ -44,7 +44,7 @@ DETAILS = {
 class Edge:
     """What clients may cost. `trusted_proxies` are addresses or networks whose `X-Forwarded-For` is believed."""
 
-    connections_max: int = 1000
+    connections_max: int = 4000
     request_within_s: float = 10.0
     keep_alive_s: float = 75.0
     trusted_proxies: tuple[str, ...] = ()

@@ -107,7 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_connections_max: Annotated[
         int,
         Meta(ge=1, description="Connections that an API process serves; above it the answer is 503."),
-    ] = 1000
+    ] = 4000
     api_request_within_ms: Annotated[
         int,
         Meta(ge=1, description="Time within which a request must have come whole, in milliseconds."),

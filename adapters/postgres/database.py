@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres.arrays import register_arrays
 from adapters.postgres.epochs import EpochWatch
+from adapters.postgres.turns import NoTurn, Turns
 from commands.ports import StoreUnavailable
 
 _US_FROM_1970_TO_2000 = 946_684_800_000_000
@@ -34,7 +35,8 @@ class MicrosecondsLoader(Loader):
 class Database:
     """Statements of this process on one database, as the user that *conninfo* names.
 
-    *size* connections at most; *patience_s* is how long a statement waits for one of them.
+    *size* connections at most; *patience_s* is how long a statement waits for the server to give it one. A crowd waits
+    its turn before that, each in the order of asking.
     *watch* looks at each of them.
     """
 
@@ -43,6 +45,7 @@ class Database:
     ) -> None:
         self._patience_s = patience_s
         self._watch = watch
+        self._turns = Turns(size)
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             conninfo,
             kwargs={"autocommit": True, "prepare_threshold": 1},
@@ -102,6 +105,8 @@ class Database:
     async def _execute(self, statement: LiteralString, parameters: Sequence[Any]) -> psycopg.AsyncCursor[Any]:
         try:
             return await self._execute_once(statement, parameters)
+        except NoTurn as error:
+            raise StoreUnavailable(str(error)) from None
         except PoolTimeout as error:
             raise StoreUnavailable("no connection to the database came free in time") from error
         except psycopg.OperationalError:
@@ -109,9 +114,9 @@ class Database:
             await self._pool.check()
         try:
             return await self._execute_once(statement, parameters)
-        except psycopg.OperationalError as error:
+        except (NoTurn, psycopg.OperationalError) as error:
             raise StoreUnavailable(f"the database cannot be asked: {type(error).__name__}") from error
 
     async def _execute_once(self, statement: LiteralString, parameters: Sequence[Any]) -> psycopg.AsyncCursor[Any]:
-        async with self._pool.connection() as connection:
+        async with self._turns.taken(), self._pool.connection() as connection:
             return await connection.cursor(binary=True).execute(statement, parameters)

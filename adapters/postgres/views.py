@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Select, Table, select
 
 from adapters.postgres.epochs import EpochWatch
+from adapters.postgres.turns import NoTurn, Turns
 from adapters.postgres.view_rows import rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL, DIALECT
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
@@ -76,8 +77,6 @@ log = structlog.get_logger(__name__)
 
 _POOL_WAIT_S = 2.0
 """A connection that does not come free in this time is not busy: the database is away."""
-_TURN_S = 20.0
-"""So long a question of a crowd waits for its turn, which is longer than most clients wait for an answer."""
 _POLL_S = 0.1
 _RECONNECT_S = 0.1
 _OPTIONS = "-c statement_timeout=5s -c transaction_timeout=5s -c timezone=UTC"
@@ -154,8 +153,7 @@ class PostgresViews:
     def __init__(self, conninfo: str, *, size: int = 4, watch: EpochWatch | None = None) -> None:
         self._conninfo = conninfo
         self._watch = watch
-        # A crowd waits here, in the order of asking, and not for the pool, whose wait tells that nobody answers.
-        self._turns = asyncio.Semaphore(size)
+        self._turns = Turns(size)
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo,
             kwargs={
@@ -544,21 +542,21 @@ class PostgresViews:
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:
         try:
-            async with asyncio.timeout(_TURN_S):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise QueriesUnavailable(f"too many ask: no turn within {_TURN_S:.0f} s") from None
-        try:
-            async with self._pool.connection() as connection, connection.transaction(), connection.pipeline():
+            async with (
+                self._turns.taken(),
+                self._pool.connection() as connection,
+                connection.transaction(),
+                connection.pipeline(),
+            ):
                 yield connection
+        except NoTurn as error:
+            raise QueriesUnavailable(str(error)) from None
         except PoolTimeout as error:
             raise QueriesUnavailable("no connection to the views came free in time") from error
         except psycopg.errors.UndefinedTable as error:
             raise _EditionGone(str(error)) from error
         except psycopg.OperationalError as error:
             raise QueriesUnavailable(f"the views cannot be read: {type(error).__name__}") from error
-        finally:
-            self._turns.release()
 
 
 def _compile(statement: Select[Any]) -> Compiled:

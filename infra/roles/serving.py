@@ -1,6 +1,7 @@
 """Serving an ASGI application inside a process that has other things to do, and signals of its own."""
 
 import asyncio
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,10 +11,12 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
-from infra.edge import Edge, EdgeProtocol
+from infra.edge import RESERVE, Edge, EdgeProtocol
 from projections.tasks import finish
 
 DRAIN_S = 5
+_OTHER_FILES = 256
+"""Open files besides the clients' connections: the database's, NATS's, logs and libraries."""
 
 
 class QuietServer(Server):
@@ -27,6 +30,7 @@ class QuietServer(Server):
 
 async def serve(app: ASGIApp, *, url: str, edge: Edge, ready: Callable[[], None]) -> None:
     """Serve *app* at *url* until canceled; requests under way are finished first, within `DRAIN_S` seconds."""
+    _allow_connections(edge.connections_max)
     parts = urlsplit(url)
     config = Config(
         app,
@@ -57,3 +61,13 @@ async def serve(app: ASGIApp, *, url: str, edge: Edge, ready: Callable[[], None]
         server.should_exit = True
         await finish(serving)
         raise
+
+
+def _allow_connections(connections_max: int) -> None:
+    """Raise this process's own limit on open files, as far as it may, to what so many connections take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections_max + RESERVE + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )

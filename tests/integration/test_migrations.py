@@ -109,11 +109,18 @@ def test_a_database_with_data_goes_forwards_from_every_earlier_revision(servers:
                 admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-@pytest.mark.parametrize("role", ["projector", "query"])
-def test_log_ins_credentials_and_sources_are_the_writers_alone(database: DatabaseUrls, role: str) -> None:
+@pytest.mark.parametrize(("role", "shown"), [("projector", set()), ("query", {"strategy_sources"})])
+def test_log_ins_credentials_and_sources_are_the_writers_alone_but_that_queries_show_sources(
+    database: DatabaseUrls, role: str, shown: set[str]
+) -> None:
     with psycopg.connect(getattr(database, role), autocommit=True) as connection:
-        for table in _TABLES_OF_0008:
+        for table in shown:
+            connection.execute(sql.SQL("SELECT FROM keys.{}").format(sql.Identifier(table)))
+        for table in set(_TABLES_OF_0008) - shown:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(sql.SQL("SELECT FROM keys.{}").format(sql.Identifier(table)))
+        for table in _TABLES_OF_0008:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(sql.SQL("DELETE FROM keys.{}").format(sql.Identifier(table)))
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT keys.rotate_refresh_token('', '', 0, 0, 0)")
