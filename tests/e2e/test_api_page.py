@@ -21,15 +21,18 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
 ) -> None:
     said: list[dict[str, Any]] = []
     names: dict[str, Any] = {}
-    async with terminal(engine.api_url) as shell:
+    async with terminal(engine.api_url, home=engine.home.path) as shell:
         for language, snippet in snippets_of(API_PAGE):
             if language == "bash":
                 said += await shell.type(snippet)
             else:
                 code = compile(snippet.replace(PRINTED_API, engine.api_url), str(API_PAGE), "exec")
                 await asyncio.to_thread(exec, code, names)
-    registered, placed, again, stopped, released, then, refused = said
+    registered, placed, logged_in, held, lost, again, stopped, released, then, refused = said
     assert registered["account_id"] == stopped["account_id"] == then["account_id"]
+    assert logged_in["logged_in"]
+    assert [each["symbol"] for each in held["positions"]] in ([], ["RELIANCE"])  # The simulator may yet have to fill.
+    assert {each["status"] for each in lost["orders"]} <= {"unknown"}
     assert placed == again
     engaged = [stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]]
     assert engaged == [True, False, True]
