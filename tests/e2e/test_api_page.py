@@ -14,7 +14,7 @@ RUN_ELSEWHERE = {README}
 """What `test_readme.py` types."""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)  # On a busy machine an engine takes a minute to start, and a command ten seconds.
 @pytest.mark.skipif(not all(map(shutil.which, TYPED)), reason=f"the page's lines need {', '.join(TYPED)}")
 async def test_every_snippet_of_the_page_does_what_the_page_says(
     engine: RunningEngine, capsys: pytest.CaptureFixture[str]
@@ -28,10 +28,9 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
             else:
                 code = compile(snippet.replace(PRINTED_API, engine.api_url), str(API_PAGE), "exec")
                 await asyncio.to_thread(exec, code, names)
-    registered, placed, logged_in, held, lost, again, stopped, released, then, refused = said
+    registered, placed, logged_in, lost, again, stopped, released, then, refused = said
     assert registered["account_id"] == stopped["account_id"] == then["account_id"]
     assert logged_in["logged_in"]
-    assert [each["symbol"] for each in held["positions"]] in ([], ["RELIANCE"])  # The simulator may yet have to fill.
     assert {each["status"] for each in lost["orders"]} <= {"unknown"}
     assert placed == again
     engaged = [stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]]
