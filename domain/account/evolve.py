@@ -199,7 +199,6 @@ def on_day(state: Account, day: str, *, keep: TradeId | None = None) -> Account:
             trade,
             carried_quantity=trade.holding.net_quantity,
             carried_cost_paise=trade.holding.cost_paise,
-            day_cash_paise=0,
         )
         for name, trade in state.trades.items()
         if not trade.is_closed or name == keep
@@ -375,7 +374,6 @@ def _after_fill(trade: Trade, event: OrderFilled | ForeignFillAllocated) -> Trad
     return _replace(
         trade,
         holding=holding,
-        day_cash_paise=trade.day_cash_paise - event.side.sign * event.value_paise,
         reduction=min(trade.reduction, abs(holding.net_quantity)),
         is_closed=False,  # A late fill opens a trade again, so that it is closed by the rules and not forgotten.
     )

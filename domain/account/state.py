@@ -83,10 +83,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """One round trip: from its entry to the last fill that closes it.
 
-    `carried_quantity` is what it held (signed) when the account's day began, `day_cash_paise` what its fills of the day
-    brought in less what they cost, `carried_cost_paise` what the carried part had cost. `reduction` is how many units
-    more than its live exits cover shall be closed. `reference_price_e4` is what its entry is valued at where it names
-    no price, `opened_at_ns` the market's time when it was asked for (0: from outside).
+    `carried_quantity` is what it held (signed) when the account's day began, `carried_cost_paise` what that had cost.
+    `reduction` is how many units more than its live exits cover shall be closed. `reference_price_e4` is what its entry
+    is valued at where it names no price, `opened_at_ns` the market's time when it was asked for (0: from outside).
     """
 
     trade_id: TradeId
@@ -107,7 +106,6 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     holding: Holding = Holding()
     carried_quantity: int = 0
     carried_cost_paise: int = 0
-    day_cash_paise: int = 0
     reference_price_e4: int = 0
     opened_at_ns: int = 0
     entry_quantity: int = 0
