@@ -42,6 +42,21 @@ class Home:
         return self.run / "lock"
 
     @property
+    def log_in(self) -> Path:
+        """The log-in of the command line."""
+        return self.path / "log-in"
+
+    @property
+    def log_in_file(self) -> Path:
+        """Its tokens."""
+        return self.log_in / "tokens.json"
+
+    @property
+    def log_in_lock(self) -> Path:
+        """Held by the one command that asks with them."""
+        return self.log_in / "lock"
+
+    @property
     def logs(self) -> Path:
         """Logs of the servers, and of the roles where they do not write to the terminal."""
         return self.path / "logs"
@@ -130,7 +145,7 @@ class Home:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             make_folder(self.path, TRAVERSABLE)
-            for folder in (self.run, self.logs, self.nats, self.simulator, self.witness, self.user_keys):
+            for folder in (self.run, self.logs, self.nats, self.simulator, self.witness, self.user_keys, self.log_in):
                 make_folder(folder, PRIVATE)
             make_folder(self.postgres, TRAVERSABLE)
         except OSError as error:

@@ -14,22 +14,24 @@ RUN_ELSEWHERE = {README}
 """What `test_readme.py` types."""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)  # On a busy machine an engine takes a minute to start, and a command ten seconds.
 @pytest.mark.skipif(not all(map(shutil.which, TYPED)), reason=f"the page's lines need {', '.join(TYPED)}")
 async def test_every_snippet_of_the_page_does_what_the_page_says(
     engine: RunningEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said: list[Any] = []
     names: dict[str, Any] = {}
-    async with terminal(engine.api_url) as shell:
+    async with terminal(engine.api_url, home=engine.home.path) as shell:
         for language, snippet in snippets_of(API_PAGE):
             if language == "bash":
                 said += await shell.type(snippet)
             else:
                 code = compile(snippet.replace(PRINTED_API, engine.api_url), str(API_PAGE), "exec")
                 await asyncio.to_thread(exec, code, names)
-    registered, placed, again, stopped, released, then, unchanged, refused = said
+    registered, placed, logged_in, lost, again, stopped, released, then, unchanged, refused = said
     assert registered["account_id"] == stopped["account_id"] == then["account_id"]
+    assert logged_in["logged_in"]
+    assert {each["status"] for each in lost["orders"]} <= {"unknown"}
     assert placed == again
     engaged = [stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]]
     assert engaged == [True, False, True]
@@ -39,6 +41,10 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
     printed = capsys.readouterr().out
     assert "['INFY', 'RELIANCE']\n['RELIANCE']\n" in printed
     assert "QUANTITY_ABOVE_LIMIT 5000 900000" in printed
+    assert names["found"][0].symbol == "RELIANCE"
+    assert "['INFY']\n[False, True]\nRavi Iyer\n" in printed
+    first, second = names["kept"]
+    assert first.refresh_token != second.refresh_token
     assert names["stopped"].engaged
     assert engine.complaints() == []
 

@@ -2,18 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from infra.addresses import free_port
 from infra.edge import HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX, RESERVE, SENT_AHEAD_MAX, Edge
-from infra.roles.serving import serve
 from tests.support.eventually import eventually
+from tests.support.serving import serving
 
 PATIENCE_S = 30.0
 SOON_S = 0.1
@@ -43,20 +41,9 @@ def application() -> FastAPI:
     return app
 
 
-@asynccontextmanager
-async def served(app: FastAPI | None = None, **limits: Any) -> AsyncIterator[int]:
-    """Serve *app* and yield its port."""
-    port, ready = free_port(), asyncio.Event()
-    edge = Edge(**{"request_within_s": PATIENCE_S, **limits})
-    task = asyncio.create_task(serve(app or application(), url=f"http://127.0.0.1:{port}", edge=edge, ready=ready.set))
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            await ready.wait()
-        yield port
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+def served(app: FastAPI | None = None, **limits: Any) -> AbstractAsyncContextManager[int]:
+    """Serve *app* and tell its port."""
+    return serving(app or application(), Edge(**{"request_within_s": PATIENCE_S, **limits}))
 
 
 class Answer:

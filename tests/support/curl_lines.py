@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,10 +53,18 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(api_url: str) -> AsyncIterator[Terminal]:
-    """Open a terminal beside the engine at *api_url*. A line that fails ends it, and what is typed next raises."""
+async def terminal(api_url: str, *, home: Path | None = None) -> AsyncIterator[Terminal]:
+    """Open a terminal beside the engine at *api_url*; *home* is what `khata` takes for the engine's home folder.
+
+    A line that fails ends it, and what is typed next raises.
+    """
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    if home is not None:
+        environment["KHATA_HOME"] = str(home)
     pipe = asyncio.subprocess.PIPE
-    shell = await asyncio.create_subprocess_exec("bash", "-eu", "-o", "pipefail", stdin=pipe, stdout=pipe)
+    shell = await asyncio.create_subprocess_exec(
+        "bash", "-eu", "-o", "pipefail", stdin=pipe, stdout=pipe, env=environment
+    )
     assert shell.stdin is not None
     try:
         yield Terminal(shell, api_url)
