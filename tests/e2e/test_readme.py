@@ -27,7 +27,9 @@ async def test_the_first_order_of_the_readme(engine: RunningEngine) -> None:
 
         async def seen_as(status: str) -> list[dict[str, Any]]:
             trades, positions, portfolio = await shell.type(look)
-            found = [trade for trade in trades["trades"] if trade["status"] == status]
+            # An order may fill in parts, and its trade is open from the first of them on.
+            wanted = (status, 10)
+            found = [each for each in trades["trades"] if (each["status"], each["entry_quantity"]) == wanted]
             return [*found, *positions["positions"], portfolio] if found else []
 
         trade, position, portfolio = await eventually(lambda: seen_as("open"), within_s=15)
@@ -64,8 +66,14 @@ async def test_the_readmes_lines_about_stops_and_the_switch(engine: RunningEngin
             (answer,) = await shell.type(look)
             return [o for o in answer["orders"] if (o["purpose"], o["status"]) == (purpose, status)]
 
-        (stop,) = await eventually(lambda: orders("stop", "acknowledged"), within_s=15)
-        assert (stop["order_type"], stop["quantity"]) == ("SL", 10)
+        async def whole_stop() -> dict[str, Any] | None:
+            # It grows with the entry, which may fill in parts.
+            resting = await orders("stop", "acknowledged")
+            return next((each for each in resting if each["quantity"] == 10), None)
+
+        stop = await eventually(whole_stop)
+        assert stop is not None
+        assert stop["order_type"] == "SL"
         (moved,) = await shell.type(moving)
         assert (moved["version"], moved["stop_loss"], moved["modifying"]) == (2, "1250.00", [stop["order_id"]])
 
