@@ -575,6 +575,11 @@ def entry_of(code: str) -> str | None:
     return FIELD_INVALID if code.endswith("_INVALID") else None
 
 
+def status_of(code: str) -> int:
+    """Return the status with which *code* is answered. Raises KeyError: it stands in no table."""
+    return PROBLEMS[entry_of(code) or code].status
+
+
 def title_of(code: str, status: int) -> str:
     """Return the title of every problem with *code*."""
     entry = entry_of(code)

@@ -7,8 +7,7 @@ its own names their exceptions to `api.openapi.answers`.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from api.codes import title_of, type_of
-from api.errors import row_of_kind
+from api.codes import status_of, title_of, type_of
 from api.words import OWN, WORDS
 from domain.risk import DenialCode
 
@@ -63,11 +62,15 @@ class Operation(NamedTuple):
 class Told(NamedTuple):
     """A problem as it is told: its code, what is said of it, and of which operations."""
 
-    status: int
     code: str
     detail: str
     when: Callable[[Operation], bool] = lambda _: True
     field: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The status with which the code is answered."""
+        return status_of(self.code)
 
 
 def _is_at(method: str, *paths: str) -> Callable[[Operation], bool]:
@@ -109,103 +112,97 @@ _CLOSES_TRADE = _is_at("POST", "/api/trades/{trade_id}/close")
 _DOORS = ("/api/auth/register", "/api/auth/login", "/api/auth/refresh", "/api/auth/logout")
 
 TABLE: tuple[Told, ...] = (
-    Told(400, "BODY_NOT_JSON", "the body is no JSON, expected one JSON object", lambda o: o.has_body),
-    Told(400, "IDEMPOTENCY_KEY_MISSING", "expected a header Idempotency-Key", _takes(_KEY)),
-    Told(400, "IDEMPOTENCY_KEY_INVALID", "expected 1 to 128 printable characters", _takes(_KEY)),
-    Told(401, "TOKEN_MISSING", "expected a header 'Authorization: Bearer …'", lambda o: o.is_secured),
-    Told(401, "TOKEN_EXPIRED", "the access token is over ten minutes old", lambda o: o.is_secured),
-    Told(401, "TOKEN_INVALID", "the access token is not one of ours", lambda o: o.is_secured),
+    Told("BODY_NOT_JSON", "the body is no JSON, expected one JSON object", lambda o: o.has_body),
+    Told("IDEMPOTENCY_KEY_MISSING", "expected a header Idempotency-Key", _takes(_KEY)),
+    Told("IDEMPOTENCY_KEY_INVALID", "expected 1 to 128 printable characters", _takes(_KEY)),
+    Told("TOKEN_MISSING", "expected a header 'Authorization: Bearer …'", lambda o: o.is_secured),
+    Told("TOKEN_EXPIRED", "the access token is over ten minutes old", lambda o: o.is_secured),
+    Told("TOKEN_INVALID", "the access token is not one of ours", lambda o: o.is_secured),
     Told(
-        401,
         "CREDENTIALS_WRONG",
         "this e-mail address and password are nobody's",
         _is_at("POST", "/api/auth/login"),
     ),
-    Told(403, "ROLE_INSUFFICIENT", "received a request of a viewer, expected one of a trader", _needs_role),
-    Told(403, "PASSWORD_WRONG", "the present password is another one", _CHANGES_PROFILE),
-    Told(404, "INSTRUMENT_NOT_FOUND", "received instrument NSE_EQ:1", _is_in("{security_id}")),
-    Told(404, "TRADE_NOT_FOUND", "received trade 'trd_1', expected one of yours", lambda o: "{trade_id}" in o.path),
-    Told(404, "POSITION_NOT_FOUND", "received 'X-1', expected such as 'NSE_EQ-2885-INTRADAY'", _takes("position_id")),
-    Told(404, "BREACH_NOT_FOUND", "received 'loss', expected one of day_loss, drawdown", _is_in("{kind}")),
-    Told(401, "REFRESH_TOKEN_INVALID", "this refresh token is over, or not ours", _is_at("POST", _REFRESH)),
-    Told(401, "REFRESH_TOKEN_REUSED", "it was used before: the log-in has ended", _is_at("POST", _REFRESH)),
-    Told(404, "STRATEGY_NOT_FOUND", "received strategy 'str_1', expected one of yours", _is_in("{strategy_id}")),
-    Told(404, "BACKTEST_NOT_FOUND", "received backtest 'bkt_1', expected one of yours", _is_in("{backtest_id}")),
-    Told(404, "AUDIT_EVENT_NOT_FOUND", "received sequence 9, expected one you may see", _is_in("/events/{sequence}")),
-    Told(404, "USER_NOT_FOUND", "received user 'usr_1'", _is_in("{user_id}")),
-    Told(404, "MEMBER_NOT_FOUND", "they are no member", _is_at("DELETE", _MEMBER)),
-    Told(404, "ACCOUNT_NOT_OPEN_YET", "at sequence 12 your account was not open yet", _is_of_account_then),
-    Told(404, "ACCOUNT_NOT_FOUND", "no such account", _is_of_account),
-    Told(405, "METHOD_NOT_ALLOWED", "PATCH /api/trades: Method Not Allowed"),
-    Told(409, "EPOCH_CHANGED", "Khata-Epoch: the log was put back or moved, read anew", _takes("khata-epoch")),
-    Told(409, "EMAIL_TAKEN", "somebody is registered under this address", _is_at("POST", "/api/auth/register")),
-    Told(409, "TRADE_VERSION_MISMATCH", "received version 1, expected 2: read the trade anew", _CHANGES_TRADE),
-    Told(409, "ENTRY_NOT_RESTING", "the entry does not rest at the venue", _CHANGES_TRADE),
-    Told(409, "TRADE_CLOSED", "the trade is closed", lambda o: _CHANGES_TRADE(o) or _ENDS_TRADE(o)),
-    Told(409, "TRADE_EXTERNAL", "the trade came from outside", _CHANGES_TRADE),
-    Told(409, "NOTHING_HELD", "the trade holds nothing", _CLOSES_TRADE),
-    Told(409, "DHAN_CLIENT_TAKEN", "another account is linked to this client id", _CHANGES_PROFILE),
-    Told(409, "DHAN_CLIENT_OTHER", "the account is linked to another client id", _CHANGES_PROFILE),
-    Told(409, "ACCOUNTS_TOO_MANY", "you have as many accounts as one may have", _is_at("POST", "/api/accounts")),
-    Told(409, "MEMBERS_TOO_MANY", "it has as many members as an account may have", _is_at("PUT", _MEMBER)),
-    Told(409, "OPENER_STAYS_OWNER", "who opened it stays its owner", _is_in(_MEMBER)),
-    Told(409, "STRATEGY_VERSION_MISMATCH", "received 1, expected 2: read it anew", _is_at("PUT", _STRATEGY)),
-    Told(409, "STRATEGY_ARCHIVED", "it is archived", lambda o: o.writes and o.path == _STRATEGY),
-    Told(409, "STRATEGY_TRADING", "it trades: stop it first", lambda o: o.writes and o.path == _STRATEGY),
-    Told(409, "POSITION_NOT_OPEN", "nothing is held there", _takes("position_id")),
-    Told(409, "BREACH_NOT_LATCHED", "the limit is not latched", _is_in("{kind}")),
-    Told(413, "BODY_TOO_LARGE", "expected a body of at most 65536 bytes"),
-    Told(422, "FIELD_MISSING", "expected a field 'quantity'", lambda o: o.has_body, "quantity"),
-    Told(422, "FIELD_UNKNOWN", "received a field 'qty' that does not exist here", lambda o: o.has_body, "qty"),
+    Told("ROLE_INSUFFICIENT", "received a request of a viewer, expected one of a trader", _needs_role),
+    Told("PASSWORD_WRONG", "the present password is another one", _CHANGES_PROFILE),
+    Told("INSTRUMENT_NOT_FOUND", "received instrument NSE_EQ:1", _is_in("{security_id}")),
+    Told("TRADE_NOT_FOUND", "received trade 'trd_1', expected one of yours", lambda o: "{trade_id}" in o.path),
+    Told("POSITION_NOT_FOUND", "received 'X-1', expected such as 'NSE_EQ-2885-INTRADAY'", _takes("position_id")),
+    Told("BREACH_NOT_FOUND", "received 'loss', expected one of day_loss, drawdown", _is_in("{kind}")),
+    Told("REFRESH_TOKEN_INVALID", "this refresh token is over, or not ours", _is_at("POST", _REFRESH)),
+    Told("REFRESH_TOKEN_REUSED", "it was used before: the log-in has ended", _is_at("POST", _REFRESH)),
+    Told("STRATEGY_NOT_FOUND", "received strategy 'str_1', expected one of yours", _is_in("{strategy_id}")),
+    Told("BACKTEST_NOT_FOUND", "received backtest 'bkt_1', expected one of yours", _is_in("{backtest_id}")),
+    Told("AUDIT_EVENT_NOT_FOUND", "received sequence 9, expected one you may see", _is_in("/events/{sequence}")),
+    Told("USER_NOT_FOUND", "received user 'usr_1'", _is_in("{user_id}")),
+    Told("MEMBER_NOT_FOUND", "they are no member", _is_at("DELETE", _MEMBER)),
+    Told("ACCOUNT_NOT_OPEN_YET", "at sequence 12 your account was not open yet", _is_of_account_then),
+    Told("ACCOUNT_NOT_FOUND", "no such account", _is_of_account),
+    Told("METHOD_NOT_ALLOWED", "PATCH /api/trades: Method Not Allowed"),
+    Told("EPOCH_CHANGED", "Khata-Epoch: the log was put back or moved, read anew", _takes("khata-epoch")),
+    Told("EMAIL_TAKEN", "somebody is registered under this address", _is_at("POST", "/api/auth/register")),
+    Told("TRADE_VERSION_MISMATCH", "received version 1, expected 2: read the trade anew", _CHANGES_TRADE),
+    Told("ENTRY_NOT_RESTING", "the entry does not rest at the venue", _CHANGES_TRADE),
+    Told("TRADE_CLOSED", "the trade is closed", lambda o: _CHANGES_TRADE(o) or _ENDS_TRADE(o)),
+    Told("TRADE_EXTERNAL", "the trade came from outside", _CHANGES_TRADE),
+    Told("NOTHING_HELD", "the trade holds nothing", _CLOSES_TRADE),
+    Told("DHAN_CLIENT_TAKEN", "another account is linked to this client id", _CHANGES_PROFILE),
+    Told("DHAN_CLIENT_OTHER", "the account is linked to another client id", _CHANGES_PROFILE),
+    Told("ACCOUNTS_TOO_MANY", "you have as many accounts as one may have", _is_at("POST", "/api/accounts")),
+    Told("MEMBERS_TOO_MANY", "it has as many members as an account may have", _is_at("PUT", _MEMBER)),
+    Told("OPENER_STAYS_OWNER", "who opened it stays its owner", _is_in(_MEMBER)),
+    Told("STRATEGY_VERSION_MISMATCH", "received 1, expected 2: read it anew", _is_at("PUT", _STRATEGY)),
+    Told("STRATEGY_ARCHIVED", "it is archived", lambda o: o.writes and o.path == _STRATEGY),
+    Told("STRATEGY_TRADING", "it trades: stop it first", lambda o: o.writes and o.path == _STRATEGY),
+    Told("POSITION_NOT_OPEN", "nothing is held there", _takes("position_id")),
+    Told("BREACH_NOT_LATCHED", "the limit is not latched", _is_in("{kind}")),
+    Told("BODY_TOO_LARGE", "expected a body of at most 65536 bytes"),
+    Told("FIELD_MISSING", "expected a field 'quantity'", lambda o: o.has_body, "quantity"),
+    Told("FIELD_UNKNOWN", "received a field 'qty' that does not exist here", lambda o: o.has_body, "qty"),
     Told(
-        422,
         "IDEMPOTENCY_KEY_REUSED",
         "the same key came with another body before",
         _takes(_KEY),
     ),
-    Told(422, "QUANTITY_INVALID", "quantity: Expected `int` >= 1", lambda o: o.is_intent, "quantity"),
-    Told(422, "INSTRUMENT_UNKNOWN", "received symbol 'RELIANC'", lambda o: o.is_intent),
-    Told(422, "INSTRUMENT_AMBIGUOUS", "received symbol 'NIFTY', expected one of …", lambda o: o.is_intent),
-    Told(422, "PRICE_OFF_TICK", "received 2850.03, expected a multiple of 0.05", _changes_levels),
-    Told(422, "LIMIT_PRICE_MISMATCH", "a LIMIT order needs a limit price", _changes_levels),
-    Told(422, "TRIGGER_PRICE_MISMATCH", "an SL order needs a trigger price", _changes_levels),
-    Told(422, "QUANTITY_BELOW_FILLED", "received 4, 6 have filled", _CHANGES_TRADE),
-    Told(422, "BASKET_INVALID", "ranks have to begin at 0", _is_at("POST", "/api/baskets")),
-    Told(422, "LIMITS_INVALID", "these limits contradict each other", _is_at("PUT", "/api/risk/parameters")),
+    Told("QUANTITY_INVALID", "quantity: Expected `int` >= 1", lambda o: o.is_intent, "quantity"),
+    Told("INSTRUMENT_UNKNOWN", "received symbol 'RELIANC'", lambda o: o.is_intent),
+    Told("INSTRUMENT_AMBIGUOUS", "received symbol 'NIFTY', expected one of …", lambda o: o.is_intent),
+    Told("PRICE_OFF_TICK", "received 2850.03, expected a multiple of 0.05", _changes_levels),
+    Told("LIMIT_PRICE_MISMATCH", "a LIMIT order needs a limit price", _changes_levels),
+    Told("TRIGGER_PRICE_MISMATCH", "an SL order needs a trigger price", _changes_levels),
+    Told("QUANTITY_BELOW_FILLED", "received 4, 6 have filled", _CHANGES_TRADE),
+    Told("BASKET_INVALID", "ranks have to begin at 0", _is_at("POST", "/api/baskets")),
+    Told("LIMITS_INVALID", "these limits contradict each other", _is_at("PUT", "/api/risk/parameters")),
+    Told("AMOUNT_INVALID", "expected a decimal such as '50000.00'", _is_at("POST", "/api/funds/movements"), "amount"),
+    Told("EMAIL_INVALID", "expected an e-mail address", _is_at("POST", "/api/auth/register")),
+    Told("PASSWORD_INVALID", "expected 15 to 128 characters", _is_at("POST", "/api/auth/register")),
+    Told("MIN_SEQUENCE_INVALID", "min_sequence: not a whole number", _takes("min_sequence"), "min_sequence"),
+    Told("MIN_SEQUENCE_BEYOND_LOG", "received sequence 9, the log has reached 8", _takes("min_sequence")),
+    Told("AS_OF_INVALID", "as_of: expected a time with its offset", _takes("as_of"), "as_of"),
+    Told("AS_OF_AND_AT_SEQUENCE", "received both, expected one of them at most", _takes("as_of"), "as_of"),
+    Told("AS_OF_BEFORE_LOG", "the log had not begun then", _takes("as_of"), "as_of"),
+    Told("AS_OF_IN_FUTURE", "that time is not over", _takes("as_of"), "as_of"),
+    Told("AT_SEQUENCE_BEYOND_LOG", "the log is not that long", _takes("at_sequence"), "at_sequence"),
+    Told("LIMIT_INVALID", "limit: Input should be at least 1", _takes("limit"), "limit"),
+    Told("SEGMENT_INVALID", "segment: not allowed", lambda o: o.path.startswith("/api/instruments"), "segment"),
+    Told("Q_INVALID", "q: at least one character", _takes("q"), "q"),
+    Told("SCOPE_INVALID", "scope: not allowed", _takes("scope"), "scope"),
     Told(
-        422, "AMOUNT_INVALID", "expected a decimal such as '50000.00'", _is_at("POST", "/api/funds/movements"), "amount"
-    ),
-    Told(422, "EMAIL_INVALID", "expected an e-mail address", _is_at("POST", "/api/auth/register")),
-    Told(422, "PASSWORD_INVALID", "expected 15 to 128 characters", _is_at("POST", "/api/auth/register")),
-    Told(422, "MIN_SEQUENCE_INVALID", "min_sequence: not a whole number", _takes("min_sequence"), "min_sequence"),
-    Told(422, "MIN_SEQUENCE_BEYOND_LOG", "received sequence 9, the log has reached 8", _takes("min_sequence")),
-    Told(422, "AS_OF_INVALID", "as_of: expected a time with its offset", _takes("as_of"), "as_of"),
-    Told(422, "AS_OF_AND_AT_SEQUENCE", "received both, expected one of them at most", _takes("as_of"), "as_of"),
-    Told(422, "AS_OF_BEFORE_LOG", "the log had not begun then", _takes("as_of"), "as_of"),
-    Told(422, "AS_OF_IN_FUTURE", "that time is not over", _takes("as_of"), "as_of"),
-    Told(422, "AT_SEQUENCE_BEYOND_LOG", "the log is not that long", _takes("at_sequence"), "at_sequence"),
-    Told(422, "LIMIT_INVALID", "limit: Input should be at least 1", _takes("limit"), "limit"),
-    Told(422, "SEGMENT_INVALID", "segment: not allowed", lambda o: o.path.startswith("/api/instruments"), "segment"),
-    Told(422, "Q_INVALID", "q: at least one character", _takes("q"), "q"),
-    Told(422, "SCOPE_INVALID", "scope: not allowed", _takes("scope"), "scope"),
-    Told(
-        429,
         "RATE_LIMITED",
         "too many requests from this address",
         lambda o: o.path in _DOORS or _CHANGES_PROFILE(o),
     ),
-    Told(429, "LOGIN_BUSY", "too many people log in at once", lambda o: o.path in _DOORS[:2] or _CHANGES_PROFILE(o)),
-    Told(429, "INTENT_STORM", "the account hands in more intents than are taken", lambda o: o.is_intent),
-    Told(500, "INTERNAL_ERROR", "the cause is in our log under req_01JD3M8Q4V0000000000000007"),
-    Told(503, "OUTCOME_UNKNOWN", "ask again under the same Idempotency-Key", lambda o: o.writes),
-    Told(503, "STORE_UNAVAILABLE", "nothing was stored: ask again", lambda o: o.writes or o.takes("min_sequence")),
-    Told(503, "LOG_FULL", "its disk has no room, and nothing was stored: ask later", lambda o: o.writes),
-    Told(503, "ACCOUNT_BUSY", "others kept changing the account: ask again", _needs_role),
-    Told(503, "READ_MODEL_BEHIND", "wanted 4711, the views are at 4702", _takes("min_sequence"), None),
-    Told(503, "VIEWS_UNAVAILABLE", "the views cannot be read: ask again", _takes("min_sequence"), None),
-    Told(503, "INSTRUMENTS_UNREADABLE", "the imported master cannot be searched", _is_at("GET", "/api/instruments")),
+    Told("LOGIN_BUSY", "too many people log in at once", lambda o: o.path in _DOORS[:2] or _CHANGES_PROFILE(o)),
+    Told("INTENT_STORM", "the account hands in more intents than are taken", lambda o: o.is_intent),
+    Told("INTERNAL_ERROR", "the cause is in our log under req_01JD3M8Q4V0000000000000007"),
+    Told("OUTCOME_UNKNOWN", "ask again under the same Idempotency-Key", lambda o: o.writes),
+    Told("STORE_UNAVAILABLE", "nothing was stored: ask again", lambda o: o.writes or o.takes("min_sequence")),
+    Told("LOG_FULL", "its disk has no room, and nothing was stored: ask later", lambda o: o.writes),
+    Told("ACCOUNT_BUSY", "others kept changing the account: ask again", _needs_role),
+    Told("READ_MODEL_BEHIND", "wanted 4711, the views are at 4702", _takes("min_sequence"), None),
+    Told("VIEWS_UNAVAILABLE", "the views cannot be read: ask again", _takes("min_sequence"), None),
+    Told("INSTRUMENTS_UNREADABLE", "the imported master cannot be searched", _is_at("GET", "/api/instruments")),
     Told(
-        503,
         "BARS_UNREADABLE",
         "the file of daily bars cannot be read",
         _is_at("GET", "/api/risk/drawdown", "/api/risk/value-at-risk"),
@@ -217,13 +214,13 @@ def problems_of(operation: Operation, status: int) -> Iterator[Told]:
     """Yield what *operation* may answer with *status*."""
     yield from (told for told in TABLE if told.status == status and told.when(operation))
     if status == _DENIED and _changes_levels(operation):
-        yield from (Told(status, code.value, "the limit is 5000, the intent came to 6000") for code in DenialCode)
+        yield from (Told(code.value, "the limit is 5000, the intent came to 6000") for code in DenialCode)
 
 
 def told_of(problem: type[Exception]) -> Told:
     """Return what is told of an exception that has its code: the first sentence of its docstring."""
     first, _, _ = (problem.__doc__ or "").partition(". ")
-    return Told(row_of_kind(problem).status, str(getattr(problem, "code", "REFUSED")), first.strip())
+    return Told(str(getattr(problem, "code", "REFUSED")), first.strip())
 
 
 def document_of(told: Told, operation: Operation) -> dict[str, object]:

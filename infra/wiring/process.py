@@ -20,7 +20,7 @@ from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
 from adapters.tariffs import TariffTable
 from commands.accounts import ACCOUNT_STATES, Accounts
-from commands.ports import Sessions
+from commands.ports import EventStore, Sessions
 from commands.snapshots import SnapshotCache
 from domain.account import Account
 from infra.home import Home
@@ -121,20 +121,7 @@ class Wiring:
         """The commands on accounts: one lane an account, whichever role of the process asks."""
 
         async def make() -> Accounts:
-            accounts = Accounts(
-                store=await self.store(),
-                clock=self.clock,
-                ids=self.ids,
-                marks=await self.marks(),
-                instruments=self.instruments,
-                sessions=self.sessions(),
-                tariffs=self.tariffs,
-                entry_life_ms=self.settings.entry_not_after_ms,
-                intents_per_second_max=self.settings.intents_per_second_max,
-                snapshots=await self._account_snapshots(),
-            )
-            self.stack.push_async_callback(accounts.close)
-            return accounts
+            return await self._make_accounts(await self.store(), await self._account_snapshots())
 
         return await self._once("accounts", make)
 
@@ -142,20 +129,25 @@ class Wiring:
         """The accounts as the log has them, for a process that must not append. Snapshots are not its to read."""
 
         async def make() -> Accounts:
-            accounts = Accounts(
-                store=await self.log_reader(),
-                clock=self.clock,
-                ids=self.ids,
-                marks=await self.marks(),
-                instruments=self.instruments,
-                sessions=self.sessions(),
-                tariffs=self.tariffs,
-                entry_life_ms=self.settings.entry_not_after_ms,
-            )
-            self.stack.push_async_callback(accounts.close)
-            return accounts
+            return await self._make_accounts(await self.log_reader())
 
         return await self._once("accounts to read", make)
+
+    async def _make_accounts(self, store: EventStore, snapshots: SnapshotCache[Account] | None = None) -> Accounts:
+        accounts = Accounts(
+            store=store,
+            clock=self.clock,
+            ids=self.ids,
+            marks=await self.marks(),
+            instruments=self.instruments,
+            sessions=self.sessions(),
+            tariffs=self.tariffs,
+            entry_life_ms=self.settings.entry_not_after_ms,
+            intents_per_second_max=self.settings.intents_per_second_max,
+            snapshots=snapshots,
+        )
+        self.stack.push_async_callback(accounts.close)
+        return accounts
 
     async def _account_snapshots(self) -> SnapshotCache[Account]:
         cache = SnapshotCache(PostgresSnapshots((await self.store()).database), ACCOUNT_STATES)
