@@ -167,14 +167,20 @@ class Core:
     # --- The servers ---
 
     async def terminate(self, application: str) -> int:
-        """Terminate the server's processes of *application*; return how many there were."""
-        cursor = await self.admin.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = %s",
-            [application],
-        )
-        row = await cursor.fetchone()
-        return int(row[0]) if row else 0
+        """Terminate the server's processes of *application*; return how many there were, at least one.
+
+        A fault before may have left none until they have connected again: that is waited for.
+        """
+        while True:
+            cursor = await self.admin.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = %s",
+                [application],
+            )
+            row = await cursor.fetchone()
+            if row is not None and row[0] > 0:
+                return int(row[0])
+            await asyncio.sleep(_POLL_S)
 
     async def kill_nats(self) -> None:
         """Kill nats-server; nobody takes connections in its place."""

@@ -11,7 +11,7 @@ from adapters.nats.publisher import MESSAGES_MAX, LogPublisher
 from adapters.nats.stream import StreamLimits, create_stream
 from infra.faults.clients import Asking
 from infra.faults.core import LISTENER, Core
-from infra.faults.injections.shared import POLL_S, Injection, NotReached, beside, happened, until
+from infra.faults.injections.shared import Injection, NotReached, beside, happened, until
 from infra.faults.link import Cut
 from infra.faults.points import Point
 
@@ -26,9 +26,7 @@ async def _listener_ended(core: Core, asking: Asking, random: Random) -> AsyncIt
     del asking, random
 
     async def terminate() -> None:
-        while not await core.terminate(LISTENER):  # noqa: ASYNC110 - the server has no event for it
-            await asyncio.sleep(POLL_S)
-        core.reached[Point.LISTENER_ENDED] += 1
+        core.reached[Point.LISTENER_ENDED] += await core.terminate(LISTENER)
 
     async with beside(terminate()):
         yield

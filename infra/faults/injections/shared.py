@@ -49,6 +49,7 @@ async def beside(what: Coroutine[None, None, None]) -> AsyncIterator[None]:
     task = asyncio.ensure_future(what)
     try:
         yield
-        await task
+        async with asyncio.timeout(REACHED_WITHIN_S):
+            await task
     finally:
         await end(task)
