@@ -27,6 +27,7 @@ from adapters.simulator.refusals import (
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.standing import Standing, standing_at
 from domain.market import NS_PER_S
 
 _NUMBERS_A_SECOND = 100
@@ -44,6 +45,7 @@ class Desk:
     simulator: Simulator
     feed: Feed
     tokens: Tokens
+    standing: Standing
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
@@ -147,6 +149,7 @@ def open_desk(config: SimulatorConfig) -> Desk:
         simulator=simulator,
         feed=Feed(simulator),
         tokens=Tokens(config.secret),
+        standing=standing_at(simulator),
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )

@@ -11,8 +11,10 @@ class FaultKind(StrEnum):
 
     The connection ends without a byte of an answer, before the order exists or after (`lose_answer_…`); 503 before;
     502 after; the answer comes late; the order is accepted and then rejected by the risk desk (`reject`); its first
-    execution is capped (`partial`); a well-formed refusal (`refuse`). At once: the client's token dies
-    (`revoke_token`), every feed connection is cut (`cut_feed`), nobody listens for a while (`refuse_connection`).
+    execution is capped (`partial`); its correlation id is refused where it was used before, or taken again, whatever
+    the simulator was told to do (`refuse_duplicate`, `accept_duplicate`); a well-formed refusal (`refuse`). At once:
+    the client's token dies (`revoke_token`), every feed connection is cut (`cut_feed`), nobody listens for a while
+    (`refuse_connection`).
     """
 
     LOSE_ANSWER_AFTER_ACCEPTANCE = "lose_answer_after_acceptance"
@@ -22,6 +24,8 @@ class FaultKind(StrEnum):
     DELAY = "delay"
     REJECT = "reject"
     PARTIAL = "partial"
+    REFUSE_DUPLICATE = "refuse_duplicate"
+    ACCEPT_DUPLICATE = "accept_duplicate"
     REFUSE = "refuse"
     REVOKE_TOKEN = "revoke_token"  # noqa: S105 - a word, no secret
     CUT_FEED = "cut_feed"
@@ -29,16 +33,17 @@ class FaultKind(StrEnum):
 
 
 class FaultTarget(StrEnum):
-    """Which requests a fault meets."""
+    """Which requests a fault meets. A `control` is what concerns the positions or the trader as a whole."""
 
     PLACE = "place"
     MODIFY = "modify"
     CANCEL = "cancel"
     READ = "read"
+    CONTROL = "control"
 
 
 IMMEDIATE = frozenset({FaultKind.REVOKE_TOKEN, FaultKind.CUT_FEED, FaultKind.REFUSE_CONNECTION})
-ORDERS_ONLY = frozenset({FaultKind.REJECT, FaultKind.PARTIAL})
+ORDERS_ONLY = frozenset({FaultKind.REJECT, FaultKind.PARTIAL, FaultKind.REFUSE_DUPLICATE, FaultKind.ACCEPT_DUPLICATE})
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -72,7 +72,7 @@ def order_row(order: BookedOrder) -> dict[str, Any]:
         "afterMarketOrder": bool(order.amo_time),
         "boProfitValue": 0.0,
         "boStopLossValue": 0.0,
-        "legName": "NA",
+        "legName": order.leg or "NA",
         "createTime": ist_text(order.created_ns),
         "updateTime": ist_text(order.updated_ns),
         "exchangeTime": ist_text(order.reached_ns),

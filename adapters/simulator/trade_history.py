@@ -1,0 +1,91 @@
+"""Trades of any days with what each was charged, as the broker's statement has them: some fields are not told there."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from adapters.simulator.books import Account, BookedExecution
+from adapters.simulator.rows import execution_row
+from adapters.tariffs import TariffTable
+from domain.charges import NOTHING_ACCRUED, Accrual, Charges, charges_of_fill
+from domain.instrument import Instrument, InstrumentKind, Segment
+from domain.market import trading_day
+from domain.money import PAISE_PER_RUPEE, value_paise
+from domain.order import Product
+
+ROWS_A_PAGE = 20
+"""The broker does not say; who reads stops at an empty page."""
+_NOT_TOLD = "NA"
+_INDEX_UNDERLYINGS = frozenset({"NIFTY", "BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTYNXT50", "SENSEX", "BANKEX"})
+_CURRENCY = frozenset({Segment.NSE_CURRENCY, Segment.BSE_CURRENCY})
+
+
+class TradeHistory:
+    """Every client's trades with their charges, reckoned by the tariffs of their days when they are asked for."""
+
+    def __init__(self) -> None:
+        self._tariffs = TariffTable.load()
+
+    def page(self, account: Account, *, first: date, last: date, page: int) -> list[dict[str, Any]]:
+        """Return a page (from 0) of what *account* traded from the day *first* to the day *last*, oldest first."""
+        begin = page * ROWS_A_PAGE
+        charged = [
+            (execution, charges)
+            for execution, charges in self._charged(account)
+            if first <= trading_day(execution.time_ns) <= last
+        ]
+        return [_row(execution, charges) for execution, charges in charged[begin : begin + ROWS_A_PAGE]]
+
+    def _charged(self, account: Account) -> Iterator[tuple[BookedExecution, Charges]]:
+        accruals: dict[str, Accrual] = {}
+        for execution in account.executions:
+            order = execution.order
+            tariff = self._tariffs.tariff_of(
+                order.instrument, Product(order.product), order.side, day=trading_day(execution.time_ns).isoformat()
+            )
+            traded_paise = value_paise(
+                price_e4=execution.price_e4, quantity=execution.quantity, multiplier=order.instrument.multiplier
+            )
+            accrual = accruals.get(order.order_id, NOTHING_ACCRUED)
+            charges = charges_of_fill(tariff, accrual, value_paise=traded_paise)
+            accruals[order.order_id] = accrual.after(value_paise=traded_paise, charges=charges)
+            yield execution, charges
+
+
+def _row(execution: BookedExecution, charges: Charges) -> dict[str, Any]:
+    instrument = execution.order.instrument
+    return {
+        **execution_row(execution),
+        "tradingSymbol": None,
+        "customSymbol": instrument.name,
+        "createTime": _NOT_TOLD,
+        "updateTime": _NOT_TOLD,
+        "drvExpiryDate": instrument.expires_on or _NOT_TOLD,
+        "drvOptionType": _NOT_TOLD if instrument.option_type is None else instrument.option_type.name,
+        "isin": instrument.isin or _NOT_TOLD,
+        "instrument": instrument_word(instrument),
+        "sebiTax": _rupees(charges.sebi_paise),
+        "stt": _rupees(charges.stt_paise + charges.ctt_paise),
+        "brokerageCharges": _rupees(charges.brokerage_paise),
+        "serviceTax": _rupees(charges.gst_paise),
+        "exchangeTransactionCharges": _rupees(charges.exchange_paise + charges.ipft_paise),
+        "stampDuty": _rupees(charges.stamp_duty_paise),
+    }
+
+
+def instrument_word(instrument: Instrument) -> str:
+    """Return what kind of instrument it is, in the broker's word."""
+    if instrument.kind not in {InstrumentKind.FUTURE, InstrumentKind.OPTION}:
+        return "INDEX" if instrument.kind is InstrumentKind.INDEX else "EQUITY"
+    is_option = instrument.kind is InstrumentKind.OPTION
+    segment = instrument.key.segment
+    if segment is Segment.MCX_COMM:
+        return "OPTFUT" if is_option else "FUTCOM"
+    if segment in _CURRENCY:
+        return "OPTCUR" if is_option else "FUTCUR"
+    suffix = "IDX" if instrument.underlying in _INDEX_UNDERLYINGS else "STK"
+    return f"{'OPT' if is_option else 'FUT'}{suffix}"
+
+
+def _rupees(amount_paise: int) -> float:
+    return amount_paise / PAISE_PER_RUPEE
