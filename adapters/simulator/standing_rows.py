@@ -47,7 +47,9 @@ def _leg_status(order: SuperOrder, leg: str) -> str:
         return made.status.value if made.status in _ENDED else _TRIGGERED
     if order.waits(leg):
         return Status.PENDING.value
-    return (Status.EXPIRED if order.has_expired and leg not in order.canceled else Status.CANCELLED).value
+    ended_with_the_day = order.has_expired or order.entry.status is Status.EXPIRED
+    is_canceled = order.is_closed or leg in order.canceled or not ended_with_the_day
+    return (Status.CANCELLED if is_canceled else Status.EXPIRED).value
 
 
 def forever_order_rows(order: ForeverOrder) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ class TradeHistory:
     """Every client's trades with their charges, reckoned by the tariffs of their days when they are asked for."""
 
     def __init__(self) -> None:
-        self._tariffs = TariffTable.load()
+        self._tariffs: TariffTable | None = None
 
     def page(self, account: Account, *, first: date, last: date, page: int) -> list[dict[str, Any]]:
         """Return a page (from 0) of what *account* traded from the day *first* to the day *last*, oldest first."""
@@ -37,6 +37,8 @@ class TradeHistory:
         return [_row(execution, charges) for execution, charges in charged[begin : begin + ROWS_A_PAGE]]
 
     def _charged(self, account: Account) -> Iterator[tuple[BookedExecution, Charges]]:
+        if self._tariffs is None:
+            self._tariffs = TariffTable.load()  # Few ask for a statement, and the table takes a while.
         accruals: dict[str, Accrual] = {}
         for execution in account.executions:
             order = execution.order
