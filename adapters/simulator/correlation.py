@@ -5,7 +5,8 @@ from adapters.simulator.desk import Desk
 from adapters.simulator.faults import FaultKind
 from adapters.simulator.refusals import order_error
 
-_BY_FAULT = {FaultKind.REFUSE_DUPLICATE: False, FaultKind.ACCEPT_DUPLICATE: True}
+DUPLICATE_ID = "Duplicate correlationId"
+_BY_FAULT = {FaultKind.REFUSE_REPEATED_ID: False, FaultKind.ACCEPT_REPEATED_ID: True}
 
 
 def check_correlation_id(desk: Desk, asked: Asked) -> None:
@@ -20,4 +21,4 @@ def check_correlation_id(desk: Desk, asked: Asked) -> None:
     given = asked.body.get("correlationId")
     account = desk.simulator.account_of(asked.client_id)
     if not is_allowed and given is not None and account.by_correlation_id(given) is not None:
-        raise order_error("Duplicate correlationId")
+        raise order_error(DUPLICATE_ID)

@@ -17,6 +17,7 @@ from adapters.simulator.standing_intake import (
     read_super_order,
 )
 from adapters.simulator.standing_records import ENTRY_LEG, STOP_LOSS_LEG, TARGET_LEG
+from adapters.simulator.striking import strike_books
 
 _LEGS = frozenset({ENTRY_LEG, TARGET_LEG, STOP_LOSS_LEG})
 
@@ -58,6 +59,7 @@ class _OrderPaths:
         rows = [_row(order.order_id, Status.TRANSIT) for order in orders]
         for order in orders:
             self._desk.let_arrive(order)
+        strike_books(self._desk, fault, orders[0])
         return rows
 
     def place_super(self, asked: Asked) -> Any:
@@ -66,6 +68,7 @@ class _OrderPaths:
         entry = self._super_orders.place(asked.client_id, request, terms, reject_message=_reject_message(asked))
         row = _row(entry.order_id, Status.TRANSIT)
         self._desk.let_arrive(entry)
+        strike_books(self._desk, asked.fault, entry)
         return row
 
     def change_super(self, asked: Asked) -> Any:

@@ -191,7 +191,7 @@ async def test_a_fault_meets_what_standing_orders_ask_for_too() -> None:
         path = f"/v2/super/orders/{row['orderId']}/TARGET_LEG"
         assert (await client.http.delete(path)).status_code == 503
         assert (await client.http.delete(path)).status_code == 200
-        await client.fault("refuse_duplicate", correlation_id=ORDER["correlationId"])
+        await client.fault("refuse_repeated_id", correlation_id=ORDER["correlationId"])
         assert (await client.place()).json()["errorMessage"] == "Duplicate correlationId"
         await client.fault("refuse", target="control", message="no")
         assert (await client.http.delete("/v2/positions")).json()["errorMessage"] == "no"

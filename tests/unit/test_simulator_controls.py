@@ -59,7 +59,9 @@ def test_a_quantity_within_the_freeze_is_one_slice() -> None:
 # --- Correlation ids
 
 
-@pytest.mark.parametrize(("allowed", "kind", "taken"), [(True, "refuse_duplicate", 1), (False, "accept_duplicate", 2)])
+@pytest.mark.parametrize(
+    ("allowed", "kind", "taken"), [(True, "refuse_repeated_id", 1), (False, "accept_repeated_id", 2)]
+)
 def test_a_correlation_id_is_refused_or_taken_again_on_request(allowed: bool, kind: str, taken: int) -> None:  # noqa: FBT001
     fault = Fault(kind=FaultKind(kind))
     with counter(steady(PRICE), duplicate_correlation_ids_allowed=allowed) as market:
