@@ -374,6 +374,12 @@ def _running_number(venue_fill_id: VenueFillId) -> int:
 
 
 def instrument_in(row: Row) -> InstrumentKey:
+    """Return what the row is about.
+
+    Raises:
+        AnswerMalformed: segment or security id is missing.
+        RowUnsupported: we have no such segment.
+    """
     return InstrumentKey(segment_of(text_in(row, "exchangeSegment")), text_in(row, "securityId"))
 
 
@@ -394,6 +400,11 @@ def known_in(row: Row, name: str, read: Callable[[str], T]) -> T | None:
 
 
 def side_of(word: str) -> Side:
+    """Return the side that Dhan calls *word*; our words are the same.
+
+    Raises:
+        RowUnsupported: it is neither.
+    """
     try:
         return Side(word)
     except ValueError as error:
@@ -427,12 +438,18 @@ def _message(row: Row, status: OrderStatus, word: str) -> str:
 
 
 def optional_text(row: Row, name: str) -> str | None:
+    """Return a field as text, None where it is unset."""
     value = row.get(name)
     text = "" if value is None else str(value).strip()
     return None if text in _UNSET else text
 
 
 def text_in(row: Row, name: str) -> str:
+    """Return a field as text.
+
+    Raises:
+        AnswerMalformed: it is unset.
+    """
     text = optional_text(row, name)
     if text is None:
         raise AnswerMalformed(f"received a row without {name}")
@@ -440,6 +457,11 @@ def text_in(row: Row, name: str) -> str:
 
 
 def integer_in(row: Row, name: str) -> int:
+    """Return a field that is a whole number.
+
+    Raises:
+        AnswerMalformed: it is unset or something else.
+    """
     value = decimal_of(row.get(name))
     if value != value.to_integral_value():
         raise AnswerMalformed(f"received {name} {value}, expected a whole number")
@@ -447,6 +469,11 @@ def integer_in(row: Row, name: str) -> int:
 
 
 def decimal_of(value: Any) -> Decimal:
+    """Return the finite number that *value*, a number or its text, stands for.
+
+    Raises:
+        AnswerMalformed: it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise AnswerMalformed(f"received {value!r}, expected a number")
     try:
@@ -459,6 +486,11 @@ def decimal_of(value: Any) -> Decimal:
 
 
 def first_time_in(row: Row, *names: str) -> int | None:
+    """Return the first of the named times that is set, in UTC nanoseconds; None where none is.
+
+    Raises:
+        AnswerMalformed: one has none of the forms that Dhan uses.
+    """
     for name in names:
         text = optional_text(row, name)
         time_ns = None if text is None else utc_ns_of(text)
