@@ -1,21 +1,29 @@
 """Ending a connection without a byte of an answer, and closing the door to new ones.
 
-An ASGI application cannot hang up: whatever it does short of an answer, the server answers 500 for it. So our server
-speaks HTTP with a protocol class that hands the connection itself to the application.
+An ASGI application cannot hang up: whatever it does short of an answer, the server answers 500 for it, and a websocket
+it can only close in good order. So our server speaks both with protocol classes that hand the connection itself to the
+application.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as Handshake
 
 _ABORT = "simulator.abort"
+_DEAFEN = "simulator.deafen"
+_LINGER_NOT = struct.pack("ii", 1, 0)
+"""A socket closed with this says no goodbye: the other side sees a reset."""
 _SHUTDOWN_POLL_S = 0.005
 
 
@@ -32,16 +40,53 @@ class AbortableProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {_ABORT: {"call": self.transport.abort}}
 
 
+class AbortableWebSocket(WebSocketsSansIOProtocol):
+    """A websocket whose application can reset the connection, or leave it open and deaf."""
+
+    def handle_connect(self, event: Handshake) -> None:
+        """Put the ways to do so into the scope of the conversation."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: dict[str, Any] = {_ABORT: {"call": self._reset}, _DEAFEN: {"call": self._deafen}}
+            self.scope["extensions"] = {**(self.scope["extensions"] or {}), **extensions}
+
+    def _reset(self) -> None:
+        if self.transport.is_closing():
+            return
+        connected: socket.socket = self.transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self.transport.abort()
+
+    def _deafen(self) -> None:
+        self.stop_keepalive()  # A peer that is gone without a word pings nobody.
+        self.transport.pause_reading()
+
+
+def reset(websocket: WebSocket) -> None:
+    """Reset the connection of *websocket* without a close frame."""
+    _extension(websocket.scope, _ABORT)()
+
+
+def deafen(websocket: WebSocket) -> None:
+    """Leave the connection of *websocket* open, read nothing more from it and answer no ping."""
+    _extension(websocket.scope, _DEAFEN)()
+
+
 async def end_without_answer(request: Request) -> Response:
     """Cut the connection of *request*; the response returned afterwards reaches nobody."""
-    extension = request.scope.get("extensions", {}).get(_ABORT)
-    if extension is None:
-        raise NotServed("received a request that did not come through AbortableProtocol")
-    extension["call"]()
+    _extension(request.scope, _ABORT)()
     # The server must have noticed before we return, or it would take our silence for an error of ours.
     while (await request.receive())["type"] != "http.disconnect":
         pass
     return Response()
+
+
+def _extension(scope: MutableMapping[str, Any], name: str) -> Callable[[], None]:
+    extension = scope.get("extensions", {}).get(name)
+    if extension is None:
+        raise NotServed(f"received a connection that did not come through a protocol of ours: {name} is not there")
+    call: Callable[[], None] = extension["call"]
+    return call
 
 
 async def wait_or_disconnect(request: Request, seconds: float) -> None:

@@ -15,7 +15,7 @@ from uvicorn import Config
 from adapters.simulator.admin_routes import admin_routes
 from adapters.simulator.broker_routes import answer, broker_routes
 from adapters.simulator.config import SimulatorConfig
-from adapters.simulator.connection import AbortableProtocol, PausableServer
+from adapters.simulator.connection import AbortableProtocol, AbortableWebSocket, PausableServer
 from adapters.simulator.desk import Desk, open_desk
 from adapters.simulator.journal import JournalBroken, JournalInUse
 
@@ -60,7 +60,7 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
         Config(
             _app_of(desk),
             http=AbortableProtocol,
-            ws="websockets-sansio",
+            ws=AbortableWebSocket,
             ws_ping_interval=FEED_PING_S,
             ws_ping_timeout=FEED_SILENCE_S - FEED_PING_S,
             ws_per_message_deflate=False,
@@ -83,6 +83,7 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
         await asyncio.shield(running)
     except asyncio.CancelledError:
         desk.feed.cut()
+        desk.updates.end()
         server.stop()
         await running
         raise
