@@ -7,6 +7,7 @@ from adapters.dhan.secret import Secret
 LIVE_BASE_URL = "https://api.dhan.co/v2"
 LIVE_AUTH_URL = "https://auth.dhan.co"
 LIVE_FEED_URL = "wss://api-feed.dhan.co"
+LIVE_UPDATES_URL = "wss://api-order-update.dhan.co"
 
 
 class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str = LIVE_BASE_URL
     auth_url: str = LIVE_AUTH_URL
     feed_url: str = LIVE_FEED_URL
+    updates_url: str = LIVE_UPDATES_URL
     client_id: str | None = None
     access_token: Secret | None = None
 
@@ -57,3 +59,13 @@ class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
     feed_backoff_s: float = 1.0
     feed_backoff_max_s: float = 300.0
     feed_refused_backoff_s: float = 60.0
+
+    updates_accounts_max: int = 500
+    updates_connecting_max: int = 8
+    updates_settle_s: float = 0.5
+    """A connection is believed in when it has lasted so long: what becomes of a bad token is a reset after 10 ms."""
+    updates_ping_s: float = 10.0
+    """An account may have nothing to tell for hours, so a connection is held for dead when a ping is not answered."""
+    updates_linger_s: float = 60.0
+    updates_backoff_s: float = 1.0
+    updates_backoff_max_s: float = 60.0
