@@ -1,29 +1,21 @@
 """Ending a connection without a byte of an answer, and closing the door to new ones.
 
-An ASGI application cannot hang up: whatever it does short of an answer, the server answers 500 for it, and a websocket
-it can only close in good order. So our server speaks both with protocol classes that hand the connection itself to the
-application.
+An ASGI application cannot hang up: whatever it does short of an answer, the server answers 500 for it. So our server
+speaks HTTP with a protocol class that hands the connection itself to the application.
 """
 
 import asyncio
 import contextlib
 import socket
-import struct
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.websockets import WebSocket
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request as Handshake
 
-_ABORT = "simulator.abort"
-_DEAFEN = "simulator.deafen"
-_LINGER_NOT = struct.pack("ii", 1, 0)
-"""A socket closed with this says no goodbye: the other side sees a reset."""
+_WIRE = "simulator.wire"
 _SHUTDOWN_POLL_S = 0.005
 
 
@@ -32,61 +24,39 @@ class NotServed(Exception):
 
 
 class AbortableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose application can cut the connection."""
+    """HTTP/1.1 whose application can reach the connection itself."""
 
     def on_message_begin(self) -> None:
-        """Put the way to cut this connection into the scope of its next request."""
+        """Put this connection into the scope of its next request."""
         super().on_message_begin()
-        self.scope["extensions"] = {_ABORT: {"call": self.transport.abort}}
-
-
-class AbortableWebSocket(WebSocketsSansIOProtocol):
-    """A websocket whose application can reset the connection, or leave it open and deaf."""
-
-    def handle_connect(self, event: Handshake) -> None:
-        """Put the ways to do so into the scope of the conversation."""
-        super().handle_connect(event)
-        if not self.close_sent:
-            extensions: dict[str, Any] = {_ABORT: {"call": self._reset}, _DEAFEN: {"call": self._deafen}}
-            self.scope["extensions"] = {**(self.scope["extensions"] or {}), **extensions}
-
-    def _reset(self) -> None:
-        if self.transport.is_closing():
-            return
-        connected: socket.socket = self.transport.get_extra_info("socket")
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-        self.transport.abort()
-
-    def _deafen(self) -> None:
-        self.stop_keepalive()  # A peer that is gone without a word pings nobody.
-        self.transport.pause_reading()
-
-
-def reset(websocket: WebSocket) -> None:
-    """Reset the connection of *websocket* without a close frame."""
-    _extension(websocket.scope, _ABORT)()
-
-
-def deafen(websocket: WebSocket) -> None:
-    """Leave the connection of *websocket* open, read nothing more from it and answer no ping."""
-    _extension(websocket.scope, _DEAFEN)()
+        self.scope["extensions"] = {_WIRE: {"transport": self.transport}}
 
 
 async def end_without_answer(request: Request) -> Response:
     """Cut the connection of *request*; the response returned afterwards reaches nobody."""
-    _extension(request.scope, _ABORT)()
+    wire_of(request).abort()
+    return await until_gone(request)
+
+
+def wire_of(request: Request) -> asyncio.Transport:
+    """Return the connection that *request* came by.
+
+    Raises:
+        NotServed: it did not come through a server of ours.
+    """
+    extension = request.scope.get("extensions", {}).get(_WIRE)
+    if extension is None:
+        raise NotServed("received a request that did not come through AbortableProtocol")
+    transport: asyncio.Transport = extension["transport"]
+    return transport
+
+
+async def until_gone(request: Request) -> Response:
+    """Wait for the end of the connection; the response returned afterwards reaches nobody."""
     # The server must have noticed before we return, or it would take our silence for an error of ours.
     while (await request.receive())["type"] != "http.disconnect":
         pass
     return Response()
-
-
-def _extension(scope: MutableMapping[str, Any], name: str) -> Callable[[], None]:
-    extension = scope.get("extensions", {}).get(name)
-    if extension is None:
-        raise NotServed(f"received a connection that did not come through a protocol of ours: {name} is not there")
-    call: Callable[[], None] = extension["call"]
-    return call
 
 
 async def wait_or_disconnect(request: Request, seconds: float) -> None:
@@ -136,6 +106,12 @@ class PausableServer(Server):
         for task in tuple(self.server_state.tasks):
             task.cancel()
         await self.lifespan.shutdown()
+
+    def end_abruptly(self) -> None:
+        """End `main_loop` and every connection, as a server does that is killed."""
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        self.stop()
 
     def pause_listening(self, seconds: float) -> None:
         """Refuse new connections for *seconds*; HTTP connections end after their answer, feeds go on."""

@@ -38,7 +38,8 @@ _DAY_S = 86_400
 class Desk:
     """One running simulator. `pause_listening` closes the door for some seconds, where a server listens at all.
 
-    `journal` is held until `close`; None: the books are in memory alone.
+    `restart` lets that server close everything and come back, where there is a journal to come back on. `journal` is
+    held until `close`; None: the books are in memory alone.
     """
 
     config: SimulatorConfig
@@ -50,6 +51,7 @@ class Desk:
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
     pause_listening: Callable[[float], None] | None = None
+    restart: Callable[[], None] | None = None
     stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
     _arriving: set[asyncio.TimerHandle] = field(default_factory=set)
 

@@ -16,12 +16,12 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from adapters.simulator.clients import TokenDead, Tokens, partner_secret_of
-from adapters.simulator.connection import deafen, reset
 from adapters.simulator.feed import Connection
 from adapters.simulator.records import OrderExecuted, Record
 from adapters.simulator.simulator import Simulator
 from adapters.simulator.update_faults import Update, UpdateFaultDesk
 from adapters.simulator.update_frames import update_frame
+from adapters.simulator.websocket_wire import deafen, reset
 
 LOGIN_CODE = 42
 REFUSED_AFTER_S = 0.01
