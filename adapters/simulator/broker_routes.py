@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.simulator.alert_paths import alert_reads, alert_writes
 from adapters.simulator.asked import Asked, Write
 from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, pin_of
@@ -75,8 +76,9 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         "/v2/holdings": broker.holdings,
         "/v2/fundlimit": broker.funds,
         **standing_reads(desk),
+        **alert_reads(desk),
     }
-    writes = [*order_writes(desk), *control_writes(desk)]
+    writes = [*order_writes(desk), *alert_writes(desk), *control_writes(desk)]
     return [
         Route("/app/generateAccessToken", _guarded(broker.log_in), methods=["POST"]),
         Route("/v2/orders", _guarded(broker.place), methods=["POST"]),
@@ -86,6 +88,7 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
         *(Route(write.path, _guarded(broker.writing(write)), methods=[write.method]) for write in writes),
         WebSocketRoute("/feed", broker.feed),
+        WebSocketRoute("/order-updates", desk.updates.serve),
         WebSocketRoute("/", broker.feed),
     ]
 

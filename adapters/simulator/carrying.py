@@ -8,9 +8,9 @@
   end.
 - **What goes leaves holdings and money.** Of each holding the closed quantity becomes money (day averages, whole paise,
   rounded down) and the open quantity is carried on at its cost. What rounding took from the money stays in the cost.
-- **A standing instruction** goes on where it is made for days: a forever order until it ends, and it is shown on the
-  day on which it does. A super order's day ends with its entry's, and its row goes with the entry's. The kill switch
-  and the exit by profit or loss are off on a new day.
+- **A standing instruction** goes on where it is made for days: a forever order or an alert until it ends, and it is
+  shown on the day on which it does. A super order's day ends with its entry's, and its row goes with the entry's. The
+  kill switch and the exit by profit or loss are off on a new day.
 - **A conversion** is part of what is left of its day, unless an order is still shown whose executions it moved.
 - **Numbers go on.** They are kept apart from the orders that used them, so that none comes twice.
 
@@ -69,7 +69,7 @@ def carried_over(records: Sequence[Record], *, now_ns: int, first_number: int) -
     shown = {
         order.order_id for order in before.orders.values() if order.is_open or trading_day(order.updated_ns) == today
     }
-    kept = shown | before.standing.forevers_shown(today)
+    kept = shown | before.standing.kept_ids(today)
     past: list[Record] = []
     present: list[Record] = []
     for record in (*records, *ended):

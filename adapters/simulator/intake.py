@@ -159,7 +159,7 @@ def read_terms(
 
 def _trigger(fields: Mapping[str, Any], instrument: Instrument, side: Side) -> int:
     trigger_e4 = price_on_tick(fields.get("triggerPrice", 0), instrument, is_used=True)
-    beyond_e4 = side.sign * (trigger_e4 - _price_e4(fields.get("price", 0)))
+    beyond_e4 = side.sign * (trigger_e4 - price_of(fields.get("price", 0)))
     if beyond_e4 > 0:
         raise order_error(TRIGGER_ABOVE_PRICE if side is Side.BUY else TRIGGER_BELOW_PRICE)
     return trigger_e4
@@ -171,7 +171,7 @@ def price_on_tick(value: Any, instrument: Instrument, *, is_used: bool) -> int:
     Raises:
         adapters.simulator.refusals.Refusal: it is no number, or off the tick.
     """
-    price_e4 = _price_e4(value)
+    price_e4 = price_of(value)
     if not is_used:
         return 0
     if price_e4 <= 0 or not instrument.is_on_tick(price_e4):
@@ -250,7 +250,12 @@ def integer_of(value: Any) -> int:
     return int(number)
 
 
-def _price_e4(value: Any) -> int:
+def price_of(value: Any) -> int:
+    """Return rupees, a number that may come as text, in 1/10,000 rupee.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is none, or has more than four places.
+    """
     scaled = number_of(value) * E4_PER_RUPEE
     if scaled != scaled.to_integral_value():
         raise bad_input()

@@ -20,7 +20,7 @@ from adapters.simulator.records import (
     Record,
 )
 from adapters.simulator.standing_books import StandingBooks
-from adapters.simulator.standing_records import ForeverArmed, StandingRecord
+from adapters.simulator.standing_records import AlertSet, ForeverArmed, StandingRecord
 from domain.market import EXCHANGE_ZONE, NS_PER_S
 
 _TRADE_ID_BASE = 200_000_000
@@ -52,7 +52,7 @@ class Ledger:
         """Enter what happened. Records come in the order in which they were made."""
         if isinstance(record, StandingRecord):
             self.standing.apply(record)
-            if isinstance(record, ForeverArmed):
+            if isinstance(record, ForeverArmed | AlertSet):
                 self.next_order_number = max(self.next_order_number, _number_of(record.order_id) + 1)
             return
         match record:

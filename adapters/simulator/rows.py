@@ -1,6 +1,6 @@
 """Rows as the broker answers them: its field names, rupees as floats, times as IST text."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.simulator.books import Account, BookedExecution, BookedOrder, Holding, Status
@@ -41,6 +41,11 @@ def type_of(word: str) -> OrderType | None:
 def ist_text(time_ns: int | None) -> str:
     """Return UTC nanoseconds as the broker prints them; None never was."""
     return NEVER if time_ns is None else f"{_ist(time_ns):%Y-%m-%d %H:%M:%S}"
+
+
+def utc_text(time_ns: int) -> str:
+    """Return UTC nanoseconds in the one form in which the broker prints UTC."""
+    return f"{datetime.fromtimestamp(time_ns // NS_PER_S, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def rupees(value_e4: int) -> float:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from adapters.simulator.alerts import Alerts
 from adapters.simulator.controls import Controls
 from adapters.simulator.forever_orders import ForeverOrders
 from adapters.simulator.simulator import Simulator
@@ -14,6 +15,7 @@ class Standing:
 
     super_orders: SuperOrders
     forever_orders: ForeverOrders
+    alerts: Alerts
     controls: Controls
 
 
@@ -22,5 +24,6 @@ def standing_at(simulator: Simulator) -> Standing:
     super_orders = SuperOrders(simulator)
     forever_orders = ForeverOrders(simulator)
     controls = Controls(simulator, super_orders)
-    simulator.watchers += [super_orders, forever_orders, controls]
-    return Standing(super_orders, forever_orders, controls)
+    alerts = Alerts(simulator)
+    simulator.watchers += [super_orders, forever_orders, alerts, controls]
+    return Standing(super_orders, forever_orders, alerts, controls)

@@ -13,6 +13,11 @@ from adapters.simulator.conversion import convert
 from adapters.simulator.standing_records import (
     STOP_LOSS_LEG,
     TARGET_LEG,
+    AlertCondition,
+    AlertEnded,
+    AlertOrder,
+    AlertRecord,
+    AlertSet,
     ClientRecord,
     ForeverArmed,
     ForeverChanged,
@@ -34,6 +39,9 @@ from adapters.simulator.standing_records import (
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import trading_day
 from domain.order import Side
+
+ACTIVE = "ACTIVE"
+"""The status of an alert that waits."""
 
 
 @dataclass(slots=True)
@@ -104,8 +112,27 @@ class ForeverOrder:
         return self.made is None and self.end is None
 
 
+@dataclass(slots=True)
+class Alert:
+    """A condition and the orders that it makes. `status` is the broker's word; `fired_at_e4` the price that met it."""
+
+    alert_id: str
+    client_id: str
+    condition: AlertCondition
+    orders: tuple[AlertOrder, ...]
+    created_ns: int
+    updated_ns: int
+    status: str = ACTIVE
+    fired_at_e4: int | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it still waits."""
+        return self.status == ACTIVE
+
+
 class StandingBooks:
-    """Super and forever orders by id, and the clients' controls."""
+    """Super and forever orders and alerts by id, and the clients' controls."""
 
     def __init__(self, accounts: Mapping[str, Account], orders: Mapping[str, BookedOrder]) -> None:
         """Stand beside these books, which have to know an order before it is spoken of here."""
@@ -115,6 +142,8 @@ class StandingBooks:
         self.forevers: dict[str, ForeverOrder] = {}
         self.supers_in: dict[InstrumentKey, dict[str, SuperOrder]] = {}
         self.forevers_in: dict[InstrumentKey, dict[str, ForeverOrder]] = {}
+        self.alerts: dict[str, Alert] = {}
+        self.alerts_on: dict[InstrumentKey, dict[str, Alert]] = {}
         self.killed: set[str] = set()
         self.profit_exits: dict[str, ProfitExitSet] = {}
 
@@ -124,6 +153,8 @@ class StandingBooks:
             self._apply_to_super(record)
         elif isinstance(record, ForeverRecord):
             self._apply_to_forever(record)
+        elif isinstance(record, AlertRecord):
+            self._apply_to_alert(record)
         else:
             self._apply_to_client(record)
 
@@ -136,12 +167,17 @@ class StandingBooks:
             forever.updated_ns = order.created_ns
             self._forget(forever)
 
-    def forevers_shown(self, today: date) -> set[str]:
-        """Return the ids of the forever orders that wait, or ended today."""
-        return {
+    def kept_ids(self, today: date) -> set[str]:
+        """Return the ids of the forever orders and the alerts that wait, or ended today."""
+        forevers = {
             order.order_id
             for order in self.forevers.values()
             if order.is_armed or trading_day(order.updated_ns) == today
+        }
+        return forevers | {
+            alert.alert_id
+            for alert in self.alerts.values()
+            if alert.is_active or trading_day(alert.updated_ns) == today
         }
 
     def _apply_to_super(self, record: SuperRecord) -> None:
@@ -186,6 +222,29 @@ class StandingBooks:
                 order.end = record.status
                 order.updated_ns = record.time_ns
                 self._forget(order)
+            case _:
+                assert_never(record)
+
+    def _apply_to_alert(self, record: AlertRecord) -> None:
+        match record:
+            case AlertSet():
+                known = self.alerts.get(record.order_id)
+                if known is not None:
+                    self.alerts_on[known.condition.key].pop(record.order_id, None)
+                alert = self.alerts[record.order_id] = Alert(
+                    alert_id=record.order_id,
+                    client_id=record.client_id,
+                    condition=record.condition,
+                    orders=record.orders,
+                    created_ns=known.created_ns if known else record.time_ns,
+                    updated_ns=record.time_ns,
+                )
+                self.alerts_on.setdefault(record.condition.key, {})[record.order_id] = alert
+            case AlertEnded():
+                alert = self.alerts[record.order_id]
+                alert.status, alert.fired_at_e4 = record.status, record.price_e4
+                alert.updated_ns = record.time_ns
+                self.alerts_on[alert.condition.key].pop(record.order_id, None)
             case _:
                 assert_never(record)
 

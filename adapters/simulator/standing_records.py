@@ -1,4 +1,4 @@
-"""What happens to standing instructions, one record each: super and forever orders, conversions, a trader's controls.
+"""What happens to standing instructions, one record each: super and forever orders, alerts, a trader's controls.
 
 A standing instruction lies at the broker, unseen by the exchange, until a price lets it make an order. The order's own
 records name it as their parent. Times are UTC nanoseconds of the market, prices 1/10,000 rupee.
@@ -7,7 +7,7 @@ records name it as their parent. Times are UTC nanoseconds of the market, prices
 import msgspec
 
 from adapters.simulator.books import Status
-from domain.instrument import Instrument
+from domain.instrument import Instrument, InstrumentKey
 from domain.order import OrderType, Side, TimeInForce
 
 ENTRY_LEG = "ENTRY_LEG"
@@ -101,6 +101,49 @@ class ForeverEnded(msgspec.Struct, frozen=True, tag="forever_ended", kw_only=Tru
     time_ns: int
 
 
+class AlertCondition(msgspec.Struct, frozen=True, kw_only=True):
+    """What a price has to be: `operator` is the broker's word, `expires_on` the last day (ISO) on which it counts."""
+
+    key: InstrumentKey
+    operator: str
+    value_e4: int
+    expires_on: str
+    note: str
+
+
+class AlertOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order that an alert makes. Prices are 0 where it has none."""
+
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    product: str
+    time_in_force: TimeInForce
+    quantity: int
+    limit_price_e4: int = 0
+    trigger_price_e4: int = 0
+    disclosed_quantity: int = 0
+
+
+class AlertSet(msgspec.Struct, frozen=True, tag="alert_set", kw_only=True):
+    """An alert waits for its condition, anew where it did before."""
+
+    order_id: str
+    client_id: str
+    condition: AlertCondition
+    orders: tuple[AlertOrder, ...]
+    time_ns: int
+
+
+class AlertEnded(msgspec.Struct, frozen=True, tag="alert_ended", kw_only=True):
+    """An alert waits no more. `status` is the broker's word; a price goes with one that was triggered."""
+
+    order_id: str
+    status: str
+    price_e4: int | None
+    time_ns: int
+
+
 class PositionConverted(msgspec.Struct, frozen=True, tag="converted", kw_only=True):
     """A part of a position is held under another product. `quantity` is below zero for a part of a short one."""
 
@@ -145,4 +188,5 @@ SuperRecord = SuperOrderPlaced | SuperOrderChanged | SuperLegCanceled | SuperOrd
 ForeverRecord = ForeverArmed | ForeverChanged | ForeverEnded
 ClientRecord = PositionConverted | KillSwitchTurned | ProfitExitSet | ProfitExitEnded
 """What concerns a client and no order: it holds for the day."""
-StandingRecord = SuperRecord | ForeverRecord | ClientRecord
+AlertRecord = AlertSet | AlertEnded
+StandingRecord = SuperRecord | ForeverRecord | AlertRecord | ClientRecord

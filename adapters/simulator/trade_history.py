@@ -6,9 +6,9 @@ from typing import Any
 
 from adapters.simulator.books import Account, BookedExecution
 from adapters.simulator.rows import execution_row
+from adapters.simulator.update_frames import instrument_word
 from adapters.tariffs import TariffTable
 from domain.charges import NOTHING_ACCRUED, Accrual, Charges, charges_of_fill
-from domain.instrument import Instrument, InstrumentKind, Segment
 from domain.market import trading_day
 from domain.money import PAISE_PER_RUPEE, value_paise
 from domain.order import Product
@@ -16,8 +16,6 @@ from domain.order import Product
 ROWS_A_PAGE = 20
 """The broker does not say; who reads stops at an empty page."""
 _NOT_TOLD = "NA"
-_INDEX_UNDERLYINGS = frozenset({"NIFTY", "BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTYNXT50", "SENSEX", "BANKEX"})
-_CURRENCY = frozenset({Segment.NSE_CURRENCY, Segment.BSE_CURRENCY})
 
 
 class TradeHistory:
@@ -73,20 +71,6 @@ def _row(execution: BookedExecution, charges: Charges) -> dict[str, Any]:
         "exchangeTransactionCharges": _rupees(charges.exchange_paise + charges.ipft_paise),
         "stampDuty": _rupees(charges.stamp_duty_paise),
     }
-
-
-def instrument_word(instrument: Instrument) -> str:
-    """Return what kind of instrument it is, in the broker's word."""
-    if instrument.kind not in {InstrumentKind.FUTURE, InstrumentKind.OPTION}:
-        return "INDEX" if instrument.kind is InstrumentKind.INDEX else "EQUITY"
-    is_option = instrument.kind is InstrumentKind.OPTION
-    segment = instrument.key.segment
-    if segment is Segment.MCX_COMM:
-        return "OPTFUT" if is_option else "FUTCOM"
-    if segment in _CURRENCY:
-        return "OPTCUR" if is_option else "FUTCUR"
-    suffix = "IDX" if instrument.underlying in _INDEX_UNDERLYINGS else "STK"
-    return f"{'OPT' if is_option else 'FUT'}{suffix}"
 
 
 def _rupees(amount_paise: int) -> float:

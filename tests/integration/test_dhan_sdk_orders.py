@@ -210,3 +210,41 @@ async def test_a_fault_meets_what_standing_orders_ask_for_too() -> None:
         assert (converted.status_code, converted.content) == (202, b"")
         assert (await client.http.post("/v2/killswitch?killSwitchStatus=ACTIVATE")).status_code == 400
         assert (await client.http.post("/v2/super/orders", content=b"{")).json()["errorCode"] == "DH-905"
+
+
+async def test_alerts_of_the_official_client_wait_change_fire_and_go() -> None:
+    condition = {
+        "comparisonType": "PRICE_WITH_VALUE",
+        "exchangeSegment": "NSE_EQ",
+        "securityId": "2885",
+        "operator": "CROSSING_UP",
+        "comparingValue": 1330,
+        "frequency": "ONCE",
+    }
+    order = {
+        "transactionType": "BUY",
+        "exchangeSegment": "NSE_EQ",
+        "productType": "CNC",
+        "orderType": "LIMIT",
+        "securityId": "2885",
+        "quantity": 10,
+        "validity": "DAY",
+        "price": "1325.00",
+        "discQuantity": "0",
+        "triggerPrice": "0",
+    }
+    async with venue(config_of(steady(PRICE, 1_320_00_00))) as client:
+        await client.step()
+        with official_client(client) as dhan:
+            first = await ask(dhan.place_conditional_order, condition, [order])
+            second = await ask(dhan.place_conditional_order, condition, [order])
+            await ask(dhan.modify_conditional_order, first["alertId"], {**condition, "comparingValue": 1320})
+            canceled = await ask(dhan.cancel_conditional_order, second["alertId"])
+            await client.step()
+            alerts = await ask(dhan.get_conditional_orders)
+            one = await ask(dhan.get_conditional_order, first["alertId"])
+            (made,) = await ask(dhan.get_order_list)
+    assert canceled == {"alertId": second["alertId"], "alertStatus": "CANCELLED"}
+    assert [alert["alertStatus"] for alert in alerts] == ["TRIGGERED", "CANCELLED"]
+    assert one == alerts[0]
+    assert (made["orderStatus"], made["quantity"]) == ("TRADED", 10)

@@ -11,6 +11,7 @@ import pytest
 from starlette.requests import Request
 
 from adapters.instruments import InstrumentMaster
+from adapters.simulator.alert_paths import alert_reads, alert_writes
 from adapters.simulator.asked import Asked
 from adapters.simulator.books import BookedOrder
 from adapters.simulator.control_paths import control_writes
@@ -40,8 +41,8 @@ class Counter:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.simulator = desk.simulator
-        self._writes = [*order_writes(desk), *control_writes(desk)]
-        self._reads = standing_reads(desk)
+        self._writes = [*order_writes(desk), *alert_writes(desk), *control_writes(desk)]
+        self._reads = {**standing_reads(desk), **alert_reads(desk)}
 
     def write(self, method: str, path: str, body: Any = None, *, fault: Fault | None = None, **query: str) -> Any:
         """Ask for a change; bodies are in the name of the client, as the official library sends them."""

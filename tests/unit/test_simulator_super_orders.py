@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from adapters.simulator.records import Record
+from adapters.simulator.standing_records import StandingRecord
+from adapters.simulator.update_frames import update_frame
 from domain.order import MODIFICATIONS_MAX
 from tests.support.counter import Counter, counter
 from tests.support.tape import ORDER, steady
@@ -356,3 +360,26 @@ def test_an_entry_that_the_risk_desk_rejects_leaves_nothing_waiting() -> None:
         market.step()
         assert shown(market, order_id) == ("REJECTED", "CANCELLED", "CANCELLED")
         assert len(market.orders()) == 1
+
+
+# --- Updates
+
+
+def test_updates_tell_which_part_of_a_super_order_they_are_of_and_nothing_of_legs_that_wait() -> None:
+    told: list[tuple[Any, ...]] = []
+
+    def tell(record: Record) -> None:
+        if not isinstance(record, StandingRecord):
+            order = market.simulator.orders[record.order_id]  # type: ignore[union-attr]
+            data = msgspec.json.decode(update_frame(order, record, last_price_e4=0))["Data"]
+            told.append(tuple(data.get(name) for name in ("orderNo", "legNo", "algoOrdNo", "remarks", "status")))
+
+    with counter(steady(PRICE, 1_314_00_00, STOP)) as market:
+        market.simulator.on_record = tell
+        entry = placed(market, trailingJump=2)
+        market.step(2)
+        (_, exit_row) = market.orders()
+    assert told == [
+        *((entry, 1, None, "Super Order", status) for status in ("Transit", "Pending", "Traded")),
+        *((exit_row["orderId"], 2, entry, "Super Order", status) for status in ("Transit", "Pending", "Traded")),
+    ]
