@@ -125,14 +125,4 @@ def _order(given: Any, *, client_id: str, instruments: Instruments, market_time_
         instruments=instruments,
         market_time_ns=market_time_ns,
     )
-    return AlertOrder(
-        instrument=request.instrument,
-        side=request.side,
-        order_type=request.order_type,
-        product=request.product,
-        time_in_force=request.time_in_force,
-        quantity=request.quantity,
-        limit_price_e4=request.limit_price_e4,
-        trigger_price_e4=request.trigger_price_e4,
-        disclosed_quantity=request.disclosed_quantity,
-    )
+    return AlertOrder(**{name: getattr(request, name) for name in AlertOrder.__struct_fields__})

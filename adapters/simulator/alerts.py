@@ -6,6 +6,8 @@ expired. To cross a value the price has to come from its other side, so a first 
 
 from collections.abc import Callable
 
+import msgspec
+
 from adapters.simulator.intake import FROM_ELSEWHERE
 from adapters.simulator.refusals import INCORRECT_REQUEST, NOTHING_TO_CANCEL, Refusal, bad_input, order_error
 from adapters.simulator.simulator import OrderRequest, Simulator
@@ -111,19 +113,8 @@ class Alerts:
         """Make the orders of an alert. What is written first ends it, so that a crash makes no order twice."""
         self._simulator.note(self._ended(alert, TRIGGERED, price_e4))
         for order in alert.orders:
-            request = OrderRequest(
-                correlation_id=FROM_ELSEWHERE,
-                instrument=order.instrument,
-                side=order.side,
-                order_type=order.order_type,
-                product=order.product,
-                time_in_force=order.time_in_force,
-                quantity=order.quantity,
-                limit_price_e4=order.limit_price_e4,
-                trigger_price_e4=order.trigger_price_e4,
-                disclosed_quantity=order.disclosed_quantity,
-                parent_id=alert.alert_id,
-            )
+            parts = msgspec.structs.asdict(order)
+            request = OrderRequest(correlation_id=FROM_ELSEWHERE, parent_id=alert.alert_id, **parts)
             try:
                 made = self._simulator.accept(alert.client_id, request)
             except Refusal:

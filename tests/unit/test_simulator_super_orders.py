@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.simulator.records import Record
-from adapters.simulator.standing_records import StandingRecord
+from adapters.simulator.records import OrderRecord, Record
 from adapters.simulator.update_frames import update_frame
 from domain.order import MODIFICATIONS_MAX
 from tests.support.counter import Counter, counter
@@ -369,8 +368,8 @@ def test_updates_tell_which_part_of_a_super_order_they_are_of_and_nothing_of_leg
     told: list[tuple[Any, ...]] = []
 
     def tell(record: Record) -> None:
-        if not isinstance(record, StandingRecord):
-            order = market.simulator.orders[record.order_id]  # type: ignore[union-attr]
+        if isinstance(record, OrderRecord):
+            order = market.simulator.orders[record.order_id]
             data = msgspec.json.decode(update_frame(order, record, last_price_e4=0))["Data"]
             told.append(tuple(data.get(name) for name in ("orderNo", "legNo", "algoOrdNo", "remarks", "status")))
 
