@@ -23,6 +23,7 @@ from adapters.simulator.circuits import circuit_refusal
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.history import PrintHistory, PrintRange
 from adapters.simulator.journal import Journal
+from adapters.simulator.kept_trades import TradeKept, kept_of
 from adapters.simulator.ledger import Ledger, order_id_of, trade_id_of
 from adapters.simulator.records import (
     AccountOpened,
@@ -165,6 +166,11 @@ class Simulator:
         if client_id not in self.accounts:
             self._enter(AccountOpened(client_id=client_id, balance_paise=self._config.opening_balance_paise))
         return self.accounts[client_id]
+
+    def traded_by(self, client_id: str) -> list[TradeKept]:
+        """Return what a client traded on earlier days, as far as it is kept, and today: oldest first."""
+        executions = self.account_of(client_id).executions
+        return [*self._ledger.kept_trades.get(client_id, ()), *map(kept_of, executions)]
 
     def advance(self) -> TapeSecond | None:
         """Play the next second of the tape and match what it prints; None when there is none left.
