@@ -92,8 +92,8 @@ class OrderRequest:
 class Watcher(Protocol):
     """Who waits for a price at the broker, and acts on it."""
 
-    def on_print(self, key: InstrumentKey, price_e4: int) -> None:
-        """Take note of a print that the exchange has matched."""
+    def on_print(self, key: InstrumentKey, price_e4: int, before_e4: int | None) -> None:
+        """Take note of a print that the exchange has matched, and of the one before it."""
         ...
 
     def on_close(self) -> None:
@@ -389,6 +389,7 @@ class Simulator:
 
     def _print(self, tick: Tick) -> None:
         key = tick.instrument
+        before_e4 = self.last_prices_e4.get(key)
         self.last_ticks[key] = tick
         self.last_prices_e4[key] = tick.last_price_e4
         history = self._history.get(key)
@@ -403,8 +404,9 @@ class Simulator:
         unpriced = self._unpriced.pop(key, {})
         if unpriced or happened:
             self._enter(*self._limits_of(unpriced.values(), matching), *self._records_of(happened))
-        for watcher in self.watchers:
-            watcher.on_print(key, tick.last_price_e4)
+        if self._ledger.standing.waits_for(key):
+            for watcher in self.watchers:
+                watcher.on_print(key, tick.last_price_e4, before_e4)
 
     def _matching_of(self, instrument: Instrument) -> Matching:
         matching = self._matching.get(instrument.key)
