@@ -150,6 +150,13 @@ class VenueLink:
         if strike.is_refused_connection:
             self._stop_listening()
 
+    async def close(self) -> None:
+        """End every connection and take no more."""
+        self._stop_listening()
+        for wire in self._wires:
+            wire.cancel()
+        await asyncio.gather(*self._wires, return_exceptions=True)
+
     async def open(self) -> None:
         """Take connections: on a free port first, later again on the same."""
         if self._server is None:
@@ -164,10 +171,7 @@ class VenueLink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop_listening()
-        for wire in self._wires:
-            wire.cancel()
-        await asyncio.gather(*self._wires, return_exceptions=True)
+        await self.close()
 
     async def settled(self) -> None:
         """Wait until nothing is under way any more, when the client has closed its connections."""

@@ -152,6 +152,9 @@ class _OneSession:
     async def log_in(self, account_id: AccountId) -> Session:  # noqa: ARG002 - the port's shape
         return self._session
 
+    async def renew(self, account_id: AccountId, held: Session) -> Session:  # noqa: ARG002 - likewise
+        return self._session
+
 
 class Trials:
     """A venue of our own and everything that a trial needs of it. Made by `running_trials`."""
