@@ -4,8 +4,8 @@ It holds nothing that the log does not: after a crash it reads its open orders a
 side by side. One follows the log. One asks the venue for what the log wants: cancels first, then exits and stops, then
 modifications, then entries, each by a task of its own; no entry of an account begins while an exit or stop of it waits
 to be sent. One reads the venue's books of every account that has an order there, and records what is news
-(`evidence.py`); another, slower, those of accounts that only hold something (`outside.py`). One looks for the unknown,
-and one has flattened accounts confirmed.
+(`evidence.py`), when the venue tells of something and now and then besides (`book_watch.py`); another, slower, those of
+accounts that only hold something (`outside.py`). One looks for the unknown, and one has flattened accounts confirmed.
 
 A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
 Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
@@ -13,7 +13,7 @@ the book, read after it, still shows otherwise. An answer that was lost is no re
 read and some time has passed. What the venue took several times and never did counts as refused.
 
 In lock-step the books are asked only when the driver asks to settle, so that what is recorded after a tick does not
-depend on the machine's speed.
+depend on the machine's speed; what the venue tells by itself is not listened to.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ import structlog
 
 from commands.accounts import Accounts
 from commands.adoption import Adoption
+from commands.book_watch import BookWatch
 from commands.evidence import (
     Search,
     Terms,
@@ -50,15 +51,18 @@ from commands.ports import (
     Instruments,
     ModifyAccepted,
     NotSent,
+    OrderUpdates,
     Refused,
     StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
 from commands.sender import Sender, executor_context
+from commands.shared_read import SharedRead
 from domain.account.commands import (
     AccountCommand,
     PresumeAbsent,
+    RecordFill,
     RecordModifyRefused,
     RecordUnknown,
     RecordVenueOrder,
@@ -67,7 +71,7 @@ from domain.account.events import Evidence
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
 from domain.market import NS_PER_MS
-from domain.order import AT_VENUE, OrderStatus, RefusalReason
+from domain.order import AT_VENUE, CLOSED, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +93,10 @@ class ExecutorSettings:
     """How the executor paces itself. Times in milliseconds."""
 
     poll_ms: int = 200
+    told_poll_ms: int = 2_000
+    """As `poll_ms`, where the venue is believed to tell of an account by itself."""
+    doubt_ms: int = 5_000
+    """So long the next word is waited for of an account that it was found not to tell of, before it is asked anew."""
     retry_ms: int = 250
     lookup_ms: int = 250
     lookup_window_ms: int = 3_000
@@ -99,6 +107,8 @@ class ExecutorSettings:
     flat_again_ms: int = 1_000
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
+    entries_at_once_max: int = 24
+    """So many entries are sent at the same time; more would take each other's time and an exit's connection."""
     lock_step: bool = False
 
 
@@ -128,6 +138,7 @@ class Executor:
         ids: Ids,
         installation_code: str,
         settings: ExecutorSettings,
+        updates: OrderUpdates | None = None,
     ) -> None:
         self._accounts = accounts
         self._broker = broker
@@ -156,10 +167,21 @@ class Executor:
             clock=clock,
             patience_ms=settings.flat_patience_ms,
         )
+        self._watch = BookWatch(
+            updates=updates,
+            orders=self._orders,
+            clock=clock,
+            read=self._poll,
+            poll_ms=settings.poll_ms,
+            told_poll_ms=settings.told_poll_ms,
+            doubt_ms=settings.doubt_ms,
+        )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
+        self._head = SharedRead(store.head)
         self._sending: dict[OrderId, asyncio.Task[None]] = {}
+        self._entering: set[OrderId] = set()
         self._searches: dict[OrderId, Search] = {}
         self._asking: dict[OrderId, asyncio.Task[None]] = {}
         self._cancels: dict[OrderId, int] = {}
@@ -186,7 +208,8 @@ class Executor:
                 group.create_task(self._every(self._settings.lookup_ms, self._search_all))
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
                 if not self._settings.lock_step:
-                    group.create_task(self._every(self._settings.poll_ms, self._poll_all))
+                    group.create_task(self._watch.run())
+                    group.create_task(self._every(self._settings.poll_ms, self._poll_due))
                     group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
                     group.create_task(self._every(self._settings.flat_again_ms, self._confirm_flat))
         finally:
@@ -238,6 +261,7 @@ class Executor:
             "orders": dict(counts),
             "searches": len(self._searches),
             "passed_over": len(self._adoption.passed_over),
+            "books": self._watch.status(),
         }
 
     # --- Following the log ---
@@ -255,12 +279,15 @@ class Executor:
             self._changed.set()
 
     async def _catch_up(self) -> None:
-        head = (await self._store.head()).sequence
-        while self._orders.sequence < head and not self._has_stopped:
+        await self._reach((await self._head()).sequence)
+
+    async def _reach(self, sequence: int) -> None:
+        """Wait until the log has brought everything up to *sequence*."""
+        while self._orders.sequence < sequence and not self._has_stopped:
             self._advanced.clear()
             await self._advanced.wait()
         if self._settings.lock_step:
-            await self._outside.reach(head)
+            await self._outside.reach(sequence)
 
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
@@ -304,6 +331,10 @@ class Executor:
         for order in orders:
             if order.order_id in self._sending or self._broker.is_held_back(order.account_id, order.purpose):
                 continue
+            if not order.purpose.closes:
+                if len(self._entering) >= self._settings.entries_at_once_max:
+                    return  # Whoever is done wakes the next round.
+                self._entering.add(order.order_id)
             self._sending[order.order_id] = asyncio.create_task(self._send(order))
 
     def _ask(self, step: Callable[[OpenOrder], Awaitable[None]], orders: Iterable[OpenOrder]) -> None:
@@ -324,10 +355,12 @@ class Executor:
 
     async def _send(self, order: OpenOrder) -> None:
         try:
-            await self._sender.send(order)
+            sequence = await self._sender.send(order)
             self._commands += 1
             # Until the log has brought back what was recorded, the order must not look unsent.
-            await self._catch_up()
+            await (self._reach(sequence) if sequence else self._catch_up())
+            self._entering.discard(order.order_id)
+            self._changed.set()
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
@@ -335,6 +368,7 @@ class Executor:
             log.warning("send interrupted", order_id=order.order_id, fault=str(fault))
         finally:
             del self._sending[order.order_id]
+            self._entering.discard(order.order_id)
             self._changed.set()
 
     async def _disown(self, order: OpenOrder) -> None:
@@ -398,12 +432,20 @@ class Executor:
     # --- Reading the venue's books ---
 
     async def _poll_all(self) -> None:
-        watched = {
+        await asyncio.gather(*(self._poll(account_id) for account_id in sorted(self._at_venue())))
+
+    async def _poll_due(self) -> None:
+        # The connection is made while an order is on its way, so that the venue can tell of it from the beginning.
+        self._watch.follow({order.account_id for order in self._orders.open()} | self._outside.accounts())
+        await self._watch.read_due(self._at_venue())
+
+    def _at_venue(self) -> set[AccountId]:
+        """Return the accounts that have an order at the venue, or may have."""
+        return {
             order.account_id
             for order in self._orders.open()
             if order.status in AT_VENUE or order.status is OrderStatus.PRESUMED_ABSENT
         }
-        await asyncio.gather(*(self._poll(account_id) for account_id in sorted(watched)))
 
     async def _confirm_flat(self) -> None:
         self._commands += await self._flattening.confirm()
@@ -441,6 +483,7 @@ class Executor:
             except _PASSING as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
                 return False
+            self._watch.note_read(account_id)
             return True
 
     async def _record_terms(self, account_id: AccountId, row: VenueOrder) -> None:
@@ -476,6 +519,9 @@ class Executor:
             return
         if outcome.events:
             self._commands += 1
+            is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
+            if is_last_word or isinstance(command, RecordFill):
+                self._watch.note_news(order.account_id)
         if isinstance(command, RecordVenueOrder):
             self._searches.pop(order.order_id, None)
 

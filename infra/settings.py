@@ -148,6 +148,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         PortOrFree,
         Meta(description="Port of the broker simulator; 0 takes a free one and records it in run/runtime.json."),
     ] = 0
+    simulator_faults: Annotated[
+        str,
+        Meta(
+            description="Faults of the broker simulator by rates and a seed, such as: seed=7 delay=0.02 tear_body=0.01."
+            " Unset: none."
+        ),
+    ] = ""
     dhan_url: Annotated[
         str | None,
         Meta(description="Base URL of the broker for paper accounts. Unset: our own simulator."),
@@ -214,6 +221,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=100,
             description="Time between two looks at the broker's books of an account that holds something and has no"
             " order there, in milliseconds: for what is traded by other means.",
+        ),
+    ] = 2000
+    order_updates: Annotated[
+        bool,
+        Meta(
+            description="The broker's websocket of order updates is listened to, a connection for each account that has"
+            " an order or holds something. Without it, books are read five times a second."
+        ),
+    ] = True
+    order_updates_poll_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            description="Time between two looks at the broker's books of an account with orders there, as long as the"
+            " broker is believed to tell of it by itself, in milliseconds.",
         ),
     ] = 2000
     breaker_failures_max: Annotated[

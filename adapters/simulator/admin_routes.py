@@ -5,16 +5,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.simulator.broker_routes import answer
 from adapters.simulator.desk import Desk
-from adapters.simulator.faults import Fault, FaultKind
+from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, PlayedPlan
+from adapters.simulator.faults import IMMEDIATE, Fault, FaultKind
 from adapters.simulator.intake import FROM_ELSEWHERE, read_order
 from adapters.simulator.refusals import Refusal
 from adapters.simulator.rows import books_of
+from adapters.simulator.striking import NOWHERE_TO_COME_BACK, Impossible, strike_at_once
+from adapters.simulator.update_faults import UpdateFault, UpdateFaultKind
 from domain.instrument import InstrumentKey, Segment
 
 SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - a header's name, no secret
@@ -44,8 +48,11 @@ def admin_routes(desk: Desk) -> list[BaseRoute]:
         Route("/admin/session", admin.guarded(admin.session), methods=["GET"]),
         Route("/admin/step", admin.guarded(admin.step), methods=["POST"]),
         Route("/admin/faults", admin.guarded(admin.order_fault), methods=["POST"]),
+        Route("/admin/faults", admin.guarded(admin.faults), methods=["GET"]),
+        Route("/admin/faults/plan", admin.guarded(admin.plan_faults), methods=["POST"]),
         Route("/admin/orders", admin.guarded(admin.place_by_hand), methods=["POST"]),
         Route("/admin/faults", admin.guarded(admin.clear_faults), methods=["DELETE"]),
+        Route("/admin/update-faults", admin.guarded(admin.order_update_fault), methods=["POST"]),
         Route("/admin/books", admin.guarded(admin.books), methods=["GET"]),
         Route("/admin/tape", admin.guarded(admin.tape), methods=["GET"]),
     ]
@@ -82,6 +89,7 @@ class _Admin:
                 "seconds": tape.seconds,
                 "instruments": names,
                 "feeds": self._desk.feed.packets,
+                "listeners": self._desk.updates.listeners,
                 "faults_waiting": self._desk.faults.waiting,
             }
         )
@@ -98,29 +106,67 @@ class _Admin:
                 if not self._desk.play_second():
                     break
             await self._desk.feed.drained()
+            await self._desk.updates.drained()
         return answer(self._progress())
 
     async def order_fault(self, request: Request) -> Response:
         fault = _decoded(await request.body(), Fault)
-        if fault.kind is FaultKind.REVOKE_TOKEN:
-            if fault.client_id is None:
-                raise AdminRefusal(422, "expected the client_id whose token is to die")
-            self._desk.tokens.revoke(fault.client_id)
-        elif fault.kind is FaultKind.CUT_FEED:
-            self._desk.feed.cut()
-        elif fault.kind is FaultKind.REFUSE_CONNECTION:
-            if self._desk.pause_listening is None:
-                raise AdminRefusal(409, "no server of ours listens here")
-            self._desk.pause_listening(fault.delay_ms / 1000)
+        told = answer({"waiting": self._desk.faults.waiting})
+        try:
+            if fault.kind is FaultKind.RESTART and self._desk.restart is not None:
+                # Who asks for it is told before they are cut off like everybody else.
+                told.background = BackgroundTask(strike_at_once, self._desk, fault)
+            elif fault.kind in IMMEDIATE:
+                strike_at_once(self._desk, fault)
+            else:
+                self._desk.faults.order(fault)
+                told = answer({"waiting": self._desk.faults.waiting})
+        except Impossible as error:
+            raise AdminRefusal(409, str(error)) from None
+        except ValueError as error:
+            raise AdminRefusal(422, str(error)) from None
+        return told
+
+    async def plan_faults(self, request: Request) -> Response:
+        """Let faults come by a plan from now on; the requests are counted anew."""
+        try:
+            plan = _decoded(await request.body(), FaultPlan)
+        except PlanInvalid as error:
+            raise AdminRefusal(422, str(error)) from None
+        if plan.needs_journal and self._desk.restart is None:
+            raise AdminRefusal(409, NOWHERE_TO_COME_BACK)
+        self._desk.faults.source = PlayedPlan(plan)
+        return answer({"seed": plan.seed})
+
+    async def faults(self, _: Request) -> Response:
+        """Tell which faults are still to come, and which came."""
+        faults = self._desk.faults
+        plan = faults.source.plan if isinstance(faults.source, PlayedPlan) else None
+        return answer(
+            {
+                "waiting": faults.waiting,
+                "plan": plan,
+                "met": {kind.value: faults.account.counts[kind] for kind in sorted(faults.account.counts)},
+                "last_met": list(faults.account.last),
+            }
+        )
+
+    async def order_update_fault(self, request: Request) -> Response:
+        fault = _decoded(await request.body(), UpdateFault)
+        if fault.kind is UpdateFaultKind.RESET:
+            self._desk.updates.reset(fault.client_id)
+        elif fault.kind is UpdateFaultKind.DEAFEN:
+            self._desk.updates.deafen(fault.client_id)
         else:
             try:
-                self._desk.faults.order(fault)
+                self._desk.updates.faults.order(fault)
             except ValueError as error:
                 raise AdminRefusal(422, str(error)) from None
-        return answer({"waiting": self._desk.faults.waiting})
+        return answer({"waiting": self._desk.updates.faults.waiting})
 
     async def clear_faults(self, _: Request) -> Response:
         self._desk.faults.clear()
+        self._desk.updates.faults.clear()
         return answer({"waiting": 0})
 
     async def place_by_hand(self, request: Request) -> Response:

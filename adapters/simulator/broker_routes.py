@@ -13,7 +13,6 @@ from starlette.websockets import WebSocket
 
 from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, pin_of
-from adapters.simulator.connection import end_without_answer, wait_or_disconnect
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
 from adapters.simulator.intake import read_change, read_order
@@ -36,12 +35,18 @@ from adapters.simulator.rows import (
     segment_of,
     token_row,
 )
+from adapters.simulator.striking import (
+    DUPLICATE_ID,
+    refuse_repeated_id,
+    strike_answer,
+    strike_before,
+    strike_books,
+)
 from domain.instrument import InstrumentKey, Segment
 
 _CLIENT_ID = re.compile(rf"\d{{{CLIENT_ID_LENGTH}}}")
 _INSTRUMENTS_A_QUOTE_MAX = 1_000
-_BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-_UNAVAILABLE = b"<html><head><title>503 Service Unavailable</title></head><body>503 Service Unavailable</body></html>"
+_VERSION_PREFIX = "/v2"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -74,6 +79,7 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         Route("/v2/marketfeed/ltp", _guarded(broker.last_prices), methods=["POST"]),
         *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
         WebSocketRoute("/feed", broker.feed),
+        WebSocketRoute("/order-updates", desk.updates.serve),
         WebSocketRoute("/", broker.feed),
     ]
 
@@ -118,19 +124,20 @@ class _Broker:
         client_id = self._desk.authenticate(request, Family.ORDERS)
         body = await _json_of(request)
         fault = self._desk.faults.take(FaultTarget.PLACE, client_id=client_id, body=body)
-        early = await self._fault_before(fault, request)
+        early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
             return early
         order = self._accept(client_id, body, fault)
         row = {"orderId": order.order_id, "orderStatus": Status.TRANSIT.value}
         self._desk.let_arrive(order)
-        return await self._fault_after(fault, request) or answer(row)
+        strike_books(self._desk, fault, order)
+        return await strike_answer(self._desk, fault, request, answer(row), client_id=client_id)
 
     async def modify(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
         body = await _json_of(request)
         fault = self._desk.faults.take(FaultTarget.MODIFY, client_id=client_id, body=self._named(client_id, request))
-        early = await self._fault_before(fault, request)
+        early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
             return early
         order = self._simulator.account_of(client_id).orders.get(request.path_params["order_id"])
@@ -139,29 +146,30 @@ class _Broker:
         self._simulator.modify(client_id, order.order_id, read_change(body, client_id=client_id, order=order))
         row = {"orderId": order.order_id, "orderStatus": Status.TRANSIT.value}
         self._desk.let_change_arrive(order)
-        return await self._fault_after(fault, request) or answer(row)
+        return await strike_answer(self._desk, fault, request, answer(row), client_id=client_id)
 
     async def cancel(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
         fault = self._desk.faults.take(FaultTarget.CANCEL, client_id=client_id, body=self._named(client_id, request))
-        early = await self._fault_before(fault, request)
+        early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
             return early
         order = self._simulator.cancel(client_id, request.path_params["order_id"])
-        late = await self._fault_after(fault, request)
-        return late or answer({"orderId": order.order_id, "orderStatus": order.status.value})
+        row = {"orderId": order.order_id, "orderStatus": order.status.value}
+        return await strike_answer(self._desk, fault, request, answer(row), client_id=client_id)
 
     def reading(self, read: Callable[[Request, str], Any]) -> Handler:
         """Return the handler around one of the reads."""
 
         async def handler(request: Request) -> Response:
             client_id = self._desk.authenticate(request, Family.READS)
-            fault = self._desk.faults.take(FaultTarget.READ, client_id=client_id)
-            early = await self._fault_before(fault, request)
+            path = request.url.path.removeprefix(_VERSION_PREFIX)
+            fault = self._desk.faults.take(FaultTarget.READ, client_id=client_id, path=path)
+            early = await strike_before(self._desk, fault, request, client_id=client_id)
             if early is not None:
                 return early
             found = answer(read(request, client_id))
-            return await self._fault_after(fault, request) or found
+            return await strike_answer(self._desk, fault, request, found, client_id=client_id)
 
         return handler
 
@@ -207,8 +215,12 @@ class _Broker:
     # --- Market data
 
     async def last_prices(self, request: Request) -> Response:
-        self._desk.authenticate(request, Family.QUOTES)
+        client_id = self._desk.authenticate(request, Family.QUOTES)
         body = await _json_of(request)
+        fault = self._desk.faults.take(FaultTarget.QUOTE, client_id=client_id)
+        early = await strike_before(self._desk, fault, request, client_id=client_id)
+        if early is not None:
+            return early
         if not isinstance(body, dict):
             raise data_refusal(400, 814, "Invalid Request")
         asked = {word: ids for word, ids in body.items() if word != "dhanClientId"}
@@ -220,7 +232,8 @@ class _Broker:
             if segment is None or not isinstance(ids, list):
                 raise data_refusal(400, 813, "Invalid SecurityId")
             data[word] = self._prices_in(segment, ids)
-        return answer({"data": data, "status": "success"})
+        found = answer({"data": data, "status": "success"})
+        return await strike_answer(self._desk, fault, request, found, client_id=client_id)
 
     async def feed(self, websocket: WebSocket) -> None:
         query = websocket.query_params
@@ -250,40 +263,16 @@ class _Broker:
             instruments=self._desk.config.instruments,
             market_time_ns=self._simulator.market_time_ns,
         )
-        if not self._desk.config.duplicate_correlation_ids_allowed:
-            known = self._simulator.account_of(client_id).by_correlation_id(request.correlation_id)
-            if known is not None:
-                raise order_error("Duplicate correlationId")
+        is_known = self._simulator.account_of(client_id).by_correlation_id(request.correlation_id) is not None
+        if is_known and not self._desk.config.duplicate_correlation_ids_allowed:
+            raise order_error(DUPLICATE_ID)
+        refuse_repeated_id(fault, is_known=is_known)
         return self._simulator.accept(
             client_id,
             request,
             first_execution_max=fault.quantity if fault and fault.kind is FaultKind.PARTIAL else None,
             reject_message=fault.message if fault and fault.kind is FaultKind.REJECT else None,
         )
-
-    async def _fault_before(self, fault: Fault | None, request: Request) -> Response | None:
-        """Return the answer of a fault that strikes before anything is done."""
-        if fault is None:
-            return None
-        if fault.kind is FaultKind.LOSE_ANSWER_BEFORE_ACCEPTANCE:
-            return await end_without_answer(request)
-        if fault.kind is FaultKind.UNAVAILABLE:
-            return Response(_UNAVAILABLE, 503, media_type="text/html")
-        if fault.kind is FaultKind.REFUSE:
-            raise trading_refusal(fault.status, fault.code, "Order_Error", fault.message)
-        return None
-
-    async def _fault_after(self, fault: Fault | None, request: Request) -> Response | None:
-        """Return the answer of a fault that strikes when all is done, None for the true answer."""
-        if fault is None:
-            return None
-        if fault.kind is FaultKind.LOSE_ANSWER_AFTER_ACCEPTANCE:
-            return await end_without_answer(request)
-        if fault.kind is FaultKind.BAD_GATEWAY_AFTER_ACCEPTANCE:
-            return Response(_BAD_GATEWAY, 502, media_type="text/html")
-        if fault.kind is FaultKind.DELAY:
-            await wait_or_disconnect(request, fault.delay_ms / 1000)
-        return None
 
     def _prices_in(self, segment: Segment, ids: list[Any]) -> dict[str, Any]:
         prices = self._simulator.last_prices_e4

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.simulator.fault_plan import FaultPlan
 from adapters.simulator.tape import Tape
 from commands.ports import Instruments
 
@@ -20,7 +21,7 @@ class SimulatorConfig:
     were seen). `first_number` is where order and trade numbers begin: a simulator that starts again must not give an
     old number to a new order (None: 1 in lock-step, else derived from the time of day; what the journal knows counts
     too). `journal` is the file that keeps the books from one start to the next, in a folder that is there (None: they
-    are kept in memory alone).
+    are kept in memory alone). `fault_plan` lets faults come by rates and a seed from the start on.
     """
 
     secret: bytes
@@ -38,6 +39,7 @@ class SimulatorConfig:
     dead_token_is_order_error: bool = False
     first_number: int | None = None
     journal: Path | None = None
+    fault_plan: FaultPlan | None = None
 
     @property
     def transit_s(self) -> float:

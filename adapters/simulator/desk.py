@@ -27,6 +27,7 @@ from adapters.simulator.refusals import (
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
 _NUMBERS_A_SECOND = 100
@@ -37,17 +38,20 @@ _DAY_S = 86_400
 class Desk:
     """One running simulator. `pause_listening` closes the door for some seconds, where a server listens at all.
 
-    `journal` is held until `close`; None: the books are in memory alone.
+    `restart` lets that server close everything and come back, where there is a journal to come back on. `journal` is
+    held until `close`; None: the books are in memory alone.
     """
 
     config: SimulatorConfig
     simulator: Simulator
     feed: Feed
+    updates: Updates
     tokens: Tokens
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
     pause_listening: Callable[[float], None] | None = None
+    restart: Callable[[], None] | None = None
     stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
     _arriving: set[asyncio.TimerHandle] = field(default_factory=set)
 
@@ -105,6 +109,7 @@ class Desk:
         for timer in self._arriving:
             timer.cancel()
         self._arriving.clear()
+        self.updates.close()
         if self.journal is not None:
             self.journal.close()
 
@@ -142,11 +147,15 @@ def open_desk(config: SimulatorConfig) -> Desk:
             journal.begin(begun.records)
         simulator = Simulator(config, begun.ledger, journal)
         undo.pop_all()
+    tokens = Tokens(config.secret)
+    updates = Updates(simulator, tokens, secret=config.secret)
+    simulator.on_record = updates.take
     return Desk(
         config=config,
         simulator=simulator,
         feed=Feed(simulator),
-        tokens=Tokens(config.secret),
+        updates=updates,
+        tokens=tokens,
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )
