@@ -26,9 +26,10 @@ from domain.matching.orders import (
     Triggered,
     Withdrawn,
 )
-from domain.matching.phased import PhasedMatching
+from domain.matching.phased import AuctionRules, PhasedMatching
 
 __all__ = [
+    "AuctionRules",
     "CannotModify",
     "Depth",
     "Equilibrium",

@@ -152,9 +152,12 @@ class PhasedMatching:
         """Return the limit that *order_id* works under in continuous trading, None where it does not."""
         return self._matching.limit_of(order_id)
 
-    def begin_session(self, rules: MatchingRules, *, previous_close_e4: int | None) -> None:
-        """Let *rules* hold for a new day, and forget what the one before traded."""
+    def begin_session(
+        self, rules: MatchingRules, *, previous_close_e4: int | None, auctions: AuctionRules | None = None
+    ) -> None:
+        """Let *rules* and *auctions* (None: as before) hold for a new day, and forget what the last one traded."""
         self._matching.begin_session(rules)
+        self._auctions = auctions or self._auctions
         self._previous_close_e4 = previous_close_e4
         self._recent = _RecentAverage()
         self._closing_price_e4 = self._continuous_until_ns = self._found_e4 = None
