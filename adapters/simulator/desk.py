@@ -27,6 +27,8 @@ from adapters.simulator.refusals import (
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.standing import Standing, standing_at
+from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
 _NUMBERS_A_SECOND = 100
@@ -44,7 +46,9 @@ class Desk:
     config: SimulatorConfig
     simulator: Simulator
     feed: Feed
+    updates: Updates
     tokens: Tokens
+    standing: Standing
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
@@ -95,11 +99,12 @@ class Desk:
         return True
 
     async def play_in_real_time(self) -> None:
-        """Play one tape second a second until the tape ends; catch up after a stall."""
+        """Play the tape at its speed until it ends; catch up after a stall. At speed 0 others get a turn a second."""
         loop = asyncio.get_running_loop()
+        pause_s = 1 / self.config.speed if self.config.speed > 0 else 0.0
         due = loop.time()
         while self.play_second():
-            due += 1
+            due += pause_s
             await asyncio.sleep(max(due - loop.time(), 0))
 
     def close(self) -> None:
@@ -107,6 +112,7 @@ class Desk:
         for timer in self._arriving:
             timer.cancel()
         self._arriving.clear()
+        self.updates.close()
         if self.journal is not None:
             self.journal.close()
 
@@ -144,11 +150,16 @@ def open_desk(config: SimulatorConfig) -> Desk:
             journal.begin(begun.records)
         simulator = Simulator(config, begun.ledger, journal)
         undo.pop_all()
+    tokens = Tokens(config.secret)
+    updates = Updates(simulator, tokens, secret=config.secret)
+    simulator.on_record = updates.take
     return Desk(
         config=config,
         simulator=simulator,
         feed=Feed(simulator),
-        tokens=Tokens(config.secret),
+        updates=updates,
+        tokens=tokens,
+        standing=standing_at(simulator),
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )
