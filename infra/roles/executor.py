@@ -13,6 +13,7 @@ from infra.wiring.trading import make_broker, make_executor, make_lease, make_ve
 from projections.tasks import end, finish
 
 DRAIN_S = 10.0
+STATUS = "khata.status.executor"
 RELEASE_WRITES = "khata.release_writes.executor"
 
 
@@ -44,7 +45,7 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
 
     async with (
         answer_on(nats, "khata.settle.executor", settle),
-        answer_on(nats, "khata.status.executor", status),
+        answer_on(nats, STATUS, status),
         answer_on(nats, RELEASE_WRITES, release_writes),
     ):
         lost = asyncio.create_task(lease.lost())
