@@ -152,6 +152,11 @@ def status_word(status: OrderStatus) -> str:
     return _STATUS_WORDS[status]
 
 
+def status_of(word: str) -> OrderStatus | None:
+    """Return what Dhan's *word*, in any case, says of an order, None for a word that we do not know."""
+    return _STATUSES.get(word.upper())
+
+
 # --- Prices and times -------------------------------------------------------------------------------------------------
 
 

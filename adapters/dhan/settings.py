@@ -9,6 +9,7 @@ LIVE_AUTH_URL = "https://auth.dhan.co"
 LIVE_FEED_URL = "wss://api-feed.dhan.co"
 LIVE_FILES_URL = "https://images.dhan.co/api-data"
 SANDBOX_BASE_URL = "https://sandbox.dhan.co/v2"
+LIVE_UPDATES_URL = "wss://api-order-update.dhan.co"
 
 
 class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,7 @@ class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
     auth_url: str = LIVE_AUTH_URL
     feed_url: str = LIVE_FEED_URL
     files_url: str = LIVE_FILES_URL
+    updates_url: str = LIVE_UPDATES_URL
     client_id: str | None = None
     access_token: Secret | None = None
     pin: Secret | None = None
@@ -79,3 +81,13 @@ class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
     feed_backoff_s: float = 1.0
     feed_backoff_max_s: float = 300.0
     feed_refused_backoff_s: float = 60.0
+
+    updates_accounts_max: int = 500
+    updates_connecting_max: int = 8
+    updates_settle_s: float = 0.5
+    """A connection is believed in when it has lasted so long: what becomes of a bad token is a reset after 10 ms."""
+    updates_ping_s: float = 10.0
+    """An account may have nothing to tell for hours, so a connection is held for dead when a ping is not answered."""
+    updates_linger_s: float = 60.0
+    updates_backoff_s: float = 1.0
+    updates_backoff_max_s: float = 60.0

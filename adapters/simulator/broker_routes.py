@@ -79,6 +79,7 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         Route("/v2/marketfeed/ltp", _guarded(broker.last_prices), methods=["POST"]),
         *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
         WebSocketRoute("/feed", broker.feed),
+        WebSocketRoute("/order-updates", desk.updates.serve),
         WebSocketRoute("/", broker.feed),
     ]
 

@@ -27,6 +27,7 @@ from adapters.simulator.refusals import (
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
 _NUMBERS_A_SECOND = 100
@@ -44,6 +45,7 @@ class Desk:
     config: SimulatorConfig
     simulator: Simulator
     feed: Feed
+    updates: Updates
     tokens: Tokens
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
@@ -107,6 +109,7 @@ class Desk:
         for timer in self._arriving:
             timer.cancel()
         self._arriving.clear()
+        self.updates.close()
         if self.journal is not None:
             self.journal.close()
 
@@ -144,11 +147,15 @@ def open_desk(config: SimulatorConfig) -> Desk:
             journal.begin(begun.records)
         simulator = Simulator(config, begun.ledger, journal)
         undo.pop_all()
+    tokens = Tokens(config.secret)
+    updates = Updates(simulator, tokens, secret=config.secret)
+    simulator.on_record = updates.take
     return Desk(
         config=config,
         simulator=simulator,
         feed=Feed(simulator),
-        tokens=Tokens(config.secret),
+        updates=updates,
+        tokens=tokens,
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )

@@ -64,7 +64,7 @@ class Connection:
         """Send until the end or until the client is gone."""
         try:
             while (packet := await self._queue.get()) is not None:
-                await self._websocket.send_bytes(packet)
+                await self._send(packet)
                 self._queue.task_done()
             self._queue.task_done()
             if self._websocket.client_state is WebSocketState.CONNECTED:
@@ -73,6 +73,9 @@ class Connection:
             pass  # The client went away in mid-sentence; the reading side sees it too.
         finally:
             self._abandon()
+
+    async def _send(self, packet: bytes) -> None:
+        await self._websocket.send_bytes(packet)
 
     def _abandon(self) -> None:
         self._is_over = True
