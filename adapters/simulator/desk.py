@@ -99,11 +99,12 @@ class Desk:
         return True
 
     async def play_in_real_time(self) -> None:
-        """Play one tape second a second until the tape ends; catch up after a stall."""
+        """Play the tape at its speed until it ends; catch up after a stall. At speed 0 others get a turn a second."""
         loop = asyncio.get_running_loop()
+        pause_s = 1 / self.config.speed if self.config.speed > 0 else 0.0
         due = loop.time()
         while self.play_second():
-            due += 1
+            due += pause_s
             await asyncio.sleep(max(due - loop.time(), 0))
 
     def close(self) -> None:

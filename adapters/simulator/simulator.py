@@ -21,6 +21,7 @@ from typing import Protocol
 from adapters.simulator.books import Account, BookedOrder, OrderTerms, Status
 from adapters.simulator.circuits import circuit_refusal
 from adapters.simulator.config import SimulatorConfig
+from adapters.simulator.exchange import Book, Exchange
 from adapters.simulator.history import PrintHistory, PrintRange
 from adapters.simulator.journal import Journal
 from adapters.simulator.kept_trades import TradeKept, kept_of
@@ -58,7 +59,7 @@ from adapters.simulator.standing_records import StandingRecord
 from adapters.simulator.tape import TapeSecond, Tick
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import NS_PER_S
-from domain.matching import Execution, Happening, Matching, MatchingOrder, Triggered, Withdrawn
+from domain.matching import Execution, Happening, MatchingOrder, Rejection, Triggered, Withdrawn
 from domain.order import MODIFICATIONS_MAX, OrderType, Side, TimeInForce
 
 AMO_DELAYS_S = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 1_800, "OPEN_60": 3_600}
@@ -110,13 +111,13 @@ class Simulator:
         self._ledger = ledger
         self._journal = journal
         self._seconds = config.tape.play()
-        self._matching: dict[InstrumentKey, Matching] = {}
         self._unpriced: dict[InstrumentKey, dict[str, BookedOrder]] = {}
         self._history: dict[InstrumentKey, PrintHistory] = {}
         self._is_open = False
         self.last_ticks: dict[InstrumentKey, Tick] = {}
         self.last_prices_e4: dict[InstrumentKey, int] = {}
         self.previous_closes_e4: Mapping[InstrumentKey, int] = config.tape.previous_closes_e4
+        self._exchange = Exchange(config)
         self.step = 0
         self.market_time_ns = config.tape.start_ns
         self.executions = 0
@@ -184,6 +185,7 @@ class Simulator:
         self._is_open = True
         self.step += 1
         self.market_time_ns = second.market_time_ns
+        self._move_on()
         for tick in second.ticks:
             self._print(tick)
         while self._late:
@@ -294,6 +296,10 @@ class Simulator:
         submission = self._matching_of(order.instrument).modify(
             _as_matched(order.changed(terms)), time_ns=self.market_time_ns
         )
+        if submission.rejection is not None:
+            description = self._rejected(order, submission.rejection)
+            self._enter(OrderUnmodified(order_id=order.order_id, time_ns=self.market_time_ns, description=description))
+            return
         records: list[Record] = [
             OrderModified(
                 order_id=order.order_id,
@@ -315,6 +321,9 @@ class Simulator:
             self._enter(self._end_of(order, Status.REJECTED, f"RMS:{order.order_id}:{refusal}"))
             return
         submission = self._matching_of(order.instrument).submit(_as_matched(order), time_ns=self.market_time_ns)
+        if submission.rejection is not None:
+            self._enter(self._end_of(order, Status.REJECTED, self._rejected(order, submission.rejection)))
+            return
         records: list[Record] = [
             OrderWorking(
                 order_id=order.order_id,
@@ -396,28 +405,33 @@ class Simulator:
         if history is None:
             history = self._history[key] = PrintHistory()
         history.add(self.step, tick.last_price_e4)
-        matching = self._matching.get(key)
+        matching = self._exchange.books.get(key)
         if matching is None:
             instrument = self._config.instruments.by_key(key, market_time_ns=self.market_time_ns)
             matching = self._matching_of(instrument)
-        happened = matching.on_print(price_e4=tick.last_price_e4, volume=tick.volume, time_ns=tick.exchange_time_ns)
-        unpriced = self._unpriced.pop(key, {})
-        if unpriced or happened:
-            self._enter(*self._limits_of(unpriced.values(), matching), *self._records_of(happened))
+        happened = matching.on_print(
+            price_e4=tick.last_price_e4, volume=tick.volume, time_ns=tick.exchange_time_ns, depth=tick.depth
+        )
+        if happened or key in self._unpriced:
+            self._enter(*self._limits_of(key, matching), *self._records_of(happened))
         if self._ledger.standing.waits_for(key):
             for watcher in self.watchers:
                 watcher.on_print(key, tick.last_price_e4, before_e4)
 
-    def _matching_of(self, instrument: Instrument) -> Matching:
-        matching = self._matching.get(instrument.key)
-        if matching is None:
-            matching = self._matching[instrument.key] = Matching(
-                tick_e4=instrument.tick_e4,
-                lot=instrument.lot,
-                participation_bp=self._config.participation_bp,
-                protection_bp=self._config.protection_bp,
-            )
-        return matching
+    def _move_on(self) -> None:
+        """Let the exchange's day go on to the second that is played."""
+        for moved in self._exchange.move_to(self.market_time_ns):
+            limits = self._limits_of(moved.instrument, self._exchange.books[moved.instrument])
+            expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in moved.expired]
+            ends = [self._end_of(order, Status.EXPIRED) for order in expired]
+            self._enter(*limits, *self._records_of(moved.happened), *ends)
+
+    def _matching_of(self, instrument: Instrument) -> Book:
+        return self._exchange.book_of(instrument, market_time_ns=self.market_time_ns)
+
+    def _rejected(self, order: BookedOrder, rejection: Rejection) -> str:
+        why = self._exchange.refusal_of(rejection, order.instrument, market_time_ns=self.market_time_ns)
+        return f"RMS:{order.order_id}:{why}"
 
     def _enter(self, *records: Record) -> None:
         """Write down what happened, then let the books know."""
@@ -429,10 +443,17 @@ class Simulator:
             if self.on_record is not None:
                 self.on_record(record)
 
-    def _limits_of(self, unpriced: Iterable[BookedOrder], matching: Matching) -> list[Record]:
-        """Return the limits of MARKET orders that waited for the print that has just come."""
-        limits = [(order, matching.protection_limit_e4(order.side)) for order in unpriced if order.has_no_limit_yet]
-        return [OrderPriced(order_id=order.order_id, limit_price_e4=limit or 0) for order, limit in limits]
+    def _limits_of(self, key: InstrumentKey, matching: Book) -> list[Record]:
+        """Return the limits that MARKET orders have got which waited for a print, or for an auction's price."""
+        records: list[Record] = []
+        for order in self._unpriced.pop(key, {}).values():
+            limit = matching.limit_of(order.order_id)
+            if limit is None and matching.leaves_quantity(order.order_id):
+                self._note_unpriced(order)  # An auction collects it.
+            elif order.has_no_limit_yet:
+                limit = limit or matching.protection_limit_e4(order.side) or 0
+                records.append(OrderPriced(order_id=order.order_id, limit_price_e4=limit))
+        return records
 
     def _records_of(self, happened: Iterable[Happening]) -> list[Record]:
         """Return what the books make of what the matching did."""
@@ -463,7 +484,7 @@ class Simulator:
 
     def _rest_again(self, order: BookedOrder) -> None:
         """Put an order of an earlier life back into the matching. There is no print yet that it could meet."""
-        self._matching_of(order.instrument).submit(_as_matched(order), time_ns=self.market_time_ns)
+        self._matching_of(order.instrument).restore(_as_matched(order), time_ns=self.market_time_ns)
         self._note_unpriced(order)
 
     def _change_refusal(self, order: BookedOrder, terms: OrderTerms) -> str | None:
@@ -501,7 +522,7 @@ class Simulator:
     def _close_session(self) -> None:
         self.done = True
         self._is_open = False
-        for matching in self._matching.values():
+        for matching in self._exchange.books.values():
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in matching.expire()]
             self._enter(*(self._end_of(order, Status.EXPIRED) for order in expired))
         for watcher in self.watchers:
