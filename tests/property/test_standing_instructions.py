@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.simulator.synthetic import DEMO_START_NS
@@ -51,7 +51,7 @@ def told(market: Counter) -> dict[str, Any]:
     return {"orders": market.orders(), **{path: market.read(path) for path in PATHS}}
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(first=prices_e4, tape=tapes, orders=st.lists(super_orders(), min_size=1, max_size=3), volume=st.integers(4, 60))
 def test_exits_never_take_more_than_was_entered(
     first: int, tape: list[int], orders: list[dict[str, Any]], volume: int
@@ -67,7 +67,7 @@ def test_exits_never_take_more_than_was_entered(
                 assert not (order.exits and order.entry.is_open), "nothing may be entered behind an exit"
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     first=prices_e4,
     tape=tapes,
