@@ -200,11 +200,16 @@ def checked_fields(body: Any, client_id: str, allowed: frozenset[str]) -> Mappin
     """
     if not isinstance(body, dict) or not allowed.issuperset(body):
         raise bad_input()
-    if any(value == "" or (value is None and name not in _NULLABLE) for name, value in body.items()):
+    if any(is_nothing(value) and not (value is None and name in _NULLABLE) for name, value in body.items()):
         raise bad_input()
     if str(body.get("dhanClientId", "")) != client_id:
         raise authentication_error()
     return body
+
+
+def is_nothing(value: Any) -> bool:
+    """Tell whether a value stands for none: the broker takes no field that is empty or null."""
+    return value is None or value == ""
 
 
 def word_of(fields: Mapping[str, Any], name: str) -> str:
