@@ -1,7 +1,6 @@
 """Paths that are no part of the broker: step the tape, order faults, trade by hand, look into the books."""
 
 import hmac
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from adapters.simulator.broker_routes import answer
+from adapters.simulator.answers import Handler, answer
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind
 from adapters.simulator.intake import FROM_ELSEWHERE, read_order
@@ -21,7 +20,6 @@ SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - a header's name, no secret
 _SECONDS_A_STEP_MAX = 22_500
 
 Shape = TypeVar("Shape")
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class AdminRefusal(Exception):

@@ -2,15 +2,15 @@
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.simulator.answers import Handler, answer, guarded, json_of
 from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, pin_of
 from adapters.simulator.connection import end_without_answer, wait_or_disconnect
@@ -20,7 +20,6 @@ from adapters.simulator.intake import read_change, read_order
 from adapters.simulator.limits import Family
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
-    Refusal,
     bad_input,
     data_refusal,
     order_error,
@@ -43,13 +42,6 @@ _INSTRUMENTS_A_QUOTE_MAX = 1_000
 _BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 _UNAVAILABLE = b"<html><head><title>503 Service Unavailable</title></head><body>503 Service Unavailable</body></html>"
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def answer(value: Any, status: int = 200) -> Response:
-    """Return *value* as a JSON response."""
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
-
 
 def broker_routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes of everything the broker offers."""
@@ -67,27 +59,15 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         "/v2/fundlimit": broker.funds,
     }
     return [
-        Route("/app/generateAccessToken", _guarded(broker.log_in), methods=["POST"]),
-        Route("/v2/orders", _guarded(broker.place), methods=["POST"]),
-        Route("/v2/orders/{order_id}", _guarded(broker.modify), methods=["PUT"]),
-        Route("/v2/orders/{order_id}", _guarded(broker.cancel), methods=["DELETE"]),
-        Route("/v2/marketfeed/ltp", _guarded(broker.last_prices), methods=["POST"]),
-        *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
+        Route("/app/generateAccessToken", guarded(broker.log_in), methods=["POST"]),
+        Route("/v2/orders", guarded(broker.place), methods=["POST"]),
+        Route("/v2/orders/{order_id}", guarded(broker.modify), methods=["PUT"]),
+        Route("/v2/orders/{order_id}", guarded(broker.cancel), methods=["DELETE"]),
+        Route("/v2/marketfeed/ltp", guarded(broker.last_prices), methods=["POST"]),
+        *(Route(path, guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
         WebSocketRoute("/feed", broker.feed),
         WebSocketRoute("/", broker.feed),
     ]
-
-
-def _guarded(handler: Handler) -> Handler:
-    """Answer refusals in their own shape."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Refusal as refusal:
-            return answer(refusal.body, refusal.status)
-
-    return guarded
 
 
 class _Broker:
@@ -116,7 +96,7 @@ class _Broker:
 
     async def place(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
-        body = await _json_of(request)
+        body = await json_of(request)
         fault = self._desk.faults.take(FaultTarget.PLACE, client_id=client_id, body=body)
         early = await self._fault_before(fault, request)
         if early is not None:
@@ -128,7 +108,7 @@ class _Broker:
 
     async def modify(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
-        body = await _json_of(request)
+        body = await json_of(request)
         fault = self._desk.faults.take(FaultTarget.MODIFY, client_id=client_id, body=self._named(client_id, request))
         early = await self._fault_before(fault, request)
         if early is not None:
@@ -208,7 +188,7 @@ class _Broker:
 
     async def last_prices(self, request: Request) -> Response:
         self._desk.authenticate(request, Family.QUOTES)
-        body = await _json_of(request)
+        body = await json_of(request)
         if not isinstance(body, dict):
             raise data_refusal(400, 814, "Invalid Request")
         asked = {word: ids for word, ids in body.items() if word != "dhanClientId"}
@@ -289,10 +269,3 @@ class _Broker:
         prices = self._simulator.last_prices_e4
         keys = (InstrumentKey(segment, str(security_id)) for security_id in ids)
         return {key.security_id: {"last_price": rupees(prices[key])} for key in keys if key in prices}
-
-
-async def _json_of(request: Request) -> Any:
-    try:
-        return msgspec.json.decode(await request.body())
-    except msgspec.DecodeError:
-        raise bad_input() from None

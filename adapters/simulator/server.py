@@ -13,7 +13,8 @@ from starlette.responses import Response
 from uvicorn import Config
 
 from adapters.simulator.admin_routes import admin_routes
-from adapters.simulator.broker_routes import answer, broker_routes
+from adapters.simulator.answers import answer
+from adapters.simulator.broker_routes import broker_routes
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.connection import AbortableProtocol, PausableServer
 from adapters.simulator.desk import Desk, open_desk
