@@ -1,4 +1,4 @@
-"""The broker's paths: log in, orders, trades, positions, money, quotes, feed."""
+"""The broker's paths: log in, orders, trades, positions, money, feed."""
 
 import re
 import time
@@ -10,18 +10,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.simulator.account_routes import account_reads
 from adapters.simulator.answers import Handler, answer, guarded, json_of
 from adapters.simulator.books import BookedOrder, Status
-from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, pin_of
+from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, TokenExpired, pin_of
 from adapters.simulator.connection import end_without_answer, wait_or_disconnect
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
+from adapters.simulator.feed import CLIENT_INVALID, TOKEN_EXPIRED, TOKEN_INVALID
 from adapters.simulator.intake import read_change, read_order
 from adapters.simulator.limits import Family
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
     bad_input,
-    data_refusal,
     order_error,
     trading_refusal,
 )
@@ -31,14 +32,10 @@ from adapters.simulator.rows import (
     order_row,
     position_row,
     profile_row,
-    rupees,
-    segment_of,
     token_row,
 )
-from domain.instrument import InstrumentKey, Segment
 
 _CLIENT_ID = re.compile(rf"\d{{{CLIENT_ID_LENGTH}}}")
-_INSTRUMENTS_A_QUOTE_MAX = 1_000
 _BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 _UNAVAILABLE = b"<html><head><title>503 Service Unavailable</title></head><body>503 Service Unavailable</body></html>"
 
@@ -55,15 +52,14 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         "/v2/trades/": broker.executions,
         "/v2/trades/{order_id}": broker.executions_of_order,
         "/v2/positions": broker.positions,
-        "/v2/holdings": broker.holdings,
         "/v2/fundlimit": broker.funds,
+        **account_reads(desk),
     }
     return [
         Route("/app/generateAccessToken", guarded(broker.log_in), methods=["POST"]),
         Route("/v2/orders", guarded(broker.place), methods=["POST"]),
         Route("/v2/orders/{order_id}", guarded(broker.modify), methods=["PUT"]),
         Route("/v2/orders/{order_id}", guarded(broker.cancel), methods=["DELETE"]),
-        Route("/v2/marketfeed/ltp", guarded(broker.last_prices), methods=["POST"]),
         *(Route(path, guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
         WebSocketRoute("/feed", broker.feed),
         WebSocketRoute("/", broker.feed),
@@ -173,10 +169,6 @@ class _Broker:
         holdings = self._simulator.account_of(client_id).holdings.values()
         return [position_row(client_id, held, prices.get(held.instrument.key, 0)) for held in holdings]
 
-    def holdings(self, _: Request, __: str) -> Any:
-        # What is bought today is a position; a simulator's client comes without shares from earlier days.
-        raise trading_refusal(500, "DH-1111", "HOLDING_ERROR", "No holdings available")
-
     def funds(self, _: Request, client_id: str) -> Any:
         account = self._simulator.account_of(client_id)
         return funds_row(account, self._simulator.available_paise(account))
@@ -186,29 +178,17 @@ class _Broker:
 
     # --- Market data
 
-    async def last_prices(self, request: Request) -> Response:
-        self._desk.authenticate(request, Family.QUOTES)
-        body = await json_of(request)
-        if not isinstance(body, dict):
-            raise data_refusal(400, 814, "Invalid Request")
-        asked = {word: ids for word, ids in body.items() if word != "dhanClientId"}
-        if sum(len(ids) for ids in asked.values() if isinstance(ids, list)) > _INSTRUMENTS_A_QUOTE_MAX:
-            raise data_refusal(400, 804, "Requested number of instruments exceeds limit")
-        data: dict[str, Any] = {}
-        for word, ids in asked.items():
-            segment = segment_of(word)
-            if segment is None or not isinstance(ids, list):
-                raise data_refusal(400, 813, "Invalid SecurityId")
-            data[word] = self._prices_in(segment, ids)
-        return answer({"data": data, "status": "success"})
-
     async def feed(self, websocket: WebSocket) -> None:
         query = websocket.query_params
+        client_id, refusal = None, CLIENT_INVALID
         try:
             client_id = self._desk.tokens.client_of(query.get("token", ""), now_ns=time.time_ns())
+        except TokenExpired:
+            refusal = TOKEN_EXPIRED
         except TokenDead:
-            client_id = None
-        await self._desk.feed.serve(websocket, client_id if client_id == query.get("clientId") else None)
+            refusal = TOKEN_INVALID
+        is_theirs = client_id == query.get("clientId")
+        await self._desk.feed.serve(websocket, client_id if is_theirs else None, refusal=refusal)
 
     # --- Parts
 
@@ -264,8 +244,3 @@ class _Broker:
         if fault.kind is FaultKind.DELAY:
             await wait_or_disconnect(request, fault.delay_ms / 1000)
         return None
-
-    def _prices_in(self, segment: Segment, ids: list[Any]) -> dict[str, Any]:
-        prices = self._simulator.last_prices_e4
-        keys = (InstrumentKey(segment, str(security_id)) for security_id in ids)
-        return {key.security_id: {"last_price": rupees(prices[key])} for key in keys if key in prices}

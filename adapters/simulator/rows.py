@@ -40,7 +40,7 @@ def type_of(word: str) -> OrderType | None:
 
 def ist_text(time_ns: int | None) -> str:
     """Return UTC nanoseconds as the broker prints them; None never was."""
-    return NEVER if time_ns is None else f"{_ist(time_ns):%Y-%m-%d %H:%M:%S}"
+    return NEVER if time_ns is None else f"{ist(time_ns):%Y-%m-%d %H:%M:%S}"
 
 
 def rupees(value_e4: int) -> float:
@@ -250,7 +250,8 @@ def _names(key: InstrumentKey, symbol: str) -> dict[str, str]:
     return {"segment": key.segment.value, "security_id": key.security_id, "symbol": symbol}
 
 
-def _ist(time_ns: int) -> datetime:
+def ist(time_ns: int) -> datetime:
+    """Return UTC nanoseconds as a moment of India, to the second."""
     return datetime.fromtimestamp(time_ns // NS_PER_S, EXCHANGE_ZONE)
 
 

@@ -22,6 +22,7 @@ from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.history import PrintHistory, PrintRange
 from adapters.simulator.journal import Journal
 from adapters.simulator.ledger import Ledger, order_id_of, trade_id_of
+from adapters.simulator.market_record import MarketRecord
 from adapters.simulator.records import (
     AccountOpened,
     OrderAccepted,
@@ -90,6 +91,7 @@ class Simulator:
         self._matching: dict[InstrumentKey, Matching] = {}
         self._unpriced: dict[InstrumentKey, dict[str, BookedOrder]] = {}
         self._history: dict[InstrumentKey, PrintHistory] = {}
+        self.record = MarketRecord(config.tape.previous_closes_e4)
         self._is_open = False
         self.last_ticks: dict[InstrumentKey, Tick] = {}
         self.last_prices_e4: dict[InstrumentKey, int] = {}
@@ -320,6 +322,7 @@ class Simulator:
         key = tick.instrument
         self.last_ticks[key] = tick
         self.last_prices_e4[key] = tick.last_price_e4
+        self.record.add(tick)
         history = self._history.get(key)
         if history is None:
             history = self._history[key] = PrintHistory()
