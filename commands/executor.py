@@ -56,6 +56,7 @@ from commands.ports import (
     Watermarks,
 )
 from commands.sender import Sender, executor_context
+from commands.shared_read import SharedRead
 from domain.account.commands import (
     AccountCommand,
     PresumeAbsent,
@@ -99,6 +100,8 @@ class ExecutorSettings:
     flat_again_ms: int = 1_000
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
+    entries_at_once_max: int = 24
+    """So many entries are sent at the same time; more would take each other's time and an exit's connection."""
     lock_step: bool = False
 
 
@@ -159,7 +162,9 @@ class Executor:
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
+        self._head = SharedRead(store.head)
         self._sending: dict[OrderId, asyncio.Task[None]] = {}
+        self._entering: set[OrderId] = set()
         self._searches: dict[OrderId, Search] = {}
         self._asking: dict[OrderId, asyncio.Task[None]] = {}
         self._cancels: dict[OrderId, int] = {}
@@ -255,12 +260,15 @@ class Executor:
             self._changed.set()
 
     async def _catch_up(self) -> None:
-        head = (await self._store.head()).sequence
-        while self._orders.sequence < head and not self._has_stopped:
+        await self._reach((await self._head()).sequence)
+
+    async def _reach(self, sequence: int) -> None:
+        """Wait until the log has brought everything up to *sequence*."""
+        while self._orders.sequence < sequence and not self._has_stopped:
             self._advanced.clear()
             await self._advanced.wait()
         if self._settings.lock_step:
-            await self._outside.reach(head)
+            await self._outside.reach(sequence)
 
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
@@ -304,6 +312,10 @@ class Executor:
         for order in orders:
             if order.order_id in self._sending or self._broker.is_held_back(order.account_id, order.purpose):
                 continue
+            if not order.purpose.closes:
+                if len(self._entering) >= self._settings.entries_at_once_max:
+                    return  # Whoever is done wakes the next round.
+                self._entering.add(order.order_id)
             self._sending[order.order_id] = asyncio.create_task(self._send(order))
 
     def _ask(self, step: Callable[[OpenOrder], Awaitable[None]], orders: Iterable[OpenOrder]) -> None:
@@ -324,10 +336,12 @@ class Executor:
 
     async def _send(self, order: OpenOrder) -> None:
         try:
-            await self._sender.send(order)
+            sequence = await self._sender.send(order)
             self._commands += 1
             # Until the log has brought back what was recorded, the order must not look unsent.
-            await self._catch_up()
+            await (self._reach(sequence) if sequence else self._catch_up())
+            self._entering.discard(order.order_id)
+            self._changed.set()
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
@@ -335,6 +349,7 @@ class Executor:
             log.warning("send interrupted", order_id=order.order_id, fault=str(fault))
         finally:
             del self._sending[order.order_id]
+            self._entering.discard(order.order_id)
             self._changed.set()
 
     async def _disown(self, order: OpenOrder) -> None:

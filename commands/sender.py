@@ -42,14 +42,14 @@ class Sender:
         self._lease = lease
         self._installation_code = installation_code
 
-    async def send(self, order: OpenOrder) -> bool:
-        """Send *order* if it still may be sent, and record what is known of it. Return whether anything was tried.
+    async def send(self, order: OpenOrder) -> int:
+        """Send *order* if it still may be sent, and record what is known of it. Return the sequence of that, else 0.
 
         Once the log says *submitting*, only a word about the request may end it; whatever stops this process in between
         leaves the order submitting, and the next sender makes an unknown of it.
         """
         if not self._lease.is_held():
-            return False
+            return 0
         correlation_id = correlation_id_of(order.order_id, code=self._installation_code)
         begin = BeginSubmission(
             order_id=order.order_id,
@@ -60,13 +60,13 @@ class Sender:
         context = executor_context(self._clock, causation_id=order.order_id)
         outcome = await self._accounts.carry_out(order.account_id, begin, context)
         if not any(isinstance(event, OrderSubmitting) for event in outcome.events):
-            return False  # It lapsed, was blocked, or somebody else has it.
+            return outcome.last_sequence if outcome.events else 0  # It lapsed, was blocked, or somebody else has it.
         if self._lease.is_held():
             placement = await self._broker.place(order.account_id, order.instruction, correlation_id, order.purpose)
         else:
             placement = _LEASE_LOST
-        await self._accounts.carry_out(order.account_id, _record_of(order, placement), context)
-        return True
+        recorded = await self._accounts.carry_out(order.account_id, _record_of(order, placement), context)
+        return recorded.last_sequence
 
     async def modify(self, order: OpenOrder) -> Modification:
         """Ask the venue once to make *order* what is wanted of it, and tell what is known of that."""

@@ -148,6 +148,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         PortOrFree,
         Meta(description="Port of the broker simulator; 0 takes a free one and records it in run/runtime.json."),
     ] = 0
+    simulator_faults: Annotated[
+        str,
+        Meta(
+            description="Faults of the broker simulator by rates and a seed, such as: seed=7 delay=0.02 tear_body=0.01."
+            " Unset: none."
+        ),
+    ] = ""
     dhan_url: Annotated[
         str | None,
         Meta(description="Base URL of the broker for paper accounts. Unset: our own simulator."),

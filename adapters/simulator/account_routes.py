@@ -18,6 +18,7 @@ from adapters.simulator.account_rows import (
     margins_row,
 )
 from adapters.simulator.answers import answer, guarded, json_of
+from adapters.simulator.asking import asking
 from adapters.simulator.books import Account, Holding
 from adapters.simulator.clients import TokenDead
 from adapters.simulator.consents import ApiKeyWrong, Consents, ConsentsExhausted, ConsentUnknown
@@ -67,12 +68,12 @@ def account_routes(desk: Desk) -> list[BaseRoute]:
         Route("/app/generate-consent", guarded(entrance.ask_consent), methods=["POST"]),
         Route("/login/consentApp-login", guarded(entrance.give_consent), methods=["GET"]),
         Route("/app/consumeApp-consent", guarded(entrance.consume_consent), methods=["GET", "POST"]),
-        Route("/v2/ip/setIP", guarded(affairs.set_ip), methods=["POST"]),
-        Route("/v2/ip/modifyIP", guarded(affairs.modify_ip), methods=["PUT"]),
-        Route("/v2/margincalculator", guarded(affairs.margin), methods=["POST"]),
-        Route("/v2/margincalculator/multi", guarded(affairs.margin_together), methods=["POST"]),
-        Route("/v2/edis/tpin", guarded(affairs.send_tpin), methods=["GET"]),
-        Route("/v2/edis/form", guarded(affairs.demat_form), methods=["POST"]),
+        Route("/v2/ip/setIP", asking(desk, Family.READS, affairs.set_ip), methods=["POST"]),
+        Route("/v2/ip/modifyIP", asking(desk, Family.READS, affairs.modify_ip), methods=["PUT"]),
+        Route("/v2/margincalculator", asking(desk, Family.READS, affairs.margin), methods=["POST"]),
+        Route("/v2/margincalculator/multi", asking(desk, Family.READS, affairs.margin_together), methods=["POST"]),
+        Route("/v2/edis/tpin", asking(desk, Family.READS, affairs.send_tpin), methods=["GET"]),
+        Route("/v2/edis/form", asking(desk, Family.READS, affairs.demat_form), methods=["POST"]),
     ]
 
 
@@ -140,8 +141,8 @@ class _Affairs:
         self._desk = desk
         self._simulator = desk.simulator
 
-    async def set_ip(self, request: Request) -> Response:
-        client_id, flag, address = await self._wanted_ip(request)
+    async def set_ip(self, request: Request, client_id: str) -> Response:
+        flag, address = await _wanted_ip(request, client_id)
         try:
             self._desk.ips.set(client_id, flag, address, now_ns=time.time_ns())
         except IpLocked:
@@ -150,8 +151,8 @@ class _Affairs:
             raise bad_input() from None
         return _ip_saved()
 
-    async def modify_ip(self, request: Request) -> Response:
-        client_id, flag, address = await self._wanted_ip(request)
+    async def modify_ip(self, request: Request, client_id: str) -> Response:
+        flag, address = await _wanted_ip(request, client_id)
         try:
             self._desk.ips.modify(client_id, flag, address, now_ns=time.time_ns())
         except IpLocked:
@@ -160,8 +161,7 @@ class _Affairs:
             raise bad_input() from None
         return _ip_saved()
 
-    async def margin(self, request: Request) -> Response:
-        client_id = self._desk.authenticate(request, Family.READS)
+    async def margin(self, request: Request, client_id: str) -> Response:
         leg = self._leg(await json_of(request), client_id)
         leverage = self._desk.config.intraday_leverage
         bound_e4 = margin_e4(leg.product, quantity=leg.quantity, price_e4=leg.price_e4, intraday_leverage=leverage)
@@ -174,9 +174,8 @@ class _Affairs:
             )
         )
 
-    async def margin_together(self, request: Request) -> Response:
+    async def margin_together(self, request: Request, client_id: str) -> Response:
         """Answer what several orders bind; their list goes by either of the two names that are documented."""
-        client_id = self._desk.authenticate(request, Family.READS)
         body = await json_of(request)
         if not isinstance(body, dict):
             raise bad_input()
@@ -192,13 +191,11 @@ class _Affairs:
         leverage = self._desk.config.intraday_leverage
         return answer(margins_row(legs, lambda some: margin_together_e4(some, intraday_leverage=leverage)))
 
-    async def send_tpin(self, request: Request) -> Response:
-        self._desk.authenticate(request, Family.READS)
+    async def send_tpin(self, _: Request, __: str) -> Response:
         return Response(status_code=202)
 
-    async def demat_form(self, request: Request) -> Response:
+    async def demat_form(self, request: Request, client_id: str) -> Response:
         """Answer the form of the depository. The simulator's clients need none: they have signed for all they sell."""
-        client_id = self._desk.authenticate(request, Family.READS)
         body = await json_of(request)
         if not isinstance(body, dict) or not isinstance(body.get("isin"), str) or not body["isin"]:
             raise bad_input()
@@ -208,18 +205,6 @@ class _Affairs:
         return answer(
             {"dhanClientId": client_id, "edisFormHtml": "<!DOCTYPE html><html><body>Nothing to sign</body></html>"}
         )
-
-    async def _wanted_ip(self, request: Request) -> tuple[str, IpFlag, str]:
-        client_id = self._desk.authenticate(request, Family.READS)
-        body = await json_of(request)
-        if not isinstance(body, dict) or not isinstance(body.get("ip"), str):
-            raise bad_input()
-        if str(body.get("dhanClientId", "")) != client_id:
-            raise authentication_error()
-        try:
-            return client_id, IpFlag(str(body.get("ipFlag"))), body["ip"]
-        except ValueError:
-            raise bad_input() from None
 
     def _leg(self, body: Any, client_id: str) -> Leg:
         return read_leg(
@@ -313,6 +298,18 @@ def _delivered(account: Account) -> list[Holding]:
 
 def _api_key(request: Request) -> tuple[str, str]:
     return request.headers.get("app_id", ""), request.headers.get("app_secret", "")
+
+
+async def _wanted_ip(request: Request, client_id: str) -> tuple[IpFlag, str]:
+    body = await json_of(request)
+    if not isinstance(body, dict) or not isinstance(body.get("ip"), str):
+        raise bad_input()
+    if str(body.get("dhanClientId", "")) != client_id:
+        raise authentication_error()
+    try:
+        return IpFlag(str(body.get("ipFlag"))), body["ip"]
+    except ValueError:
+        raise bad_input() from None
 
 
 def _ip_saved() -> Response:

@@ -4,17 +4,20 @@ import hmac
 from typing import Any, TypeVar
 
 import msgspec
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.simulator.answers import Handler, answer
 from adapters.simulator.desk import Desk
-from adapters.simulator.faults import Fault, FaultKind
+from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, PlayedPlan
+from adapters.simulator.faults import IMMEDIATE, Fault, FaultKind
 from adapters.simulator.feed import DISCONNECT_REASONS
 from adapters.simulator.intake import FROM_ELSEWHERE, read_order
 from adapters.simulator.refusals import Refusal
 from adapters.simulator.rows import books_of
+from adapters.simulator.striking import NOWHERE_TO_COME_BACK, Impossible, strike_at_once
 from domain.instrument import InstrumentKey, Segment
 
 SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - a header's name, no secret
@@ -60,6 +63,8 @@ def admin_routes(desk: Desk) -> list[BaseRoute]:
         Route("/admin/session", admin.guarded(admin.session), methods=["GET"]),
         Route("/admin/step", admin.guarded(admin.step), methods=["POST"]),
         Route("/admin/faults", admin.guarded(admin.order_fault), methods=["POST"]),
+        Route("/admin/faults", admin.guarded(admin.faults), methods=["GET"]),
+        Route("/admin/faults/plan", admin.guarded(admin.plan_faults), methods=["POST"]),
         Route("/admin/orders", admin.guarded(admin.place_by_hand), methods=["POST"]),
         Route("/admin/faults", admin.guarded(admin.clear_faults), methods=["DELETE"]),
         Route("/admin/feed", admin.guarded(admin.disturb_feed), methods=["POST"]),
@@ -120,22 +125,45 @@ class _Admin:
 
     async def order_fault(self, request: Request) -> Response:
         fault = _decoded(await request.body(), Fault)
-        if fault.kind is FaultKind.REVOKE_TOKEN:
-            if fault.client_id is None:
-                raise AdminRefusal(422, "expected the client_id whose token is to die")
-            self._desk.tokens.revoke(fault.client_id)
-        elif fault.kind is FaultKind.CUT_FEED:
-            self._desk.feed.cut()
-        elif fault.kind is FaultKind.REFUSE_CONNECTION:
-            if self._desk.pause_listening is None:
-                raise AdminRefusal(409, "no server of ours listens here")
-            self._desk.pause_listening(fault.delay_ms / 1000)
-        else:
-            try:
+        told = answer({"waiting": self._desk.faults.waiting})
+        try:
+            if fault.kind is FaultKind.RESTART and self._desk.restart is not None:
+                # Who asks for it is told before they are cut off like everybody else.
+                told.background = BackgroundTask(strike_at_once, self._desk, fault)
+            elif fault.kind in IMMEDIATE:
+                strike_at_once(self._desk, fault)
+            else:
                 self._desk.faults.order(fault)
-            except ValueError as error:
-                raise AdminRefusal(422, str(error)) from None
-        return answer({"waiting": self._desk.faults.waiting})
+                told = answer({"waiting": self._desk.faults.waiting})
+        except Impossible as error:
+            raise AdminRefusal(409, str(error)) from None
+        except ValueError as error:
+            raise AdminRefusal(422, str(error)) from None
+        return told
+
+    async def plan_faults(self, request: Request) -> Response:
+        """Let faults come by a plan from now on; the requests are counted anew."""
+        try:
+            plan = _decoded(await request.body(), FaultPlan)
+        except PlanInvalid as error:
+            raise AdminRefusal(422, str(error)) from None
+        if plan.needs_journal and self._desk.restart is None:
+            raise AdminRefusal(409, NOWHERE_TO_COME_BACK)
+        self._desk.faults.source = PlayedPlan(plan)
+        return answer({"seed": plan.seed})
+
+    async def faults(self, _: Request) -> Response:
+        """Tell which faults are still to come, and which came."""
+        faults = self._desk.faults
+        plan = faults.source.plan if isinstance(faults.source, PlayedPlan) else None
+        return answer(
+            {
+                "waiting": faults.waiting,
+                "plan": plan,
+                "met": {kind.value: faults.account.counts[kind] for kind in sorted(faults.account.counts)},
+                "last_met": list(faults.account.last),
+            }
+        )
 
     async def clear_faults(self, _: Request) -> Response:
         self._desk.faults.clear()

@@ -12,9 +12,9 @@ from starlette.websockets import WebSocket
 
 from adapters.simulator.account_routes import account_reads
 from adapters.simulator.answers import Handler, answer, guarded, json_of
+from adapters.simulator.asking import asking
 from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, TokenExpired, pin_of
-from adapters.simulator.connection import end_without_answer, wait_or_disconnect
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
 from adapters.simulator.feed import CLIENT_INVALID, TOKEN_EXPIRED, TOKEN_INVALID
@@ -24,7 +24,6 @@ from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
     bad_input,
     order_error,
-    trading_refusal,
 )
 from adapters.simulator.rows import (
     execution_row,
@@ -34,10 +33,15 @@ from adapters.simulator.rows import (
     profile_row,
     token_row,
 )
+from adapters.simulator.striking import (
+    DUPLICATE_ID,
+    refuse_repeated_id,
+    strike_answer,
+    strike_before,
+    strike_books,
+)
 
 _CLIENT_ID = re.compile(rf"\d{{{CLIENT_ID_LENGTH}}}")
-_BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-_UNAVAILABLE = b"<html><head><title>503 Service Unavailable</title></head><body>503 Service Unavailable</body></html>"
 
 
 def broker_routes(desk: Desk) -> list[BaseRoute]:
@@ -60,7 +64,7 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         Route("/v2/orders", guarded(broker.place), methods=["POST"]),
         Route("/v2/orders/{order_id}", guarded(broker.modify), methods=["PUT"]),
         Route("/v2/orders/{order_id}", guarded(broker.cancel), methods=["DELETE"]),
-        *(Route(path, guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
+        *(Route(path, broker.reading(read), methods=["GET"]) for path, read in reads.items()),
         WebSocketRoute("/feed", broker.feed),
         WebSocketRoute("/", broker.feed),
     ]
@@ -94,19 +98,20 @@ class _Broker:
         client_id = self._desk.authenticate(request, Family.ORDERS)
         body = await json_of(request)
         fault = self._desk.faults.take(FaultTarget.PLACE, client_id=client_id, body=body)
-        early = await self._fault_before(fault, request)
+        early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
             return early
         order = self._accept(client_id, body, fault)
         row = {"orderId": order.order_id, "orderStatus": Status.TRANSIT.value}
         self._desk.let_arrive(order)
-        return await self._fault_after(fault, request) or answer(row)
+        strike_books(self._desk, fault, order)
+        return await strike_answer(self._desk, fault, request, answer(row), client_id=client_id)
 
     async def modify(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
         body = await json_of(request)
         fault = self._desk.faults.take(FaultTarget.MODIFY, client_id=client_id, body=self._named(client_id, request))
-        early = await self._fault_before(fault, request)
+        early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
             return early
         order = self._simulator.account_of(client_id).orders.get(request.path_params["order_id"])
@@ -115,31 +120,25 @@ class _Broker:
         self._simulator.modify(client_id, order.order_id, read_change(body, client_id=client_id, order=order))
         row = {"orderId": order.order_id, "orderStatus": Status.TRANSIT.value}
         self._desk.let_change_arrive(order)
-        return await self._fault_after(fault, request) or answer(row)
+        return await strike_answer(self._desk, fault, request, answer(row), client_id=client_id)
 
     async def cancel(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
         fault = self._desk.faults.take(FaultTarget.CANCEL, client_id=client_id, body=self._named(client_id, request))
-        early = await self._fault_before(fault, request)
+        early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
             return early
         order = self._simulator.cancel(client_id, request.path_params["order_id"])
-        late = await self._fault_after(fault, request)
-        return late or answer({"orderId": order.order_id, "orderStatus": order.status.value})
+        row = {"orderId": order.order_id, "orderStatus": order.status.value}
+        return await strike_answer(self._desk, fault, request, answer(row), client_id=client_id)
 
     def reading(self, read: Callable[[Request, str], Any]) -> Handler:
-        """Return the handler around one of the reads."""
+        """Return the whole handler around one of the reads."""
 
-        async def handler(request: Request) -> Response:
-            client_id = self._desk.authenticate(request, Family.READS)
-            fault = self._desk.faults.take(FaultTarget.READ, client_id=client_id)
-            early = await self._fault_before(fault, request)
-            if early is not None:
-                return early
-            found = answer(read(request, client_id))
-            return await self._fault_after(fault, request) or found
+        async def asked(request: Request, client_id: str) -> Response:
+            return answer(read(request, client_id))
 
-        return handler
+        return asking(self._desk, Family.READS, asked)
 
     def orders(self, _: Request, client_id: str) -> Any:
         return [order_row(order) for order in self._simulator.account_of(client_id).orders.values()]
@@ -210,37 +209,13 @@ class _Broker:
             instruments=self._desk.config.instruments,
             market_time_ns=self._simulator.market_time_ns,
         )
-        if not self._desk.config.duplicate_correlation_ids_allowed:
-            known = self._simulator.account_of(client_id).by_correlation_id(request.correlation_id)
-            if known is not None:
-                raise order_error("Duplicate correlationId")
+        is_known = self._simulator.account_of(client_id).by_correlation_id(request.correlation_id) is not None
+        if is_known and not self._desk.config.duplicate_correlation_ids_allowed:
+            raise order_error(DUPLICATE_ID)
+        refuse_repeated_id(fault, is_known=is_known)
         return self._simulator.accept(
             client_id,
             request,
             first_execution_max=fault.quantity if fault and fault.kind is FaultKind.PARTIAL else None,
             reject_message=fault.message if fault and fault.kind is FaultKind.REJECT else None,
         )
-
-    async def _fault_before(self, fault: Fault | None, request: Request) -> Response | None:
-        """Return the answer of a fault that strikes before anything is done."""
-        if fault is None:
-            return None
-        if fault.kind is FaultKind.LOSE_ANSWER_BEFORE_ACCEPTANCE:
-            return await end_without_answer(request)
-        if fault.kind is FaultKind.UNAVAILABLE:
-            return Response(_UNAVAILABLE, 503, media_type="text/html")
-        if fault.kind is FaultKind.REFUSE:
-            raise trading_refusal(fault.status, fault.code, "Order_Error", fault.message)
-        return None
-
-    async def _fault_after(self, fault: Fault | None, request: Request) -> Response | None:
-        """Return the answer of a fault that strikes when all is done, None for the true answer."""
-        if fault is None:
-            return None
-        if fault.kind is FaultKind.LOSE_ANSWER_AFTER_ACCEPTANCE:
-            return await end_without_answer(request)
-        if fault.kind is FaultKind.BAD_GATEWAY_AFTER_ACCEPTANCE:
-            return Response(_BAD_GATEWAY, 502, media_type="text/html")
-        if fault.kind is FaultKind.DELAY:
-            await wait_or_disconnect(request, fault.delay_ms / 1000)
-        return None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.simulator.fault_plan import FaultPlan
 from adapters.simulator.listing import Listing
 from adapters.simulator.tape import Tape
 from projections.ports import Bars
@@ -23,7 +24,8 @@ class SimulatorConfig:
     too). `journal` is the file that keeps the books from one start to the next, in a folder that is there (None: they
     are kept in memory alone). `bars` are stored days that charts go back to (None: they know the tape alone). A
     person who gave a program consent is sent to `consent_redirect`. `feed_glues`: feed packets that wait together go in
-    one frame, which the broker's own client does not stand.
+    one frame, which the broker's own client does not stand. `fault_plan` lets faults come by rates and
+    a seed from the start on.
     """
 
     secret: bytes
@@ -44,6 +46,7 @@ class SimulatorConfig:
     bars: Bars | None = None
     consent_redirect: str = "http://127.0.0.1/"
     feed_glues: bool = False
+    fault_plan: FaultPlan | None = None
 
     @property
     def transit_s(self) -> float:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_ABORT = "simulator.abort"
+_WIRE = "simulator.wire"
 _SHUTDOWN_POLL_S = 0.005
 
 
@@ -24,20 +24,35 @@ class NotServed(Exception):
 
 
 class AbortableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose application can cut the connection."""
+    """HTTP/1.1 whose application can reach the connection itself."""
 
     def on_message_begin(self) -> None:
-        """Put the way to cut this connection into the scope of its next request."""
+        """Put this connection into the scope of its next request."""
         super().on_message_begin()
-        self.scope["extensions"] = {_ABORT: {"call": self.transport.abort}}
+        self.scope["extensions"] = {_WIRE: {"transport": self.transport}}
 
 
 async def end_without_answer(request: Request) -> Response:
     """Cut the connection of *request*; the response returned afterwards reaches nobody."""
-    extension = request.scope.get("extensions", {}).get(_ABORT)
+    wire_of(request).abort()
+    return await until_gone(request)
+
+
+def wire_of(request: Request) -> asyncio.Transport:
+    """Return the connection that *request* came by.
+
+    Raises:
+        NotServed: it did not come through a server of ours.
+    """
+    extension = request.scope.get("extensions", {}).get(_WIRE)
     if extension is None:
         raise NotServed("received a request that did not come through AbortableProtocol")
-    extension["call"]()
+    transport: asyncio.Transport = extension["transport"]
+    return transport
+
+
+async def until_gone(request: Request) -> Response:
+    """Wait for the end of the connection; the response returned afterwards reaches nobody."""
     # The server must have noticed before we return, or it would take our silence for an error of ours.
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -91,6 +106,12 @@ class PausableServer(Server):
         for task in tuple(self.server_state.tasks):
             task.cancel()
         await self.lifespan.shutdown()
+
+    def end_abruptly(self) -> None:
+        """End `main_loop` and every connection, as a server does that is killed."""
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        self.stop()
 
     def pause_listening(self, seconds: float) -> None:
         """Refuse new connections for *seconds*; HTTP connections end after their answer, feeds go on."""

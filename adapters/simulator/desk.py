@@ -44,7 +44,8 @@ _DATA = frozenset({Family.QUOTES, Family.OPTION_CHAIN})
 class Desk:
     """One running simulator. `pause_listening` closes the door for some seconds, where a server listens at all.
 
-    `journal` is held until `close`; None: the books are in memory alone.
+    `restart` lets that server close everything and come back, where there is a journal to come back on. `journal` is
+    held until `close`; None: the books are in memory alone.
     """
 
     config: SimulatorConfig
@@ -57,6 +58,7 @@ class Desk:
     limits: RateLimits | None = None
     ips: StaticIps = field(default_factory=StaticIps)
     pause_listening: Callable[[float], None] | None = None
+    restart: Callable[[], None] | None = None
     stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
     _arriving: set[asyncio.TimerHandle] = field(default_factory=set)
 

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from adapters.simulator.answers import Handler, answer, guarded, json_of
+from adapters.simulator.answers import answer, json_of
+from adapters.simulator.asking import Asked, asking
 from adapters.simulator.charts import (
     INTERVALS,
     ChartRequest,
@@ -49,25 +50,22 @@ QuoteRow = Callable[[Quote], dict[str, Any]]
 def market_routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes of all that is told of the market."""
     quotes, charts, options, lists = _Quotes(desk), _Charts(desk), _Options(desk), _Lists(desk)
-    posts: dict[str, Handler] = {
-        "/v2/marketfeed/ltp": quotes.telling(ltp_row),
-        "/v2/marketfeed/ohlc": quotes.telling(ohlc_row),
-        "/v2/marketfeed/quote": quotes.telling(quote_row),
-        "/v2/charts/historical": charts.daily,
-        "/v2/charts/intraday": charts.intraday,
-        "/v2/charts/rollingoption": charts.rolling,
-        "/v2/optionchain": options.chain,
-        "/v2/optionchain/expirylist": options.expiries,
-    }
-    gets: dict[str, Handler] = {
-        "/v2/instrument/{segment}": lists.of_segment,
-        # The broker's downloads lie at another host of its own, open to everybody.
-        "/api-data/api-scrip-master.csv": lists.compact,
-        "/api-data/api-scrip-master-detailed.csv": lists.detailed,
+    posts: dict[str, tuple[Family, Asked]] = {
+        "/v2/marketfeed/ltp": (Family.QUOTES, quotes.telling(ltp_row)),
+        "/v2/marketfeed/ohlc": (Family.QUOTES, quotes.telling(ohlc_row)),
+        "/v2/marketfeed/quote": (Family.QUOTES, quotes.telling(quote_row)),
+        "/v2/charts/historical": (Family.CHARTS, charts.daily),
+        "/v2/charts/intraday": (Family.CHARTS, charts.intraday),
+        "/v2/charts/rollingoption": (Family.CHARTS, charts.rolling),
+        "/v2/optionchain": (Family.OPTION_CHAIN, options.chain),
+        "/v2/optionchain/expirylist": (Family.OPTION_CHAIN, options.expiries),
     }
     return [
-        *(Route(path, guarded(handler), methods=["POST"]) for path, handler in posts.items()),
-        *(Route(path, guarded(handler), methods=["GET"]) for path, handler in gets.items()),
+        *(Route(path, asking(desk, family, asked), methods=["POST"]) for path, (family, asked) in posts.items()),
+        Route("/v2/instrument/{segment}", asking(desk, Family.READS, lists.of_segment), methods=["GET"]),
+        # The broker's downloads lie at another host of its own, open to everybody.
+        Route("/api-data/api-scrip-master.csv", lists.compact, methods=["GET"]),
+        Route("/api-data/api-scrip-master-detailed.csv", lists.detailed, methods=["GET"]),
     ]
 
 
@@ -75,11 +73,10 @@ class _Quotes:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def telling(self, row: QuoteRow) -> Handler:
-        """Return the handler that answers a *row* for each instrument asked for."""
+    def telling(self, row: QuoteRow) -> Asked:
+        """Return what answers a *row* for each instrument asked for."""
 
-        async def handler(request: Request) -> Response:
-            self._desk.authenticate(request, Family.QUOTES)
+        async def asked_for(request: Request, _: str) -> Response:
             body = await json_of(request)
             if not isinstance(body, dict):
                 raise data_refusal(400, 814, "Invalid Request")
@@ -88,7 +85,7 @@ class _Quotes:
                 raise data_refusal(400, 804, "Requested number of instruments exceeds limit")
             return answer({"data": {word: self._rows(word, ids, row) for word, ids in asked.items()}, **_SUCCESS})
 
-        return handler
+        return asked_for
 
     def _rows(self, word: str, ids: Any, row: QuoteRow) -> dict[str, Any]:
         segment = segment_of(word)
@@ -105,8 +102,7 @@ class _Charts:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def daily(self, request: Request) -> Response:
-        self._desk.authenticate(request, Family.CHARTS)
+    async def daily(self, request: Request, _: str) -> Response:
         wanted = read_daily(await json_of(request))
         simulator, bars = self._desk.simulator, self._desk.config.bars
         try:
@@ -123,15 +119,13 @@ class _Charts:
         candles = daily_candles(simulator.record, stored, wanted, before=before)
         return answer(candle_rows(candles, open_interest=self._open_interest(wanted)))
 
-    async def intraday(self, request: Request) -> Response:
-        self._desk.authenticate(request, Family.CHARTS)
+    async def intraday(self, request: Request, _: str) -> Response:
         wanted = read_intraday(await json_of(request))
         candles = intraday_candles(self._desk.simulator.record, wanted)
         return answer(candle_rows(candles, open_interest=self._open_interest(wanted)))
 
-    async def rolling(self, request: Request) -> Response:
+    async def rolling(self, request: Request, _: str) -> Response:
         """Answer the past of expired options: the simulator remembers none."""
-        self._desk.authenticate(request, Family.CHARTS)
         body = await json_of(request)
         if not isinstance(body, dict):
             raise bad_input()
@@ -156,15 +150,15 @@ class _Options:
         self._desk = desk
         self._board = OptionBoard(desk.config.instruments, desk.quotes)
 
-    async def expiries(self, request: Request) -> Response:
-        _, options = await self._asked(request, await json_of(request), "expiries")
+    async def expiries(self, request: Request, _: str) -> Response:
+        options = (await self._asked(await json_of(request)))[1]
         days = sorted({each.expires_on for each in options if each.expires_on is not None})
         return answer({"data": days, **_SUCCESS})
 
-    async def chain(self, request: Request) -> Response:
+    async def chain(self, request: Request, _: str) -> Response:
         body = await json_of(request)
         expiry = str(body.get("Expiry", "")) if isinstance(body, dict) else ""
-        underlying, options = await self._asked(request, body, expiry)
+        underlying, options = await self._asked(body)
         try:
             day = date.fromisoformat(expiry).isoformat()
         except ValueError:
@@ -177,11 +171,10 @@ class _Options:
         lines = self._board.lines(expiring, spot_e4=spot_e4, market_time_ns=simulator.market_time_ns) if spot_e4 else {}
         return answer({"data": chain_row(spot_e4, lines), **_SUCCESS})
 
-    async def _asked(self, request: Request, body: Any, subject: str) -> tuple[Instrument, tuple[Instrument, ...]]:
+    async def _asked(self, body: Any) -> tuple[Instrument, tuple[Instrument, ...]]:
         """Return the underlying that *body* names, and its options."""
         fields = body if isinstance(body, dict) else {}
         word, security_id = str(fields.get("UnderlyingSeg")), str(fields.get("UnderlyingScrip"))
-        self._desk.authenticate(request, Family.OPTION_CHAIN, subject=f"{word} {security_id} {subject}")
         segment, market_time_ns = segment_of(word), self._desk.simulator.market_time_ns
         if segment is None:
             raise data_refusal(400, 813, "Invalid SecurityId")
@@ -207,8 +200,7 @@ class _Lists:
     async def detailed(self, _: Request) -> Response:
         return Response(await asyncio.to_thread(lambda: detailed_list(self._all())), media_type=_CSV)
 
-    async def of_segment(self, request: Request) -> Response:
-        self._desk.authenticate(request, Family.READS)
+    async def of_segment(self, request: Request, _: str) -> Response:
         segment: Segment | None = segment_of(request.path_params["segment"])
         if segment is None:
             raise bad_input()

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,7 +19,9 @@ from adapters.simulator.answers import answer
 from adapters.simulator.broker_routes import broker_routes
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.connection import AbortableProtocol, PausableServer
+from adapters.simulator.continued_tape import ContinuedTape
 from adapters.simulator.desk import Desk, open_desk
+from adapters.simulator.fault_plan import PlayedPlan
 from adapters.simulator.journal import JournalBroken, JournalInUse
 from adapters.simulator.market_routes import market_routes
 
@@ -39,11 +42,26 @@ async def serve(config: SimulatorConfig, *, host: str, port: int, ready: Callabl
         adapters.simulator.journal.JournalBroken: the journal could no longer be written to.
         OSError: the address is taken, or the journal's folder is not there.
     """
-    desk = await _open_when_free(config)
+    desk = await _open_when_free(replace(config, tape=ContinuedTape(config.tape)))
+    if config.fault_plan is not None:
+        desk.faults.source = PlayedPlan(config.fault_plan)
+    listener = _listen(host, port)
+    address = listener.getsockname()[:2]
     try:
-        await _serve(desk, _listen(host, port), ready)
+        while await _serve(desk, listener, ready):
+            # What was asked of the broker's faults outlives the broker.
+            desk.close()
+            faults = desk.faults
+            desk = open_desk(desk.config)
+            desk.faults = faults
+            listener, ready = _listen(*address), _tell_nobody
     finally:
+        listener.close()
         desk.close()
+
+
+def _tell_nobody(_: int) -> None:
+    """Be told that a broker that was there is there again."""
 
 
 async def _open_when_free(config: SimulatorConfig) -> Desk:
@@ -58,7 +76,8 @@ async def _open_when_free(config: SimulatorConfig) -> Desk:
         await asyncio.sleep(_JOURNAL_POLL_S)
 
 
-async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], None]) -> None:
+async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], None]) -> bool:
+    """Serve until cancelled, or until somebody wants everything to end and begin again: then return True."""
     server = PausableServer(
         Config(
             _app_of(desk),
@@ -79,8 +98,17 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
         ready,
     )
     desk.pause_listening = server.pause_listening
+    is_restarting = False
+
+    def restart() -> None:
+        nonlocal is_restarting
+        is_restarting = True
+        desk.feed.cut()
+        server.end_abruptly()
+
     if desk.journal is not None:
         desk.journal.on_failure = server.stop
+        desk.restart = restart
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(running)
@@ -91,6 +119,7 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
         raise
     if desk.journal is not None and desk.journal.failure is not None:
         raise desk.journal.failure
+    return is_restarting
 
 
 def _app_of(desk: Desk) -> Starlette:

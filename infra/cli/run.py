@@ -6,24 +6,36 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infra.problems import OperatorProblem
 
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
 EXIT_FAULT = 1
 EXIT_REFUSED = 2
+_SIMULATOR = "simulator"
 _GRACE_S = 5.0
 """After the deadline of the drain, for the supervisor to end the process first."""
 
 
-def run(roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="One or more roles, such as: api")]) -> None:
+def run(
+    roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="One or more roles, such as: api")],
+    *,
+    faults: Annotated[
+        str | None,
+        typer.Option(help="Faults that the simulator makes, by rates and a seed, such as: 'seed=7 delay=0.02'."),
+    ] = None,
+) -> None:
     """Run some roles in this process, on the servers of the running engine or on servers of your own."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_run(roles))
+        code = runner.run(_run(roles, faults))
         # All is drained and closed. Closing the runner would wait for tasks that a driver left behind, and some of them
         # swallow their cancellation (a pool's, when it was still connecting); the interpreter would then take half a
         # second to free what the kernel frees at once.
@@ -32,7 +44,7 @@ def run(roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="One 
         os._exit(code)
 
 
-async def _run(roles: list[str]) -> int:
+async def _run(roles: list[str], faults: str | None) -> int:
     import structlog
 
     from infra.logs import configure
@@ -44,6 +56,8 @@ async def _run(roles: list[str]) -> int:
     log = structlog.get_logger("khata.run")
     try:
         runtime = await resolve_runtime()
+        if faults is not None:
+            runtime = replace(runtime, settings=_with_faults(runtime.settings, roles, faults))
         configure(runtime.settings)
         working = asyncio.create_task(run_roles(roles, runtime))
         _stop_on_signal(working, deadline_s=runtime.settings.drain_deadline_ms / 1000 + _GRACE_S)
@@ -56,6 +70,17 @@ async def _run(roles: list[str]) -> int:
         log.exception("failed", roles=roles)
         return EXIT_FAULT
     return 0
+
+
+def _with_faults(settings: "Settings", roles: list[str], faults: str) -> "Settings":
+    from infra.settings import override
+
+    if _SIMULATOR not in roles:
+        raise OperatorProblem(
+            "--faults is for the simulator, which is not among the roles.",
+            remedy=f"Name the role {_SIMULATOR}, or leave the option out.",
+        )
+    return override(settings, simulator_faults=faults)
 
 
 def _stop_on_signal(working: "asyncio.Task[None]", *, deadline_s: float) -> None:

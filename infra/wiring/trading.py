@@ -8,6 +8,7 @@ from adapters.dhan.feed import DhanFeed
 from adapters.dhan.settings import DhanSettings
 from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.nats.marks import MarksPublisher
+from adapters.postgres.database import Database
 from adapters.postgres.leases import PostgresLease
 from adapters.postgres.watermarks import PostgresWatermarks
 from commands.executor import Executor, ExecutorSettings
@@ -58,11 +59,11 @@ async def make_broker(wiring: Wiring) -> DhanBroker:
 
 
 async def make_lease(wiring: Wiring) -> PostgresLease:
-    """The right to send, waited for."""
-    store = await wiring.store()
-    return await wiring.stack.enter_async_context(
-        PostgresLease(store.database, SENDER_LEASE, duration_s=LEASE_S, margin_s=LEASE_MARGIN_S)
-    )
+    """The right to send, waited for. It has a connection of its own, so that no crowd keeps it from being renewed."""
+    database = Database(wiring.runtime.database.writer, size=1, watch=wiring.epochs)
+    await wiring.stack.enter_async_context(database)
+    lease = PostgresLease(database, SENDER_LEASE, duration_s=LEASE_S, margin_s=LEASE_MARGIN_S)
+    return await wiring.stack.enter_async_context(lease)
 
 
 async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease) -> Executor:

@@ -1,6 +1,8 @@
 """Who alone may do a thing."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,12 @@ from psycopg import AsyncConnection
 from adapters.postgres.database import Database
 from adapters.postgres.leases import PostgresLease
 from infra.database import DatabaseUrls
+from infra.home import Home
+from infra.keys import ensure_keys
+from infra.runtime import Runtime
+from infra.settings import Settings
+from infra.wiring.process import Wiring
+from infra.wiring.trading import make_lease
 from tests.support.eventually import eventually
 
 _TAKE_OVER = "UPDATE ops.leases SET owner = 'another', epoch = epoch + 1 WHERE name = 'sender'"
@@ -100,3 +108,26 @@ async def expiry(owner: AsyncConnection[Any]) -> Any:
 
 async def later_than(owner: AsyncConnection[Any], before: Any, *, seconds: float) -> bool:
     return bool((await expiry(owner) - before).total_seconds() > seconds)
+
+
+async def test_no_crowd_at_the_log_keeps_the_sender_from_its_lease(tmp_path: Path, database: DatabaseUrls) -> None:
+    """Every connection of the process's store is taken: the lease is acquired, and so renewed, beside them."""
+    home = Home(tmp_path / "home")
+    home.prepare()
+    runtime = Runtime(
+        settings=Settings(home=home.path),
+        keys=ensure_keys(home, tell=False),
+        database=database,
+        nats_url="",
+        api_url="",
+        simulator_url="",
+        broker_url="",
+    )
+    async with AsyncExitStack() as stack:
+        wiring = Wiring(runtime, stack)
+        store = (await wiring.store()).database
+        async with AsyncExitStack() as crowd:
+            for _ in range(store._pool.max_size):
+                await crowd.enter_async_context(store._turns.taken())
+            lease = await make_lease(wiring)
+            assert lease.is_held()

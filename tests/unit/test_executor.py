@@ -257,6 +257,26 @@ async def test_accounts_do_not_wait_for_one_another(desk: Desk) -> None:
         await eventually(lambda: [event for event in desk.events(other) if isinstance(event, OrderAcknowledged)])
 
 
+async def test_entries_wait_for_one_another_above_their_number_and_an_exit_waits_for_none(desk: Desk) -> None:
+    desk.broker.fill_price_e4 = PRICE_E4
+    await desk.open_trade()
+    await settled(desk)
+    others = [AccountId(f"acc_other_{number}") for number in range(3)]
+    for other in others:
+        await desk.open_account(other)
+    desk.broker.answers.extend([Answer.ACCEPT_LATER] * 2)
+    async with running(desk.executor(but(SETTINGS, entries_at_once_max=2))):
+        for other in others:
+            await desk.open_trade(account_id=other)
+        await eventually(lambda: len(desk.broker.placed) == 3)
+        await desk.close()
+        await eventually(lambda: len(desk.broker.placed) == 4)
+        assert [placed.purpose for placed in desk.broker.placed[1:]] == [Purpose.ENTRY, Purpose.ENTRY, Purpose.EXIT]
+        desk.broker.may_answer.set()
+        await eventually(lambda: {placed.account_id for placed in desk.broker.placed[1:]} == {ACCOUNT, *others})
+    assert len({placed.correlation_id for placed in desk.broker.placed}) == len(desk.broker.placed)
+
+
 # --- The unknown ------------------------------------------------------------------------------------------------------
 
 
