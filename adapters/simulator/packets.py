@@ -132,7 +132,7 @@ def _traded(tick: Tick, quote: Quote) -> tuple[float, int, int, float, int, int,
     """Return price, quantity and time of the trade, then average, volume, and what is for sale and for purchase."""
     return (
         tick.last_price_e4 / E4_PER_RUPEE,
-        min(tick.volume, _INT16_MAX),
+        min(tick.volume or quote.last_quantity, _INT16_MAX),
         tick.exchange_time_ns // NS_PER_S + IST_SHIFT_S,
         quote.average_e4 / E4_PER_RUPEE,
         min(quote.volume, _INT32_MAX),

@@ -160,7 +160,7 @@ def _type_word(each: Instrument) -> str:
 
 def _series(each: Instrument) -> str:
     if each.kind is InstrumentKind.INDEX or each.kind in _DERIVATIVES:
-        return "NA"
+        return each.series or "NA"
     return each.series or "EQ"
 
 
