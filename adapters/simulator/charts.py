@@ -38,7 +38,7 @@ def read_daily(body: Any) -> ChartRequest:
         adapters.simulator.refusals.Refusal: a field is missing or makes no sense.
     """
     fields = _fields(body)
-    first, end = _moment(fields, "fromDate"), _moment(fields, "toDate")
+    first, end = _stretch(fields)
     return _request(fields, first, end, minutes=None)
 
 
@@ -52,7 +52,7 @@ def read_intraday(body: Any) -> ChartRequest:
     interval = str(fields.get("interval", ""))
     if not interval.isdecimal() or int(interval) not in INTERVALS:
         raise bad_input()
-    first, end = _moment(fields, "fromDate"), _moment(fields, "toDate")
+    first, end = _stretch(fields)
     if end - first > INTRADAY_DAYS_MAX * _DAY:
         raise bad_input(TOO_LONG)
     is_plain = len(fields["toDate"]) == _PLAIN_DATE_LENGTH
@@ -86,7 +86,7 @@ def _request(fields: dict[str, Any], first: datetime, end: datetime, *, minutes:
     with_open_interest = fields.get("oi", False)
     if segment is None or not security_id or not isinstance(with_open_interest, bool):
         raise bad_input()
-    if not isinstance(fields.get("instrument"), str) or first > end:
+    if not isinstance(fields.get("instrument"), str):
         raise bad_input()
     return ChartRequest(
         key=InstrumentKey(segment, security_id),
@@ -101,6 +101,13 @@ def _fields(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise bad_input()
     return body
+
+
+def _stretch(fields: dict[str, Any]) -> tuple[datetime, datetime]:
+    first, end = _moment(fields, "fromDate"), _moment(fields, "toDate")
+    if first > end:
+        raise bad_input()
+    return first, end
 
 
 def _moment(fields: dict[str, Any], name: str) -> datetime:
