@@ -4,8 +4,8 @@ It holds nothing that the log does not: after a crash it reads its open orders a
 side by side. One follows the log. One asks the venue for what the log wants: cancels first, then exits and stops, then
 modifications, then entries, each by a task of its own; no entry of an account begins while an exit or stop of it waits
 to be sent. One reads the venue's books of every account that has an order there, and records what is news
-(`evidence.py`); another, slower, those of accounts that only hold something (`outside.py`). One looks for the unknown,
-and one has flattened accounts confirmed.
+(`evidence.py`), when the venue tells of something and now and then besides (`book_watch.py`); another, slower, those of
+accounts that only hold something (`outside.py`). One looks for the unknown, and one has flattened accounts confirmed.
 
 A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
 Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
@@ -13,7 +13,7 @@ the book, read after it, still shows otherwise. An answer that was lost is no re
 read and some time has passed. What the venue took several times and never did counts as refused.
 
 In lock-step the books are asked only when the driver asks to settle, so that what is recorded after a tick does not
-depend on the machine's speed.
+depend on the machine's speed; what the venue tells by itself is not listened to.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ import structlog
 
 from commands.accounts import Accounts
 from commands.adoption import Adoption
+from commands.book_watch import BookWatch
 from commands.evidence import (
     Search,
     Terms,
@@ -50,6 +51,7 @@ from commands.ports import (
     Instruments,
     ModifyAccepted,
     NotSent,
+    OrderUpdates,
     Refused,
     StoreUnavailable,
     VenueOrder,
@@ -60,6 +62,7 @@ from commands.shared_read import SharedRead
 from domain.account.commands import (
     AccountCommand,
     PresumeAbsent,
+    RecordFill,
     RecordModifyRefused,
     RecordUnknown,
     RecordVenueOrder,
@@ -68,7 +71,7 @@ from domain.account.events import Evidence
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
 from domain.market import NS_PER_MS
-from domain.order import AT_VENUE, OrderStatus, RefusalReason
+from domain.order import AT_VENUE, CLOSED, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +93,10 @@ class ExecutorSettings:
     """How the executor paces itself. Times in milliseconds."""
 
     poll_ms: int = 200
+    told_poll_ms: int = 2_000
+    """As `poll_ms`, where the venue is believed to tell of an account by itself."""
+    doubt_ms: int = 5_000
+    """So long the next word is waited for of an account that it was found not to tell of, before it is asked anew."""
     retry_ms: int = 250
     lookup_ms: int = 250
     lookup_window_ms: int = 3_000
@@ -131,6 +138,7 @@ class Executor:
         ids: Ids,
         installation_code: str,
         settings: ExecutorSettings,
+        updates: OrderUpdates | None = None,
     ) -> None:
         self._accounts = accounts
         self._broker = broker
@@ -158,6 +166,15 @@ class Executor:
             outside=self._outside,
             clock=clock,
             patience_ms=settings.flat_patience_ms,
+        )
+        self._watch = BookWatch(
+            updates=updates,
+            orders=self._orders,
+            clock=clock,
+            read=self._poll,
+            poll_ms=settings.poll_ms,
+            told_poll_ms=settings.told_poll_ms,
+            doubt_ms=settings.doubt_ms,
         )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
@@ -191,7 +208,8 @@ class Executor:
                 group.create_task(self._every(self._settings.lookup_ms, self._search_all))
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
                 if not self._settings.lock_step:
-                    group.create_task(self._every(self._settings.poll_ms, self._poll_all))
+                    group.create_task(self._watch.run())
+                    group.create_task(self._every(self._settings.poll_ms, self._poll_due))
                     group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
                     group.create_task(self._every(self._settings.flat_again_ms, self._confirm_flat))
         finally:
@@ -243,6 +261,7 @@ class Executor:
             "orders": dict(counts),
             "searches": len(self._searches),
             "passed_over": len(self._adoption.passed_over),
+            "books": self._watch.status(),
         }
 
     # --- Following the log ---
@@ -413,12 +432,20 @@ class Executor:
     # --- Reading the venue's books ---
 
     async def _poll_all(self) -> None:
-        watched = {
+        await asyncio.gather(*(self._poll(account_id) for account_id in sorted(self._at_venue())))
+
+    async def _poll_due(self) -> None:
+        # The connection is made while an order is on its way, so that the venue can tell of it from the beginning.
+        self._watch.follow({order.account_id for order in self._orders.open()} | self._outside.accounts())
+        await self._watch.read_due(self._at_venue())
+
+    def _at_venue(self) -> set[AccountId]:
+        """Return the accounts that have an order at the venue, or may have."""
+        return {
             order.account_id
             for order in self._orders.open()
             if order.status in AT_VENUE or order.status is OrderStatus.PRESUMED_ABSENT
         }
-        await asyncio.gather(*(self._poll(account_id) for account_id in sorted(watched)))
 
     async def _confirm_flat(self) -> None:
         self._commands += await self._flattening.confirm()
@@ -456,6 +483,7 @@ class Executor:
             except _PASSING as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
                 return False
+            self._watch.note_read(account_id)
             return True
 
     async def _record_terms(self, account_id: AccountId, row: VenueOrder) -> None:
@@ -491,6 +519,9 @@ class Executor:
             return
         if outcome.events:
             self._commands += 1
+            is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
+            if is_last_word or isinstance(command, RecordFill):
+                self._watch.note_news(order.account_id)
         if isinstance(command, RecordVenueOrder):
             self._searches.pop(order.order_id, None)
 

@@ -1,9 +1,9 @@
 """What the command side needs of the world: each port is implemented in `adapters/`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -618,6 +618,47 @@ class Broker(Protocol):
 
     async def positions(self, account_id: AccountId) -> Sequence[VenuePosition]:
         """Return the venue's positions. Raises BrokerUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUpdate:
+    """What the venue tells of an order by itself. It may come late, twice, out of order or never, so it proves nothing.
+
+    `status` is None where the venue's word tells of a change without saying what the order is now, or is unknown.
+    """
+
+    venue_order_id: VenueOrderId
+    correlation_id: CorrelationId | None
+    status: OrderStatus | None
+    cumulative_quantity: int
+
+
+OnUpdate = Callable[[AccountId, OrderUpdate | None], None]
+"""Takes an account's next update; None: any number of them may have been missed."""
+
+
+class OrderUpdates(Protocol):
+    """The venue's own word of what happens to the orders of accounts: a hint where to look, and when."""
+
+    async def run(self, on_update: OnUpdate) -> None:
+        """Hand to *on_update* what the venue tells of the accounts watched, until canceled."""
+        ...
+
+    def watch(self, accounts: Collection[AccountId]) -> None:
+        """Say of which accounts it shall be told from now on. Not all of them may find room."""
+        ...
+
+    def is_live(self, account_id: AccountId) -> bool:
+        """Tell whether the venue is believed to tell of an account now."""
+        ...
+
+    def doubt(self, account_id: AccountId) -> None:
+        """Connect anew for an account of which the venue was found not to tell."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of the connections and counts, for people and probes."""
         ...
 
 

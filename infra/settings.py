@@ -223,6 +223,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " order there, in milliseconds: for what is traded by other means.",
         ),
     ] = 2000
+    order_updates: Annotated[
+        bool,
+        Meta(
+            description="The broker's websocket of order updates is listened to, a connection for each account that has"
+            " an order or holds something. Without it, books are read five times a second."
+        ),
+    ] = True
+    order_updates_poll_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            description="Time between two looks at the broker's books of an account with orders there, as long as the"
+            " broker is believed to tell of it by itself, in milliseconds.",
+        ),
+    ] = 2000
     breaker_failures_max: Annotated[
         int,
         Meta(ge=1, description="Failures in a row that open the circuit breaker of a class of broker calls."),

@@ -9,22 +9,22 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Select, Table, func, literal, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, Table, func, or_, select, tuple_
 
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
 from domain.strategy.life import StrategyStatus
-from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
-from projections.backtests import BACKTESTS, BacktestRow
-from projections.cash_moves import CASH_MOVES, CashMoveRow
-from projections.daily_results import DAILY_RESULTS, DailyResultRow
-from projections.limit_changes import LIMIT_CHANGES, LimitChangeRow
-from projections.memberships import MEMBERSHIPS, MembershipRow
-from projections.orders import ORDERS, OrderRow
-from projections.positions import POSITIONS, PositionRow
-from projections.risk import RISK, RiskRow
-from projections.strategies import STRATEGIES, StrategyRow
-from projections.trades import TRADES, TradeRow, TradeStatus
+from projections.audit_trail import AuditTrailRow
+from projections.backtests import BacktestRow
+from projections.cash_moves import CashMoveRow
+from projections.daily_results import DailyResultRow
+from projections.limit_changes import LimitChangeRow
+from projections.memberships import MembershipRow
+from projections.orders import OrderRow
+from projections.positions import PositionRow
+from projections.risk import RiskRow
+from projections.strategies import StrategyRow
+from projections.trades import TradeRow, TradeStatus
 from projections.users import UserRow
 
 PAGE_MAX = 200
@@ -346,8 +346,10 @@ def _page(statement: Select[Any], place: Column[Any], paging: Paging, name: Colu
         # The same letters in every database, whatever order its own language has for them.
         small = func.lower(name).collate("C")
         if paging.after_name is not None:
-            last = (func.lower(literal(paging.after_name)).collate("C"), literal(paging.after or 0))
-            statement = statement.where(tuple_(small, place) > tuple_(*last))
+            last_name, last_place = func.lower(paging.after_name).collate("C"), paging.after
+            statement = statement.where(
+                tuple_(small, place) > tuple_(last_name, 0 if last_place is None else last_place)
+            )
         return statement.order_by(small, place).limit(paging.limit + 1)
     if paging.after is not None:
         statement = statement.where(place > paging.after)
@@ -359,14 +361,13 @@ def select_trades(
     accounts: Sequence[AccountId],
     wanted: TradeFilter,
     paging: Paging,
-    table: Table = TRADES.table,
-    *,
-    changed_after: int | None = None,
+    changed_after: int | None,
+    table: Table,
 ) -> Select[Any]:
     """Return the statement for a page of trades, and one more row."""
     statement = select(table).where(table.c.account_id.in_(accounts))
     if wanted.status is not None:
-        is_wanted = table.c.status == wanted.status.value
+        is_wanted = table.c.status == wanted.status
         if changed_after is not None:
             is_wanted = or_(is_wanted, table.c.sequence > changed_after)
         statement = statement.where(is_wanted)
@@ -377,46 +378,45 @@ def select_trades(
     return _page(statement, table.c.opened_sequence, paging)
 
 
-def select_trade(accounts: Sequence[AccountId], trade_id: TradeId, table: Table = TRADES.table) -> Select[Any]:
+def select_trade(accounts: Sequence[AccountId], trade_id: TradeId, table: Table) -> Select[Any]:
     """Return the statement for one trade."""
     return select(table).where(table.c.trade_id == trade_id, table.c.account_id.in_(accounts))
 
 
-def select_orders(accounts: Sequence[AccountId], trade_id: TradeId, table: Table = ORDERS.table) -> Select[Any]:
+def select_orders(accounts: Sequence[AccountId], trade_id: TradeId, table: Table) -> Select[Any]:
     """Return the statement for the orders of a trade."""
     wanted = (table.c.trade_id == trade_id, table.c.account_id.in_(accounts))
     return select(table).where(*wanted).order_by(table.c.intended_sequence)
 
 
-def select_positions(account_id: AccountId, table: Table = POSITIONS.table) -> Select[Any]:
+def select_positions(account_id: AccountId, table: Table) -> Select[Any]:
     """Return the statement for positions; one in which nothing ever filled is none."""
     held = table.c
     wanted = (held.account_id == account_id, held.last_filled_at_ns.is_not(None))
     return select(table).where(*wanted).order_by(held.symbol, held.product, held.segment, held.security_id)
 
 
-def select_order_page(
+def select_order_page(  # noqa: PLR0917 - what it is about, and the tables
     accounts: Sequence[AccountId],
     wanted: OrderFilter,
     paging: Paging,
-    orders: Table = ORDERS.table,
-    trades: Table = TRADES.table,
-    *,
-    changed_after: int | None = None,
+    changed_after: int | None,
+    orders: Table,
+    trades: Table,
 ) -> Select[Any]:
     """Return the statement for a page of orders, with their trades' words on them, and one more row."""
     said = (trades.c.symbol, trades.c.multiplier, trades.c.strategy_id)
     joined = orders.outerjoin(trades, trades.c.trade_id == orders.c.trade_id)
     statement = select(orders, *said).select_from(joined).where(orders.c.account_id.in_(accounts))
     if wanted.status is not None:
-        is_wanted = orders.c.status == wanted.status.value
+        is_wanted = orders.c.status == wanted.status
         if changed_after is not None:
             is_wanted = or_(is_wanted, orders.c.sequence > changed_after)
         statement = statement.where(is_wanted)
     if wanted.symbol is not None:
         statement = statement.where(trades.c.symbol == wanted.symbol)
     if wanted.purpose is not None:
-        statement = statement.where(orders.c.purpose == wanted.purpose.value)
+        statement = statement.where(orders.c.purpose == wanted.purpose)
     if wanted.trade_id is not None:
         statement = statement.where(orders.c.trade_id == wanted.trade_id)
     if wanted.strategy_id is not None:
@@ -424,41 +424,37 @@ def select_order_page(
     return _page(statement, orders.c.intended_sequence, paging)
 
 
-def select_memberships_of(user_id: UserId, table: Table = MEMBERSHIPS.table) -> Select[Any]:
+def select_memberships_of(user_id: UserId, table: Table) -> Select[Any]:
     """Return the statement for a user's memberships."""
     wanted = (table.c.user_id == user_id, table.c.role.is_not(None))
     return select(table).where(*wanted).order_by(table.c.account_id)
 
 
-def select_members(account_id: AccountId, table: Table = MEMBERSHIPS.table) -> Select[Any]:
+def select_members(account_id: AccountId, table: Table) -> Select[Any]:
     """Return the statement for an account's members."""
     wanted = (table.c.account_id == account_id, table.c.role.is_not(None))
     return select(table).where(*wanted).order_by(table.c.since_us, table.c.user_id)
 
 
-def select_accounts(accounts: Sequence[AccountId], table: Table = RISK.table) -> Select[Any]:
+def select_accounts(accounts: Sequence[AccountId], table: Table) -> Select[Any]:
     """Return the statement for what there is to say of accounts."""
     return select(table).where(table.c.account_id.in_(accounts)).order_by(table.c.account_id)
 
 
-def select_strategies(
-    user_id: UserId, paging: Paging, table: Table = STRATEGIES.table, *, status: StrategyStatus | None
-) -> Select[Any]:
+def select_strategies(user_id: UserId, paging: Paging, status: StrategyStatus | None, table: Table) -> Select[Any]:
     """Return the statement for a page of strategies, and one more row."""
     statement = select(table).where(table.c.user_id == user_id)
     if status is not None:
-        statement = statement.where(table.c.status == status.value)
+        statement = statement.where(table.c.status == status)
     return _page(statement, table.c.drafted_sequence, paging, table.c.name)
 
 
-def select_strategy(user_id: UserId, strategy_id: StrategyId, table: Table = STRATEGIES.table) -> Select[Any]:
+def select_strategy(user_id: UserId, strategy_id: StrategyId, table: Table) -> Select[Any]:
     """Return the statement for one strategy."""
     return select(table).where(table.c.strategy_id == strategy_id, table.c.user_id == user_id)
 
 
-def select_backtests(
-    user_id: UserId, paging: Paging, table: Table = BACKTESTS.table, *, strategy_id: StrategyId | None
-) -> Select[Any]:
+def select_backtests(user_id: UserId, paging: Paging, strategy_id: StrategyId | None, table: Table) -> Select[Any]:
     """Return the statement for a page of backtests, and one more row."""
     statement = select(table).where(table.c.user_id == user_id)
     if strategy_id is not None:
@@ -466,7 +462,7 @@ def select_backtests(
     return _page(statement, table.c.requested_sequence, paging)
 
 
-def select_backtest(user_id: UserId, backtest_id: BacktestId, table: Table = BACKTESTS.table) -> Select[Any]:
+def select_backtest(user_id: UserId, backtest_id: BacktestId, table: Table) -> Select[Any]:
     """Return the statement for one backtest."""
     return select(table).where(table.c.backtest_id == backtest_id, table.c.user_id == user_id)
 
@@ -476,7 +472,7 @@ def select_audit(
     accounts: Sequence[AccountId],
     wanted: AuditFilter,
     paging: Paging,
-    table: Table = AUDIT_TRAIL.table,
+    table: Table,
 ) -> Select[Any]:
     """Return the statement for a page of events, and one more row."""
     shown = table.c
@@ -496,27 +492,25 @@ def select_audit(
     return _page(statement, shown.sequence, paging)
 
 
-def select_held_trades(account_id: AccountId, trades: Table = TRADES.table, risk: Table = RISK.table) -> Select[Any]:
+def select_held_trades(account_id: AccountId, trades: Table, risk: Table) -> Select[Any]:
     """Return the statement for the trades that hold something: the risk row names those that may."""
     named = select(func.jsonb_array_elements_text(risk.c.open_trades)).where(risk.c.account_id == account_id)
     wanted = (trades.c.trade_id.in_(named), trades.c.account_id == account_id, trades.c.net_quantity != 0)
     return select(trades).where(*wanted).order_by(trades.c.opened_sequence)
 
 
-def select_days(account_id: AccountId, table: Table = DAILY_RESULTS.table) -> Select[Any]:
+def select_days(account_id: AccountId, table: Table) -> Select[Any]:
     """Return the statement for what an account's days brought."""
     own = table.c
     return select(table).where(own.account_id == account_id).order_by(own.day, own.segment, own.security_id)
 
 
-def select_cash(account_id: AccountId, table: Table = CASH_MOVES.table) -> Select[Any]:
+def select_cash(account_id: AccountId, table: Table) -> Select[Any]:
     """Return the statement for the money that came into an account and went out of it."""
     return select(table).where(table.c.account_id == account_id).order_by(table.c.sequence)
 
 
-def select_limit_changes(
-    account_id: AccountId, table: Table = LIMIT_CHANGES.table, *, before: int | None, limit: int
-) -> Select[Any]:
+def select_limit_changes(account_id: AccountId, before: int | None, limit: int, table: Table) -> Select[Any]:
     """Return the statement for a page of sets of limits, and one more row."""
     statement = select(table).where(table.c.account_id == account_id)
     if before is not None:

@@ -19,16 +19,15 @@ from domain.market import NS_PER_S
 
 ON_ITS_WAY_S = 1.0
 """So long a request may take to the venue. One that hangs longer is held up behind the place where it is counted."""
-_HOUR_S = 3_600
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """At most *count* requests in any *span_s* seconds."""
+    """At most *count* requests in any *span_s* seconds, the last *reserve* of them for what is urgent."""
 
     count: int
     span_s: int
+    reserve: int = 0
 
 
 class Slot:
@@ -64,10 +63,10 @@ class Window:
         self._span_ns = limit.span_s * NS_PER_S
         self._slots: deque[Slot] = deque()
 
-    def wait_ns(self, now_ns: int, *, reserve: int) -> int:
-        """Return how long until a request fits that leaves *reserve* free (0: now)."""
+    def wait_ns(self, now_ns: int, *, urgent: bool) -> int:
+        """Return how long until a request fits (0: now). One that is not urgent leaves the reserve free."""
         self._forget(now_ns)
-        room = max(1, self.limit.count - reserve)
+        room = max(1, self.limit.count - (0 if urgent else self.limit.reserve))
         if len(self._slots) < room:
             return 0
         # Answers come in any order.
@@ -91,10 +90,9 @@ class Window:
 class Budget:
     """Several windows that a request must fit into at once."""
 
-    def __init__(self, limits: Sequence[Limit], *, monotonic_ns: Callable[[], int], reserve: int = 0) -> None:
+    def __init__(self, limits: Sequence[Limit], *, monotonic_ns: Callable[[], int]) -> None:
         self._windows = [Window(limit) for limit in limits]
         self._monotonic_ns = monotonic_ns
-        self._reserve = reserve
         self._paused_until_ns = 0
 
     async def take(self, *, within_s: float, urgent: bool = False) -> Slot | None:
@@ -117,28 +115,43 @@ class Budget:
     def wait_ns(self, *, urgent: bool = False) -> int:
         """Return how long until a request fits (0: now)."""
         now_ns = self._monotonic_ns()
-        reserve = 0 if urgent else self._reserve
-        waits = (window.wait_ns(now_ns, reserve=reserve) for window in self._windows)
+        waits = (window.wait_ns(now_ns, urgent=urgent) for window in self._windows)
         return max(*waits, self._paused_until_ns - now_ns, 0)
+
+    def shortage(self, *, urgent: bool = False) -> str:
+        """Tell what a request waits for, for people: `60 s: 250 of 250 used, 12.3 s to wait`. Empty where it fits."""
+        now_ns = self._monotonic_ns()
+        fullest = max(self._windows, key=lambda window: window.wait_ns(now_ns, urgent=urgent))
+        wait_ns, pause_ns = fullest.wait_ns(now_ns, urgent=urgent), self._paused_until_ns - now_ns
+        if max(wait_ns, pause_ns) <= 0:
+            return ""
+        if pause_ns > wait_ns:
+            return f"the venue's own count is full, {pause_ns / NS_PER_S:.1f} s to wait"
+        limit = fullest.limit
+        kept = "" if urgent or not limit.reserve else f" with {limit.reserve} kept for exits and cancels"
+        wait = f"{wait_ns / NS_PER_S:.1f} s to wait"
+        return f"{limit.span_s} s: {fullest.used(now_ns)} of {limit.count} used{kept}, {wait}"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it holds nothing that a new one would not: no request in any window, and no pause."""
+        now_ns = self._monotonic_ns()
+        return now_ns >= self._paused_until_ns and not any(window.used(now_ns) for window in self._windows)
 
     def pause(self, for_s: float) -> None:
         """Let nothing through for *for_s* seconds: the venue says that its own count is full."""
         self._paused_until_ns = self._monotonic_ns() + int(for_s * NS_PER_S)
 
     def status(self) -> dict[str, Any]:
-        """Return how full each window is."""
+        """Return how full each window is, and how long until one more request fits."""
         now_ns = self._monotonic_ns()
+        return {f"{window.limit.span_s}s": self._gauge_of(window, now_ns) for window in self._windows}
+
+    def _gauge_of(self, window: Window, now_ns: int) -> dict[str, Any]:
+        wait_ns = max(window.wait_ns(now_ns, urgent=False), self._paused_until_ns - now_ns, 0)
         return {
-            f"{window.limit.span_s}s": {"used": window.used(now_ns), "limit": window.limit.count}
-            for window in self._windows
+            "used": window.used(now_ns),
+            "limit": window.limit.count,
+            "reserve": window.limit.reserve,
+            "free_in_s": wait_ns / NS_PER_S,
         }
-
-
-def order_limits(*, burst: int, per_minute: int, per_hour: int, per_day: int) -> tuple[Limit, ...]:
-    """Return the limits of order writes."""
-    return (
-        Limit(count=burst, span_s=1),
-        Limit(count=per_minute, span_s=60),
-        Limit(count=per_hour, span_s=_HOUR_S),
-        Limit(count=per_day, span_s=_DAY_S),
-    )

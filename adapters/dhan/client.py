@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any, final
+from typing import Any, BinaryIO, final
 
 import httpx
 
@@ -135,6 +135,34 @@ class HttpClient:
         return HttpAnswer(
             status=status,
             body=body,
+            sent_at_ns=trace.sent_at_ns or self._clock.wall_ns(),
+            latency_ns=self._clock.monotonic_ns() - began_ns,
+        )
+
+    async def download(self, request: HttpRequest, into: BinaryIO) -> HttpAnswer | NoAnswer:
+        """Send *request* once and write the body of a well-formed yes to *into* as it comes: the answer's is empty.
+
+        Raises nothing but cancellation and what *into* raises.
+        """
+        trace = _SendTrace(self._clock)
+        began_ns = self._clock.monotonic_ns()
+        try:
+            async with (
+                asyncio.timeout(request.timeout_s or self._settings.call_timeout_s),
+                self._lanes[request.lane].stream(
+                    request.method, request.url, headers=dict(request.headers), extensions={"trace": trace}
+                ) as response,
+            ):
+                async for chunk in response.aiter_bytes():
+                    if response.is_success:
+                        into.write(chunk)
+        except TimeoutError:
+            return NoAnswer(cause="no answer in time", sent_at_ns=trace.sent_at_ns)
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as fault:
+            return NoAnswer(cause=type(fault).__name__, sent_at_ns=trace.sent_at_ns)
+        return HttpAnswer(
+            status=response.status_code,
+            body=b"",
             sent_at_ns=trace.sent_at_ns or self._clock.wall_ns(),
             latency_ns=self._clock.monotonic_ns() - began_ns,
         )

@@ -93,13 +93,13 @@ _STATUSES = {
     "CANCELLED": OrderStatus.CANCELED,
     "EXPIRED": OrderStatus.EXPIRED,
 }
-_TYPE_WORDS = {
+TYPE_WORDS = {
     OrderType.MARKET: "MARKET",
     OrderType.LIMIT: "LIMIT",
     OrderType.SL: "STOP_LOSS",
     OrderType.SL_M: "STOP_LOSS_MARKET",
 }
-_TYPES = {word: order_type for order_type, word in _TYPE_WORDS.items()}
+_TYPES = {word: order_type for order_type, word in TYPE_WORDS.items()}
 _LIMITED = frozenset({OrderType.LIMIT, OrderType.SL})
 _TRIGGERED = frozenset({OrderType.SL, OrderType.SL_M})
 _AMO_TIME = "OPEN"
@@ -152,6 +152,11 @@ def status_word(status: OrderStatus) -> str:
     return _STATUS_WORDS[status]
 
 
+def status_of(word: str) -> OrderStatus | None:
+    """Return what Dhan's *word*, in any case, says of an order, None for a word that we do not know."""
+    return _STATUSES.get(word.upper())
+
+
 # --- Prices and times -------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +171,7 @@ def price_e4_of(value: Any) -> int:
     Raises:
         AnswerMalformed: *value* is no finite number.
     """
-    return int((_decimal(value) * E4_PER_RUPEE).to_integral_value(ROUND_HALF_EVEN))
+    return int((decimal_of(value) * E4_PER_RUPEE).to_integral_value(ROUND_HALF_EVEN))
 
 
 def utc_ns_of(text: str) -> int | None:
@@ -201,7 +206,7 @@ def order_document(client_id: str, instruction: OrderInstruction, correlation_id
         "transactionType": instruction.side.value,
         "exchangeSegment": segment_word(instruction.instrument.segment),
         "productType": instruction.product.value,
-        "orderType": _TYPE_WORDS[instruction.order_type],
+        "orderType": TYPE_WORDS[instruction.order_type],
         "validity": instruction.time_in_force.value,
         "securityId": instruction.instrument.security_id,
         "quantity": instruction.quantity,
@@ -224,7 +229,7 @@ def change_document(client_id: str, venue_order_id: VenueOrderId, instruction: O
     return {
         "dhanClientId": client_id,
         "orderId": venue_order_id,
-        "orderType": _TYPE_WORDS[instruction.order_type],
+        "orderType": TYPE_WORDS[instruction.order_type],
         "validity": instruction.time_in_force.value,
         "quantity": instruction.quantity,
         "price": _price(instruction),
@@ -251,23 +256,23 @@ def instruction_of(row: Row) -> OrderInstruction:
         RowUnsupported: it is an order of a kind that we have no word for.
     """
     try:
-        time_in_force = TimeInForce(_text(row, "validity"))
-        side = Side(_text(row, "transactionType"))
+        time_in_force = TimeInForce(text_in(row, "validity"))
+        side = Side(text_in(row, "transactionType"))
     except ValueError as error:
         raise RowUnsupported(str(error)) from None
-    order_type = type_of(_text(row, "orderType"))
+    order_type = type_of(text_in(row, "orderType"))
     return OrderInstruction(
-        instrument=_instrument(row),
+        instrument=instrument_in(row),
         side=side,
-        quantity=_integer(row, "quantity"),
+        quantity=integer_in(row, "quantity"),
         order_type=order_type,
         limit_price_e4=price_e4_of(row.get("price")) if order_type in _LIMITED else None,
-        product=product_of(_text(row, "productType")),
+        product=product_of(text_in(row, "productType")),
         time_in_force=time_in_force,
         trigger_price_e4=price_e4_of(row.get("triggerPrice")) if order_type in _TRIGGERED else None,
         disclosed_quantity=0
-        if _optional_text(row, "disclosedQuantity") is None
-        else _integer(row, "disclosedQuantity"),
+        if optional_text(row, "disclosedQuantity") is None
+        else integer_in(row, "disclosedQuantity"),
         after_market=row.get("afterMarketOrder") is True,
     )
 
@@ -284,7 +289,7 @@ def venue_order_id_of(document: Any) -> VenueOrderId:
     rows = rows_of(document)
     if len(rows) != 1:
         raise AnswerMalformed(f"received {len(rows)} orders, expected one")
-    order_id = _text(rows[0], "orderId")
+    order_id = text_in(rows[0], "orderId")
     if order_id == "0":
         raise AnswerMalformed("received order id 0, expected the venue's id of an order")
     return VenueOrderId(order_id)
@@ -299,26 +304,26 @@ def order_of(row: Row) -> VenueOrder:
     Raises:
         AnswerMalformed: a field that we need is missing or is not what it should be.
     """
-    word = _text(row, "orderStatus").upper()
-    quantity = _integer(row, "quantity")
+    word = text_in(row, "orderStatus").upper()
+    quantity = integer_in(row, "quantity")
     status = _STATUSES.get(word, OrderStatus.ACKNOWLEDGED)
     filled = _filled_quantity(row)
     if status is OrderStatus.FILLED and not filled:
         filled = quantity  # A row of the older form does not count.
     if status in {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED, OrderStatus.FILLED} and filled:
         status = OrderStatus.FILLED if filled >= quantity else OrderStatus.PARTLY_FILLED
-    correlation_id = _optional_text(row, "correlationId")
+    correlation_id = optional_text(row, "correlationId")
     order_type, limit_price_e4, trigger_price_e4 = _priced_as(row)
     return VenueOrder(
-        venue_order_id=VenueOrderId(_text(row, "orderId")),
+        venue_order_id=VenueOrderId(text_in(row, "orderId")),
         correlation_id=None if correlation_id is None else CorrelationId(correlation_id),
         status=status,
         quantity=quantity,
         cumulative_quantity=filled,
         message=_message(row, status, word),
         instrument=_known_instrument(row),
-        product=_known(row, "productType", product_of),
-        side=_known(row, "transactionType", _side_of),
+        product=known_in(row, "productType", product_of),
+        side=known_in(row, "transactionType", side_of),
         order_type=order_type,
         limit_price_e4=limit_price_e4,
         trigger_price_e4=trigger_price_e4,
@@ -331,19 +336,19 @@ def fill_of(row: Row) -> VenueFill:
     Raises:
         AnswerMalformed: a field that we need is missing or is not what it should be.
     """
-    order_id = _text(row, "orderId")
-    filled_at_ns = _first_time(row, "exchangeTime", "updateTime", "createTime")
+    order_id = text_in(row, "orderId")
+    filled_at_ns = first_time_in(row, "exchangeTime", "updateTime", "createTime")
     if filled_at_ns is None:
         raise AnswerMalformed(f"received a trade of order {order_id} without a time, expected exchangeTime")
     return VenueFill(
-        venue_fill_id=VenueFillId(f"{_text(row, 'exchangeSegment')}:{_text(row, 'exchangeTradeId')}:{order_id}"),
+        venue_fill_id=VenueFillId(f"{text_in(row, 'exchangeSegment')}:{text_in(row, 'exchangeTradeId')}:{order_id}"),
         venue_order_id=VenueOrderId(order_id),
-        quantity=_integer(row, "tradedQuantity"),
+        quantity=integer_in(row, "tradedQuantity"),
         price_e4=price_e4_of(row.get("tradedPrice")),
         filled_at_ns=filled_at_ns,
         instrument=_known_instrument(row),
-        product=_known(row, "productType", product_of),
-        side=_known(row, "transactionType", _side_of),
+        product=known_in(row, "productType", product_of),
+        side=known_in(row, "transactionType", side_of),
     )
 
 
@@ -355,11 +360,11 @@ def position_of(row: Row) -> VenuePosition:
         RowUnsupported: it is a position in a product or segment that we have no word for.
     """
     return VenuePosition(
-        instrument=_instrument(row),
-        product=product_of(_text(row, "productType")),
-        net_quantity=_integer(row, "netQty"),
-        bought_quantity=_integer(row, "buyQty"),
-        sold_quantity=_integer(row, "sellQty"),
+        instrument=instrument_in(row),
+        product=product_of(text_in(row, "productType")),
+        net_quantity=integer_in(row, "netQty"),
+        bought_quantity=integer_in(row, "buyQty"),
+        sold_quantity=integer_in(row, "sellQty"),
     )
 
 
@@ -373,27 +378,38 @@ def _running_number(venue_fill_id: VenueFillId) -> int:
     return int(number) if number.isascii() and number.isdigit() else 0
 
 
-def _instrument(row: Row) -> InstrumentKey:
-    return InstrumentKey(segment_of(_text(row, "exchangeSegment")), _text(row, "securityId"))
+def instrument_in(row: Row) -> InstrumentKey:
+    """Return what the row is about.
+
+    Raises:
+        AnswerMalformed: segment or security id is missing.
+        RowUnsupported: we have no such segment.
+    """
+    return InstrumentKey(segment_of(text_in(row, "exchangeSegment")), text_in(row, "securityId"))
 
 
 def _known_instrument(row: Row) -> InstrumentKey | None:
     """Return what the row is about, None where it names nothing, or nothing that we have a word for."""
-    segment = _known(row, "exchangeSegment", segment_of)
-    security_id = _optional_text(row, "securityId")
+    segment = known_in(row, "exchangeSegment", segment_of)
+    security_id = optional_text(row, "securityId")
     return None if segment is None or security_id is None else InstrumentKey(segment, security_id)
 
 
-def _known(row: Row, name: str, read: Callable[[str], T]) -> T | None:
+def known_in(row: Row, name: str, read: Callable[[str], T]) -> T | None:
     """Return what *read* makes of a field, None where it is unset or means something that we have no word for."""
-    text = _optional_text(row, name)
+    text = optional_text(row, name)
     try:
         return None if text is None else read(text)
     except RowUnsupported:
         return None
 
 
-def _side_of(word: str) -> Side:
+def side_of(word: str) -> Side:
+    """Return the side that Dhan calls *word*; our words are the same.
+
+    Raises:
+        RowUnsupported: it is neither.
+    """
     try:
         return Side(word)
     except ValueError as error:
@@ -402,7 +418,7 @@ def _side_of(word: str) -> Side:
 
 def _priced_as(row: Row) -> tuple[OrderType | None, int | None, int | None]:
     """Return type, limit and trigger of a row. Where a price that the type needs cannot be read, nothing is told."""
-    order_type = _known(row, "orderType", type_of)
+    order_type = known_in(row, "orderType", type_of)
     try:
         limit = price_e4_of(row.get("price")) if order_type in _LIMITED else None
         trigger = price_e4_of(row.get("triggerPrice")) if order_type in _TRIGGERED else None
@@ -412,41 +428,57 @@ def _priced_as(row: Row) -> tuple[OrderType | None, int | None, int | None]:
 
 
 def _filled_quantity(row: Row) -> int:
-    name = next((name for name in ("filledQty", "filled_qty") if _optional_text(row, name) is not None), None)
-    return 0 if name is None else _integer(row, name)
+    name = next((name for name in ("filledQty", "filled_qty") if optional_text(row, name) is not None), None)
+    return 0 if name is None else integer_in(row, name)
 
 
 def _message(row: Row, status: OrderStatus, word: str) -> str:
     if word not in _STATUSES:
         return f"status {word}"
-    text = _optional_text(row, "omsErrorDescription")
+    text = optional_text(row, "omsErrorDescription")
     # A healthy order is described as "CONFIRMED"; the field is an explanation only where something ended the order.
     if status not in _EXPLAINED or text is None or text == "CONFIRMED":
         return ""
     return text
 
 
-def _optional_text(row: Row, name: str) -> str | None:
+def optional_text(row: Row, name: str) -> str | None:
+    """Return a field as text, None where it is unset."""
     value = row.get(name)
     text = "" if value is None else str(value).strip()
     return None if text in _UNSET else text
 
 
-def _text(row: Row, name: str) -> str:
-    text = _optional_text(row, name)
+def text_in(row: Row, name: str) -> str:
+    """Return a field as text.
+
+    Raises:
+        AnswerMalformed: it is unset.
+    """
+    text = optional_text(row, name)
     if text is None:
         raise AnswerMalformed(f"received a row without {name}")
     return text
 
 
-def _integer(row: Row, name: str) -> int:
-    value = _decimal(row.get(name))
+def integer_in(row: Row, name: str) -> int:
+    """Return a field that is a whole number.
+
+    Raises:
+        AnswerMalformed: it is unset or something else.
+    """
+    value = decimal_of(row.get(name))
     if value != value.to_integral_value():
         raise AnswerMalformed(f"received {name} {value}, expected a whole number")
     return int(value)
 
 
-def _decimal(value: Any) -> Decimal:
+def decimal_of(value: Any) -> Decimal:
+    """Return the finite number that *value*, a number or its text, stands for.
+
+    Raises:
+        AnswerMalformed: it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise AnswerMalformed(f"received {value!r}, expected a number")
     try:
@@ -458,9 +490,14 @@ def _decimal(value: Any) -> Decimal:
     return number
 
 
-def _first_time(row: Row, *names: str) -> int | None:
+def first_time_in(row: Row, *names: str) -> int | None:
+    """Return the first of the named times that is set, in UTC nanoseconds; None where none is.
+
+    Raises:
+        AnswerMalformed: one has none of the forms that Dhan uses.
+    """
     for name in names:
-        text = _optional_text(row, name)
+        text = optional_text(row, name)
         time_ns = None if text is None else utc_ns_of(text)
         if time_ns is not None:
             return time_ns

@@ -33,10 +33,15 @@ class VenueRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ambiguous:
-    """Neither yes nor no. `is_throttled`: the venue asks for fewer requests and is not broken."""
+    """Neither yes nor no. `is_throttled`: the venue asks for fewer requests and is not broken.
+
+    `refusal` is set where the venue answers that all is well, with an error in place of what was asked for. Who asked
+    something may take it for a no; who changed something may not.
+    """
 
     cause: str
     is_throttled: bool = False
+    refusal: VenueRefusal | None = None
 
 
 Verdict = Fine | VenueRefusal | Ambiguous
@@ -110,6 +115,9 @@ def _verdict(status: int, document: Any, *, is_yes: bool, is_throttled: bool) ->
         return Fine(document=[])  # An empty portfolio comes as HTTP 500.
     if is_yes and error is None:
         return Fine(document=document)
+    if is_yes and error is not None and not error.code:
+        refusal = VenueRefusal(reason=RefusalReason.OTHER, status=status, code="", message=error.message)
+        return Ambiguous(cause=f"HTTP {status} {error}", refusal=refusal)
     # A well-formed no is a 4xx with a code. An error inside a 200, or a 5xx with one, leaves open what was done.
     if error is None or not error.code or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Ambiguous(cause=f"HTTP {status} {error}" if error else f"HTTP {status}", is_throttled=is_throttled)

@@ -171,7 +171,7 @@ class DhanFeed:
         except InvalidStatus as refusal:
             status = refusal.response.status_code
             if status in _TOKEN_STATUSES:
-                self._tokens.mark_dead(self._account_id, session)
+                self._tokens.mark_dead(self._account_id, session, cause=f"the feed answered HTTP {status}")
             # The cause is left behind on purpose: it knows the address, and the address holds the token.
             raise _Dropped(f"HTTP {status}", is_refused=status == HTTPStatus.TOO_MANY_REQUESTS) from None
         except (OSError, TimeoutError, WebSocketException) as fault:
@@ -216,7 +216,8 @@ class DhanFeed:
         self._advanced.set()
         if goodbye is not None:
             if goodbye.reason in _TOKEN_REASONS:
-                self._tokens.mark_dead(self._account_id, session)
+                cause = f"the feed ended with {goodbye.reason}"
+                self._tokens.mark_dead(self._account_id, session, cause=cause)
             raise _Dropped(f"the venue disconnected: {goodbye.reason}", is_refused=goodbye.reason == _CROWD_REASON)
 
 

@@ -1,9 +1,10 @@
 """One guarded call to the venue: token, budget, breaker, request, meaning, report.
 
 Breakers are kept per host and class of call, so that trouble with entries never keeps an exit, a cancel or a look-up
-from being tried. While a breaker is open nothing of a customer's is used to find out whether the venue is back: a
-*trial* is `GET /profile`, made in the background once the reset time-out has passed, and made before the call where one
-comes first. Exits and cancels do not wait for it: they pass an open breaker, paced.
+from being tried. Budgets are kept per account and by what the venue counts apart (`budgets.py`). While a breaker is
+open nothing of a customer's is used to find out whether the venue is back: a *trial* is `GET /profile`, made in the
+background once the reset time-out has passed, and made before the call where one comes first. Exits and cancels do not
+wait for it: they pass an open breaker, paced. Trouble with a token or an address is the account's own and opens none.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from adapters.breaker import BreakerLimits, BreakerOpen, BreakerState, CircuitBreaker, Permit
-from adapters.dhan.budget import Budget, Limit, Slot, order_limits
+from adapters.dhan.address_gate import AddressGate
+from adapters.dhan.budget import Slot
+from adapters.dhan.budgets import Budgets, RateClass
 from adapters.dhan.client import HttpAnswer, HttpClient, HttpRequest, Lane, NoAnswer
 from adapters.dhan.codec import AnswerMalformed, render_document
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
@@ -23,7 +26,7 @@ from adapters.dhan.prober import Prober
 from adapters.dhan.settings import DhanSettings
 from adapters.dhan.tokens import LoginRefused, Logins, LoginUnavailable, Session, Tokens
 from commands.ports import Clock
-from domain.ids import AccountId
+from domain.ids import AccountId, VenueOrderId
 from domain.market import NS_PER_S
 from domain.order import RefusalReason
 
@@ -38,11 +41,19 @@ class CallClass(StrEnum):
     ENTRIES = "entries"
     EXITS = "exits"
     LOOKUPS = "lookups"
+    DATA = "data"
     LOGIN = "login"
 
 
-CALL_CLASSES = (CallClass.ENTRIES, CallClass.EXITS, CallClass.LOOKUPS)
+CALL_CLASSES = (CallClass.ENTRIES, CallClass.EXITS, CallClass.LOOKUPS, CallClass.DATA)
 """The classes that are called through the gateway; log-ins have theirs in `Tokens`."""
+_READING = frozenset({CallClass.LOOKUPS, CallClass.DATA})
+_RATES = {
+    CallClass.ENTRIES: RateClass.ORDERS,
+    CallClass.EXITS: RateClass.ORDERS,
+    CallClass.LOOKUPS: RateClass.READS,
+    CallClass.DATA: RateClass.DATA,
+}
 
 
 class HeldBack(Exception):
@@ -56,13 +67,30 @@ class HeldBack(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """What to ask, and how its answer is read. `document` is completed with the client id of the session."""
+    """What to ask, and how its answer is read. `document` is completed with the client id of the session.
+
+    `rate` is what the venue counts it as, None: as others of its class; `rate_key` what it counts apart within that.
+    `changes` is the order that it changes: of that the venue takes only so many.
+    """
 
     call_class: CallClass
     method: str
     path: str
     read: Callable[[Any], T]
     document: Callable[[str], Mapping[str, Any]] | None = None
+    rate: RateClass | None = None
+    rate_key: str = ""
+    changes: VenueOrderId | None = None
+
+    @property
+    def counts_as(self) -> RateClass:
+        """What the venue counts the call as."""
+        return self.rate or _RATES[self.call_class]
+
+    @property
+    def is_order_write(self) -> bool:
+        """Whether it places, changes or cancels an order: the venue takes those from registered addresses alone."""
+        return self.counts_as is RateClass.ORDERS and self.method != "GET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +146,10 @@ class Gateway:
             limits=limits,
         )
         self.tokens = Tokens(logins, clock, settings, self._login_breaker)
-        self._order_budgets: dict[AccountId, Budget] = {}
-        self._read_budgets: dict[AccountId, Budget] = {}
+        self.budgets = Budgets(settings, monotonic_ns=clock.monotonic_ns)
+        self.addresses = AddressGate(
+            wall_ns=clock.wall_ns, monotonic_ns=clock.monotonic_ns, retry_s=settings.address_retry_s
+        )
         self._gauges = {call_class: Gauge() for call_class in CALL_CLASSES}
         self._last_account: AccountId | None = None
 
@@ -134,32 +164,43 @@ class Gateway:
         self._last_account = account_id
         gauge = self._gauges[call.call_class]
         try:
-            self._refuse_early(call.call_class)
+            self._refuse_early(account_id, call)
             session = await self._session(account_id)
-            with await self._spend(account_id, call.call_class), await self._permit(call.call_class) as permit:
+            with await self._spend(account_id, call), await self._permit(call.call_class) as permit:
                 outcome = await self._send(account_id, session, call, permit)
         except HeldBack as held_back:
             gauge.outcomes["held_back_by_breaker" if held_back.breaker_open else "held_back"] += 1
             raise
         gauge.outcomes[_name_of(outcome)] += 1
+        if call.changes is not None and not (isinstance(outcome, Unclear) and outcome.sent_at_ns is None):
+            self.budgets.count_change(account_id, call.changes)
         return outcome
 
     def is_held_back(self, account_id: AccountId, call_class: CallClass) -> bool:
-        """Tell whether a breaker, or the pause after a failed log-in, would hold a call back now."""
+        """Tell whether a breaker, a refused address or the pause after a failed log-in would hold an order back now."""
         breaker = self._breakers[call_class]
+        if self.addresses.holds_back(account_id, is_exit=call_class is CallClass.EXITS):
+            return True
         if call_class is CallClass.EXITS:
             is_blocked = breaker.pass_wait_ns() > 0
         else:
             is_blocked = breaker.state is not BreakerState.CLOSED
         return is_blocked or self.tokens.is_held_back(account_id)
 
-    def _refuse_early(self, call_class: CallClass) -> None:
+    def _refuse_early(self, account_id: AccountId, call: Call[Any]) -> None:
         # Before a log-in and a place in the budget are spent on a call that cannot be made.
-        prober = self._probers[call_class]
+        prober = self._probers[call.call_class]
         breaker = prober.breaker
         wait_ns = breaker.trial_wait_ns()
-        if call_class is not CallClass.EXITS and wait_ns and not prober.is_trying:
+        is_exit = call.call_class is CallClass.EXITS
+        if not is_exit and wait_ns and not prober.is_trying:
             raise HeldBack(str(BreakerOpen(breaker.name, wait_ns)), breaker_open=True)
+        if call.is_order_write:
+            if self.addresses.holds_back(account_id, is_exit=is_exit):
+                raise HeldBack(self.addresses.why(account_id))
+            self.addresses.try_once(account_id)
+        if call.changes is not None and self.budgets.changes_left(account_id, call.changes) == 0:
+            raise HeldBack(f"budget of modifications: order {call.changes} was changed as often as the venue takes")
 
     async def _session(self, account_id: AccountId) -> Session:
         try:
@@ -167,12 +208,14 @@ class Gateway:
         except (LoginUnavailable, LoginRefused) as fault:
             raise HeldBack(f"no token: {fault}") from fault
 
-    async def _spend(self, account_id: AccountId, call_class: CallClass) -> Slot:
-        budget = self._budget(account_id, call_class)
-        is_urgent = call_class is CallClass.EXITS
-        slot = await budget.take(within_s=self._settings.budget_wait_s, urgent=is_urgent)
+    async def _spend(self, account_id: AccountId, call: Call[Any]) -> Slot:
+        rate, key = call.counts_as, call.rate_key
+        is_urgent = call.call_class is CallClass.EXITS
+        slot = await self.budgets.take(account_id, rate, key, urgent=is_urgent)
         if slot is None:
-            raise HeldBack("budget")
+            raise HeldBack(
+                f"budget of {rate.value}: {self.budgets.of(account_id, rate, key).shortage(urgent=is_urgent)}"
+            )
         return slot
 
     async def _permit(self, call_class: CallClass) -> Permit:
@@ -200,7 +243,7 @@ class Gateway:
             HttpRequest(
                 method=call.method,
                 url=self._settings.base_url + call.path,
-                lane=Lane.READS if call.call_class is CallClass.LOOKUPS else Lane.ORDERS,
+                lane=Lane.READS if call.call_class in _READING else Lane.ORDERS,
                 headers=_headers(session),
                 body=None if document is None else render_document(document),
             )
@@ -222,44 +265,36 @@ class Gateway:
                     permit.failed("malformed answer")
                     return Unclear(cause=f"HTTP {answer.status}: {error}", sent_at_ns=answer.sent_at_ns)
                 permit.succeeded()
+                if call.is_order_write:
+                    self.addresses.release(account_id, cause="the venue took a write")
                 return Answered(value=value, sent_at_ns=answer.sent_at_ns)
             case VenueRefusal() as refusal:
                 permit.ignored()  # A business refusal says nothing about the venue's health.
-                self._heed(account_id, session, call.call_class, refusal)
+                self._heed(account_id, session, call, refusal)
+                return Declined(refusal=refusal, sent_at_ns=answer.sent_at_ns)
+            case Ambiguous(refusal=VenueRefusal() as refusal) if call.method == "GET":
+                permit.ignored()
                 return Declined(refusal=refusal, sent_at_ns=answer.sent_at_ns)
             case Ambiguous(cause=cause, is_throttled=is_throttled):
                 if is_throttled:
                     permit.ignored()
-                    self._budget(account_id, call.call_class).pause(self._settings.rate_limit_pause_s)
+                    self._pause(account_id, call)
                 else:
                     permit.failed(cause)
                 return Unclear(cause=cause, sent_at_ns=answer.sent_at_ns)
 
-    def _heed(self, account_id: AccountId, session: Session, call_class: CallClass, refusal: VenueRefusal) -> None:
-        if refusal.reason is RefusalReason.TOKEN:
-            self.tokens.mark_dead(account_id, session)
-        if refusal.reason is RefusalReason.RATE_LIMIT:
-            self._budget(account_id, call_class).pause(self._settings.rate_limit_pause_s)
+    def _heed(self, account_id: AccountId, session: Session, call: Call[Any], refusal: VenueRefusal) -> None:
+        match refusal.reason:
+            case RefusalReason.TOKEN:
+                self.tokens.mark_dead(account_id, session, cause=refusal.message)
+            case RefusalReason.RATE_LIMIT:
+                self._pause(account_id, call)
+            case RefusalReason.IP if call.is_order_write:
+                self.addresses.shut_for(account_id, refusal.message)
 
-    def _budget(self, account_id: AccountId, call_class: CallClass) -> Budget:
-        settings = self._settings
-        is_read = call_class is CallClass.LOOKUPS
-        budgets = self._read_budgets if is_read else self._order_budgets
-        if account_id not in budgets:
-            limits = (
-                (Limit(count=settings.reads_per_second, span_s=1),)
-                if is_read
-                else order_limits(
-                    burst=settings.burst_limit,
-                    per_minute=settings.requests_per_minute,
-                    per_hour=settings.requests_per_hour,
-                    per_day=settings.requests_per_day,
-                )
-            )
-            budgets[account_id] = Budget(
-                limits, monotonic_ns=self._clock.monotonic_ns, reserve=0 if is_read else settings.order_reserve
-            )
-        return budgets[account_id]
+    def _pause(self, account_id: AccountId, call: Call[Any]) -> None:
+        budget = self.budgets.of(account_id, call.counts_as, call.rate_key)
+        budget.pause(self._settings.rate_limit_pause_s)
 
     async def probe(self) -> None:
         """Make the trials that are due, and wait for those under way."""
@@ -284,8 +319,9 @@ class Gateway:
         if isinstance(verdict, Ambiguous):
             permit.failed(verdict.cause)
             return
-        if isinstance(verdict, VenueRefusal) and account_id is not None and session is not None:
-            self._heed(account_id, session, CallClass.LOOKUPS, verdict)
+        is_token_refused = isinstance(verdict, VenueRefusal) and verdict.reason is RefusalReason.TOKEN
+        if isinstance(verdict, VenueRefusal) and is_token_refused and account_id is not None and session is not None:
+            self.tokens.mark_dead(account_id, session, cause=verdict.message)
         permit.succeeded()
 
     # --- Looking ---
@@ -299,7 +335,9 @@ class Gateway:
             "breakers": breakers,
             "calls": {call_class.value: gauge.status() for call_class, gauge in self._gauges.items()},
             "logins": self.tokens.logins,
-            "budgets": {account_id: {"orders": budget.status()} for account_id, budget in self._order_budgets.items()},
+            "tokens": self.tokens.status(),
+            "writes_held_back": self.addresses.status(),
+            "budgets": self.budgets.status(),
         }
 
     async def aclose(self) -> None:

@@ -5,17 +5,18 @@ right in `ticks.py` and nowhere else.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+
+import msgspec
 
 from domain.instrument import Segment
 
 _HEADER = Struct("<BHBi")  # code, length of the whole packet, segment, security id
-_TICKER = Struct("<fi")  # last price, last trade time
-_QUOTE = Struct("<fhi")  # last price, last quantity, last trade time; averages, volumes and day prices follow
-_PREVIOUS_CLOSE = Struct("<fi")  # price, open interest
-_DISCONNECT = Struct("<h")  # reason
+_TICKER = Struct("<BHBifi")  # header; last price, last trade time
+_QUOTE = Struct("<BHBifhi")  # header; last price, last quantity, last trade time; averages, volumes, day prices follow
+_PREVIOUS_CLOSE = Struct("<BHBifi")  # header; price, open interest
+_DISCONNECT = Struct("<BHBih")  # header; reason
 
 SEGMENT_CODES: dict[int, Segment] = {
     0: Segment.INDEX,
@@ -39,27 +40,38 @@ class PacketCode(IntEnum):
     DISCONNECT = 50
 
 
-PACKET_LENGTHS = {
-    PacketCode.TICKER: 16,
-    PacketCode.QUOTE: 50,
-    PacketCode.PREVIOUS_CLOSE: 16,
-    PacketCode.FULL: 162,
-    PacketCode.DISCONNECT: 10,
+PACKET_LENGTHS: dict[int, int] = {
+    PacketCode.TICKER.value: 16,
+    PacketCode.QUOTE.value: 50,
+    PacketCode.PREVIOUS_CLOSE.value: 16,
+    PacketCode.FULL.value: 162,
+    PacketCode.DISCONNECT.value: 10,
 }
+
+
+# Compared a million times a second: plain integers are a third faster than members of an enumeration.
+_TICKER_CODE = PacketCode.TICKER.value
+_PREVIOUS_CLOSE_CODE = PacketCode.PREVIOUS_CLOSE.value
+_DISCONNECT_CODE = PacketCode.DISCONNECT.value
+_QUOTE_CODES: dict[int, PacketCode] = {code.value: code for code in (PacketCode.QUOTE, PacketCode.FULL)}
+_TICKER_KIND = PacketCode.TICKER
+_segment_of = SEGMENT_CODES.get
+_unpack_ticker = _TICKER.unpack_from
+_unpack_quote = _QUOTE.unpack_from
 
 
 class FrameMalformed(Exception):
     """A frame whose packets do not add up. What stood before the broken place has been given out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradePacket:
+class TradePacket(msgspec.Struct, frozen=True, gc=False):
     """The last trade of an instrument, from a ticker, quote or full packet, as it stands on the wire.
 
     `last_price` is a 32-bit float in rupees, `last_trade_time` seconds that show Indian wall time when read as UTC.
     `segment` is None where its code is unknown.
     """
 
+    # Made by place: keywords would cost a third of the time that a packet takes.
     code: PacketCode
     segment: Segment | None
     security_id: str
@@ -67,8 +79,7 @@ class TradePacket:
     last_trade_time: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviousClosePacket:
+class PreviousClosePacket(msgspec.Struct, frozen=True, gc=False):
     """The previous session's close."""
 
     segment: Segment | None
@@ -76,15 +87,13 @@ class PreviousClosePacket:
     price: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisconnectPacket:
+class DisconnectPacket(msgspec.Struct, frozen=True, gc=False):
     """The venue's goodbye: 805 too many connections, 806 no data plan, 807 … 810 token or client."""
 
     reason: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherPacket:
+class OtherPacket(msgspec.Struct, frozen=True, gc=False):
     """A kind that we do not read."""
 
     code: int
@@ -99,38 +108,38 @@ def packets_of(frame: bytes) -> Iterator[Packet]:
     Raises:
         FrameMalformed: a length is shorter than its packet needs, or reaches past the end of the frame.
     """
+    # One loop that unpacks each packet once, with its header: a call a packet would be half of the time. Packets of
+    # different kinds take turns, so there are no runs of one kind that numpy would be faster on.
+    end = len(frame)
     offset = 0
-    while offset < len(frame):
-        if len(frame) - offset < _HEADER.size:
-            raise FrameMalformed(f"received {len(frame) - offset} bytes at {offset}, expected a header")
-        code, length, segment_code, security_id = _HEADER.unpack_from(frame, offset)
-        if length < _length_min(code) or offset + length > len(frame):
-            raise FrameMalformed(f"received code {code} of length {length} at {offset} of {len(frame)} bytes")
-        yield _packet(code, SEGMENT_CODES.get(segment_code), str(security_id), frame, offset + _HEADER.size)
+    while offset < end:
+        code = frame[offset]
+        length_min = PACKET_LENGTHS.get(code, _HEADER.size)
+        if end - offset < length_min:
+            raise _malformed(frame, offset)
+        if code == _TICKER_CODE:
+            _, length, segment, security_id, price, time = _unpack_ticker(frame, offset)
+            packet: Packet = TradePacket(_TICKER_KIND, _segment_of(segment), str(security_id), price, time)
+        elif code in _QUOTE_CODES:
+            _, length, segment, security_id, price, _, time = _unpack_quote(frame, offset)
+            packet = TradePacket(_QUOTE_CODES[code], _segment_of(segment), str(security_id), price, time)
+        elif code == _PREVIOUS_CLOSE_CODE:
+            _, length, segment, security_id, price, _ = _PREVIOUS_CLOSE.unpack_from(frame, offset)
+            packet = PreviousClosePacket(_segment_of(segment), str(security_id), price)
+        elif code == _DISCONNECT_CODE:
+            _, length, _, _, reason = _DISCONNECT.unpack_from(frame, offset)
+            packet = DisconnectPacket(reason)
+        else:
+            _, length, _, _ = _HEADER.unpack_from(frame, offset)
+            packet = OtherPacket(code)
+        if length < length_min or offset + length > end:
+            raise _malformed(frame, offset)
+        yield packet
         offset += length
 
 
-def _length_min(code: int) -> int:
-    return PACKET_LENGTHS[PacketCode(code)] if code in PACKET_LENGTHS else _HEADER.size
-
-
-def _packet(code: int, segment: Segment | None, security_id: str, frame: bytes, body: int) -> Packet:
-    match code:
-        case PacketCode.TICKER:
-            last_price, last_trade_time = _TICKER.unpack_from(frame, body)
-        case PacketCode.QUOTE | PacketCode.FULL:
-            last_price, _, last_trade_time = _QUOTE.unpack_from(frame, body)
-        case PacketCode.PREVIOUS_CLOSE:
-            price, _ = _PREVIOUS_CLOSE.unpack_from(frame, body)
-            return PreviousClosePacket(segment=segment, security_id=security_id, price=price)
-        case PacketCode.DISCONNECT:
-            return DisconnectPacket(reason=_DISCONNECT.unpack_from(frame, body)[0])
-        case _:
-            return OtherPacket(code=code)
-    return TradePacket(
-        code=PacketCode(code),
-        segment=segment,
-        security_id=security_id,
-        last_price=last_price,
-        last_trade_time=last_trade_time,
-    )
+def _malformed(frame: bytes, offset: int) -> FrameMalformed:
+    if len(frame) - offset < _HEADER.size:
+        return FrameMalformed(f"received {len(frame) - offset} bytes at {offset}, expected a header")
+    code, length, _, _ = _HEADER.unpack_from(frame, offset)
+    return FrameMalformed(f"received code {code} of length {length} at {offset} of {len(frame)} bytes")

@@ -2,16 +2,22 @@
 
 A token lives 24 hours at most and may die sooner, because the venue allows one per client and a newer one kills the
 older. So its expiry is for planning only; the venue's "invalid token" is the truth, and `mark_dead` brings it here.
+
+Nobody shall be surprised by an end: `status` tells the seconds that are left, `renew_due` renews what is due although
+nobody calls, and warns where it cannot.
 """
 
 import asyncio
 import base64
 import binascii
 import hmac
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Protocol
+
+import structlog
 
 from adapters.breaker import BreakerOpen, BreakerState, CircuitBreaker
 from adapters.dhan.client import HttpAnswer, HttpClient, HttpRequest, Lane
@@ -23,9 +29,13 @@ from commands.ports import Clock
 from domain.ids import AccountId
 from domain.market import NS_PER_S
 
+log = structlog.get_logger(__name__)
+
 _DAY_NS = 24 * 3600 * NS_PER_S
 _LIFE_NS_MIN = 60 * NS_PER_S
 _JWT_PARTS = 3
+_REFUSALS_DOUBLING = 7
+"""After each refusal in a row the pause is twice as long, up to 128 times: guesses at a pin lock an account."""
 PAPER_TOTP = "000000"
 
 
@@ -58,6 +68,27 @@ class Logins(Protocol):
         """
         ...
 
+    async def renew(self, account_id: AccountId, held: Session) -> Session:
+        """Return a session in place of one that still lives.
+
+        Raises:
+            LoginUnavailable, LoginRefused
+        """
+        ...
+
+
+class TokenState(StrEnum):
+    """How it stands with an account's token."""
+
+    LIVE = "live"
+    ENDING = "ending"
+    """It lives, but ends soon."""
+    ENDED = "ended"
+    DEAD = "dead"
+    """The venue called it invalid, and there is no other yet."""
+    REFUSED = "refused"
+    """The last log-in was refused: it needs a person."""
+
 
 def session_of(
     client_id: str, token: Secret, *, now_ns: int, renew_before_s: float, expiry_text: str | None = None
@@ -86,7 +117,7 @@ def _expiry_in(token: Secret) -> int | None:
 
 
 class PinLogin:
-    """The log-in with client id, pin and one-time code."""
+    """The venue's log-in with client id, pin and one-time code, and its renewal of tokens."""
 
     def __init__(self, client: HttpClient, settings: DhanSettings, clock: Clock) -> None:
         self._client = client
@@ -105,21 +136,36 @@ class PinLogin:
             lane=Lane.READS,
             params={"dhanClientId": client_id, "pin": pin.reveal(), "totp": totp.reveal()},
         )
+        return await self._ask("log-in", client_id, request)
+
+    async def renew(self, held: Session) -> Session:
+        """Return a fresh session in place of *held*, whose token was made in the venue's web page and still lives.
+
+        That token dies. Source: Dhan, authentication, RenewToken: a GET, its client id under a name of its own.
+
+        Raises:
+            LoginUnavailable, LoginRefused
+        """
+        headers = {"access-token": held.token.reveal(), "dhanClientId": held.client_id}
+        request = HttpRequest(method="GET", url=f"{self._settings.base_url}/RenewToken", headers=headers)
+        return await self._ask("renewal", held.client_id, request)
+
+    async def _ask(self, what: str, client_id: str, request: HttpRequest) -> Session:
         answer = await self._client.send(request)
         if not isinstance(answer, HttpAnswer):
-            raise LoginUnavailable(f"log-in of client {client_id}: {answer.cause}")
+            raise LoginUnavailable(f"{what} of client {client_id}: {answer.cause}")
         match classify(answer.status, answer.body):
             case VenueRefusal(code=code, message=message):
-                raise LoginRefused(f"log-in of client {client_id} refused: {code} {message}")
+                raise LoginRefused(f"{what} of client {client_id} refused: {code} {message}")
             case Ambiguous(cause=cause):
-                raise LoginUnavailable(f"log-in of client {client_id}: {cause}")
+                raise LoginUnavailable(f"{what} of client {client_id}: {cause}")
             case Fine(document=document):
-                return self._session(client_id, document)
+                return self._session(what, client_id, document)
 
-    def _session(self, client_id: str, document: Any) -> Session:
+    def _session(self, what: str, client_id: str, document: Any) -> Session:
         token = document.get("accessToken") if isinstance(document, dict) else None
         if not isinstance(token, str) or not token:
-            raise LoginUnavailable(f"log-in of client {client_id}: an answer without a token")
+            raise LoginUnavailable(f"{what} of client {client_id}: an answer without a token")
         expiry = document.get("expiryTime")
         try:
             return session_of(
@@ -130,7 +176,7 @@ class PinLogin:
                 expiry_text=expiry if isinstance(expiry, str) else None,
             )
         except AnswerMalformed as error:
-            raise LoginUnavailable(f"log-in of client {client_id}: {error}") from error
+            raise LoginUnavailable(f"{what} of client {client_id}: {error}") from error
 
 
 class PaperLogins:
@@ -155,31 +201,9 @@ class PaperLogins:
         client_id = self.client_id(account_id)
         return await self._login.log_in(client_id, self.pin(client_id), Secret(PAPER_TOTP))
 
-
-class GivenToken:
-    """The log-in of an account whose token was made by hand: it works once, and then needs a person."""
-
-    def __init__(self, settings: DhanSettings, clock: Clock) -> None:
-        if settings.client_id is None or settings.access_token is None:
-            raise ValueError("received settings without client id or access token, expected both")
-        self._session = session_of(
-            settings.client_id,
-            settings.access_token,
-            now_ns=clock.wall_ns(),
-            renew_before_s=0,
-        )
-        self._is_spent = False
-
-    async def log_in(self, account_id: AccountId) -> Session:
-        """Return the given token's session, the first time.
-
-        Raises:
-            LoginRefused: the token was given out before, so it is dead or over by now.
-        """
-        if self._is_spent:
-            raise LoginRefused(f"the access token given for account {account_id} is no longer good, expected a new one")
-        self._is_spent = True
-        return self._session
+    async def renew(self, account_id: AccountId, held: Session) -> Session:  # noqa: ARG002 - it needs no older one
+        """Return a fresh session; the older token dies."""
+        return await self.log_in(account_id)
 
 
 class Tokens:
@@ -189,10 +213,14 @@ class Tokens:
         self._logins = logins
         self._clock = clock
         self._pause_ns = int(settings.login_pause_s * NS_PER_S)
+        self._warn_before_ns = int(settings.token_warn_before_s * NS_PER_S)
         self._breaker = breaker
         self._sessions: dict[AccountId, Session] = {}
         self._paused_until_ns: dict[AccountId, int] = {}
         self._asking: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._refusals: Counter[AccountId] = Counter()
+        self._troubles: dict[AccountId, tuple[TokenState, str]] = {}
+        self._warned: dict[AccountId, Session] = {}
         self.logins = 0
 
     async def session(self, account_id: AccountId) -> Session:
@@ -210,22 +238,62 @@ class Tokens:
             if held is not None and now_ns < held.renew_at_ns:
                 return held
             try:
-                session = await self._log_in(account_id)
+                session = await self._log_in(account_id, held)
             except (LoginUnavailable, LoginRefused):
                 if held is not None and now_ns < held.expires_at_ns:
                     return held  # It was only to be renewed early; there is time to try again.
                 raise
-            self._sessions[account_id] = session
+            self.put(account_id, session)
             return session
+
+    def put(self, account_id: AccountId, session: Session) -> None:
+        """Use *session* from now on: one that a person brought, or that a log-in gave."""
+        self._sessions[account_id] = session
+        self._refusals.pop(account_id, None)
+        self._paused_until_ns.pop(account_id, None)
+        self._troubles.pop(account_id, None)
 
     def held(self, account_id: AccountId) -> Session | None:
         """Return the session at hand, which may have died since."""
         return self._sessions.get(account_id)
 
-    def mark_dead(self, account_id: AccountId, session: Session) -> None:
+    def mark_dead(self, account_id: AccountId, session: Session, *, cause: str) -> None:
         """Forget *session*, which the venue called invalid; a newer one stays."""
         if self._sessions.get(account_id) == session:
             del self._sessions[account_id]
+            self._troubles[account_id] = (TokenState.DEAD, cause)
+            log.error("token is dead", account_id=account_id, cause=cause)
+
+    async def renew_due(self) -> None:
+        """Renew the tokens that are due, and warn once of each that ends soon and could not be renewed."""
+        for account_id, held in list(self._sessions.items()):
+            try:
+                session = await self.session(account_id)
+            except (LoginUnavailable, LoginRefused) as fault:
+                log.warning("token ended", account_id=account_id, fault=str(fault))
+                continue
+            left_ns = session.expires_at_ns - self._clock.wall_ns()
+            if session is held and left_ns < self._warn_before_ns and self._warned.get(account_id) is not session:
+                self._warned[account_id] = session
+                log.warning("token ends soon", account_id=account_id, seconds_left=left_ns // NS_PER_S)
+
+    def status(self) -> dict[str, Any]:
+        """Return how it stands with each account's token, for people and probes: never the token."""
+        now_ns = self._clock.wall_ns()
+        accounts = {*self._sessions, *self._troubles}
+        return {account_id: self._standing(account_id, now_ns) for account_id in sorted(accounts)}
+
+    def _standing(self, account_id: AccountId, now_ns: int) -> dict[str, Any]:
+        held = self._sessions.get(account_id)
+        trouble, cause = self._troubles.get(account_id, (None, ""))
+        if held is None:
+            return {"state": trouble, "seconds_left": 0, "cause": cause}
+        left_ns = held.expires_at_ns - now_ns
+        state = TokenState.ENDED if left_ns <= 0 else TokenState.LIVE
+        if 0 < left_ns < self._warn_before_ns:
+            state = TokenState.ENDING
+        renews_in_s = max(0, held.renew_at_ns - now_ns) / NS_PER_S
+        return {"state": state, "seconds_left": max(0, left_ns) / NS_PER_S, "renews_in_s": renews_in_s, "cause": cause}
 
     def is_held_back(self, account_id: AccountId) -> bool:
         """Tell whether asking for a session now would fail without asking the venue."""
@@ -237,7 +305,7 @@ class Tokens:
     def _is_paused(self, account_id: AccountId) -> bool:
         return self._clock.monotonic_ns() < self._paused_until_ns.get(account_id, 0)
 
-    async def _log_in(self, account_id: AccountId) -> Session:
+    async def _log_in(self, account_id: AccountId, held: Session | None) -> Session:
         if self._is_paused(account_id):
             raise LoginUnavailable("the last log-in failed a moment ago")
         try:
@@ -249,9 +317,11 @@ class Tokens:
         self.logins += 1
         with permit:
             try:
-                session = await self._logins.log_in(account_id)
-            except LoginRefused:
+                session = await self._asked(account_id, held)
+            except LoginRefused as refused:
                 permit.ignored()
+                self._refusals[account_id] += 1
+                self._troubles[account_id] = (TokenState.REFUSED, str(refused))
                 self._pause(account_id)
                 raise
             except LoginUnavailable:
@@ -260,5 +330,11 @@ class Tokens:
             permit.succeeded()
         return session
 
+    async def _asked(self, account_id: AccountId, held: Session | None) -> Session:
+        if held is not None and self._clock.wall_ns() < held.expires_at_ns:
+            return await self._logins.renew(account_id, held)
+        return await self._logins.log_in(account_id)
+
     def _pause(self, account_id: AccountId) -> None:
-        self._paused_until_ns[account_id] = self._clock.monotonic_ns() + self._pause_ns
+        doublings = min(max(0, self._refusals[account_id] - 1), _REFUSALS_DOUBLING)
+        self._paused_until_ns[account_id] = self._clock.monotonic_ns() + (self._pause_ns << doublings)

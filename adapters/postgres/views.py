@@ -1,13 +1,13 @@
 """The read models as readers ask for them: the role may see only the accounts that a transaction names.
 
-Each question is one transaction on one snapshot, in one round trip: name the accounts, read checkpoints and rows.
+Each question is one statement on one snapshot, in one round trip: name the accounts, read checkpoints and rows. How its
+statement is made stands in `questions.py`, how it travels in `lines.py`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any, NamedTuple, Self
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self
 
 import msgspec
 import psycopg
@@ -17,9 +17,11 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Select, Table, select
 
 from adapters.postgres.epochs import EpochWatch
+from adapters.postgres.lines import Lines
+from adapters.postgres.questions import Question, Questions, models_of
 from adapters.postgres.turns import NoTurn, Turns
 from adapters.postgres.view_rows import rows_by_key, statements_of
-from adapters.postgres.view_tables import CHANNEL, DIALECT
+from adapters.postgres.view_tables import CHANNEL
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.strategy.life import StrategyStatus
 from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
@@ -84,6 +86,8 @@ _POLL_S = 0.1
 _RECONNECT_S = 0.1
 _OPTIONS = "-c statement_timeout=5s -c transaction_timeout=5s -c timezone=UTC"
 
+_CONNECT_TIMEOUT_S = 3
+
 # Say what this transaction may see, for row security.
 _MAY_SEE = "SELECT set_config(%s, %s, true)"
 
@@ -106,41 +110,12 @@ GROUP BY name, version, generation
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 
 
-class Question(NamedTuple):
-    """What is asked of a read model: a statement on whichever of its tables readers use, and on those of others.
-
-    Its rows are those of `model`, or of another `shape` that has the columns. A statement `about` an account is made
-    for `ANYBODY`, so that it is compiled once for all of them.
-    """
-
-    model: AnyReadModel
-    statement: Callable[..., Select[Any]]
-    beside: tuple[AnyReadModel, ...] = ()
-    shape: type[msgspec.Struct] | None = None
-    about: AccountId | None = None
+def _risk_of(account_id: AccountId, table: Table) -> Select[Any]:
+    return select(table).where(table.c.account_id == account_id)
 
 
-class Compiled(NamedTuple):
-    """The text of a statement, and its parameters."""
-
-    text: str
-    parameters: dict[str, Any]
-
-
-ANYBODY = AccountId("acc_anybody")
-"""Stands in a statement for the account that is named when it is sent."""
-
-
-def _risk_of_anybody(table: Table) -> Select[Any]:
-    return select(table).where(table.c.account_id == ANYBODY)
-
-
-# Compiling these takes three times as long as asking them, and they are asked more often than all others together.
-_PORTFOLIO = (
-    Question(RISK, _risk_of_anybody),
-    Question(POSITIONS, partial(select_positions, ANYBODY)),
-    Question(TRADES, partial(select_held_trades, ANYBODY), beside=(RISK,)),
-)
+def _user(user_id: UserId, table: Table) -> Select[Any]:
+    return select(table).where(table.c.user_id == user_id)
 
 
 class _EditionGone(Exception):
@@ -174,7 +149,8 @@ class PostgresViews:
         )
         self._reached: dict[str, dict[int, int]] = {}
         self._generations: dict[tuple[str, int], int] = {}
-        self._statements: dict[tuple[object, ...], Compiled] = {}
+        self._questions = Questions()
+        self._lines = Lines(self._line, size=size, wait_s=_POOL_WAIT_S)
         self._sequence = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -189,6 +165,7 @@ class PostgresViews:
         listener, self._listener = self._listener, None
         if listener is not None:
             await end(listener)
+        await self._lines.close()
         await self._pool.close()
 
     async def __aenter__(self) -> Self:
@@ -241,7 +218,11 @@ class PostgresViews:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    self._conninfo, autocommit=True, row_factory=dict_row, options=_OPTIONS, connect_timeout=3
+                    self._conninfo,
+                    autocommit=True,
+                    row_factory=dict_row,
+                    options=_OPTIONS,
+                    connect_timeout=_CONNECT_TIMEOUT_S,
                 ) as connection:
                     await self._look_at(connection)
                     await connection.execute(f"LISTEN {CHANNEL}")
@@ -277,11 +258,7 @@ class PostgresViews:
 
     async def user(self, user_id: UserId) -> Answer[UserRow | None]:
         """Return a user."""
-
-        def statement(users: Table) -> Select[Any]:
-            return select(users).where(users.c.user_id == user_id)
-
-        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, Question(USERS, statement))
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, Question(USERS, _user, (user_id,)))
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
     async def trades(
@@ -294,22 +271,18 @@ class PostgresViews:
     ) -> Page[TradeRow]:
         """Return a page of trades of *accounts*."""
         paging = paging.bounded()
-        statement = partial(select_trades, accounts, wanted, paging, changed_after=changed_after)
-        sequence, [rows] = await self._read_accounts(accounts, Question(TRADES, statement))
+        asked = Question(TRADES, select_trades, (accounts, wanted, paging, changed_after))
+        sequence, [rows] = await self._read_accounts(accounts, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.opened_sequence)
 
     async def trade(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[TradeRow | None]:
         """Return one trade, None where it is none of *accounts*."""
-        sequence, [rows] = await self._read_accounts(
-            accounts, Question(TRADES, partial(select_trade, accounts, trade_id))
-        )
+        sequence, [rows] = await self._read_accounts(accounts, Question(TRADES, select_trade, (accounts, trade_id)))
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
     async def orders_of(self, accounts: Sequence[AccountId], trade_id: TradeId) -> Answer[list[OrderRow]]:
         """Return the orders of a trade, oldest first."""
-        sequence, [rows] = await self._read_accounts(
-            accounts, Question(ORDERS, partial(select_orders, accounts, trade_id))
-        )
+        sequence, [rows] = await self._read_accounts(accounts, Question(ORDERS, select_orders, (accounts, trade_id)))
         return Answer(value=rows, sequence=sequence)
 
     async def orders(
@@ -322,16 +295,18 @@ class PostgresViews:
     ) -> Page[OrderLine]:
         """Return a page of orders of *accounts*."""
         paging = paging.bounded()
-        statement = partial(select_order_page, accounts, wanted, paging, changed_after=changed_after)
-        sequence, [rows] = await self._read_accounts(
-            accounts, Question(ORDERS, statement, beside=(TRADES,), shape=OrderLine)
-        )
+        about = (accounts, wanted, paging, changed_after)
+        asked = Question(ORDERS, select_order_page, about, beside=(TRADES,), shape=OrderLine)
+        sequence, [rows] = await self._read_accounts(accounts, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and the trades that hold something."""
         sequence, [risks, held, trades] = await self._read_accounts(
-            [account_id], *(question._replace(about=account_id) for question in _PORTFOLIO)
+            [account_id],
+            Question(RISK, _risk_of, (account_id,)),
+            Question(POSITIONS, select_positions, (account_id,)),
+            Question(TRADES, select_held_trades, (account_id,), beside=(RISK,)),
         )
         rows = PortfolioRows(risk=risks[0], positions=held, trades=trades) if risks else None
         return Answer(value=rows, sequence=sequence)
@@ -340,34 +315,34 @@ class PostgresViews:
         """Return what each day of an account's life brought, and the money that came and went."""
         sequence, [results, cash] = await self._read_accounts(
             [account_id],
-            Question(DAILY_RESULTS, partial(select_days, account_id)),
-            Question(CASH_MOVES, partial(select_cash, account_id)),
+            Question(DAILY_RESULTS, select_days, (account_id,)),
+            Question(CASH_MOVES, select_cash, (account_id,)),
         )
         return Answer(value=DailyRows(results=results, cash=cash), sequence=sequence)
 
     async def limit_changes(self, account_id: AccountId, *, before: int | None = None, limit: int = 50) -> LimitHistory:
         """Return at most *limit* sets of limits that an account had, newest first."""
         limit = max(1, min(limit, PAGE_MAX))
-        statement = partial(select_limit_changes, account_id, before=before, limit=limit)
-        sequence, [rows] = await self._read_accounts([account_id], Question(LIMIT_CHANGES, statement))
+        asked = Question(LIMIT_CHANGES, select_limit_changes, (account_id, before, limit))
+        sequence, [rows] = await self._read_accounts([account_id], asked)
         next_before = rows[limit - 1].sequence if len(rows) > limit else None
         return LimitHistory(changes=rows[:limit], next_before=next_before, sequence=sequence)
 
     async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
         """Return of which accounts a user is a member, by account."""
-        asked = Question(MEMBERSHIPS, partial(select_memberships_of, user_id))
+        asked = Question(MEMBERSHIPS, select_memberships_of, (user_id,))
         sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
         return Answer(value=rows, sequence=sequence)
 
     async def members(self, account_id: AccountId) -> Answer[list[MembershipRow]]:
         """Return the members of an account, the longest first."""
-        asked = Question(MEMBERSHIPS, partial(select_members, account_id))
+        asked = Question(MEMBERSHIPS, select_members, (account_id,))
         sequence, [rows] = await self._read_accounts([account_id], asked)
         return Answer(value=rows, sequence=sequence)
 
     async def accounts(self, accounts: Sequence[AccountId]) -> Answer[list[RiskRow]]:
         """Return what there is to say of *accounts*, by id."""
-        sequence, [rows] = await self._read_accounts(accounts, Question(RISK, partial(select_accounts, accounts)))
+        sequence, [rows] = await self._read_accounts(accounts, Question(RISK, select_accounts, (accounts,)))
         return Answer(value=rows, sequence=sequence)
 
     async def strategies(
@@ -375,13 +350,13 @@ class PostgresViews:
     ) -> Page[StrategyRow]:
         """Return a page of strategies of a user."""
         paging = paging.bounded()
-        asked = Question(STRATEGIES, partial(select_strategies, user_id, paging, status=status))
+        asked = Question(STRATEGIES, select_strategies, (user_id, paging, status))
         sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.drafted_sequence, name=lambda row: row.name)
 
     async def strategy(self, user_id: UserId, strategy_id: StrategyId) -> Answer[StrategyRow | None]:
         """Return one strategy, None where it is none of the user's."""
-        asked = Question(STRATEGIES, partial(select_strategy, user_id, strategy_id))
+        asked = Question(STRATEGIES, select_strategy, (user_id, strategy_id))
         sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
@@ -390,13 +365,13 @@ class PostgresViews:
     ) -> Page[BacktestRow]:
         """Return a page of backtests of a user."""
         paging = paging.bounded()
-        statement = partial(select_backtests, user_id, paging, strategy_id=strategy_id)
-        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, Question(BACKTESTS, statement))
+        asked = Question(BACKTESTS, select_backtests, (user_id, paging, strategy_id))
+        sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.requested_sequence)
 
     async def backtest(self, user_id: UserId, backtest_id: BacktestId) -> Answer[BacktestRow | None]:
         """Return one backtest, None where it is none of the user's."""
-        asked = Question(BACKTESTS, partial(select_backtest, user_id, backtest_id))
+        asked = Question(BACKTESTS, select_backtest, (user_id, backtest_id))
         sequence, [rows] = await self._read({BY_USER.setting: [user_id]}, asked)
         return Answer(value=rows[0] if rows else None, sequence=sequence)
 
@@ -409,11 +384,11 @@ class PostgresViews:
     ) -> Page[AuditTrailRow]:
         """Return a page of events that concern a user or *accounts*."""
         paging = paging.bounded()
-        statement = partial(select_audit, user_id, accounts, wanted, paging)
+        asked = Question(AUDIT_TRAIL, select_audit, (user_id, accounts, wanted, paging))
         may_see: dict[str, Sequence[str]] = {BY_ACCOUNT.setting: accounts}
         if user_id is not None:
             may_see[BY_USER.setting] = [user_id]
-        sequence, [rows] = await self._read(may_see, Question(AUDIT_TRAIL, statement))
+        sequence, [rows] = await self._read(may_see, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.sequence)
 
     async def snapshot(self, model: AnyReadModel) -> ViewSnapshot:
@@ -465,41 +440,17 @@ class PostgresViews:
 
     def _unfilled(self, wanted: Sequence[Question]) -> list[str]:
         """Return the read models to none of whose editions readers have been pointed, as far as is known."""
-        return [model.name for model in _asked(wanted) if (model.name, model.version) not in self._generations]
+        return [model.name for model in models_of(wanted) if (model.name, model.version) not in self._generations]
 
     async def _read_once(self, may_see: Mapping[str, Sequence[str]], *wanted: Question) -> tuple[int, list[list[Any]]]:
-        used = {model: self._in_use(model) for model in _asked(wanted)}
-        async with self._snapshot() as connection:
-            for setting, ids in may_see.items():
-                await connection.execute(_MAY_SEE, [setting, _comma_separated(ids)])
-            checkpoints = await connection.execute(_CHECKPOINTS, _editions(list(used.values())))
-            cursors = [
-                await connection.execute(
-                    *self._compiled(each, [used[model].table for model in (each.model, *each.beside)])
-                )
-                for each in wanted
-            ]
-            reached = [int(row["sequence"]) for row in await checkpoints.fetchall()]
-            if len(reached) < len(used):
-                raise _EditionGone("a read model is not there, or being filled")
-            answers = [
-                [msgspec.convert(record, each.shape or each.model.row) for record in await cursor.fetchall()]
-                for each, cursor in zip(wanted, cursors, strict=True)
-            ]
-        return min(reached), answers
-
-    def _compiled(self, question: Question, tables: Sequence[Table]) -> Compiled:
-        """Return the statement of *question* on *tables*, compiled at most once where it is about an account."""
-        if question.about is None:
-            return _compile(question.statement(*tables))
-        # A statement is known by what makes it: those about accounts are made once, at the top of this module.
-        known = (question.statement, *(table.name for table in tables))
-        compiled = self._statements.get(known)
-        if compiled is None:
-            compiled = self._statements[known] = _compile(question.statement(*tables))
-        account = question.about
-        parameters = {name: account if value == ANYBODY else value for name, value in compiled.parameters.items()}
-        return Compiled(compiled.text, parameters)
+        asked = self._questions.compiled(wanted, self._in_use)
+        settings = {setting: _comma_separated(ids) for setting, ids in may_see.items()}
+        with _translated():
+            row = await self._lines.ask(settings, asked.statement)
+        answers = asked.decoded(row)
+        if answers is None:
+            raise _EditionGone("a read model is not there, or being filled")
+        return answers
 
     async def _look_up(self) -> None:
         async with self._snapshot() as connection:
@@ -510,39 +461,53 @@ class PostgresViews:
         await connection.set_read_only(True)
         await self._look_at(connection)
 
-    async def _look_at(self, connection: Connection) -> None:
+    async def _line(self) -> psycopg.AsyncConnection[Any]:
+        """Connect for a line; whoever asks on it changes nothing."""
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo,
+            autocommit=True,
+            options=f"{_OPTIONS} -c default_transaction_read_only=on",
+            application_name="khata queries",
+            connect_timeout=_CONNECT_TIMEOUT_S,
+        )
+        try:
+            await self._look_at(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _look_at(self, connection: psycopg.AsyncConnection[Any]) -> None:
         if self._watch is not None:
             await self._watch.check(connection)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:
         try:
-            async with (
-                self._turns.taken(),
-                self._pool.connection() as connection,
-                connection.transaction(),
-                connection.pipeline(),
-            ):
-                yield connection
+            with _translated():
+                async with (
+                    self._turns.taken(),
+                    self._pool.connection() as connection,
+                    connection.transaction(),
+                    connection.pipeline(),
+                ):
+                    yield connection
         except NoTurn as error:
             raise QueriesUnavailable(str(error)) from None
-        except PoolTimeout as error:
-            raise QueriesUnavailable("no connection to the views came free in time") from error
-        except psycopg.errors.UndefinedTable as error:
-            raise _EditionGone(str(error)) from error
-        except psycopg.OperationalError as error:
-            raise QueriesUnavailable(f"the views cannot be read: {type(error).__name__}") from error
 
 
-def _compile(statement: Select[Any]) -> Compiled:
-    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
-    # Values travel as parameters; the text is made of our own tables and columns.
-    return Compiled(str(compiled), dict(compiled.params))
-
-
-def _asked(questions: Sequence[Question]) -> list[AnyReadModel]:
-    """Return the read models that *questions* read, each once."""
-    return list(dict.fromkeys(model for each in questions for model in (each.model, *each.beside)))
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise what a fault of the database means to those who ask."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise QueriesUnavailable("no connection to the views came free in time") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSqlStatementName) as error:
+        # A statement is not there under its name where another question failed to prepare it just before.
+        raise _EditionGone(str(error)) from error
+    except psycopg.OperationalError as error:
+        raise QueriesUnavailable(f"the views cannot be read: {type(error).__name__}") from error
 
 
 def _comma_separated(ids: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from adapters.simulator.intake import FROM_ELSEWHERE, read_order
 from adapters.simulator.refusals import Refusal
 from adapters.simulator.rows import books_of
 from adapters.simulator.striking import NOWHERE_TO_COME_BACK, Impossible, strike_at_once
+from adapters.simulator.update_faults import UpdateFault, UpdateFaultKind
 from domain.instrument import InstrumentKey, Segment
 
 SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - a header's name, no secret
@@ -69,6 +70,7 @@ def admin_routes(desk: Desk) -> list[BaseRoute]:
         Route("/admin/faults", admin.guarded(admin.clear_faults), methods=["DELETE"]),
         Route("/admin/feed", admin.guarded(admin.disturb_feed), methods=["POST"]),
         Route("/admin/address", admin.guarded(admin.pretend_address), methods=["POST"]),
+        Route("/admin/update-faults", admin.guarded(admin.order_update_fault), methods=["POST"]),
         Route("/admin/books", admin.guarded(admin.books), methods=["GET"]),
         Route("/admin/tape", admin.guarded(admin.tape), methods=["GET"]),
     ]
@@ -105,6 +107,7 @@ class _Admin:
                 "seconds": tape.seconds,
                 "instruments": names,
                 "feeds": self._desk.feed.packets,
+                "listeners": self._desk.updates.listeners,
                 "faults_waiting": self._desk.faults.waiting,
             }
         )
@@ -121,6 +124,7 @@ class _Admin:
                 if not self._desk.play_second():
                     break
             await self._desk.feed.drained()
+            await self._desk.updates.drained()
         return answer(self._progress())
 
     async def order_fault(self, request: Request) -> Response:
@@ -165,8 +169,22 @@ class _Admin:
             }
         )
 
+    async def order_update_fault(self, request: Request) -> Response:
+        fault = _decoded(await request.body(), UpdateFault)
+        if fault.kind is UpdateFaultKind.RESET:
+            self._desk.updates.reset(fault.client_id)
+        elif fault.kind is UpdateFaultKind.DEAFEN:
+            self._desk.updates.deafen(fault.client_id)
+        else:
+            try:
+                self._desk.updates.faults.order(fault)
+            except ValueError as error:
+                raise AdminRefusal(422, str(error)) from None
+        return answer({"waiting": self._desk.updates.faults.waiting})
+
     async def clear_faults(self, _: Request) -> Response:
         self._desk.faults.clear()
+        self._desk.updates.faults.clear()
         return answer({"waiting": 0})
 
     async def place_by_hand(self, request: Request) -> Response:

@@ -66,6 +66,7 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         Route("/v2/orders/{order_id}", guarded(broker.cancel), methods=["DELETE"]),
         *(Route(path, broker.reading(read), methods=["GET"]) for path, read in reads.items()),
         WebSocketRoute("/feed", broker.feed),
+        WebSocketRoute("/order-updates", desk.updates.serve),
         WebSocketRoute("/", broker.feed),
     ]
 

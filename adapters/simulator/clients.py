@@ -30,6 +30,11 @@ def pin_of(client_id: str, *, secret: bytes) -> str:
     return f"{int.from_bytes(digest[:_PIN_BYTES]) % _PIN_RANGE:06d}"
 
 
+def partner_secret_of(partner_id: str, *, secret: bytes) -> str:
+    """Return the secret with which the partner *partner_id*, whose clients all clients are, hears of their orders."""
+    return hmac.new(secret, f"partner {partner_id}".encode(), hashlib.sha256).hexdigest()
+
+
 class Tokens:
     """Issues and checks tokens: JWTs as the broker's look, good for 24 hours, one live per client."""
 

@@ -32,6 +32,7 @@ from adapters.simulator.refusals import (
 )
 from adapters.simulator.simulator import Simulator
 from adapters.simulator.static_ips import StaticIps
+from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
 _NUMBERS_A_SECOND = 100
@@ -52,6 +53,7 @@ class Desk:
     simulator: Simulator
     feed: Feed
     quotes: QuoteBoard
+    updates: Updates
     tokens: Tokens
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
@@ -124,6 +126,7 @@ class Desk:
         for timer in self._arriving:
             timer.cancel()
         self._arriving.clear()
+        self.updates.close()
         if self.journal is not None:
             self.journal.close()
 
@@ -168,12 +171,16 @@ def open_desk(config: SimulatorConfig) -> Desk:
         undo.pop_all()
     quotes = QuoteBoard(simulator.record, config.instruments)
     segments = tuple(dict.fromkeys(key.segment for key in config.tape.instruments))
+    tokens = Tokens(config.secret)
+    updates = Updates(simulator, tokens, secret=config.secret)
+    simulator.on_record = updates.take
     return Desk(
         config=config,
         simulator=simulator,
         feed=Feed(simulator, quotes, segments=segments, glues=config.feed_glues),
         quotes=quotes,
-        tokens=Tokens(config.secret),
+        updates=updates,
+        tokens=tokens,
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )

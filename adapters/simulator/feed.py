@@ -59,7 +59,7 @@ _ENDED = {mode.value + 1: mode for mode in Mode}
 class Connection:
     """One feed connection."""
 
-    def __init__(self, websocket: WebSocket, client_id: str, *, glues: bool) -> None:
+    def __init__(self, websocket: WebSocket, client_id: str, *, glues: bool = False) -> None:
         self.client_id = client_id
         self.subscribed: dict[InstrumentKey, tuple[Mode, ...]] = {}
         self._glues = glues
@@ -99,7 +99,7 @@ class Connection:
             while not is_last:
                 frame, packets, is_last = self._frame(await self._queue.get())
                 if frame:
-                    await self._websocket.send_bytes(frame)
+                    await self._send(frame)
                 for _ in range(packets):
                     self._queue.task_done()
             if self._websocket.client_state is WebSocketState.CONNECTED:
@@ -115,6 +115,9 @@ class Connection:
         while self._glues and waiting[-1] is not None and len(waiting) < _GLUED_MAX and not self._queue.empty():
             waiting.append(self._queue.get_nowait())
         return b"".join(each for each in waiting if each is not None), len(waiting), waiting[-1] is None
+
+    async def _send(self, packet: bytes) -> None:
+        await self._websocket.send_bytes(packet)
 
     def _abandon(self) -> None:
         self._is_over = True

@@ -24,6 +24,7 @@ from adapters.simulator.desk import Desk, open_desk
 from adapters.simulator.fault_plan import PlayedPlan
 from adapters.simulator.journal import JournalBroken, JournalInUse
 from adapters.simulator.market_routes import market_routes
+from adapters.simulator.websocket_wire import ResettableWebSocket
 
 FEED_PING_S = 10
 FEED_SILENCE_S = 40
@@ -51,9 +52,9 @@ async def serve(config: SimulatorConfig, *, host: str, port: int, ready: Callabl
         while await _serve(desk, listener, ready):
             # What was asked of the broker's faults outlives the broker.
             desk.close()
-            faults = desk.faults
+            faults, update_faults = desk.faults, desk.updates.faults
             desk = open_desk(desk.config)
-            desk.faults = faults
+            desk.faults, desk.updates.faults = faults, update_faults
             listener, ready = _listen(*address), _tell_nobody
     finally:
         listener.close()
@@ -82,7 +83,7 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
         Config(
             _app_of(desk),
             http=AbortableProtocol,
-            ws="websockets-sansio",
+            ws=ResettableWebSocket,
             ws_ping_interval=FEED_PING_S,
             ws_ping_timeout=FEED_SILENCE_S - FEED_PING_S,
             ws_per_message_deflate=False,
@@ -104,6 +105,7 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
         nonlocal is_restarting
         is_restarting = True
         desk.feed.cut()
+        desk.updates.end()
         server.end_abruptly()
 
     if desk.journal is not None:
@@ -114,6 +116,7 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
         await asyncio.shield(running)
     except asyncio.CancelledError:
         desk.feed.cut()
+        desk.updates.end()
         server.stop()
         await running
         raise

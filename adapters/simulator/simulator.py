@@ -14,7 +14,7 @@ entered. A simulator that starts on the books of an earlier one puts the resting
 old order; orders and modifications that were in TRANSIT arrive with the first second of the tape.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from adapters.simulator.books import Account, BookedOrder, OrderTerms, Status
@@ -100,6 +100,8 @@ class Simulator:
         self.market_time_ns = config.tape.start_ns
         self.executions = 0
         self.done = False
+        self.on_record: Callable[[Record], None] | None = None
+        """Is told of everything that happened, as soon as the books show it, whoever brought it about."""
         for order in ledger.working.values():
             self._rest_again(order)
         unsent = [order for order in ledger.orders.values() if order.is_open and order.reached_ns is None]
@@ -111,6 +113,11 @@ class Simulator:
     def accounts(self) -> Mapping[str, Account]:
         """Every client's books."""
         return self._ledger.accounts
+
+    @property
+    def orders(self) -> Mapping[str, BookedOrder]:
+        """Every client's orders, by their ids."""
+        return self._ledger.orders
 
     @property
     def is_open(self) -> bool:
@@ -354,6 +361,8 @@ class Simulator:
         for record in records:
             self._ledger.apply(record)
             self.executions += isinstance(record, OrderExecuted)
+            if self.on_record is not None:
+                self.on_record(record)
 
     def _limits_of(self, unpriced: Iterable[BookedOrder], matching: Matching) -> list[Record]:
         """Return the limits of MARKET orders that waited for the print that has just come."""

@@ -5,6 +5,7 @@ import msgspec
 from adapters.dhan.broker import DhanBroker
 from adapters.dhan.client import HttpClient
 from adapters.dhan.feed import DhanFeed
+from adapters.dhan.order_updates import DhanOrderUpdates
 from adapters.dhan.settings import DhanSettings
 from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.nats.marks import MarksPublisher
@@ -33,16 +34,20 @@ UNPACED = 1_000_000
 def dhan_settings(wiring: Wiring) -> DhanSettings:
     """Where the broker is, and how patiently it is asked."""
     url = wiring.runtime.broker_url
+    socket_url = url.replace("http", "ws", 1)
     settings = DhanSettings(
         base_url=f"{url}/v2",
         auth_url=url,
-        feed_url=url.replace("http", "ws", 1) + "/feed",
+        feed_url=f"{socket_url}/feed",
+        updates_url=f"{socket_url}/order-updates",
         breaker_failures_max=wiring.settings.breaker_failures_max,
         breaker_reset_s=wiring.settings.breaker_reset_ms / MS_PER_S,
         feed_stale_after_s=None if wiring.settings.lock_step else DhanSettings().feed_stale_after_s,
         feed_backoff_s=0.2,
         feed_backoff_max_s=5.0,
         feed_refused_backoff_s=5.0,
+        updates_backoff_s=0.2,
+        updates_backoff_max_s=5.0,
     )
     return _unpaced(settings) if wiring.settings.lock_step else settings
 
@@ -90,11 +95,13 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
         ids=wiring.ids,
         installation_code=installation_code(wiring.runtime.keys.installation),
         settings=ExecutorSettings(
+            told_poll_ms=settings.order_updates_poll_ms,
             idle_poll_ms=settings.idle_poll_ms,
             lookup_window_ms=settings.order_lookup_window_ms,
             lookups_min=settings.order_lookups_min,
             lock_step=settings.lock_step,
         ),
+        updates=DhanOrderUpdates(dhan_settings(wiring), broker.tokens) if settings.order_updates else None,
     )
 
 

@@ -19,12 +19,10 @@ from websockets.http11 import Request, Response
 from adapters.breaker import CircuitBreaker
 from adapters.clock import SystemClock
 from adapters.dhan.feed import DhanFeed
-from adapters.dhan.secret import Secret
 from adapters.dhan.ticks import FeedTick
-from adapters.dhan.tokens import LoginUnavailable, Session, Tokens, session_of
-from domain.ids import AccountId
+from adapters.dhan.tokens import Tokens
 from domain.instrument import InstrumentKey, Segment
-from tests.support.dhan import ACCOUNT, NIFTY, RELIANCE, settings_for
+from tests.support.dhan import ACCOUNT, NIFTY, RELIANCE, CountingLogins, settings_for
 from tests.support.eventually import eventually
 
 STAMP = 1_790_829_000 + 19_800
@@ -63,20 +61,6 @@ class FeedVenue:
     def url(self) -> str:
         assert self.server is not None
         return f"ws://127.0.0.1:{next(iter(self.server.sockets)).getsockname()[1]}/feed"
-
-
-class CountingLogins:
-    """Log-ins that always work, each with a token of its own."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.is_down = False
-
-    async def log_in(self, account_id: AccountId) -> Session:  # noqa: ARG002 - all accounts are alike here
-        self.count += 1
-        if self.is_down:
-            raise LoginUnavailable("down")
-        return session_of("1000000001", Secret(f"token-{self.count}"), now_ns=SystemClock().wall_ns(), renew_before_s=0)
 
 
 @dataclass

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 
-import msgspec
 import pytest
 
 from adapters.breaker import CircuitBreaker
@@ -14,7 +13,6 @@ from adapters.clock import SystemClock
 from adapters.dhan.client import HttpClient
 from adapters.dhan.secret import Secret
 from adapters.dhan.tokens import (
-    GivenToken,
     LoginRefused,
     LoginUnavailable,
     PaperLogins,
@@ -61,6 +59,9 @@ class ScriptedLogins:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def renew(self, account_id: AccountId, held: Session) -> Session:  # noqa: ARG002 - the script decides
+        return await self.log_in(account_id)
 
 
 def a_session(clock: HandClock, token: str, life_s: int = DAY_S) -> Session:
@@ -161,9 +162,9 @@ async def test_a_dead_token_is_forgotten_but_never_a_newer_one() -> None:
     clock = HandClock()
     tokens, _ = tokens_of(clock, a_session(clock, "first"), a_session(clock, "second"))
     first = await tokens.session(ACCOUNT)
-    tokens.mark_dead(ACCOUNT, first)
+    tokens.mark_dead(ACCOUNT, first, cause="Invalid Token")
     second = await tokens.session(ACCOUNT)
-    tokens.mark_dead(ACCOUNT, first)  # A slow answer to a call made with the older token.
+    tokens.mark_dead(ACCOUNT, first, cause="Invalid Token")  # A slow answer to a call made with the older token.
     assert await tokens.session(ACCOUNT) is second
 
 
@@ -187,17 +188,6 @@ def test_an_expiry_in_the_past_does_not_make_every_call_log_in() -> None:
     now_ns = 1_790_829_000 * S
     session = session_of("1", Secret("x"), now_ns=now_ns, renew_before_s=900, expiry_text="2021-04-27T10:00:00")
     assert now_ns < session.renew_at_ns < session.expires_at_ns
-
-
-async def test_a_token_made_by_hand_serves_until_it_dies() -> None:
-    settings = settings_for("http://unused", client_id="1000000001", access_token=Secret(jwt(4_000_000_000)))
-    given = GivenToken(settings, SystemClock())
-    session = await given.log_in(ACCOUNT)
-    assert (session.client_id, session.expires_at_ns) == ("1000000001", 4_000_000_000 * S)
-    with pytest.raises(LoginRefused):
-        await given.log_in(ACCOUNT)
-    with pytest.raises(ValueError, match="client id"):
-        GivenToken(msgspec.structs.replace(settings, client_id=None), SystemClock())
 
 
 def test_a_secret_is_masked_wherever_it_shows() -> None:

@@ -192,7 +192,9 @@ async def test_an_entry_above_our_own_budget_is_not_sent_and_an_exit_still_is() 
         venue.on("POST", ORDERS_PATH, answer(200, ACCEPTED))
         placements = [await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY) for _ in range(3)]
         assert [isinstance(placement, Accepted) for placement in placements] == [True, True, False]
-        assert placements[2] == NotSent(cause="budget", reason=NotSentReason.HELD_BACK)
+        assert isinstance(placements[2], NotSent)
+        assert placements[2].reason is NotSentReason.HELD_BACK
+        assert placements[2].cause.startswith("budget of orders: 1 s: 2 of 3 used with 1 kept for exits and cancels")
         assert isinstance(await broker.place(ACCOUNT, MARKET_SELL, CORRELATION, Purpose.EXIT), Accepted)
 
 
@@ -200,9 +202,9 @@ async def test_after_a_rate_refusal_orders_pause() -> None:
     async with venue_and_broker(rate_limit_pause_s=60.0) as (venue, broker):
         venue.on("POST", ORDERS_PATH, answer(429, {"errorCode": "DH-904", "errorMessage": "Too many requests"}))
         assert isinstance(await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY), Refused)
-        assert await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY) == NotSent(
-            cause="budget", reason=NotSentReason.HELD_BACK
-        )
+        held_back = await broker.place(ACCOUNT, LIMIT_BUY, CORRELATION, Purpose.ENTRY)
+        assert isinstance(held_back, NotSent)
+        assert held_back.cause.startswith("budget of orders: the venue's own count is full")
         assert len(venue.requests("POST", ORDERS_PATH)) == 1
 
 

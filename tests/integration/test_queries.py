@@ -105,13 +105,15 @@ async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQue
         assert bool(page.rows) == (strategy_id == "str_one")
 
 
-async def test_a_portfolio_is_that_of_whoever_is_asked_for(
-    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+async def test_a_crowd_on_one_line_is_answered_each_with_its_own(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]], database: DatabaseUrls
 ) -> None:
-    views, memory, accounts = both
-    # The statements are compiled for the first, and sent for all of them.
-    portfolios = [await views.portfolio(account_id) for account_id in accounts * 2]
-    assert portfolios == [await memory.portfolio(account_id) for account_id in accounts * 2]
+    _, memory, accounts = both
+    async with PostgresViews(database.query, size=1) as views:
+        portfolios = await asyncio.gather(*map(views.portfolio, accounts * 20))
+        pages = await asyncio.gather(*(views.trades([account_id]) for account_id in accounts * 20))
+    assert portfolios == [await memory.portfolio(account_id) for account_id in accounts] * 20
+    assert pages == [await memory.trades([account_id]) for account_id in accounts] * 20
     assert len({portfolio.value.risk.account_id for portfolio in portfolios if portfolio.value}) == len(accounts)
 
 
@@ -120,23 +122,25 @@ async def test_a_crowd_waits_for_its_turn_longer_than_for_a_database_that_is_awa
     database: DatabaseUrls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, memory, accounts = both
+    _, _, accounts = both
     patience_s = 0.05
     monkeypatch.setattr("adapters.postgres.views._POOL_WAIT_S", patience_s)
     async with PostgresViews(database.query, size=1) as views:
-        await eventually(lambda: _answers(views, accounts[0]))
+        await eventually(lambda: _looks_back(views, accounts[0]))
         async with views.reading(accounts[:1]):
-            waiting = asyncio.create_task(views.portfolio(accounts[0]))
+            waiting = asyncio.create_task(_looks_back(views, accounts[0]))
             await asyncio.sleep(4 * patience_s)
-        assert await waiting == await memory.portfolio(accounts[0])
+        assert await waiting
 
 
-async def _answers(views: PostgresViews, account_id: AccountId) -> bool:
+async def _looks_back(views: PostgresViews, account_id: AccountId) -> bool:
     """Tell whether the one connection is there: making it may take longer than a test wants to wait for its turn."""
     try:
-        return (await views.portfolio(account_id)).value is not None
+        async with views.reading([account_id]) as connection:
+            await connection.execute("SELECT 1")
     except QueriesUnavailable:
         return False
+    return True
 
 
 async def test_people_strategies_backtests_and_events_are_those_of_a_fold(

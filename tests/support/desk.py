@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
-from commands.ports import Instruments
+from commands.ports import Instruments, OrderUpdates
 from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
@@ -180,6 +180,7 @@ class Desk:
         self.tariffs = TARIFFS
         self.accounts = self.another_process()
         self.lease = SetLease(1)
+        self.updates: OrderUpdates | None = None
 
     def another_process(self) -> Accounts:
         return Accounts(
@@ -237,6 +238,7 @@ class Desk:
             ids=self.ids,
             installation_code=CODE,
             settings=settings,
+            updates=self.updates,
         )
 
     def protection(self, settings: ProtectionSettings | None = None) -> Protection:

@@ -9,8 +9,9 @@ import msgspec
 from adapters.clock import SystemClock
 from adapters.dhan.broker import DhanBroker
 from adapters.dhan.client import HttpClient
+from adapters.dhan.secret import Secret
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import PaperLogins, PinLogin
+from adapters.dhan.tokens import LoginUnavailable, PaperLogins, PinLogin, Session, session_of
 from domain.ids import AccountId, CorrelationId
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.order import OrderInstruction, OrderType, Product, Side, TimeInForce
@@ -132,6 +133,20 @@ class HandClock:
         return self._now_ns
 
 
+class CountingLogins:
+    """Log-ins that always work, each with a token of its own."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.is_down = False
+
+    async def log_in(self, account_id: AccountId) -> Session:  # noqa: ARG002 - all accounts are alike here
+        self.count += 1
+        if self.is_down:
+            raise LoginUnavailable("down")
+        return session_of("1000000001", Secret(f"token-{self.count}"), now_ns=SystemClock().wall_ns(), renew_before_s=0)
+
+
 def token_answer(token: str) -> dict[str, Any]:
     return {"dhanClientId": "1000000001", "accessToken": token, "expiryTime": "2099-01-01T09:00:00.000"}
 
@@ -161,6 +176,9 @@ def settings_for(venue_url: str, **changes: Any) -> DhanSettings:
         feed_backoff_s=0.01,
         feed_backoff_max_s=0.05,
         feed_refused_backoff_s=0.02,
+        updates_settle_s=0.05,
+        updates_backoff_s=0.01,
+        updates_backoff_max_s=0.05,
     )
     return msgspec.structs.replace(quick, **changes)
 

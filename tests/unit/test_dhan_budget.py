@@ -31,7 +31,7 @@ async def test_a_window_slides_and_never_doubles() -> None:
 
 async def test_the_reserve_is_for_what_is_urgent() -> None:
     clock = HandClock()
-    budget = Budget([Limit(count=3, span_s=1)], monotonic_ns=clock.monotonic_ns, reserve=2)
+    budget = Budget([Limit(count=3, span_s=1, reserve=2)], monotonic_ns=clock.monotonic_ns)
     assert await requested(budget, within_s=0)
     assert not await requested(budget, within_s=0)
     assert await requested(budget, within_s=0, urgent=True)
@@ -47,7 +47,11 @@ async def test_every_window_must_have_room() -> None:
         assert await requested(budget, within_s=0)
         clock.advance(1)
     assert budget.wait_ns() == 57 * S
-    assert budget.status() == {"1s": {"used": 0, "limit": 2}, "60s": {"used": 3, "limit": 3}}
+    assert budget.status() == {
+        "1s": {"used": 0, "limit": 2, "reserve": 0, "free_in_s": 0},
+        "60s": {"used": 3, "limit": 3, "reserve": 0, "free_in_s": 57},
+    }
+    assert budget.shortage() == "60 s: 3 of 3 used, 57.0 s to wait"
 
 
 async def test_a_pause_lets_nothing_through() -> None:
@@ -102,7 +106,7 @@ def test_whenever_requests_arrive_no_span_holds_more_than_its_limit(
     for gap_ms, way_ms in gaps_and_ways_ms:
         clock.advance(gap_ms / 1000)
         let_arrive()
-        while (wait_ns := window.wait_ns(clock.monotonic_ns(), reserve=0)) > 0:
+        while (wait_ns := window.wait_ns(clock.monotonic_ns(), urgent=False)) > 0:
             clock.advance(wait_ns / S)
             let_arrive()
         slot = Slot(clock.monotonic_ns)
