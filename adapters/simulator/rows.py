@@ -14,6 +14,17 @@ NEVER = "0001-01-01 00:00:00"
 _NO_DERIVATIVE = {"drvExpiryDate": "0001-01-01", "drvOptionType": "NA", "drvStrikePrice": 0.0}
 _AVERAGE_PLACES = 4
 _INDEX_SEGMENT = "IDX_I"
+PLACES = {
+    Segment.NSE_EQ: ("NSE", "E"),
+    Segment.NSE_FNO: ("NSE", "D"),
+    Segment.NSE_CURRENCY: ("NSE", "C"),
+    Segment.BSE_EQ: ("BSE", "E"),
+    Segment.BSE_FNO: ("BSE", "D"),
+    Segment.BSE_CURRENCY: ("BSE", "C"),
+    Segment.MCX_COMM: ("MCX", "M"),
+    Segment.INDEX: ("NSE", "I"),
+}
+"""Exchange and part of it, as the broker names a segment in two words. An index of the BSE is none of the NSE's."""
 
 
 def segment_word(segment: Segment) -> str:

@@ -8,19 +8,10 @@ layout end with a comma.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
+from adapters.simulator.rows import PLACES
 from domain.instrument import Instrument, InstrumentKind, OptionType, Segment
 from domain.money import E4_PER_PAISA, E4_PER_RUPEE
 
-_PLACES = {
-    Segment.NSE_EQ: ("NSE", "E"),
-    Segment.NSE_FNO: ("NSE", "D"),
-    Segment.NSE_CURRENCY: ("NSE", "C"),
-    Segment.BSE_EQ: ("BSE", "E"),
-    Segment.BSE_FNO: ("BSE", "D"),
-    Segment.BSE_CURRENCY: ("BSE", "C"),
-    Segment.MCX_COMM: ("MCX", "M"),
-    Segment.INDEX: ("NSE", "I"),
-}
 _BSE = "BSE:"
 _BSE_INDICES = frozenset({"SENSEX", "BANKEX", "SENSEX50"})
 _RIGHTS = {OptionType.CALL: "CE", OptionType.PUT: "PE", None: "XX"}
@@ -131,7 +122,7 @@ def _detailed_row(each: Instrument, kinds: _Words) -> Sequence[str]:
 def _place(each: Instrument) -> tuple[str, str]:
     if each.kind is InstrumentKind.INDEX and (each.symbol.startswith(_BSE) or each.symbol in _BSE_INDICES):
         return "BSE", "I"
-    return _PLACES[each.key.segment]
+    return PLACES[each.key.segment]
 
 
 def _instrument_word(each: Instrument, kinds: _Words) -> str:
