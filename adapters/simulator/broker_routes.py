@@ -11,15 +11,20 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from adapters.simulator.account_routes import account_reads
+from adapters.simulator.alert_paths import alert_reads, alert_writes
 from adapters.simulator.answers import Handler, answer, guarded, json_of
+from adapters.simulator.asked import Asked, Write
 from adapters.simulator.asking import asking
 from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, TokenExpired, pin_of
+from adapters.simulator.control_paths import control_writes
+from adapters.simulator.correlation import check_correlation_id
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
 from adapters.simulator.feed import CLIENT_INVALID, TOKEN_EXPIRED, TOKEN_INVALID
 from adapters.simulator.intake import read_change, read_order
 from adapters.simulator.limits import Family
+from adapters.simulator.order_paths import order_writes
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
     bad_input,
@@ -33,15 +38,15 @@ from adapters.simulator.rows import (
     profile_row,
     token_row,
 )
+from adapters.simulator.standing_reads import standing_reads
 from adapters.simulator.striking import (
-    DUPLICATE_ID,
-    refuse_repeated_id,
     strike_answer,
     strike_before,
     strike_books,
 )
 
 _CLIENT_ID = re.compile(rf"\d{{{CLIENT_ID_LENGTH}}}")
+_METHODS_WITH_BODY = frozenset({"POST", "PUT"})
 
 
 def broker_routes(desk: Desk) -> list[BaseRoute]:
@@ -58,13 +63,17 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         "/v2/positions": broker.positions,
         "/v2/fundlimit": broker.funds,
         **account_reads(desk),
+        **standing_reads(desk),
+        **alert_reads(desk),
     }
+    writes = [*order_writes(desk), *alert_writes(desk), *control_writes(desk)]
     return [
         Route("/app/generateAccessToken", guarded(broker.log_in), methods=["POST"]),
         Route("/v2/orders", guarded(broker.place), methods=["POST"]),
         Route("/v2/orders/{order_id}", guarded(broker.modify), methods=["PUT"]),
         Route("/v2/orders/{order_id}", guarded(broker.cancel), methods=["DELETE"]),
         *(Route(path, broker.reading(read), methods=["GET"]) for path, read in reads.items()),
+        *(Route(write.path, guarded(broker.writing(write)), methods=[write.method]) for write in writes),
         WebSocketRoute("/feed", broker.feed),
         WebSocketRoute("/order-updates", desk.updates.serve),
         WebSocketRoute("/", broker.feed),
@@ -190,11 +199,33 @@ class _Broker:
         is_theirs = client_id == query.get("clientId")
         await self._desk.feed.serve(websocket, client_id if is_theirs else None, refusal=refusal)
 
+    # --- What changes something else
+
+    def writing(self, write: Write) -> Handler:
+        """Return the handler around one of the writes that know no HTTP."""
+
+        async def handler(request: Request) -> Response:
+            client_id = self._desk.authenticate(request, write.family)
+            body = await json_of(request) if write.method in _METHODS_WITH_BODY and await request.body() else None
+            named = body if write.target is FaultTarget.PLACE else self._named(client_id, request)
+            fault = self._desk.faults.take(write.target, client_id=client_id, body=named)
+            early = await strike_before(self._desk, fault, request, client_id=client_id)
+            if early is not None:
+                return early
+            asked = Asked(
+                client_id=client_id, path=request.path_params, query=request.query_params, body=body, fault=fault
+            )
+            done = write.do(asked)
+            true_answer = Response(status_code=202) if done is None else answer(done)
+            return await strike_answer(self._desk, fault, request, true_answer, client_id=client_id)
+
+        return handler
+
     # --- Parts
 
     def _named(self, client_id: str, request: Request) -> dict[str, str]:
         """Return what a fault may be told by of the order that the path names, in the words of a new order."""
-        order = self._simulator.account_of(client_id).orders.get(request.path_params["order_id"])
+        order = self._simulator.account_of(client_id).orders.get(request.path_params.get("order_id", ""))
         if order is None:
             return {}
         return {
@@ -210,10 +241,7 @@ class _Broker:
             instruments=self._desk.config.instruments,
             market_time_ns=self._simulator.market_time_ns,
         )
-        is_known = self._simulator.account_of(client_id).by_correlation_id(request.correlation_id) is not None
-        if is_known and not self._desk.config.duplicate_correlation_ids_allowed:
-            raise order_error(DUPLICATE_ID)
-        refuse_repeated_id(fault, is_known=is_known)
+        check_correlation_id(self._desk, Asked(client_id=client_id, path={}, query={}, body=body, fault=fault))
         return self._simulator.accept(
             client_id,
             request,

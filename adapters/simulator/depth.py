@@ -1,13 +1,15 @@
-"""A market's depth around its last price, five levels a side, where the tape tells none: pure and seeded.
+"""A market's depth, five levels a side: the tape's where it tells one, else one around the last price, pure and seeded.
 
-It is there to be looked at. The last price is the best bid or the best ask, the other side lies one to three ticks
-away, and each level further out holds more, in more orders. Nothing of it can be traded against: the matching knows the
-tape's prints alone.
+That one is there to be looked at. The last price is the best bid or the best ask, the other side lies one to three
+ticks away, and each level further out holds more, in more orders. Nothing of it can be traded against: the matching
+knows what the tape tells.
 """
 
 from typing import NamedTuple
 
 from adapters.simulator.seeds import mixed
+from domain import matching
+from domain.matching import Level
 
 LEVELS = 5
 _SPREAD_TICKS_MAX = 3
@@ -17,16 +19,8 @@ _HIDDEN_BEHIND_MIN, _HIDDEN_BEHIND_SPAN = 8, 24
 """How many times the quantity of the five levels a whole side of the book holds: at least, and up to how much more."""
 
 
-class Level(NamedTuple):
-    """One price of one side, in 1/10,000 rupee. All 0: nobody is there."""
-
-    price_e4: int
-    quantity: int
-    orders: int
-
-
 class Depth(NamedTuple):
-    """The best five levels of each side, best first, and what each side holds in all."""
+    """The best five levels of each side, best first, and what each side holds in all. All 0: nobody is there."""
 
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
@@ -35,6 +29,12 @@ class Depth(NamedTuple):
 
 
 NOBODY = Depth((Level(0, 0, 0),) * LEVELS, (Level(0, 0, 0),) * LEVELS, 0, 0)
+
+
+def depth_told(depth: matching.Depth) -> Depth:
+    """Return the depth that a tape tells: its best five levels, all of what it has for sale and for purchase."""
+    bids, asks = depth.bids, depth.asks
+    return Depth(_five(bids), _five(asks), sum(level.quantity for level in bids), sum(level.quantity for level in asks))
 
 
 def depth_around(last_price_e4: int, *, tick_e4: int, lot: int, seed: int) -> Depth:
@@ -47,6 +47,10 @@ def depth_around(last_price_e4: int, *, tick_e4: int, lot: int, seed: int) -> De
     bids = _side(best_bid_e4, step_e4=-tick_e4, lot=lot, seed=mixed(chance))
     asks = _side(best_ask_e4, step_e4=tick_e4, lot=lot, seed=mixed(chance + 1))
     return Depth(bids, asks, _whole_side(bids, chance >> 16), _whole_side(asks, chance >> 32))
+
+
+def _five(levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    return (*levels, *NOBODY.bids)[:LEVELS]
 
 
 def _side(best_e4: int, *, step_e4: int, lot: int, seed: int) -> tuple[Level, ...]:

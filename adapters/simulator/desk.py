@@ -31,6 +31,7 @@ from adapters.simulator.refusals import (
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.standing import Standing, standing_at
 from adapters.simulator.static_ips import StaticIps
 from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
@@ -55,6 +56,7 @@ class Desk:
     quotes: QuoteBoard
     updates: Updates
     tokens: Tokens
+    standing: Standing
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
@@ -114,11 +116,12 @@ class Desk:
         return True
 
     async def play_in_real_time(self) -> None:
-        """Play one tape second a second until the tape ends; catch up after a stall."""
+        """Play the tape at its speed until it ends; catch up after a stall. At speed 0 others get a turn a second."""
         loop = asyncio.get_running_loop()
+        pause_s = 1 / self.config.speed if self.config.speed > 0 else 0.0
         due = loop.time()
         while self.play_second():
-            due += 1
+            due += pause_s
             await asyncio.sleep(max(due - loop.time(), 0))
 
     def close(self) -> None:
@@ -181,6 +184,7 @@ def open_desk(config: SimulatorConfig) -> Desk:
         quotes=quotes,
         updates=updates,
         tokens=tokens,
+        standing=standing_at(simulator),
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )

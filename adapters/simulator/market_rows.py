@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.simulator.candles import Candle
-from adapters.simulator.depth import Level
 from adapters.simulator.option_chain import OptionLine
 from adapters.simulator.quotes import Quote
 from adapters.simulator.rows import ist, rupees
 from domain.instrument import OptionType
 from domain.market import NS_PER_S
+from domain.matching import Level
 
 _GREEK_PLACES = 5
 _SIDES = {OptionType.CALL: "ce", OptionType.PUT: "pe"}

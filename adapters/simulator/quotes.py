@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from adapters.simulator.day_statistics import ist_day
-from adapters.simulator.depth import NOBODY, Depth, depth_around
+from adapters.simulator.depth import NOBODY, Depth, depth_around, depth_told
 from adapters.simulator.market_record import MarketRecord
 from adapters.simulator.open_interest import DERIVATIVES, NONE_OPEN, OpenInterest, open_interest
 from adapters.simulator.seeds import seed_of
@@ -33,7 +33,7 @@ class Quote:
 
 
 class QuoteBoard:
-    """Makes quotes. Depth and open interest are models seeded by instrument and second: no tape tells any."""
+    """Makes quotes. Open interest, and depth where the tape has none, are models seeded by instrument and second."""
 
     def __init__(self, record: MarketRecord, instruments: Instruments) -> None:
         self._record = record
@@ -73,17 +73,19 @@ class QuoteBoard:
             high_e4=day.high_e4,
             low_e4=day.low_e4,
             previous_close_e4=previous_close_e4,
-            depth=_depth_of(instrument, day.last_e4, day.last_time_ns),
+            depth=self._depth_of(instrument, day.last_e4, day.last_time_ns),
             open_interest=_open_interest_of(instrument, day.day, day.volume),
         )
 
-
-def _depth_of(instrument: Instrument, last_e4: int, time_ns: int) -> Depth:
-    if instrument.key.segment is Segment.INDEX:
-        return NOBODY  # Nobody trades an index.
-    return depth_around(
-        last_e4, tick_e4=instrument.tick_e4, lot=instrument.lot, seed=seed_of(instrument.key, time_ns, last_e4)
-    )
+    def _depth_of(self, instrument: Instrument, last_e4: int, time_ns: int) -> Depth:
+        told = self._record.depth_of(instrument.key)
+        if told is not None:
+            return depth_told(told)
+        if instrument.key.segment is Segment.INDEX:
+            return NOBODY  # Nobody trades an index.
+        return depth_around(
+            last_e4, tick_e4=instrument.tick_e4, lot=instrument.lot, seed=seed_of(instrument.key, time_ns, last_e4)
+        )
 
 
 def _open_interest_of(instrument: Instrument, day: int, volume: int) -> OpenInterest:

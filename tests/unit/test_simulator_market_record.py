@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from adapters.simulator.candles import Candle, Minutes, joined, joined_by_day
 from adapters.simulator.market_record import MarketRecord
+from adapters.simulator.quotes import QuoteBoard
 from adapters.simulator.tape import Tick
 from domain.instrument import Segment
 from domain.market import EXCHANGE_ZONE, NS_PER_S
-from tests.support.tape import RELIANCE
+from domain.matching import Depth, Level
+from tests.support.tape import INSTRUMENTS, RELIANCE
 
 MINUTE_NS = 60 * NS_PER_S
 
@@ -47,6 +49,21 @@ def test_the_days_of_an_instrument_without_a_print_are_unknown_but_for_the_close
     record = record_of()
     assert (record.day_of(RELIANCE), record.previous_close_e4(RELIANCE)) == (None, 900)
     assert record.minutes_between(RELIANCE, 0, at(23, 59)) == []
+
+
+def test_the_depth_of_the_last_print_is_what_is_shown_and_filled_up_to_five_levels() -> None:
+    record = record_of((13_100_000, 10, OPEN_NS))
+    quotes = QuoteBoard(record, INSTRUMENTS)
+    made_up = quotes.quote_of(RELIANCE, market_time_ns=OPEN_NS)
+    told = Depth((Level(990, 7, 2), Level(980, 5, 1)), tuple(Level(1_000 + level, 3, 1) for level in range(7)))
+    record.add(Tick(RELIANCE, 1_000, 1, OPEN_NS, told))
+    shown = quotes.quote_of(RELIANCE, market_time_ns=OPEN_NS)
+    assert made_up is not None
+    assert made_up.depth.bids[4].quantity > 0
+    assert shown is not None
+    assert shown.depth.bids == (*told.bids, *(Level(0, 0, 0),) * 3)
+    assert shown.depth.asks == told.asks[:5]
+    assert (shown.depth.bid_quantity, shown.depth.ask_quantity) == (12, 21)
 
 
 def test_a_minute_has_what_was_printed_in_it_and_a_quiet_one_is_left_out() -> None:
