@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -207,12 +208,16 @@ class _Affairs:
         )
 
     def _leg(self, body: Any, client_id: str) -> Leg:
-        return read_leg(
+        leg = read_leg(
             body,
             client_id=client_id,
             instruments=self._desk.config.instruments,
             market_time_ns=self._simulator.market_time_ns,
         )
+        price_e4 = leg.price_e4 or self._simulator.last_prices_e4.get(leg.instrument, 0)
+        if price_e4 == 0:
+            raise bad_input()  # An order at the market, and nothing was printed that could price it.
+        return replace(leg, price_e4=price_e4)
 
     def _positions_of(self, account: Account) -> list[Leg]:
         prices_e4 = self._simulator.last_prices_e4

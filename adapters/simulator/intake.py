@@ -107,7 +107,7 @@ def read_order(
 
 
 def read_leg(body: Any, *, client_id: str, instruments: Instruments, market_time_ns: int) -> Leg:
-    """Return the order whose margin *body* asks for: one that can be priced, whether it would be taken or not.
+    """Return the order whose margin *body* asks for, whether it would be taken or not; its price is 0 at the market.
 
     Raises:
         adapters.simulator.refusals.Refusal: it cannot.
@@ -118,7 +118,7 @@ def read_leg(body: Any, *, client_id: str, instruments: Instruments, market_time
         raise authentication_error()
     segment, product = _SEGMENTS.get(word_of(body, "exchangeSegment")), word_of(body, "productType")
     quantity, price_e4 = integer_of(body.get("quantity")), price_of(body.get("price"))
-    if segment is None or product not in _PRODUCTS or quantity <= 0 or price_e4 <= 0:
+    if segment is None or product not in _PRODUCTS or quantity <= 0 or price_e4 < 0:
         raise bad_input()
     key = InstrumentKey(segment, str(body.get("securityId", "")))
     try:

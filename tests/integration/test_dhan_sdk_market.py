@@ -292,7 +292,15 @@ async def test_margins_are_those_that_the_funds_are_bound_by() -> None:
             funds = await ask(dhan.get_fund_limits)
             alone = await ask(dhan.margin_calculator_multi, [leg, {**leg, "transactionType": "SELL"}])
             whole = await ask(dhan.margin_calculator_multi, [leg], include_position=True, include_order=True)
-            wrong = await refusal(dhan.margin_calculator, "1", "NSE_EQ", "BUY", 10, "CNC", 1310.0)
+            at_the_market = await ask(dhan.margin_calculator, "2885", "NSE_EQ", "SELL", 10, "CNC", 0)
+            wrong = [
+                await refusal(dhan.margin_calculator, *asked)
+                for asked in (
+                    ("1", "NSE_EQ", "BUY", 10, "CNC", 1310.0),
+                    ("1594", "NSE_EQ", "BUY", 10, "CNC", 0),
+                    ("2885", "NSE_EQ", "BUY", 0, "CNC", 1310.0),
+                )
+            ]
     assert (single["totalMargin"], single["insufficientBalance"], single["leverage"]) == (
         1_310_000.0,
         310_000.0,
@@ -301,7 +309,8 @@ async def test_margins_are_those_that_the_funds_are_bound_by() -> None:
     assert funds["utilizedAmount"] == 2_620.0
     assert (alone["total_margin"], alone["equity_margin"], alone["fo_margin"]) == ("2620.00", "2620.00", "0.00")
     assert whole["total_margin"] == "5240.00"
-    assert wrong["error_code"] == "DH-905"
+    assert at_the_market["totalMargin"] == 13_100.0
+    assert [remarks["error_code"] for remarks in wrong] == ["DH-905"] * 3
 
 
 async def test_what_was_bought_for_delivery_on_an_earlier_day_is_a_holding(tmp_path: Path) -> None:
