@@ -75,10 +75,7 @@ def _compact_row(each: Instrument, kinds: _Words) -> Sequence[str]:
         f"{each.lot:.1f}",
         each.name,
         f"{each.expires_on} 14:30:00" if is_derivative else "",
-        f"{(each.strike_e4 or 0) / E4_PER_RUPEE:.5f}" if is_derivative else "",
-        _RIGHTS[each.option_type] if is_derivative else "",
-        _tick(each),
-        "M" if is_derivative else "NA",
+        *_contract(each),
         _type_word(each),
         _series(each),
         "" if is_derivative else each.name.upper(),
@@ -102,10 +99,7 @@ def _detailed_row(each: Instrument, kinds: _Words) -> Sequence[str]:
         _series(each),
         f"{each.lot:.1f}",
         (each.expires_on or "") if is_derivative else "",
-        f"{(each.strike_e4 or 0) / E4_PER_RUPEE:.5f}" if is_derivative else "",
-        _RIGHTS[each.option_type] if is_derivative else "",
-        _tick(each),
-        "M" if is_derivative else "NA",
+        *_contract(each),
         "N",
         "N",
         "N",
@@ -153,6 +147,13 @@ def _series(each: Instrument) -> str:
     if each.kind is InstrumentKind.INDEX or each.kind in _DERIVATIVES:
         return each.series or "NA"
     return each.series or "EQ"
+
+
+def _contract(each: Instrument) -> tuple[str, str, str, str]:
+    """Return strike, right, tick and expiry flag, which both layouts have in a row."""
+    if each.kind not in _DERIVATIVES:
+        return "", "", _tick(each), "NA"
+    return f"{(each.strike_e4 or 0) / E4_PER_RUPEE:.5f}", _RIGHTS[each.option_type], _tick(each), "M"
 
 
 def _tick(each: Instrument) -> str:
