@@ -16,6 +16,7 @@ from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
+from commands.venue_log import VenueLog
 from domain.ids import AccountId
 from domain.order import installation_code
 from infra.instruments import watched
@@ -103,6 +104,11 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
         ),
         updates=None if settings.lock_step else _make_updates(wiring, broker),
     )
+
+
+async def make_venue_log(wiring: Wiring, broker: DhanBroker) -> VenueLog:
+    """The record of the breakers before the venue."""
+    return VenueLog(watch=broker, store=await wiring.store(), ids=wiring.ids, clock=wiring.clock)
 
 
 def _make_updates(wiring: Wiring, broker: DhanBroker) -> DhanOrderUpdates | None:
