@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.simulator.fault_plan import FaultPlan
+from adapters.simulator.market_model import PLAIN_MARKET, MarketModel
 from adapters.simulator.tape import Tape
 from commands.ports import Instruments
 
@@ -15,7 +16,8 @@ class SimulatorConfig:
     """Everything the simulator depends on; nothing is read from anywhere else.
 
     `secret` derives the clients' PINs, signs their tokens and, as hex, opens `/admin`. `lock_step`: market time moves
-    by `POST /admin/step` alone; else one tape second a second. `transit_ms` is how long an accepted order stays in
+    by `POST /admin/step` alone; else the tape plays `speed` of its seconds in one of ours (0: as many as go), on the
+    `market` that says how orders are taken. `transit_ms` is how long an accepted order stays in
     TRANSIT (None: 0 in lock-step, 20 else). `rate_limited`: the broker's rate limits hold, times `rate_scale` (None:
     not in lock-step). `dead_token_is_order_error`: a dead token is answered as 400 DH-906 instead of 401 DH-901 (both
     were seen). `first_number` is where order and trade numbers begin: a simulator that starts again must not give an
@@ -32,6 +34,8 @@ class SimulatorConfig:
     intraday_leverage: int = 5
     participation_bp: int = 2_500
     protection_bp: int = 100
+    market: MarketModel = PLAIN_MARKET
+    speed: float = 1.0
     transit_ms: int | None = None
     rate_limited: bool | None = None
     rate_scale: float = 1.0

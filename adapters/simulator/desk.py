@@ -27,6 +27,7 @@ from adapters.simulator.refusals import (
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.standing import Standing, standing_at
 from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
@@ -47,6 +48,7 @@ class Desk:
     feed: Feed
     updates: Updates
     tokens: Tokens
+    standing: Standing
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
@@ -97,11 +99,12 @@ class Desk:
         return True
 
     async def play_in_real_time(self) -> None:
-        """Play one tape second a second until the tape ends; catch up after a stall."""
+        """Play the tape at its speed until it ends; catch up after a stall. At speed 0 others get a turn a second."""
         loop = asyncio.get_running_loop()
+        pause_s = 1 / self.config.speed if self.config.speed > 0 else 0.0
         due = loop.time()
         while self.play_second():
-            due += 1
+            due += pause_s
             await asyncio.sleep(max(due - loop.time(), 0))
 
     def close(self) -> None:
@@ -156,6 +159,7 @@ def open_desk(config: SimulatorConfig) -> Desk:
         feed=Feed(simulator),
         updates=updates,
         tokens=tokens,
+        standing=standing_at(simulator),
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )

@@ -16,9 +16,12 @@ old order; orders and modifications that were in TRANSIT arrive with the first s
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from adapters.simulator.books import Account, BookedOrder, OrderTerms, Status
+from adapters.simulator.circuits import circuit_refusal
 from adapters.simulator.config import SimulatorConfig
+from adapters.simulator.exchange import Book, Exchange
 from adapters.simulator.history import PrintHistory, PrintRange
 from adapters.simulator.journal import Journal
 from adapters.simulator.ledger import Ledger, order_id_of, trade_id_of
@@ -39,6 +42,7 @@ from adapters.simulator.records import (
 from adapters.simulator.refusals import (
     IN_TRANSIT,
     INCORRECT_REQUEST,
+    KILL_SWITCH_ACTIVE,
     MARKET_CLOSED,
     MARKET_CLOSED_CANCEL,
     MARKET_OPEN,
@@ -46,13 +50,15 @@ from adapters.simulator.refusals import (
     NOTHING_TO_CANCEL,
     QUANTITY_EXECUTED,
     bad_input,
+    insufficient_funds,
     order_error,
 )
+from adapters.simulator.standing_books import StandingBooks
+from adapters.simulator.standing_records import StandingRecord
 from adapters.simulator.tape import TapeSecond, Tick
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import NS_PER_S
-from domain.matching import Execution, Happening, Matching, MatchingOrder, Triggered, Withdrawn
-from domain.money import format_paise
+from domain.matching import Execution, Happening, MatchingOrder, Rejection, Triggered, Withdrawn
 from domain.order import MODIFICATIONS_MAX, OrderType, Side, TimeInForce
 
 AMO_DELAYS_S = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 1_800, "OPEN_60": 3_600}
@@ -63,7 +69,10 @@ _CASH_SEGMENTS = frozenset({Segment.NSE_EQ, Segment.BSE_EQ})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """A new order, its input checked. Prices are 0 where it has none, `amo_time` is empty where it is for now."""
+    """A new order, its input checked. Prices are 0 where it has none, `amo_time` is empty where it is for now.
+
+    `leg` and `parent_id` name the super or forever order that it is a part of, and are empty elsewhere.
+    """
 
     correlation_id: str
     instrument: Instrument
@@ -76,6 +85,20 @@ class OrderRequest:
     trigger_price_e4: int = 0
     disclosed_quantity: int = 0
     amo_time: str = ""
+    leg: str = ""
+    parent_id: str = ""
+
+
+class Watcher(Protocol):
+    """Who waits for a price at the broker, and acts on it."""
+
+    def on_print(self, key: InstrumentKey, price_e4: int) -> None:
+        """Take note of a print that the exchange has matched."""
+        ...
+
+    def on_close(self) -> None:
+        """Take note that the session is over. It may be told again."""
+        ...
 
 
 class Simulator:
@@ -87,17 +110,18 @@ class Simulator:
         self._ledger = ledger
         self._journal = journal
         self._seconds = config.tape.play()
-        self._matching: dict[InstrumentKey, Matching] = {}
         self._unpriced: dict[InstrumentKey, dict[str, BookedOrder]] = {}
         self._history: dict[InstrumentKey, PrintHistory] = {}
         self._is_open = False
         self.last_ticks: dict[InstrumentKey, Tick] = {}
         self.last_prices_e4: dict[InstrumentKey, int] = {}
         self.previous_closes_e4: Mapping[InstrumentKey, int] = config.tape.previous_closes_e4
+        self._exchange = Exchange(config)
         self.step = 0
         self.market_time_ns = config.tape.start_ns
         self.executions = 0
         self.done = False
+        self.watchers: list[Watcher] = []
         self.on_record: Callable[[Record], None] | None = None
         """Is told of everything that happened, as soon as the books show it, whoever brought it about."""
         for order in ledger.working.values():
@@ -113,6 +137,11 @@ class Simulator:
         return self._ledger.accounts
 
     @property
+    def standing(self) -> StandingBooks:
+        """The instructions that lie at the broker until a price comes."""
+        return self._ledger.standing
+
+    @property
     def orders(self) -> Mapping[str, BookedOrder]:
         """Every client's orders, by their ids."""
         return self._ledger.orders
@@ -126,6 +155,11 @@ class Simulator:
     def next_order_number(self) -> int:
         """The number that the next order's id will end in."""
         return self._ledger.next_order_number
+
+    @property
+    def next_order_id(self) -> str:
+        """The id that the next order gets, if it is accepted now."""
+        return order_id_of(self._ledger.next_order_number, time_ns=self.market_time_ns)
 
     def account_of(self, client_id: str) -> Account:
         """Return a client's books, opened with the default balance at the first look."""
@@ -145,6 +179,7 @@ class Simulator:
         self._is_open = True
         self.step += 1
         self.market_time_ns = second.market_time_ns
+        self._move_on()
         for tick in second.ticks:
             self._print(tick)
         while self._late:
@@ -163,19 +198,27 @@ class Simulator:
         *,
         first_execution_max: int | None = None,
         reject_message: str | None = None,
+        along: Iterable[StandingRecord] = (),
+        withdrawing: Iterable[BookedOrder] = (),
     ) -> BookedOrder:
-        """Enter a new order in TRANSIT.
+        """Enter a new order in TRANSIT, with what happens *along* with it and the orders that it takes the place of.
 
-        The last two are faults to come: a cap on the first execution, a rejection by the risk desk with this message.
+        The first two options are faults to come: a cap on the first execution, a rejection by the risk desk with this
+        message.
 
         Raises:
-            adapters.simulator.refusals.Refusal: the market is closed, or open for an after market order.
+            adapters.simulator.refusals.Refusal: the market is closed, or open for an after market order, or the client
+                has switched trading off.
         """
+        if client_id in self.standing.killed:
+            raise order_error(KILL_SWITCH_ACTIVE)
         if self._is_open is bool(request.amo_time):
             raise order_error(MARKET_OPEN if self._is_open else MARKET_CLOSED)
         self.account_of(client_id)
-        order_id = order_id_of(self._ledger.next_order_number, time_ns=self.market_time_ns)
+        order_id = self.next_order_id
+        ended = tuple(withdrawing)
         self._enter(
+            *(self._end_of(order, Status.CANCELLED) for order in ended),
             OrderAccepted(
                 order_id=order_id,
                 client_id=client_id,
@@ -192,10 +235,14 @@ class Simulator:
                 trigger_price_e4=request.trigger_price_e4,
                 disclosed_quantity=request.disclosed_quantity,
                 amo_time=request.amo_time,
+                leg=request.leg,
+                parent_id=request.parent_id,
                 first_execution_max=first_execution_max,
                 reject_message=reject_message,
-            )
+            ),
+            *along,
         )
+        self._take_from_exchange(ended)
         return self._ledger.orders[order_id]
 
     def arrive(self, order: BookedOrder) -> None:
@@ -243,6 +290,10 @@ class Simulator:
         submission = self._matching_of(order.instrument).modify(
             _as_matched(order.changed(terms)), time_ns=self.market_time_ns
         )
+        if submission.rejection is not None:
+            description = self._rejected(order, submission.rejection)
+            self._enter(OrderUnmodified(order_id=order.order_id, time_ns=self.market_time_ns, description=description))
+            return
         records: list[Record] = [
             OrderModified(
                 order_id=order.order_id,
@@ -264,6 +315,9 @@ class Simulator:
             self._enter(self._end_of(order, Status.REJECTED, f"RMS:{order.order_id}:{refusal}"))
             return
         submission = self._matching_of(order.instrument).submit(_as_matched(order), time_ns=self.market_time_ns)
+        if submission.rejection is not None:
+            self._enter(self._end_of(order, Status.REJECTED, self._rejected(order, submission.rejection)))
+            return
         records: list[Record] = [
             OrderWorking(
                 order_id=order.order_id,
@@ -300,9 +354,22 @@ class Simulator:
         order = self._open_order(client_id, order_id, refusal=NOTHING_TO_CANCEL)
         if order.status is Status.TRANSIT:
             raise order_error(IN_TRANSIT)
-        self._enter(self._end_of(order, Status.CANCELLED))
-        self._matching_of(order.instrument).cancel(order_id)
+        self.withdraw([order])
         return order
+
+    def withdraw(self, orders: Iterable[BookedOrder], *, along: Iterable[StandingRecord] = ()) -> None:
+        """Cancel open orders on the broker's own account, in TRANSIT too, with what happens *along* with it."""
+        ended = tuple(orders)
+        self._enter(*(self._end_of(order, Status.CANCELLED) for order in ended), *along)
+        self._take_from_exchange(ended)
+
+    def note(self, *records: StandingRecord) -> None:
+        """Enter what happened to standing instructions alone."""
+        self._enter(*records)
+
+    def _take_from_exchange(self, orders: Iterable[BookedOrder]) -> None:
+        for order in orders:
+            self._matching_of(order.instrument).cancel(order.order_id)
 
     def _open_order(self, client_id: str, order_id: str, *, refusal: str) -> BookedOrder:
         order = self.account_of(client_id).orders.get(order_id)
@@ -331,25 +398,32 @@ class Simulator:
         if history is None:
             history = self._history[key] = PrintHistory()
         history.add(self.step, tick.last_price_e4)
-        matching = self._matching.get(key)
+        matching = self._exchange.books.get(key)
         if matching is None:
             instrument = self._config.instruments.by_key(key, market_time_ns=self.market_time_ns)
             matching = self._matching_of(instrument)
-        happened = matching.on_print(price_e4=tick.last_price_e4, volume=tick.volume, time_ns=tick.exchange_time_ns)
-        unpriced = self._unpriced.pop(key, {})
-        if unpriced or happened:
-            self._enter(*self._limits_of(unpriced.values(), matching), *self._records_of(happened))
+        happened = matching.on_print(
+            price_e4=tick.last_price_e4, volume=tick.volume, time_ns=tick.exchange_time_ns, depth=tick.depth
+        )
+        if happened or key in self._unpriced:
+            self._enter(*self._limits_of(key, matching), *self._records_of(happened))
+        for watcher in self.watchers:
+            watcher.on_print(key, tick.last_price_e4)
 
-    def _matching_of(self, instrument: Instrument) -> Matching:
-        matching = self._matching.get(instrument.key)
-        if matching is None:
-            matching = self._matching[instrument.key] = Matching(
-                tick_e4=instrument.tick_e4,
-                lot=instrument.lot,
-                participation_bp=self._config.participation_bp,
-                protection_bp=self._config.protection_bp,
-            )
-        return matching
+    def _move_on(self) -> None:
+        """Let the exchange's day go on to the second that is played."""
+        for moved in self._exchange.move_to(self.market_time_ns):
+            limits = self._limits_of(moved.instrument, self._exchange.books[moved.instrument])
+            expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in moved.expired]
+            ends = [self._end_of(order, Status.EXPIRED) for order in expired]
+            self._enter(*limits, *self._records_of(moved.happened), *ends)
+
+    def _matching_of(self, instrument: Instrument) -> Book:
+        return self._exchange.book_of(instrument, market_time_ns=self.market_time_ns)
+
+    def _rejected(self, order: BookedOrder, rejection: Rejection) -> str:
+        why = self._exchange.refusal_of(rejection, order.instrument, market_time_ns=self.market_time_ns)
+        return f"RMS:{order.order_id}:{why}"
 
     def _enter(self, *records: Record) -> None:
         """Write down what happened, then let the books know."""
@@ -361,10 +435,17 @@ class Simulator:
             if self.on_record is not None:
                 self.on_record(record)
 
-    def _limits_of(self, unpriced: Iterable[BookedOrder], matching: Matching) -> list[Record]:
-        """Return the limits of MARKET orders that waited for the print that has just come."""
-        limits = [(order, matching.protection_limit_e4(order.side)) for order in unpriced if order.has_no_limit_yet]
-        return [OrderPriced(order_id=order.order_id, limit_price_e4=limit or 0) for order, limit in limits]
+    def _limits_of(self, key: InstrumentKey, matching: Book) -> list[Record]:
+        """Return the limits that MARKET orders have got which waited for a print, or for an auction's price."""
+        records: list[Record] = []
+        for order in self._unpriced.pop(key, {}).values():
+            limit = matching.limit_of(order.order_id)
+            if limit is None and matching.leaves_quantity(order.order_id):
+                self._note_unpriced(order)  # An auction collects it.
+            elif order.has_no_limit_yet:
+                limit = limit or matching.protection_limit_e4(order.side) or 0
+                records.append(OrderPriced(order_id=order.order_id, limit_price_e4=limit))
+        return records
 
     def _records_of(self, happened: Iterable[Happening]) -> list[Record]:
         """Return what the books make of what the matching did."""
@@ -395,7 +476,7 @@ class Simulator:
 
     def _rest_again(self, order: BookedOrder) -> None:
         """Put an order of an earlier life back into the matching. There is no print yet that it could meet."""
-        self._matching_of(order.instrument).submit(_as_matched(order), time_ns=self.market_time_ns)
+        self._matching_of(order.instrument).restore(_as_matched(order), time_ns=self.market_time_ns)
         self._note_unpriced(order)
 
     def _change_refusal(self, order: BookedOrder, terms: OrderTerms) -> str | None:
@@ -413,6 +494,8 @@ class Simulator:
         is_cash = order.instrument.key.segment in _CASH_SEGMENTS
         if order.product == "MARGIN" if is_cash else order.product in _DELIVERY:
             return f"Product {order.product} is not allowed in {order.instrument.key.segment.value}."
+        if (refusal := circuit_refusal(changed or order)) is not None:
+            return refusal
         account = self.accounts[order.client_id]
         return _holdings_refusal(account, order, changed or order) or self._funds_refusal(account, order, changed)
 
@@ -425,15 +508,17 @@ class Simulator:
             after = account.available_paise(prices, leverage=leverage, without=order, instead=changed)
             before = standing
         if after < 0 and after < before:
-            return f"You have insufficient funds. Please add Rs.{format_paise(-after)} to trade."
+            return insufficient_funds(-after)
         return None
 
     def _close_session(self) -> None:
         self.done = True
         self._is_open = False
-        for matching in self._matching.values():
+        for matching in self._exchange.books.values():
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in matching.expire()]
             self._enter(*(self._end_of(order, Status.EXPIRED) for order in expired))
+        for watcher in self.watchers:
+            watcher.on_close()
 
 
 def _holdings_refusal(account: Account, order: BookedOrder, wanted: BookedOrder) -> str | None:

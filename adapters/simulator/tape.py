@@ -4,15 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from domain.instrument import InstrumentKey
+from domain.matching import Depth
 
 
 class Tick(NamedTuple):
-    """One row of the tape: a price, the quantity traded at it since the row before (0 for an index), and when (UTC)."""
+    """One row of the tape: a price, the quantity traded at it since the row before (0 for an index), and when (UTC).
+
+    `depth` is what the market shows behind it, None where the tape does not tell.
+    """
 
     instrument: InstrumentKey
     last_price_e4: int
     volume: int
     exchange_time_ns: int
+    depth: Depth | None = None
 
 
 class TapeSecond(NamedTuple):
