@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from adapters.dhan.account import funds_of, margin_of, profile_of
 from adapters.dhan.codec import (
     fill_of,
@@ -19,9 +17,9 @@ from adapters.dhan.codec import (
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
 from adapters.dhan.market_data import candles_of, chain_of, quotes_of
 from domain.order import OrderStatus, OrderType, Product, RefusalReason, Side
-from tests.support.recorded_answers import FOLDER, recorded
+from tests.support.dhan_recordings import FOLDER, needs_recordings, recorded
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded answers at {FOLDER}")
+pytestmark = needs_recordings
 
 
 def answer_to(method: str, path: str, *, cassette: str) -> tuple[int, bytes]:
