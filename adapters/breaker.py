@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum, StrEnum
+from enum import Enum
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -33,18 +33,12 @@ import structlog
 from aiobreaker.state import CircuitBreakerState  # type: ignore[import-untyped] # likewise
 from aiobreaker.storage.memory import CircuitMemoryStorage  # type: ignore[import-untyped] # likewise
 
+from domain.venue import BreakerState
+
 log = structlog.get_logger(__name__)
 
 NS_PER_S = 1_000_000_000
 _TRANSITIONS_KEPT = 64
-
-
-class BreakerState(StrEnum):
-    """Where a breaker stands."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
 
 
 _LIBRARY_STATES = {

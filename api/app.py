@@ -45,6 +45,7 @@ from api.halves import Half, OneHalf
 from api.idempotency import HEADER, REPLAY_HEADER
 from api.rate_limit import AddressLimited, RateLimits
 from api.services import Services
+from api.shortcut import Shortcut
 from api.tags import ASKED_HEADER
 from api.tags import HEADER as TAG_HEADER
 
@@ -180,6 +181,8 @@ def create_app(services: Services, *, half: Half = Half.WHOLE, version: str = "0
         app.include_router(router)
     errors.install(app)
     openapi.install(app, SHOWN)
+    # The innermost: whatever else there is stands before either way.
+    app.add_middleware(Shortcut, routes=[each for router in ROUTERS for each in router.routes])
     if half is not Half.WHOLE:
         app.add_middleware(OneHalf, half=half)
     app.add_middleware(AddressLimited, limits=app.state.rate_limits)

@@ -7,10 +7,12 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from api.errors import Unauthenticated
 from api.rate_limit import count_user
 from api.services import services_of
+from api.shortcut import without_query
 from commands.accounts import CommandContext
 from domain.account.events import Role
 from domain.account.refusals import AccountNotFound
@@ -36,16 +38,25 @@ class Caller:
     is_default: bool = True
 
 
-async def _caller(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Caller:
-    if credentials is None:
+async def _authenticated(request: Request) -> Caller:
+    """Return who asks, and their own account."""
+    # As the scheme below reads it: that one describes it, and fits whatever it is given into a model first.
+    scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
+    if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("TOKEN_MISSING", "expected a header 'Authorization: Bearer <access token>'")
     services = services_of(request)
-    user_id = services.tokens.verify(credentials.credentials)
+    user_id = services.tokens.verify(token)
     request.state.user_id = user_id  # For the audit book, should the request be turned away.
     count_user(request, user_id)
     return Caller(user_id, await services.users.default_account(user_id))
+
+
+@without_query(_authenticated)
+async def _caller(
+    request: Request,
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    return await _authenticated(request)
 
 
 Authenticated = Annotated[Caller, Depends(_caller)]
@@ -69,6 +80,7 @@ async def member(request: Request, caller: Caller, account_id: str, demanded: Ro
 
 
 def _acting(demanded: Role) -> Callable[..., Awaitable[Caller]]:
+    @without_query(_authenticated)
     async def acting(
         request: Request,
         caller: Authenticated,

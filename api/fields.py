@@ -16,7 +16,7 @@ from domain.order import Product
 from domain.refusals import NotFound
 
 _PRICE_PATTERN = r"[0-9]{1,10}(\.[0-9]{1,4})?"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(EXCHANGE_ZONE)
 _NS_PER_US = 1_000
 _AMOUNT_PATTERN = r"[0-9]{1,13}(\.[0-9]{1,2})?"
 _TRADE_ID = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
@@ -126,7 +126,7 @@ def time_text_us(time_us: int | None) -> str | None:
     if time_us is None:
         return None
     # Not `fromtimestamp`: it goes through a float, which is too coarse for the last digit.
-    return (_EPOCH + timedelta(microseconds=time_us)).astimezone(EXCHANGE_ZONE).isoformat(timespec="microseconds")
+    return (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds")
 
 
 def time_text_ns(time_ns: int | None) -> str | None:

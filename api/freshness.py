@@ -7,12 +7,18 @@ from fastapi import Depends, Header, Query, Request
 from api.epochs import HEADER, demand_present_epoch
 from api.errors import FieldInvalid
 from api.services import services_of
+from api.shortcut import without_query
 from projections.as_of import BeyondTheLog
 from projections.queries import ReadModelBehind
 
 SEQUENCE_MAX = 2**63 - 1
 
 
+async def _of_now(request: Request) -> None:
+    demand_present_epoch(request, request.headers.get(HEADER))
+
+
+@without_query(_of_now)
 async def _wait(
     request: Request,
     min_sequence: Annotated[

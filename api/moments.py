@@ -10,6 +10,7 @@ from api.errors import FieldInvalid
 from api.fields import time_text_us
 from api.freshness import SEQUENCE_MAX
 from api.services import services_of
+from api.shortcut import without_query
 from projections.as_of import Moment, MomentRefused
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +45,11 @@ def _invalid(text: str) -> FieldInvalid:
     return FieldInvalid("AS_OF_INVALID", f"as_of: received {text[:_SHOWN_MAX]!r}, {_EXPECTED}", field="as_of")
 
 
+async def _now(_: Request) -> None:
+    """Return None: the present."""
+
+
+@without_query(_now)
 async def _moment(
     request: Request,
     as_of: Annotated[

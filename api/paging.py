@@ -4,12 +4,13 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 
 from api.errors import FieldInvalid
 from api.freshness import SEQUENCE_MAX
+from api.shortcut import without_query
 from domain.strategy.decide import NAME_LENGTH_MAX
-from projections.queries import PAGE_MAX, Paging, Sort
+from projections.queries import FIRST_PAGE, PAGE_MAX, Paging, Sort
 
 Before = Annotated[int | None, Query(ge=0, le=SEQUENCE_MAX, description="The `next_before` of the page before")]
 _After = Annotated[int | None, Query(ge=0, le=SEQUENCE_MAX, description="The `next_after` of the page before")]
@@ -26,6 +27,11 @@ class TimeSort(StrEnum):
     OLDEST = Sort.OLDEST.value
 
 
+async def _first_page(_: Request) -> Paging:
+    return FIRST_PAGE
+
+
+@without_query(_first_page)
 def _paging(
     sort: Annotated[TimeSort, Query(description="What comes first", examples=["oldest"])] = TimeSort.NEWEST,
     before: Before = None,
@@ -35,6 +41,7 @@ def _paging(
     return Paging(sort=Sort(sort.value), before=before, after=after, limit=limit)
 
 
+@without_query(_first_page)
 def _paging_by_name(
     sort: Annotated[Sort, Query(description="What comes first, or by name", examples=["name"])] = Sort.NEWEST,
     before: Before = None,

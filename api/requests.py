@@ -1,5 +1,6 @@
 """What clients send: every field, its kind and its range. Unknown fields are refused."""
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -26,6 +27,8 @@ from domain.strategy.decide import SOURCE_BYTES_MAX
 from domain.strategy.events import Parameter
 from domain.user.events import RiskProfile
 
+LIMITS_KEPT = 1_024
+"""Every view of an account shows its limits, they seldom change, and most accounts have the same."""
 QUANTITY_MAX = 1_000_000_000
 _COUNT_MAX = 1_000_000_000
 _BP_MAX = 10_000
@@ -234,12 +237,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @classmethod
     def of(cls, parameters: RiskParameters) -> "RiskLimits":
         """Return what is shown of *parameters*."""
-        shown: dict[str, Any] = {}
-        for name in RiskParameters.__struct_fields__:
-            value = getattr(parameters, name)
-            is_text = value is not None and _is_amount(name)
-            shown[_shown_name(name)] = amount_text(value) if is_text else value
-        return cls(**shown)
+        return _limits_of(parameters)
 
     def to_parameters(self) -> RiskParameters:
         """Return what the engine computes with.
@@ -254,6 +252,16 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             is_text = value is not None and _is_amount(name)
             limits[name] = amount_paise(value, field=shown) if is_text else value
         return RiskParameters(**limits)
+
+
+@lru_cache(maxsize=LIMITS_KEPT)
+def _limits_of(parameters: RiskParameters) -> RiskLimits:
+    shown: dict[str, Any] = {}
+    for name in RiskParameters.__struct_fields__:
+        value = getattr(parameters, name)
+        is_text = value is not None and _is_amount(name)
+        shown[_shown_name(name)] = amount_text(value) if is_text else value
+    return RiskLimits(**shown)
 
 
 def _is_amount(name: str) -> bool:

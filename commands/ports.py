@@ -23,6 +23,7 @@ from domain.order import (
     Side,
 )
 from domain.session import SessionMoment
+from domain.venue import BreakerChanged
 
 # --- The log ----------------------------------------------------------------------------------------------------------
 
@@ -618,6 +619,14 @@ class Broker(Protocol):
 
     async def positions(self, account_id: AccountId) -> Sequence[VenuePosition]:
         """Return the venue's positions. Raises BrokerUnavailable."""
+        ...
+
+
+class BreakerWatch(Protocol):
+    """Who sees the breakers before a venue change."""
+
+    def take_breaker_changes(self) -> Sequence[BreakerChanged]:
+        """Return what changed since the last call, oldest first."""
         ...
 
 

@@ -18,8 +18,9 @@ from domain.backtest.events import BacktestEvent
 from domain.instrument_master import InstrumentMasterEvent
 from domain.strategy.events import StrategyEvent
 from domain.user.events import UserEvent
+from domain.venue import VenueEvent
 
-Event = AccountEvent | UserEvent | StrategyEvent | BacktestEvent | InstrumentMasterEvent
+Event = AccountEvent | UserEvent | StrategyEvent | BacktestEvent | InstrumentMasterEvent | VenueEvent
 
 IGNORABLE = ".ignorable"
 """What the name of an event ends in that a reader may pass over if it does not know it."""

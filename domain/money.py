@@ -45,13 +45,17 @@ def parse_price_e4(text: str) -> int:
 
 def format_e4(value_e4: int) -> str:
     """Return *value_e4* (1/10,000 rupee) as rupees, with two decimal places, or four where they matter."""
-    places = 2 if value_e4 % E4_PER_PAISA == 0 else 4
-    return f"{Decimal(value_e4) / E4_PER_RUPEE:.{places}f}"
+    rupees, rest = divmod(abs(value_e4), E4_PER_RUPEE)
+    paise, finer = divmod(rest, E4_PER_PAISA)
+    sign = "-" if value_e4 < 0 else ""
+    return f"{sign}{rupees}.{paise:02}{finer:02}" if finer else f"{sign}{rupees}.{paise:02}"
 
 
 def format_paise(amount_paise: int) -> str:
     """Return *amount_paise* as rupees with two decimal places."""
-    return f"{Decimal(amount_paise) / PAISE_PER_RUPEE:.2f}"
+    # A view of an account tells some sixty amounts, and whole numbers are less work than decimal ones.
+    rupees, paise = divmod(abs(amount_paise), PAISE_PER_RUPEE)
+    return f"-{rupees}.{paise:02}" if amount_paise < 0 else f"{rupees}.{paise:02}"
 
 
 def value_paise(*, price_e4: int, quantity: int, multiplier: int = 1) -> int:

@@ -9,6 +9,7 @@ from psycopg.rows import scalar_row
 
 from adapters.clock import SystemClock
 from domain.market import trading_day
+from infra.broker_state import broker_status, checks_of
 from infra.check import Check
 from infra.checks_kept import check_what_is_kept
 from infra.home import Home
@@ -40,6 +41,8 @@ async def check_everything(settings: Settings) -> list[Check]:
     checks += await check_what_is_kept(engine.settings if engine else settings, database_url)
     if nats_url:
         checks.append(await _nats(nats_url))
+    if engine is not None:
+        checks += await _broker(settings)
     return checks
 
 
@@ -121,6 +124,14 @@ async def _oldest_xmin(connection: psycopg.AsyncConnection[object]) -> Check:
 
 async def _scalar(connection: psycopg.AsyncConnection[object], statement: Query) -> object:
     return await (await connection.execute(statement)).fetchone()
+
+
+async def _broker(settings: Settings) -> list[Check]:
+    try:
+        return checks_of(await broker_status(settings))
+    except OperatorProblem as problem:
+        # One that starts, or waits for its turn as the sender, does not answer yet; one that died is started again.
+        return [Check(name="broker", ok=True, detail=f"not told: {problem.message}")]
 
 
 async def _nats(url: str) -> Check:

@@ -40,6 +40,7 @@ from commands.ports import (
 )
 from domain.ids import AccountId, CorrelationId, VenueOrderId
 from domain.order import OrderInstruction, Purpose
+from domain.venue import BreakerChanged
 
 _NOT_FOUND = 404
 _ORDER_ERROR = "DH-906"
@@ -179,6 +180,10 @@ class DhanBroker:
     def release_writes(self, account_id: AccountId) -> bool:
         """Let an account's writes through again, by an operator's word; return whether they were held back."""
         return self._gateway.addresses.release(account_id, cause="an operator says so")
+
+    def take_breaker_changes(self) -> Sequence[BreakerChanged]:
+        """Return what breakers changed since the last call, oldest first. Implements `commands.ports.BreakerWatch`."""
+        return self._gateway.breaker_changes.take()
 
     async def probe(self) -> None:
         """Make the trials of open breakers that are due, and wait for those under way."""

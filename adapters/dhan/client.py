@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, final
 
 import httpx
 
+from adapters.dhan.connections import WatchedTransport
 from adapters.dhan.settings import DhanSettings
 from commands.ports import Clock
 
@@ -108,7 +109,7 @@ class HttpClient:
         )
         return httpx.AsyncClient(
             # The pool drops an idle connection that has become readable (closed by the venue) instead of using it.
-            transport=httpx.AsyncHTTPTransport(retries=0, limits=limits, verify=_tls_context(), trust_env=False),
+            transport=WatchedTransport(limits=limits, tls_context=_tls_context()),
             timeout=httpx.Timeout(
                 connect=settings.connect_timeout_s,
                 read=settings.read_timeout_s,

@@ -1,8 +1,6 @@
 """The market feed: one websocket, subscribed, watched, connected again, and read as ticks."""
 
 import asyncio
-import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +8,8 @@ from urllib.parse import urlencode
 
 import msgspec
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from adapters.dhan.codec import segment_word
 from adapters.dhan.packets import (
@@ -23,8 +21,9 @@ from adapters.dhan.packets import (
     packets_of,
 )
 from adapters.dhan.settings import DhanSettings
+from adapters.dhan.sockets import Dropped, Pauses, open_socket, session_of_account
 from adapters.dhan.ticks import FeedTick, TickCleaner
-from adapters.dhan.tokens import LoginRefused, LoginUnavailable, Session, Tokens
+from adapters.dhan.tokens import Session, Tokens
 from domain.ids import AccountId
 from domain.instrument import Instrument
 
@@ -38,20 +37,6 @@ INSTRUMENTS_PER_MESSAGE = 100
 _TOKEN_REASONS = frozenset({807, 808, 809, 810})
 _TOKEN_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _CROWD_REASON = 805
-_JITTER = 0.25
-
-# The library logs the request line, and with it the token, at debug level.
-_library_log = logging.getLogger("adapters.dhan.feed.websocket")
-_library_log.setLevel(logging.WARNING)
-
-
-class _Dropped(Exception):
-    """The connection ended. `is_refused`: because the venue does not want us just now."""
-
-    def __init__(self, cause: str, *, is_refused: bool = False) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.is_refused = is_refused
 
 
 class DhanFeed:
@@ -115,27 +100,29 @@ class DhanFeed:
 
     async def run(self, on_ticks: OnTicks) -> None:
         """Hand ticks to *on_ticks* until canceled, connecting again whenever the connection ends."""
-        backoff_s = self._settings.feed_backoff_s
+        settings = self._settings
+        pauses = Pauses(
+            first_s=settings.feed_backoff_s,
+            longest_s=settings.feed_backoff_max_s,
+            refused_s=settings.feed_refused_backoff_s,
+        )
         while True:
             connections_before = self._connections
             try:
                 await self._run_once(on_ticks)
-                dropped = _Dropped("the venue closed the connection")
-            except _Dropped as fault:
+                dropped = Dropped("the venue closed the connection")
+            except Dropped as fault:
                 dropped = fault
             was_useful = self._connections != connections_before and self._received > 0
             if was_useful:
-                backoff_s = self._settings.feed_backoff_s
-            if dropped.is_refused:
-                backoff_s = max(backoff_s, self._settings.feed_refused_backoff_s)
+                pauses.begin_anew()
             self._last_cause = dropped.cause
-            log.warning("feed dropped", cause=dropped.cause, again_in_s=backoff_s)
-            # Jitter only spreads reconnects; nothing depends on it being unpredictable.
-            await asyncio.sleep(backoff_s * (1 + _JITTER * random.random()))  # noqa: S311
-            backoff_s = min(backoff_s * 2, self._settings.feed_backoff_max_s)
+            pause_s = pauses.after(dropped)
+            log.warning("feed dropped", cause=dropped.cause, again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
 
     async def _run_once(self, on_ticks: OnTicks) -> None:
-        session = await self._session()
+        session = await session_of_account(self._tokens, self._account_id)
         connection = await self._connect(session)
         try:
             # All counts are since the connection was made, as the other side counts too.
@@ -146,36 +133,19 @@ class DhanFeed:
             self._is_connected = True
             await self._read(connection, session, on_ticks)
         except ConnectionClosed as closed:
-            raise _Dropped("connection lost") from closed
+            raise Dropped("connection lost") from closed
         finally:
             self._is_connected = False
             await connection.close()
 
-    async def _session(self) -> Session:
-        try:
-            return await self._tokens.session(self._account_id)
-        except (LoginUnavailable, LoginRefused) as fault:
-            raise _Dropped(f"no token: {fault}") from fault
-
     async def _connect(self, session: Session) -> ClientConnection:
         query = urlencode({"version": 2, "token": session.token.reveal(), "clientId": session.client_id, "authType": 2})
         try:
-            return await connect(
-                f"{self._settings.feed_url}?{query}",
-                compression=None,
-                open_timeout=self._settings.connect_timeout_s + self._settings.read_timeout_s,
-                close_timeout=self._settings.connect_timeout_s,
-                proxy=None,
-                logger=_library_log,
-            )
-        except InvalidStatus as refusal:
-            status = refusal.response.status_code
-            if status in _TOKEN_STATUSES:
-                self._tokens.mark_dead(self._account_id, session, cause=f"the feed answered HTTP {status}")
-            # The cause is left behind on purpose: it knows the address, and the address holds the token.
-            raise _Dropped(f"HTTP {status}", is_refused=status == HTTPStatus.TOO_MANY_REQUESTS) from None
-        except (OSError, TimeoutError, WebSocketException) as fault:
-            raise _Dropped(type(fault).__name__) from None
+            return await open_socket(f"{self._settings.feed_url}?{query}", self._settings)
+        except Dropped as dropped:
+            if dropped.status in _TOKEN_STATUSES:
+                self._tokens.mark_dead(self._account_id, session, cause=f"the feed answered {dropped.cause}")
+            raise
 
     async def _subscribe(self, connection: ClientConnection) -> None:
         for start in range(0, len(self._instruments), INSTRUMENTS_PER_MESSAGE):
@@ -188,7 +158,7 @@ class DhanFeed:
                 async with asyncio.timeout(self._settings.feed_stale_after_s):
                     frame = await connection.recv()
             except TimeoutError:
-                raise _Dropped("nothing came for too long") from None
+                raise Dropped("nothing came for too long") from None
             if isinstance(frame, str):
                 continue  # The feed speaks binary only.
             await self._take(frame, session, on_ticks)
@@ -218,7 +188,7 @@ class DhanFeed:
             if goodbye.reason in _TOKEN_REASONS:
                 cause = f"the feed ended with {goodbye.reason}"
                 self._tokens.mark_dead(self._account_id, session, cause=cause)
-            raise _Dropped(f"the venue disconnected: {goodbye.reason}", is_refused=goodbye.reason == _CROWD_REASON)
+            raise Dropped(f"the venue disconnected: {goodbye.reason}", is_refused=goodbye.reason == _CROWD_REASON)
 
 
 def subscription_message(instruments: Sequence[Instrument]) -> str:

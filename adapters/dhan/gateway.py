@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from adapters.breaker import BreakerLimits, BreakerOpen, BreakerState, CircuitBreaker, Permit
+from adapters.breaker import BreakerLimits, BreakerOpen, CircuitBreaker, Permit, TransitionListener
 from adapters.dhan.address_gate import AddressGate
+from adapters.dhan.breaker_changes import BreakerChanges
 from adapters.dhan.budget import Slot
 from adapters.dhan.budgets import Budgets, RateClass
 from adapters.dhan.client import HttpAnswer, HttpClient, HttpRequest, Lane, NoAnswer
@@ -29,6 +30,7 @@ from commands.ports import Clock
 from domain.ids import AccountId, VenueOrderId
 from domain.market import NS_PER_S
 from domain.order import RefusalReason
+from domain.venue import BreakerState
 
 T = TypeVar("T")
 _TIMER_SLACK_S = 0.001
@@ -128,6 +130,7 @@ class Gateway:
         self._client = client
         self._clock = clock
         self._host = urlsplit(settings.base_url).netloc
+        self.breaker_changes = BreakerChanges(clock)
         limits = BreakerLimits(
             failures_max=settings.breaker_failures_max,
             reset_after_ns=int(settings.breaker_reset_s * NS_PER_S),
@@ -136,7 +139,13 @@ class Gateway:
             pass_interval_ns=int(settings.exit_pace_s * NS_PER_S),
         )
         self._probers = {
-            call_class: Prober(f"{self._host}/{call_class.value}", self._try_host, limits=limits, clock=clock)
+            call_class: Prober(
+                f"{self._host}/{call_class.value}",
+                self._try_host,
+                limits=limits,
+                clock=clock,
+                on_transition=self._listener(settings.base_url, call_class),
+            )
             for call_class in CALL_CLASSES
         }
         self._breakers = {call_class: prober.breaker for call_class, prober in self._probers.items()}
@@ -144,6 +153,7 @@ class Gateway:
             f"{urlsplit(settings.auth_url).netloc}/{CallClass.LOGIN.value}",
             monotonic_ns=clock.monotonic_ns,
             limits=limits,
+            on_transition=self._listener(settings.auth_url, CallClass.LOGIN),
         )
         self.tokens = Tokens(logins, clock, settings, self._login_breaker)
         self.budgets = Budgets(settings, monotonic_ns=clock.monotonic_ns)
@@ -152,6 +162,10 @@ class Gateway:
         )
         self._gauges = {call_class: Gauge() for call_class in CALL_CLASSES}
         self._last_account: AccountId | None = None
+
+    def _listener(self, url: str, call_class: CallClass) -> TransitionListener:
+        # Without the port: that of a simulator is another one at every start, and it is the same venue.
+        return self.breaker_changes.listener(urlsplit(url).hostname or "", call_class.value)
 
     # --- Calling ---
 
@@ -280,7 +294,7 @@ class Gateway:
                     permit.ignored()
                     self._pause(account_id, call)
                 else:
-                    permit.failed(cause)
+                    permit.failed(f"HTTP {answer.status}")  # Not the venue's words: it is recorded for ever.
                 return Unclear(cause=cause, sent_at_ns=answer.sent_at_ns)
 
     def _heed(self, account_id: AccountId, session: Session, call: Call[Any], refusal: VenueRefusal) -> None:
@@ -317,7 +331,7 @@ class Gateway:
             return
         verdict = classify(answer.status, answer.body)
         if isinstance(verdict, Ambiguous):
-            permit.failed(verdict.cause)
+            permit.failed(f"HTTP {answer.status}")
             return
         is_token_refused = isinstance(verdict, VenueRefusal) and verdict.reason is RefusalReason.TOKEN
         if isinstance(verdict, VenueRefusal) and is_token_refused and account_id is not None and session is not None:

@@ -7,42 +7,27 @@ connection is made with the token that came of it.
 """
 
 import asyncio
-import logging
-import random
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from adapters.dhan.codec import AnswerMalformed
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import LoginRefused, LoginUnavailable, Session, Tokens
+from adapters.dhan.sockets import Dropped, Pauses, open_socket, session_of_account
+from adapters.dhan.tokens import Session, Tokens
 from adapters.dhan.update_codec import login_message, order_update_of
 from commands.ports import OnUpdate
 from domain.ids import AccountId
 
 log = structlog.get_logger(__name__)
 
-_JITTER = 0.25
 _TOKEN_LOOK_S = 5.0
 """So often a connection to which nothing comes looks whether its token is still the one in use."""
-
-# The library logs what is sent, and with it the token, at debug level.
-_library_log = logging.getLogger("adapters.dhan.order_updates.websocket")
-_library_log.setLevel(logging.WARNING)
-
-
-class _Dropped(Exception):
-    """The connection ended, or came to nothing. `is_ours`: because we wanted another."""
-
-    def __init__(self, cause: str, *, is_ours: bool = False) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.is_ours = is_ours
 
 
 class DhanOrderUpdates:
@@ -168,28 +153,34 @@ class _Line:
 
     async def run(self) -> None:
         """Keep the connection until canceled."""
-        backoff_s = self._settings.updates_backoff_s
+        settings = self._settings
+        pauses = Pauses(
+            first_s=settings.updates_backoff_s,
+            longest_s=settings.updates_backoff_max_s,
+            refused_s=settings.feed_refused_backoff_s,
+        )
         while True:
             try:
                 await self._run_once()
-            except _Dropped as dropped:
+            except Dropped as dropped:
                 self.last_cause = dropped.cause
                 if self.is_live:
-                    backoff_s = self._settings.updates_backoff_s
+                    pauses.begin_anew()
                 self.is_live = False
                 if dropped.is_ours:
                     continue
+                pause_s = pauses.after(dropped)
                 log.warning(
-                    "order updates dropped", account_id=self._account_id, cause=dropped.cause, again_in_s=backoff_s
+                    "order updates dropped", account_id=self._account_id, cause=dropped.cause, again_in_s=pause_s
                 )
-            # Jitter only spreads reconnects; nothing depends on it being unpredictable.
-            await asyncio.sleep(backoff_s * (1 + _JITTER * random.random()))  # noqa: S311
-            backoff_s = min(backoff_s * 2, self._settings.updates_backoff_max_s)
+                await asyncio.sleep(pause_s)
 
     async def _run_once(self) -> None:
         async with self._connecting:
-            session = await self._session()
-            connection = await self._connect()
+            session = await session_of_account(self._tokens, self._account_id)
+            connection = await open_socket(
+                self._settings.updates_url, self._settings, ping_s=self._settings.updates_ping_s
+            )
         self._connection = connection
         try:
             await connection.send(login_message(session))
@@ -199,34 +190,11 @@ class _Line:
                 await self._listen(connection, session)
         except ConnectionClosed:
             # The cause is left behind on purpose: the library's message may hold what was sent.
-            raise _Dropped("connection lost") from None
+            raise Dropped("connection lost") from None
         finally:
             self._connection = None
             connection.transport.abort()  # There is nothing to say goodbye for, and the other side may be gone.
             await connection.wait_closed()
-
-    async def _session(self) -> Session:
-        try:
-            return await self._tokens.session(self._account_id)
-        except (LoginUnavailable, LoginRefused) as fault:
-            raise _Dropped(f"no token: {fault}") from fault
-
-    async def _connect(self) -> ClientConnection:
-        try:
-            return await connect(
-                self._settings.updates_url,
-                compression=None,
-                open_timeout=self._settings.connect_timeout_s + self._settings.read_timeout_s,
-                close_timeout=self._settings.connect_timeout_s,
-                ping_interval=self._settings.updates_ping_s,
-                ping_timeout=self._settings.updates_ping_s,
-                proxy=None,
-                logger=_library_log,
-            )
-        except InvalidStatus as refusal:
-            raise _Dropped(f"HTTP {refusal.response.status_code}") from None
-        except (OSError, TimeoutError, WebSocketException) as fault:
-            raise _Dropped(type(fault).__name__) from None
 
     async def _settle(self, connection: ClientConnection) -> None:
         """Wait until the log-in has proven good: something came, or nothing, but no end either."""
@@ -247,7 +215,7 @@ class _Line:
                 frame = await connection.recv()
         except TimeoutError:
             if self._tokens.held(self._account_id) not in {None, session}:
-                raise _Dropped("another token is in use", is_ours=True) from None
+                raise Dropped("another token is in use", is_ours=True) from None
         else:
             self._take(frame)
 

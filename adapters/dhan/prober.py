@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from adapters.breaker import BreakerLimits, BreakerOpen, BreakerState, CircuitBreaker, Permit, Transition
+from adapters.breaker import BreakerLimits, BreakerOpen, CircuitBreaker, Permit, Transition, TransitionListener
 from commands.ports import Clock
 from domain.market import NS_PER_S
+from domain.venue import BreakerState
 
 log = structlog.get_logger(__name__)
 
@@ -19,11 +20,20 @@ _RETRY_S_MIN = 0.01
 class Prober:
     """A breaker and the trials that close it. Trials share nothing with the calls that the breaker holds back."""
 
-    def __init__(self, name: str, probe: Probe, *, limits: BreakerLimits, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        probe: Probe,
+        *,
+        limits: BreakerLimits,
+        clock: Clock,
+        on_transition: TransitionListener,
+    ) -> None:
         self.breaker = CircuitBreaker(
             name, monotonic_ns=clock.monotonic_ns, limits=limits, on_transition=self._on_transition
         )
         self._probe = probe
+        self._told = on_transition
         self._trial: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -56,6 +66,7 @@ class Prober:
             to_state=transition.to_state.value,
             cause=transition.cause,
         )
+        self._told(transition)
         if transition.to_state is BreakerState.OPEN:
             self._schedule()
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from adapters.breaker import BreakerOpen, BreakerState, CircuitBreaker
+from adapters.breaker import BreakerOpen, CircuitBreaker
 from adapters.dhan.client import HttpAnswer, HttpClient, HttpRequest, Lane
 from adapters.dhan.codec import AnswerMalformed, parse_document, utc_ns_of
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
@@ -28,6 +28,7 @@ from adapters.dhan.settings import DhanSettings
 from commands.ports import Clock
 from domain.ids import AccountId
 from domain.market import NS_PER_S
+from domain.venue import BreakerState
 
 log = structlog.get_logger(__name__)
 

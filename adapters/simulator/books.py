@@ -48,7 +48,8 @@ class BookedOrder:
 
     `accepted_step` and `created_ns` are the tape's place and time when it was accepted, `reached_ns` when it reached
     the exchange (None: it never did). `amo_time` tells when an after market order goes there, in the broker's words,
-    and is empty for every other order. `awaits_trigger`: it rests unseen. `modifications` counts those asked for,
+    and is empty for every other order. `leg` is its part in a super or forever order, `parent_id` the id of that order
+    where it is another. `awaits_trigger`: it rests unseen. `modifications` counts those asked for,
     `changes` are those that have not reached the exchange, oldest first.
     """
 
@@ -68,6 +69,8 @@ class BookedOrder:
     trigger_price_e4: int = 0
     disclosed_quantity: int = 0
     amo_time: str = ""
+    leg: str = ""
+    parent_id: str = ""
     awaits_trigger: bool = False
     modifications: int = 0
     changes: list[OrderTerms] = field(default_factory=list)

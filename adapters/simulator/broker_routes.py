@@ -11,12 +11,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.simulator.alert_paths import alert_reads, alert_writes
+from adapters.simulator.asked import Asked, Write
 from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, pin_of
+from adapters.simulator.control_paths import control_writes
+from adapters.simulator.correlation import check_correlation_id
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
 from adapters.simulator.intake import read_change, read_order
 from adapters.simulator.limits import Family
+from adapters.simulator.order_paths import order_writes
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
     Refusal,
@@ -35,9 +40,8 @@ from adapters.simulator.rows import (
     segment_of,
     token_row,
 )
+from adapters.simulator.standing_reads import standing_reads
 from adapters.simulator.striking import (
-    DUPLICATE_ID,
-    refuse_repeated_id,
     strike_answer,
     strike_before,
     strike_books,
@@ -46,6 +50,7 @@ from domain.instrument import InstrumentKey, Segment
 
 _CLIENT_ID = re.compile(rf"\d{{{CLIENT_ID_LENGTH}}}")
 _INSTRUMENTS_A_QUOTE_MAX = 1_000
+_METHODS_WITH_BODY = frozenset({"POST", "PUT"})
 _VERSION_PREFIX = "/v2"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -70,7 +75,10 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         "/v2/positions": broker.positions,
         "/v2/holdings": broker.holdings,
         "/v2/fundlimit": broker.funds,
+        **standing_reads(desk),
+        **alert_reads(desk),
     }
+    writes = [*order_writes(desk), *alert_writes(desk), *control_writes(desk)]
     return [
         Route("/app/generateAccessToken", _guarded(broker.log_in), methods=["POST"]),
         Route("/v2/orders", _guarded(broker.place), methods=["POST"]),
@@ -78,6 +86,7 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         Route("/v2/orders/{order_id}", _guarded(broker.cancel), methods=["DELETE"]),
         Route("/v2/marketfeed/ltp", _guarded(broker.last_prices), methods=["POST"]),
         *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
+        *(Route(write.path, _guarded(broker.writing(write)), methods=[write.method]) for write in writes),
         WebSocketRoute("/feed", broker.feed),
         WebSocketRoute("/order-updates", desk.updates.serve),
         WebSocketRoute("/", broker.feed),
@@ -243,11 +252,33 @@ class _Broker:
             client_id = None
         await self._desk.feed.serve(websocket, client_id if client_id == query.get("clientId") else None)
 
+    # --- What changes something else
+
+    def writing(self, write: Write) -> Handler:
+        """Return the handler around one of the writes that know no HTTP."""
+
+        async def handler(request: Request) -> Response:
+            client_id = self._desk.authenticate(request, write.family)
+            body = await _json_of(request) if write.method in _METHODS_WITH_BODY and await request.body() else None
+            named = body if write.target is FaultTarget.PLACE else self._named(client_id, request)
+            fault = self._desk.faults.take(write.target, client_id=client_id, body=named)
+            early = await strike_before(self._desk, fault, request, client_id=client_id)
+            if early is not None:
+                return early
+            asked = Asked(
+                client_id=client_id, path=request.path_params, query=request.query_params, body=body, fault=fault
+            )
+            done = write.do(asked)
+            true_answer = Response(status_code=202) if done is None else answer(done)
+            return await strike_answer(self._desk, fault, request, true_answer, client_id=client_id)
+
+        return handler
+
     # --- Parts
 
     def _named(self, client_id: str, request: Request) -> dict[str, str]:
         """Return what a fault may be told by of the order that the path names, in the words of a new order."""
-        order = self._simulator.account_of(client_id).orders.get(request.path_params["order_id"])
+        order = self._simulator.account_of(client_id).orders.get(request.path_params.get("order_id", ""))
         if order is None:
             return {}
         return {
@@ -263,10 +294,7 @@ class _Broker:
             instruments=self._desk.config.instruments,
             market_time_ns=self._simulator.market_time_ns,
         )
-        is_known = self._simulator.account_of(client_id).by_correlation_id(request.correlation_id) is not None
-        if is_known and not self._desk.config.duplicate_correlation_ids_allowed:
-            raise order_error(DUPLICATE_ID)
-        refuse_repeated_id(fault, is_known=is_known)
+        check_correlation_id(self._desk, Asked(client_id=client_id, path={}, query={}, body=body, fault=fault))
         return self._simulator.accept(
             client_id,
             request,

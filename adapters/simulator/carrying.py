@@ -8,19 +8,30 @@
   end.
 - **What goes leaves holdings and money.** Of each holding the closed quantity becomes money (day averages, whole paise,
   rounded down) and the open quantity is carried on at its cost. What rounding took from the money stays in the cost.
+- **A standing instruction** goes on where it is made for days: a forever order or an alert until it ends, and it is
+  shown on the day on which it does. A super order's day ends with its entry's, and its row goes with the entry's. The
+  kill switch and the exit by profit or loss are off on a new day.
+- **A conversion** is part of what is left of its day, unless an order is still shown whose executions it moved.
 - **Numbers go on.** They are kept apart from the orders that used them, so that none comes twice.
 
 Today is the day on which the tape starts. A tape of the past may follow one of the present; then the days between are
 "another day" too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from adapters.simulator.books import Account, BookedOrder, Holding, Status
 from adapters.simulator.ledger import Ledger
 from adapters.simulator.records import AccountOpened, BooksOpened, CarriedHolding, OrderClosed, Record
+from adapters.simulator.standing_records import (
+    KillSwitchTurned,
+    PositionConverted,
+    ProfitExitEnded,
+    ProfitExitSet,
+    SuperOrderExpired,
+)
 from domain.market import trading_day
 from domain.money import E4_PER_PAISA
 from domain.order import TimeInForce
@@ -41,23 +52,30 @@ def carried_over(records: Sequence[Record], *, now_ns: int, first_number: int) -
     """
     today = trading_day(now_ns)
     before = _ledger_of(records)
-    ended = tuple(
-        OrderClosed(order_id=order.order_id, status=end, time_ns=now_ns)
-        for order in before.orders.values()
-        if (end := _end_at_start(order, today)) is not None
+    ended: tuple[OrderClosed | SuperOrderExpired, ...] = (
+        *(
+            OrderClosed(order_id=order.order_id, status=end, time_ns=now_ns)
+            for order in before.orders.values()
+            if (end := _end_at_start(order, today)) is not None
+        ),
+        *(
+            SuperOrderExpired(order_id=order.entry.order_id, time_ns=now_ns)
+            for order in before.standing.supers.values()
+            if not order.is_over and trading_day(order.entry.created_ns) != today
+        ),
     )
     for end_record in ended:
         before.apply(end_record)
     shown = {
         order.order_id for order in before.orders.values() if order.is_open or trading_day(order.updated_ns) == today
     }
+    kept = shown | before.standing.kept_ids(today)
     past: list[Record] = []
     present: list[Record] = []
     for record in (*records, *ended):
         if isinstance(record, BooksOpened):
             continue
-        is_past = isinstance(record, AccountOpened) or record.order_id not in shown
-        (past if is_past else present).append(record)
+        (present if _is_present(record, kept, today, before) else past).append(record)
     begun = (
         BooksOpened(
             next_order_number=max(first_number, before.next_order_number),
@@ -74,6 +92,23 @@ def _ledger_of(records: Sequence[Record]) -> Ledger:
     for record in records:
         ledger.apply(record)
     return ledger
+
+
+def _is_present(record: Record, kept: Collection[str], today: date, ledger: Ledger) -> bool:
+    """Tell whether the next life still shows what a record says; else what it left of money and holdings goes on."""
+    match record:
+        case AccountOpened() | BooksOpened():
+            return False
+        case PositionConverted():
+            return trading_day(record.time_ns) == today or any(
+                order.order_id in kept
+                and (order.instrument.key, order.product) == (record.instrument.key, record.from_product)
+                for order in ledger.accounts[record.client_id].orders.values()
+            )
+        case KillSwitchTurned() | ProfitExitSet() | ProfitExitEnded():
+            return trading_day(record.time_ns) == today
+        case _:
+            return record.order_id in kept
 
 
 def _end_at_start(order: BookedOrder, today: date) -> Status | None:

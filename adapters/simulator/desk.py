@@ -27,6 +27,7 @@ from adapters.simulator.refusals import (
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.standing import Standing, standing_at
 from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
@@ -47,6 +48,7 @@ class Desk:
     feed: Feed
     updates: Updates
     tokens: Tokens
+    standing: Standing
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
@@ -157,6 +159,7 @@ def open_desk(config: SimulatorConfig) -> Desk:
         feed=Feed(simulator),
         updates=updates,
         tokens=tokens,
+        standing=standing_at(simulator),
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )

@@ -18,8 +18,9 @@ class FaultKind(StrEnum):
     token dies while the call is under way (`kill_token`).
 
     Of one order. It is accepted and then rejected by the risk desk (`reject`); its first execution is capped
-    (`partial`); it is entered twice (`accept_twice`); an id that is in the book is refused (`refuse_repeated_id`); its
-    client trades the same by hand (`trade_by_hand`). Of the positions: a quantity too many (`wrong_positions`).
+    (`partial`); it is entered twice (`accept_twice`); an id that is in the book is refused (`refuse_repeated_id`) or
+    taken again (`accept_repeated_id`); its client trades the same by hand (`trade_by_hand`). Of the positions: a
+    quantity too many (`wrong_positions`).
 
     At once: the client's token dies (`revoke_token`), every feed connection is cut (`cut_feed`), nobody listens for a
     while (`refuse_connection`), the broker closes everything and comes back on its journal (`restart`).
@@ -49,6 +50,7 @@ class FaultKind(StrEnum):
     PARTIAL = "partial"
     ACCEPT_TWICE = "accept_twice"
     REFUSE_REPEATED_ID = "refuse_repeated_id"
+    ACCEPT_REPEATED_ID = "accept_repeated_id"
     TRADE_BY_HAND = "trade_by_hand"
     WRONG_POSITIONS = "wrong_positions"
     REVOKE_TOKEN = "revoke_token"  # noqa: S105 - likewise
@@ -58,12 +60,13 @@ class FaultKind(StrEnum):
 
 
 class FaultTarget(StrEnum):
-    """Which requests a fault meets."""
+    """Which requests a fault meets. A `control` is what concerns the positions or the trader as a whole."""
 
     PLACE = "place"
     MODIFY = "modify"
     CANCEL = "cancel"
     READ = "read"
+    CONTROL = "control"
     QUOTE = "quote"
 
 
@@ -78,6 +81,7 @@ _TARGETS = {
     FaultKind.PARTIAL: _PLACING,
     FaultKind.ACCEPT_TWICE: _PLACING,
     FaultKind.REFUSE_REPEATED_ID: _PLACING,
+    FaultKind.ACCEPT_REPEATED_ID: _PLACING,
     FaultKind.TRADE_BY_HAND: _PLACING,
     FaultKind.INVALID_IP: _WRITING,
     FaultKind.WRONG_POSITIONS: frozenset({FaultTarget.READ}),

@@ -63,8 +63,10 @@ FROM_ELSEWHERE = "NA"
 _DISCLOSED_PART_MIN = Decimal("0.3")
 
 
-def read_order(body: Any, *, client_id: str, instruments: Instruments, market_time_ns: int) -> OrderRequest:
-    """Return the order that *body* describes.
+def read_order(
+    body: Any, *, client_id: str, instruments: Instruments, market_time_ns: int, is_sliced: bool = False
+) -> OrderRequest:
+    """Return the order that *body* describes; one that is to be sliced may be above the freeze quantity.
 
     Numbers may be strings and the security id a number, as with the broker. A missing correlation id becomes
     `<client>-<epoch ms>`.
@@ -72,24 +74,24 @@ def read_order(body: Any, *, client_id: str, instruments: Instruments, market_ti
     Raises:
         adapters.simulator.refusals.Refusal: anything about it is wrong.
     """
-    fields = _checked_fields(body, client_id, _FIELDS)
-    quantity = _integer(fields.get("quantity"))
+    fields = checked_fields(body, client_id, _FIELDS)
+    quantity = integer_of(fields.get("quantity"))
     if quantity <= 0:
         raise bad_input("quantity is required")
-    segment = _SEGMENTS.get(_word(fields, "exchangeSegment"))
-    product = _word(fields, "productType")
+    segment = _SEGMENTS.get(word_of(fields, "exchangeSegment"))
+    product = word_of(fields, "productType")
     if segment is None or product not in _PRODUCTS:
         raise bad_input()
     try:
-        side = Side(_word(fields, "transactionType"))
+        side = Side(word_of(fields, "transactionType"))
         instrument = instruments.by_key(
             InstrumentKey(segment, str(fields.get("securityId", ""))), market_time_ns=market_time_ns
         )
     except (ValueError, InstrumentUnknown):
         raise bad_input() from None
-    terms = _terms(fields, quantity, instrument, side)
+    terms = read_terms(fields, quantity, instrument, side, is_sliced=is_sliced)
     return OrderRequest(
-        correlation_id=_correlation_id(fields, client_id, market_time_ns),
+        correlation_id=correlation_id_of(fields, client_id, market_time_ns),
         instrument=instrument,
         side=side,
         order_type=terms.order_type,
@@ -109,7 +111,7 @@ def read_change(body: Any, *, client_id: str, order: BookedOrder) -> OrderTerms:
     Raises:
         adapters.simulator.refusals.Refusal: anything about it is wrong.
     """
-    fields = _checked_fields(body, client_id, _CHANGE_FIELDS)
+    fields = checked_fields(body, client_id, _CHANGE_FIELDS)
     if str(fields.get("orderId", "")) != order.order_id:
         raise bad_input()
     latest = order.changes[-1] if order.changes else order
@@ -118,23 +120,30 @@ def read_change(body: Any, *, client_id: str, order: BookedOrder) -> OrderTerms:
         "triggerPrice": Decimal(latest.trigger_price_e4) / E4_PER_RUPEE,
         "disclosedQuantity": latest.disclosed_quantity,
     }
-    quantity = _integer(fields.get("quantity", latest.quantity))
+    quantity = integer_of(fields.get("quantity", latest.quantity))
     if quantity <= 0:
         raise bad_input("quantity is required")
-    return _terms({**standing, **fields}, quantity, order.instrument, order.side)
+    return read_terms({**standing, **fields}, quantity, order.instrument, order.side)
 
 
-def _terms(fields: Mapping[str, Any], quantity: int, instrument: Instrument, side: Side) -> OrderTerms:
-    order_type = type_of(_word(fields, "orderType"))
+def read_terms(
+    fields: Mapping[str, Any], quantity: int, instrument: Instrument, side: Side, *, is_sliced: bool = False
+) -> OrderTerms:
+    """Return what *fields* say of an order in *instrument* beside what identifies it.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: anything about it is wrong.
+    """
+    order_type = type_of(word_of(fields, "orderType"))
     try:
-        time_in_force = TimeInForce(_word(fields, "validity"))
+        time_in_force = TimeInForce(word_of(fields, "validity"))
     except ValueError:
         raise bad_input() from None
     if order_type is None:
         raise bad_input()
     if order_type is OrderType.SL_M:
         raise order_error(INCORRECT_REQUEST)  # It does not rest at the broker since March 2026.
-    freeze = instrument.freeze_quantity
+    freeze = None if is_sliced else instrument.freeze_quantity
     if not instrument.tradable or quantity % instrument.lot or (freeze is not None and quantity > freeze):
         raise bad_input()
     has_limit, is_stop = order_type is not OrderType.MARKET, order_type is OrderType.SL
@@ -142,22 +151,27 @@ def _terms(fields: Mapping[str, Any], quantity: int, instrument: Instrument, sid
         order_type=order_type,
         time_in_force=time_in_force,
         quantity=quantity,
-        limit_price_e4=_price_on_tick(fields.get("price", 0), instrument, is_used=has_limit),
+        limit_price_e4=price_on_tick(fields.get("price", 0), instrument, is_used=has_limit),
         trigger_price_e4=_trigger(fields, instrument, side) if is_stop else 0,
         disclosed_quantity=_disclosed(fields, quantity),
     )
 
 
 def _trigger(fields: Mapping[str, Any], instrument: Instrument, side: Side) -> int:
-    trigger_e4 = _price_on_tick(fields.get("triggerPrice", 0), instrument, is_used=True)
-    beyond_e4 = side.sign * (trigger_e4 - _price_e4(fields.get("price", 0)))
+    trigger_e4 = price_on_tick(fields.get("triggerPrice", 0), instrument, is_used=True)
+    beyond_e4 = side.sign * (trigger_e4 - price_of(fields.get("price", 0)))
     if beyond_e4 > 0:
         raise order_error(TRIGGER_ABOVE_PRICE if side is Side.BUY else TRIGGER_BELOW_PRICE)
     return trigger_e4
 
 
-def _price_on_tick(value: Any, instrument: Instrument, *, is_used: bool) -> int:
-    price_e4 = _price_e4(value)
+def price_on_tick(value: Any, instrument: Instrument, *, is_used: bool) -> int:
+    """Return a price in 1/10,000 rupee, 0 for one that is not used.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is no number, or off the tick.
+    """
+    price_e4 = price_of(value)
     if not is_used:
         return 0
     if price_e4 <= 0 or not instrument.is_on_tick(price_e4):
@@ -172,13 +186,18 @@ def _amo_time(fields: Mapping[str, Any], terms: OrderTerms) -> str:
         raise bad_input()
     if not is_after_market:
         return ""
-    amo_time = _word(fields, "amoTime")
+    amo_time = word_of(fields, "amoTime")
     if amo_time not in AMO_DELAYS_S or terms.time_in_force is TimeInForce.IOC:
         raise bad_input()
     return amo_time
 
 
-def _checked_fields(body: Any, client_id: str, allowed: frozenset[str]) -> Mapping[str, Any]:
+def checked_fields(body: Any, client_id: str, allowed: frozenset[str]) -> Mapping[str, Any]:
+    """Return the fields of *body*: none but those *allowed*, none empty, in the name of this client.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is otherwise.
+    """
     if not isinstance(body, dict) or not allowed.issuperset(body):
         raise bad_input()
     if any(value == "" or (value is None and name not in _NULLABLE) for name, value in body.items()):
@@ -188,14 +207,24 @@ def _checked_fields(body: Any, client_id: str, allowed: frozenset[str]) -> Mappi
     return body
 
 
-def _word(fields: Mapping[str, Any], name: str) -> str:
+def word_of(fields: Mapping[str, Any], name: str) -> str:
+    """Return a field that has to be text.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is not there, or no text.
+    """
     value = fields.get(name)
     if not isinstance(value, str):
         raise bad_input()
     return value
 
 
-def _number(value: Any) -> Decimal:
+def number_of(value: Any) -> Decimal:
+    """Return a number, which may come as text.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise bad_input()
     try:
@@ -207,30 +236,45 @@ def _number(value: Any) -> Decimal:
     return number
 
 
-def _integer(value: Any) -> int:
+def integer_of(value: Any) -> int:
+    """Return a whole number, which may come as text.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is none.
+    """
     if value is None:
         raise bad_input("quantity is required")
-    number = _number(value)
+    number = number_of(value)
     if number != number.to_integral_value():
         raise bad_input()
     return int(number)
 
 
-def _price_e4(value: Any) -> int:
-    scaled = _number(value) * E4_PER_RUPEE
+def price_of(value: Any) -> int:
+    """Return rupees, a number that may come as text, in 1/10,000 rupee.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is none, or has more than four places.
+    """
+    scaled = number_of(value) * E4_PER_RUPEE
     if scaled != scaled.to_integral_value():
         raise bad_input()
     return int(scaled)
 
 
 def _disclosed(fields: Mapping[str, Any], quantity: int) -> int:
-    disclosed = _integer(fields.get("disclosedQuantity", 0))
+    disclosed = integer_of(fields.get("disclosedQuantity", 0))
     if disclosed and not _DISCLOSED_PART_MIN * quantity < disclosed <= quantity:
         raise bad_input()
     return disclosed
 
 
-def _correlation_id(fields: Mapping[str, Any], client_id: str, market_time_ns: int) -> str:
+def correlation_id_of(fields: Mapping[str, Any], client_id: str, market_time_ns: int) -> str:
+    """Return the client's own id of an order, `<client>-<epoch ms>` where none is given.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it is too long, or has other characters than the broker takes.
+    """
     given = fields.get("correlationId")
     if given is None:
         return f"{client_id}-{market_time_ns // 1_000_000}"

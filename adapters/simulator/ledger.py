@@ -19,6 +19,8 @@ from adapters.simulator.records import (
     OrderWorking,
     Record,
 )
+from adapters.simulator.standing_books import StandingBooks
+from adapters.simulator.standing_records import AlertSet, ForeverArmed, StandingRecord
 from domain.market import EXCHANGE_ZONE, NS_PER_S
 
 _TRADE_ID_BASE = 200_000_000
@@ -44,9 +46,15 @@ class Ledger:
         self.working: dict[str, BookedOrder] = {}
         self.next_order_number = 1
         self.next_trade_number = 1
+        self.standing = StandingBooks(self.accounts, self.orders)
 
     def apply(self, record: Record) -> None:  # noqa: C901, PLR0912 - one arm per record
         """Enter what happened. Records come in the order in which they were made."""
+        if isinstance(record, StandingRecord):
+            self.standing.apply(record)
+            if isinstance(record, ForeverArmed | AlertSet):
+                self.next_order_number = max(self.next_order_number, _number_of(record.order_id) + 1)
+            return
         match record:
             case BooksOpened():
                 self.next_order_number = max(self.next_order_number, record.next_order_number)
@@ -101,11 +109,14 @@ class Ledger:
             trigger_price_e4=record.trigger_price_e4,
             disclosed_quantity=record.disclosed_quantity,
             amo_time=record.amo_time,
+            leg=record.leg,
+            parent_id=record.parent_id,
             first_execution_max=record.first_execution_max,
             reject_message=record.reject_message,
         )
         self.orders[order.order_id] = order
         self.accounts[order.client_id].add(order)
+        self.standing.link(order)
         self.next_order_number = max(self.next_order_number, _number_of(order.order_id) + 1)
 
     def _queue(self, record: OrderQueued) -> None:

@@ -6,6 +6,7 @@ Times are UTC nanoseconds of the market, prices 1/10,000 rupee, values quantity 
 import msgspec
 
 from adapters.simulator.books import OrderTerms, Status
+from adapters.simulator.standing_records import StandingRecord
 from domain.instrument import Instrument
 from domain.order import OrderType, Side, TimeInForce
 
@@ -52,6 +53,8 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted", kw_only=True, o
     trigger_price_e4: int = 0
     disclosed_quantity: int = 0
     amo_time: str = ""
+    leg: str = ""
+    parent_id: str = ""
     first_execution_max: int | None = None
     reject_message: str | None = None
 
@@ -144,4 +147,4 @@ OrderRecord = (
     | OrderExecuted
     | OrderClosed
 )
-Record = BooksOpened | AccountOpened | OrderRecord
+Record = BooksOpened | AccountOpened | OrderRecord | StandingRecord

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from domain.money import format_paise
+
 BAD_VALUES = "Missing required fields, bad values for parameters etc."
 TOKEN_DEAD = "Client ID or user generated access token is invalid or expired."  # noqa: S105 - a message, no secret
 TOO_MANY_REQUESTS = "Too many requests on server from single user breaching rate limits. Try throttling API calls."
@@ -16,7 +18,13 @@ TRIGGER_ABOVE_PRICE = "Trigger Price should be less than Price"
 TRIGGER_BELOW_PRICE = "Trigger Price should be greater than Price"
 MARKET_OPEN = "Market is Open! After market orders are accepted once it has closed."
 MODIFICATIONS_EXHAUSTED = "Order cannot be modified more than 25 times"
+KILL_SWITCH_ACTIVE = "Kill Switch is active. Trading is disabled for the day."
 QUANTITY_EXECUTED = "Quantity should be greater than the traded quantity"
+
+
+def insufficient_funds(short_paise: int) -> str:
+    """Return what the risk desk says where money is missing."""
+    return f"You have insufficient funds. Please add Rs.{format_paise(short_paise)} to trade."
 
 
 class Refusal(Exception):

@@ -1,6 +1,6 @@
 """Rows as the broker answers them: its field names, rupees as floats, times as IST text."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.simulator.books import Account, BookedExecution, BookedOrder, Holding, Status
@@ -43,6 +43,11 @@ def ist_text(time_ns: int | None) -> str:
     return NEVER if time_ns is None else f"{_ist(time_ns):%Y-%m-%d %H:%M:%S}"
 
 
+def utc_text(time_ns: int) -> str:
+    """Return UTC nanoseconds in the one form in which the broker prints UTC."""
+    return f"{datetime.fromtimestamp(time_ns // NS_PER_S, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def rupees(value_e4: int) -> float:
     """Return 1/10,000 rupee as rupees."""
     return value_e4 / E4_PER_RUPEE
@@ -72,7 +77,7 @@ def order_row(order: BookedOrder) -> dict[str, Any]:
         "afterMarketOrder": bool(order.amo_time),
         "boProfitValue": 0.0,
         "boStopLossValue": 0.0,
-        "legName": "NA",
+        "legName": order.leg or "NA",
         "createTime": ist_text(order.created_ns),
         "updateTime": ist_text(order.updated_ns),
         "exchangeTime": ist_text(order.reached_ns),

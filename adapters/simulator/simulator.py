@@ -16,8 +16,10 @@ old order; orders and modifications that were in TRANSIT arrive with the first s
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from adapters.simulator.books import Account, BookedOrder, OrderTerms, Status
+from adapters.simulator.circuits import circuit_refusal
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.exchange import Book, Exchange
 from adapters.simulator.history import PrintHistory, PrintRange
@@ -40,6 +42,7 @@ from adapters.simulator.records import (
 from adapters.simulator.refusals import (
     IN_TRANSIT,
     INCORRECT_REQUEST,
+    KILL_SWITCH_ACTIVE,
     MARKET_CLOSED,
     MARKET_CLOSED_CANCEL,
     MARKET_OPEN,
@@ -47,13 +50,15 @@ from adapters.simulator.refusals import (
     NOTHING_TO_CANCEL,
     QUANTITY_EXECUTED,
     bad_input,
+    insufficient_funds,
     order_error,
 )
+from adapters.simulator.standing_books import StandingBooks
+from adapters.simulator.standing_records import StandingRecord
 from adapters.simulator.tape import TapeSecond, Tick
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import NS_PER_S
 from domain.matching import Execution, Happening, MatchingOrder, Rejection, Triggered, Withdrawn
-from domain.money import format_paise
 from domain.order import MODIFICATIONS_MAX, OrderType, Side, TimeInForce
 
 AMO_DELAYS_S = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 1_800, "OPEN_60": 3_600}
@@ -64,7 +69,10 @@ _CASH_SEGMENTS = frozenset({Segment.NSE_EQ, Segment.BSE_EQ})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """A new order, its input checked. Prices are 0 where it has none, `amo_time` is empty where it is for now."""
+    """A new order, its input checked. Prices are 0 where it has none, `amo_time` is empty where it is for now.
+
+    `leg` and `parent_id` name the super or forever order that it is a part of, and are empty elsewhere.
+    """
 
     correlation_id: str
     instrument: Instrument
@@ -77,6 +85,20 @@ class OrderRequest:
     trigger_price_e4: int = 0
     disclosed_quantity: int = 0
     amo_time: str = ""
+    leg: str = ""
+    parent_id: str = ""
+
+
+class Watcher(Protocol):
+    """Who waits for a price at the broker, and acts on it."""
+
+    def on_print(self, key: InstrumentKey, price_e4: int) -> None:
+        """Take note of a print that the exchange has matched."""
+        ...
+
+    def on_close(self) -> None:
+        """Take note that the session is over. It may be told again."""
+        ...
 
 
 class Simulator:
@@ -99,6 +121,7 @@ class Simulator:
         self.market_time_ns = config.tape.start_ns
         self.executions = 0
         self.done = False
+        self.watchers: list[Watcher] = []
         self.on_record: Callable[[Record], None] | None = None
         """Is told of everything that happened, as soon as the books show it, whoever brought it about."""
         for order in ledger.working.values():
@@ -114,6 +137,11 @@ class Simulator:
         return self._ledger.accounts
 
     @property
+    def standing(self) -> StandingBooks:
+        """The instructions that lie at the broker until a price comes."""
+        return self._ledger.standing
+
+    @property
     def orders(self) -> Mapping[str, BookedOrder]:
         """Every client's orders, by their ids."""
         return self._ledger.orders
@@ -127,6 +155,11 @@ class Simulator:
     def next_order_number(self) -> int:
         """The number that the next order's id will end in."""
         return self._ledger.next_order_number
+
+    @property
+    def next_order_id(self) -> str:
+        """The id that the next order gets, if it is accepted now."""
+        return order_id_of(self._ledger.next_order_number, time_ns=self.market_time_ns)
 
     def account_of(self, client_id: str) -> Account:
         """Return a client's books, opened with the default balance at the first look."""
@@ -165,19 +198,27 @@ class Simulator:
         *,
         first_execution_max: int | None = None,
         reject_message: str | None = None,
+        along: Iterable[StandingRecord] = (),
+        withdrawing: Iterable[BookedOrder] = (),
     ) -> BookedOrder:
-        """Enter a new order in TRANSIT.
+        """Enter a new order in TRANSIT, with what happens *along* with it and the orders that it takes the place of.
 
-        The last two are faults to come: a cap on the first execution, a rejection by the risk desk with this message.
+        The first two options are faults to come: a cap on the first execution, a rejection by the risk desk with this
+        message.
 
         Raises:
-            adapters.simulator.refusals.Refusal: the market is closed, or open for an after market order.
+            adapters.simulator.refusals.Refusal: the market is closed, or open for an after market order, or the client
+                has switched trading off.
         """
+        if client_id in self.standing.killed:
+            raise order_error(KILL_SWITCH_ACTIVE)
         if self._is_open is bool(request.amo_time):
             raise order_error(MARKET_OPEN if self._is_open else MARKET_CLOSED)
         self.account_of(client_id)
-        order_id = order_id_of(self._ledger.next_order_number, time_ns=self.market_time_ns)
+        order_id = self.next_order_id
+        ended = tuple(withdrawing)
         self._enter(
+            *(self._end_of(order, Status.CANCELLED) for order in ended),
             OrderAccepted(
                 order_id=order_id,
                 client_id=client_id,
@@ -194,10 +235,14 @@ class Simulator:
                 trigger_price_e4=request.trigger_price_e4,
                 disclosed_quantity=request.disclosed_quantity,
                 amo_time=request.amo_time,
+                leg=request.leg,
+                parent_id=request.parent_id,
                 first_execution_max=first_execution_max,
                 reject_message=reject_message,
-            )
+            ),
+            *along,
         )
+        self._take_from_exchange(ended)
         return self._ledger.orders[order_id]
 
     def arrive(self, order: BookedOrder) -> None:
@@ -309,9 +354,22 @@ class Simulator:
         order = self._open_order(client_id, order_id, refusal=NOTHING_TO_CANCEL)
         if order.status is Status.TRANSIT:
             raise order_error(IN_TRANSIT)
-        self._enter(self._end_of(order, Status.CANCELLED))
-        self._matching_of(order.instrument).cancel(order_id)
+        self.withdraw([order])
         return order
+
+    def withdraw(self, orders: Iterable[BookedOrder], *, along: Iterable[StandingRecord] = ()) -> None:
+        """Cancel open orders on the broker's own account, in TRANSIT too, with what happens *along* with it."""
+        ended = tuple(orders)
+        self._enter(*(self._end_of(order, Status.CANCELLED) for order in ended), *along)
+        self._take_from_exchange(ended)
+
+    def note(self, *records: StandingRecord) -> None:
+        """Enter what happened to standing instructions alone."""
+        self._enter(*records)
+
+    def _take_from_exchange(self, orders: Iterable[BookedOrder]) -> None:
+        for order in orders:
+            self._matching_of(order.instrument).cancel(order.order_id)
 
     def _open_order(self, client_id: str, order_id: str, *, refusal: str) -> BookedOrder:
         order = self.account_of(client_id).orders.get(order_id)
@@ -349,6 +407,8 @@ class Simulator:
         )
         if happened or key in self._unpriced:
             self._enter(*self._limits_of(key, matching), *self._records_of(happened))
+        for watcher in self.watchers:
+            watcher.on_print(key, tick.last_price_e4)
 
     def _move_on(self) -> None:
         """Let the exchange's day go on to the second that is played."""
@@ -434,6 +494,8 @@ class Simulator:
         is_cash = order.instrument.key.segment in _CASH_SEGMENTS
         if order.product == "MARGIN" if is_cash else order.product in _DELIVERY:
             return f"Product {order.product} is not allowed in {order.instrument.key.segment.value}."
+        if (refusal := circuit_refusal(changed or order)) is not None:
+            return refusal
         account = self.accounts[order.client_id]
         return _holdings_refusal(account, order, changed or order) or self._funds_refusal(account, order, changed)
 
@@ -446,7 +508,7 @@ class Simulator:
             after = account.available_paise(prices, leverage=leverage, without=order, instead=changed)
             before = standing
         if after < 0 and after < before:
-            return f"You have insufficient funds. Please add Rs.{format_paise(-after)} to trade."
+            return insufficient_funds(-after)
         return None
 
     def _close_session(self) -> None:
@@ -455,6 +517,8 @@ class Simulator:
         for matching in self.exchange.books.values():
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in matching.expire()]
             self._enter(*(self._end_of(order, Status.EXPIRED) for order in expired))
+        for watcher in self.watchers:
+            watcher.on_close()
 
 
 def _holdings_refusal(account: Account, order: BookedOrder, wanted: BookedOrder) -> str | None:

@@ -18,7 +18,6 @@ from adapters.simulator.refusals import (
     Refusal,
     bad_input,
     data_refusal,
-    order_error,
     trading_refusal,
 )
 from adapters.simulator.simulator import OrderRequest
@@ -26,7 +25,6 @@ from adapters.simulator.wire import drip, send_once_more, tear_in_body, tear_in_
 from domain.order import OrderType
 
 INVALID_IP = "Invalid IP"
-DUPLICATE_ID = "Duplicate correlationId"
 NOWHERE_TO_COME_BACK = "there is no server, or no journal that it could come back on"
 _UNAVAILABLE = b"<html><head><title>503 Service Unavailable</title></head><body>503 Service Unavailable</body></html>"
 _BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
@@ -164,16 +162,6 @@ def _refusal_of(fault: Fault) -> Refusal | None:
             return _internal_error()
         case _:
             return None
-
-
-def refuse_repeated_id(fault: Fault | None, *, is_known: bool) -> None:
-    """Refuse an order whose correlation id is in the book, where the fault is that.
-
-    Raises:
-        adapters.simulator.refusals.Refusal: it is.
-    """
-    if fault is not None and fault.kind is FaultKind.REFUSE_REPEATED_ID and is_known:
-        raise order_error(DUPLICATE_ID)
 
 
 def _internal_error() -> Refusal:

@@ -13,6 +13,7 @@ from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.intake import FROM_ELSEWHERE
 from adapters.simulator.records import OrderExecuted, OrderModified, Record
 from adapters.simulator.rows import NEVER, ist_text, rupees
+from adapters.simulator.standing_records import ENTRY_LEG, STOP_LOSS_LEG, TARGET_LEG
 from domain.instrument import Instrument, InstrumentKind, OptionType, Segment
 from domain.order import OrderType, Side
 
@@ -41,6 +42,7 @@ _STATUSES = {
 }
 _DONE = frozenset({Status.CANCELLED, Status.EXPIRED})
 _INDICES = frozenset({"NIFTY", "BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "SENSEX", "BANKEX"})
+_LEG_NUMBERS = {STOP_LOSS_LEG: 2, TARGET_LEG: 3}
 _DATE_LENGTH = len("yyyy-mm-dd")
 
 
@@ -53,7 +55,9 @@ def update_frame(order: BookedOrder, record: Record, *, last_price_e4: int) -> b
 def _data(order: BookedOrder, record: Record, last_price_e4: int) -> dict[str, Any]:
     instrument = order.instrument
     exchange, segment = _PLACES[instrument.key.segment]
-    is_by_hand = order.correlation_id == FROM_ELSEWHERE
+    is_nobodys = order.correlation_id == FROM_ELSEWHERE
+    is_by_hand = is_nobodys and not order.parent_id
+    is_super = order.leg == ENTRY_LEG or bool(order.leg and order.parent_id and is_nobodys)
     is_protected = order.order_type is OrderType.MARKET and order.limit_price_e4 > 0
     left = 0 if order.status in _DONE else order.quantity - order.filled_quantity
     average_e4 = order.filled_value_e4 // order.filled_quantity if order.filled_quantity else 0
@@ -82,11 +86,12 @@ def _data(order: BookedOrder, record: Record, last_price_e4: int) -> dict[str, A
         "orderDateTime": ist_text(order.created_ns),
         "exchOrderTime": ist_text(order.reached_ns),
         "lastUpdatedTime": ist_text(order.updated_ns),
-        "remarks": " " if is_by_hand else "NR",
+        "remarks": "Super Order" if is_super else " " if is_by_hand else "NR",
         "mktType": "NL",
         "reasonDescription": order.description,
-        "legNo": 1,
-        "instrument": _kind(instrument),
+        "legNo": _LEG_NUMBERS.get(order.leg, 1),
+        "algoOrdNo": order.parent_id,
+        "instrument": instrument_word(instrument),
         "symbol": instrument.symbol,
         "productName": order.product,
         "status": _status(order, record),
@@ -114,7 +119,8 @@ def _status(order: BookedOrder, record: Record) -> str:
     return "Modified" if is_modified else _STATUSES[order.status]
 
 
-def _kind(instrument: Instrument) -> str:
+def instrument_word(instrument: Instrument) -> str:
+    """Return what kind of instrument it is, in the broker's word."""
     if instrument.kind not in {InstrumentKind.FUTURE, InstrumentKind.OPTION}:
         return "INDEX" if instrument.kind is InstrumentKind.INDEX else "EQUITY"
     is_future = instrument.kind is InstrumentKind.FUTURE

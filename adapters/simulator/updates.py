@@ -19,6 +19,7 @@ from adapters.simulator.clients import TokenDead, Tokens, partner_secret_of
 from adapters.simulator.feed import Connection
 from adapters.simulator.records import OrderExecuted, Record
 from adapters.simulator.simulator import Simulator
+from adapters.simulator.standing_records import StandingRecord
 from adapters.simulator.update_faults import Update, UpdateFaultDesk
 from adapters.simulator.update_frames import update_frame
 from adapters.simulator.websocket_wire import deafen, reset
@@ -78,7 +79,7 @@ class Updates:
 
     def take(self, record: Record) -> None:
         """Tell what has just happened to an order to whoever listens."""
-        if not self._listeners:
+        if not self._listeners or isinstance(record, StandingRecord):
             return
         order = self._simulator.orders.get(getattr(record, "order_id", ""))
         if order is None or not any(listener.hears(order.client_id) for listener in self._listeners):

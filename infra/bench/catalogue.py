@@ -33,5 +33,6 @@ BENCHES: dict[str, Entry] = {
         "events a second into all read models, from the stream and from the log", "infra.bench.projection"
     ),
     "rebuild": Entry("a read model filled anew beside commands and reads", "infra.bench.rebuild"),
+    "venue": Entry("calls to the venue over a wire that faults strike, and what is said of them", "infra.bench.venue"),
     "visible": Entry("from a command's answer to its rows, at 500 commands a second", "infra.bench.visible"),
 }

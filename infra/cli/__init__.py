@@ -15,6 +15,7 @@ from infra.cli import (
     backup,
     bars,
     bench,
+    broker,
     charges,
     corporate_action,
     demo,
@@ -83,7 +84,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-GROUPS = (bars.bars, instruments.instruments, market_calendar.market_calendar)
+GROUPS = (bars.bars, broker.broker, instruments.instruments, market_calendar.market_calendar)
 for group in GROUPS:
     app.add_typer(group)
 

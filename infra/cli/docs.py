@@ -29,9 +29,9 @@ _EVENTS_HEAD = """\
 
 What the log holds, for ever. An event's stored name ends with its version; a changed meaning is a new name. Names
 that begin with `user.`, `strategy.` or `backtest.` lie in streams `user-<id>`, `strategy-<id>` and `backtest-<id>`,
-those that begin with `instruments.` in the stream `instruments`, all others in streams `account-<id>`. Prices are
-integers of 1/10,000 rupee (`_e4`), money is in paise, times ending in `_ns` are UTC nanoseconds. Personal fields are
-sealed under a key of the user.
+those that begin with `instruments.` in the stream `instruments`, those that begin with `venue.` in streams
+`venue-<host>`, all others in streams `account-<id>`. Prices are integers of 1/10,000 rupee (`_e4`), money is in paise,
+times ending in `_ns` are UTC nanoseconds. Personal fields are sealed under a key of the user.
 
 Beside its payload the log keeps of each event: `sequence`, `stream_id`, `version`, `name`, `command_id`, `metadata`
 (who asked, by which door, when it was received), `recorded_at`, `previous_hash` and `hash`.

@@ -6,16 +6,21 @@ from typing import Any
 
 from adapters.nats.control import serve as answer_on
 from commands.executor import Executor
+from commands.venue_log import VenueLog
+from domain.ids import AccountId
 from infra.wiring.process import Wiring
-from infra.wiring.trading import make_broker, make_executor, make_lease
+from infra.wiring.trading import make_broker, make_executor, make_lease, make_venue_log
 from projections.tasks import end, finish
 
 DRAIN_S = 10.0
+STATUS = "khata.status.executor"
+RELEASE_WRITES = "khata.release_writes.executor"
 
 
-async def _drain(executor: Executor, tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _drain(executor: Executor, venue_log: VenueLog, tasks: Sequence[asyncio.Task[None]]) -> None:
     await end(*tasks)  # No new send from here on; those under way are awaited.
     await executor.drain(within_s=DRAIN_S)
+    await venue_log.record()
 
 
 class LeaseLost(Exception):
@@ -26,6 +31,7 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Execute until canceled; then await the sends under way."""
     broker, lease = await make_broker(wiring), await make_lease(wiring)
     executor = await make_executor(wiring, broker, lease)
+    venue_log = await make_venue_log(wiring, broker)
     nats = await wiring.nats()
 
     async def settle(_: dict[str, Any]) -> dict[str, Any]:
@@ -34,16 +40,23 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
     async def status(_: dict[str, Any]) -> dict[str, Any]:
         return {**executor.status(), "broker": broker.status()}
 
+    async def release_writes(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"released": broker.release_writes(AccountId(asked["account_id"]))}
+
     async with (
         answer_on(nats, "khata.settle.executor", settle),
-        answer_on(nats, "khata.status.executor", status),
+        answer_on(nats, STATUS, status),
+        answer_on(nats, RELEASE_WRITES, release_writes),
     ):
-        tasks = [asyncio.create_task(executor.run()), asyncio.create_task(lease.lost())]
+        lost = asyncio.create_task(lease.lost())
+        working = [executor.run(), broker.tend(), venue_log.run()]
+        tasks = [lost, *(asyncio.create_task(each) for each in working)]
         try:
             ready()
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                await tasks[0]
+            for task in tasks:
+                if task is not lost and task.done():
+                    await task
             raise LeaseLost("another sender may be at work: this one starts again and waits for its turn")
         finally:
-            await finish(_drain(executor, tasks))
+            await finish(_drain(executor, venue_log, tasks))

@@ -16,6 +16,7 @@ from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
+from commands.venue_log import VenueLog
 from domain.ids import AccountId
 from domain.order import installation_code
 from infra.instruments import watched
@@ -101,8 +102,17 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
             lookups_min=settings.order_lookups_min,
             lock_step=settings.lock_step,
         ),
-        updates=DhanOrderUpdates(dhan_settings(wiring), broker.tokens) if settings.order_updates else None,
+        updates=None if settings.lock_step else _make_updates(wiring, broker),
     )
+
+
+async def make_venue_log(wiring: Wiring, broker: DhanBroker) -> VenueLog:
+    """The record of the breakers before the venue."""
+    return VenueLog(watch=broker, store=await wiring.store(), ids=wiring.ids, clock=wiring.clock)
+
+
+def _make_updates(wiring: Wiring, broker: DhanBroker) -> DhanOrderUpdates | None:
+    return DhanOrderUpdates(dhan_settings(wiring), broker.tokens) if wiring.settings.order_updates else None
 
 
 async def make_protection(wiring: Wiring) -> Protection:

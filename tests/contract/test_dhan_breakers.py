@@ -180,3 +180,19 @@ async def test_the_status_counts_and_times_calls() -> None:
         assert calls["outcomes"] == {"answered": 1, "refused_input": 1, "unknown": 1}
         assert 0 < calls["latency_ms"]["p50"] <= calls["latency_ms"]["p99"]
         assert broker.status()["logins"] == 1
+
+
+async def test_every_change_of_a_breaker_is_there_to_be_recorded_without_the_venues_words() -> None:
+    async with venue_and_broker() as (venue, broker):
+        venue.on("POST", ORDERS_PATH, answer(500, UNHEALTHY))
+        for _ in range(3):
+            await place_entry(broker)
+        await eventually(lambda: state_of(broker, "entries") == "closed")
+        changes = broker.take_breaker_changes()
+        assert broker.take_breaker_changes() == []
+    assert [(change.host, change.call_class, change.to_state.value) for change in changes] == [
+        ("127.0.0.1", "entries", "open"),
+        ("127.0.0.1", "entries", "half_open"),
+        ("127.0.0.1", "entries", "closed"),
+    ]
+    assert [change.cause for change in changes] == ["HTTP 500", "reset time-out", "trial succeeded"]

@@ -188,7 +188,7 @@ async def test_a_new_token_gets_a_new_connection(monkeypatch: pytest.MonkeyPatch
     async with stage() as scene:
         await scene.live()
         session = await scene.tokens.session(ACCOUNT)
-        scene.tokens.mark_dead(ACCOUNT, session)
+        scene.tokens.mark_dead(ACCOUNT, session, cause="Invalid Token")
         assert (await scene.tokens.session(ACCOUNT)) != session
         await scene.live(connections=2)
         assert scene.venue.logins[1]["LoginReq"]["Token"] == "token-2"

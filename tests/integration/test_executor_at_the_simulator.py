@@ -12,8 +12,9 @@ from msgspec import UNSET
 from adapters.clock import SystemClock
 from adapters.dhan.broker import DhanBroker
 from adapters.dhan.client import HttpClient
+from adapters.dhan.order_updates import DhanOrderUpdates
 from adapters.dhan.tokens import PaperLogins, PinLogin
-from commands.executor import Executor
+from commands.executor import Executor, ExecutorSettings
 from domain.account.commands import ChangeTrade, CloseTrade, EngageKillSwitch
 from domain.account.events import (
     ExitCause,
@@ -21,13 +22,14 @@ from domain.account.events import (
     ForeignFillAllocated,
     KillMode,
     OrderAcknowledged,
+    OrderFilled,
     OrderModified,
     ProtectionLapsed,
     ProtectionMode,
     TradeClosed,
     TradeOpened,
 )
-from domain.order import Purpose
+from domain.order import OrderType, Purpose
 from tests.support import tape
 from tests.support.desk import SETTINGS, Desk, buy, running
 from tests.support.dhan import settings_for
@@ -82,9 +84,13 @@ class Floor:
 
 
 @contextlib.asynccontextmanager
-async def floor(*prices: int, lock_step: bool = True, **config: Any) -> AsyncIterator[Floor]:
+async def floor(
+    *prices: int, lock_step: bool = True, told: ExecutorSettings | None = None, **config: Any
+) -> AsyncIterator[Floor]:
+    """Open a floor. With *told*, the executor works by itself, by these settings, and is told of its orders."""
     async with tape.venue(tape.config_of(tape.steady(*prices), **config), logged_in=False) as venue:
-        settings = settings_for(f"http://127.0.0.1:{venue.port}")
+        address = f"127.0.0.1:{venue.port}"
+        settings = settings_for(f"http://{address}", updates_url=f"ws://{address}/order-updates")
         clock = SystemClock()
         client = HttpClient(settings, clock)
         broker = DhanBroker(settings, PaperLogins(PinLogin(client, settings, clock), tape.SECRET), client, clock)
@@ -92,7 +98,10 @@ async def floor(*prices: int, lock_step: bool = True, **config: Any) -> AsyncIte
         desk.broker = broker  # type: ignore[assignment]
         await desk.open_account()
         session = await broker.tokens.session(ACCOUNT)
-        executor = desk.executor(IN_STEP if lock_step else SETTINGS)
+        if told is not None:
+            desk.clock = clock  # type: ignore[assignment] - with real connections, real time
+            desk.updates = DhanOrderUpdates(settings, broker.tokens)
+        executor = desk.executor(told or (IN_STEP if lock_step else SETTINGS))
         try:
             async with running(executor):
                 yield Floor(venue, desk, executor, session.client_id)
@@ -201,3 +210,58 @@ async def test_changes_travel_while_the_loops_work_by_themselves() -> None:
         stop = await there.stop()
         assert (stop["status"], stop["trigger_price_e4"]) == ("PENDING", 2_830_00_00)
         assert not there.executor._broker.is_held_back(ACCOUNT, Purpose.STOP)
+
+
+# --- What the venue tells ---------------------------------------------------------------------------------------------
+
+NEVER_MS = 10**9
+TOLD = but(SETTINGS, told_poll_ms=NEVER_MS, idle_poll_ms=NEVER_MS)
+"""Whoever the venue tells of is read for that alone."""
+LOW = PRICE - 2_00_00
+RESTING = but(buy, order_type=OrderType.LIMIT, limit_price_e4=PRICE - 1_00_00, quantity=10)
+
+
+async def rest(there: Floor) -> None:
+    """Have an order of 10 rest below the market, of which 4 will execute first, at a venue that tells of it."""
+    await there.venue.step()
+    await there.venue.fault("partial", quantity=4)
+    await there.desk.open_trade(RESTING)
+    books = there.executor.status
+    await eventually(lambda: books()["orders"] == {"acknowledged": 1} and books()["books"]["told"] == 1)
+
+
+def filled(there: Floor) -> list[int]:
+    return [fill.cumulative_quantity for fill in there.desk.events_of(OrderFilled)]
+
+
+async def test_a_fill_that_the_venue_tells_is_recorded_without_another_look() -> None:
+    async with floor(PRICE, LOW, told=TOLD) as there:
+        await rest(there)
+        await there.venue.step()
+        await eventually(lambda: filled(there) == [4])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "lose", "count": 20},
+        {"kind": "duplicate", "count": 20},
+        {"kind": "delay", "count": 20, "delay_ms": 100},
+        {"kind": "reorder", "count": 2},
+        {"kind": "repeat_fill", "count": 2},
+        {"kind": "sum_fills", "count": 2},
+        {"kind": "reset"},
+        {"kind": "deafen"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+async def test_however_wrongly_the_venue_tells_the_books_come_out_the_same(fault: dict[str, Any]) -> None:
+    async with floor(PRICE, LOW, LOW, told=but(TOLD, told_poll_ms=200)) as there:
+        await rest(there)
+        await there.venue.admin("POST", "/update-faults", json=fault)
+        for quantity in (4, 10):
+            await there.venue.step()
+            await eventually(lambda quantity=quantity: filled(there)[-1:] == [quantity])
+        assert filled(there) == [4, 10]
+        assert [trade["quantity"] for trade in (await there.books())["trades"]] == [4, 6]
+        assert len((await there.books())["orders"]) == 1

@@ -1,5 +1,6 @@
 """Money is exact, a holding loses no paisa, ids are distinct and recognised, and the chain tells every change."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from domain.account.holding import Holding, after_fill, effect_of_fill
 from domain.envelope import GENESIS_HASH, RecordedEvent, chain_hash, is_intact, leaf_hash
 from domain.ids import OrderId
-from domain.money import PRICE_E4_MAX, format_e4, parse_price_e4, value_paise
+from domain.money import PRICE_E4_MAX, format_e4, format_paise, parse_price_e4, value_paise
 from domain.order import BASE62, Side, correlation_id_of, installation_code, is_correlation_id_of_ours
 
 bounded = settings(max_examples=150, deadline=None)
@@ -22,6 +23,13 @@ units = st.integers(min_value=1, max_value=10**6)
 @given(st.integers(min_value=1, max_value=PRICE_E4_MAX))
 def test_a_price_survives_text(price_e4: int) -> None:
     assert parse_price_e4(format_e4(price_e4)) == price_e4
+
+
+@bounded
+@given(st.integers(min_value=-(10**20), max_value=10**20))
+def test_money_reads_as_decimal_arithmetic_writes_it(value: int) -> None:
+    assert format_paise(value) == f"{Decimal(value) / 100:.2f}"
+    assert format_e4(value) == f"{Decimal(value) / 10_000:.{4 if value % 100 else 2}f}"
 
 
 @bounded

@@ -139,6 +139,7 @@ from domain.user.events import (
     UserErased,
     UserRegistered,
 )
+from domain.venue import BreakerChanged, BreakerState
 
 # --- Values -----------------------------------------------------------------------------------------------------------
 
@@ -549,6 +550,14 @@ member_removed = MemberRemoved(member_id=MEMBER, removed_by=OWNER)
 
 # --- The instrument master --------------------------------------------------------------------------------------------
 
+breaker_changed = BreakerChanged(
+    host="api.dhan.co",
+    call_class="entries",
+    from_state=BreakerState.CLOSED,
+    to_state=BreakerState.OPEN,
+    cause="no answer in time",
+    changed_at_ns=1_790_829_000_000_000_000,
+)
 instruments_imported = InstrumentsImported(
     version=2,
     day="2026-11-20",
@@ -744,6 +753,7 @@ EVERY_EVENT = (
     strategy_described,
     user_erased,
     instruments_imported,
+    breaker_changed,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""
 

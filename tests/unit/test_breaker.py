@@ -5,7 +5,8 @@ import warnings
 
 import pytest
 
-from adapters.breaker import BreakerLimits, BreakerOpen, BreakerState, CircuitBreaker, Transition
+from adapters.breaker import BreakerLimits, BreakerOpen, CircuitBreaker, Transition
+from domain.venue import BreakerState
 from tests.support.dhan import HandClock
 
 S = 1_000_000_000
