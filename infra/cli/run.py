@@ -63,7 +63,7 @@ async def _run(roles: list[str], of_simulator: Mapping[str, object]) -> int:
         runtime = await resolve_runtime()
         asked = {field: value for field, value in of_simulator.items() if value is not None}
         if asked:
-            runtime = replace(runtime, settings=_of_simulator(runtime.settings, roles, asked))
+            runtime = replace(runtime, settings=_with_options(runtime.settings, roles, asked))
         configure(runtime.settings)
         working = asyncio.create_task(run_roles(roles, runtime))
         _stop_on_signal(working, deadline_s=runtime.settings.drain_deadline_ms / 1000 + _GRACE_S)
@@ -78,7 +78,7 @@ async def _run(roles: list[str], of_simulator: Mapping[str, object]) -> int:
     return 0
 
 
-def _of_simulator(settings: "Settings", roles: list[str], asked: Mapping[str, object]) -> "Settings":
+def _with_options(settings: "Settings", roles: list[str], asked: Mapping[str, object]) -> "Settings":
     from infra.settings import override
 
     if _SIMULATOR not in roles:
