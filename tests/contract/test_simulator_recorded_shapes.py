@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from adapters.bars.parquet import ParquetBars
 from adapters.instruments import InstrumentMaster
@@ -16,11 +15,11 @@ from adapters.simulator.config import SimulatorConfig
 from domain.instrument import Instrument, InstrumentKey, OptionType, Segment
 from domain.market import EXCHANGE_ZONE, NS_PER_S
 from projections.ports import DailyBar
+from tests.support.dhan_recordings import needs_recordings, recorded
 from tests.support.option_market import option
-from tests.support.recorded_answers import FOLDER, recorded
 from tests.support.tape import INSTRUMENTS, NIFTY, ScriptedTape, Venue, config_of, venue
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded answers at {FOLDER}")
+pytestmark = needs_recordings
 
 CLIENT_ID = "1000000001"
 HDFC = InstrumentKey(Segment.NSE_EQ, "1333")

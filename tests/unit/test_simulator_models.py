@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters.simulator.depth import LEVELS, depth_around
 from adapters.simulator.open_interest import open_interest
 from adapters.simulator.option_model import RATE, assumed_volatility, implied_volatility, value_of
-from tests.support.recorded_answers import FOLDER, recorded
+from tests.support.dhan_recordings import FOLDER, recorded
 
 YEAR_DAYS = 365
 few = settings(max_examples=25, deadline=None)
