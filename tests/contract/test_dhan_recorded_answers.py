@@ -1,11 +1,7 @@
 """Answers recorded from the venue itself are read as what they are."""
 
-import gzip
 import json
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from adapters.dhan.account import funds_of, margin_of, profile_of
 from adapters.dhan.codec import (
@@ -21,14 +17,9 @@ from adapters.dhan.codec import (
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
 from adapters.dhan.market_data import candles_of, chain_of, quotes_of
 from domain.order import OrderStatus, OrderType, Product, RefusalReason, Side
+from tests.support.dhan_recordings import FOLDER, needs_recordings, recorded
 
-FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dhan_api"
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no recorded answers at {FOLDER}")
-
-
-def recorded() -> list[dict[str, Any]]:
-    with gzip.open(FOLDER / "http_recorded.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+pytestmark = needs_recordings
 
 
 def answer_to(method: str, path: str, *, cassette: str) -> tuple[int, bytes]:
