@@ -26,6 +26,7 @@ from adapters.simulator.history import PrintHistory, PrintRange
 from adapters.simulator.journal import Journal
 from adapters.simulator.kept_trades import TradeKept, kept_of
 from adapters.simulator.ledger import Ledger, order_id_of, trade_id_of
+from adapters.simulator.market_record import MarketRecord
 from adapters.simulator.records import (
     AccountOpened,
     OrderAccepted,
@@ -113,11 +114,12 @@ class Simulator:
         self._seconds = config.tape.play()
         self._unpriced: dict[InstrumentKey, dict[str, BookedOrder]] = {}
         self._history: dict[InstrumentKey, PrintHistory] = {}
+        self.record = MarketRecord(config.tape.previous_closes_e4)
         self._is_open = False
         self.last_ticks: dict[InstrumentKey, Tick] = {}
         self.last_prices_e4: dict[InstrumentKey, int] = {}
         self.previous_closes_e4: Mapping[InstrumentKey, int] = config.tape.previous_closes_e4
-        self._exchange = Exchange(config)
+        self.exchange = Exchange(config)
         self.step = 0
         self.market_time_ns = config.tape.start_ns
         self.executions = 0
@@ -401,11 +403,12 @@ class Simulator:
         before_e4 = self.last_prices_e4.get(key)
         self.last_ticks[key] = tick
         self.last_prices_e4[key] = tick.last_price_e4
+        self.record.add(tick)
         history = self._history.get(key)
         if history is None:
             history = self._history[key] = PrintHistory()
         history.add(self.step, tick.last_price_e4)
-        matching = self._exchange.books.get(key)
+        matching = self.exchange.books.get(key)
         if matching is None:
             instrument = self._config.instruments.by_key(key, market_time_ns=self.market_time_ns)
             matching = self._matching_of(instrument)
@@ -420,17 +423,17 @@ class Simulator:
 
     def _move_on(self) -> None:
         """Let the exchange's day go on to the second that is played."""
-        for moved in self._exchange.move_to(self.market_time_ns):
-            limits = self._limits_of(moved.instrument, self._exchange.books[moved.instrument])
+        for moved in self.exchange.move_to(self.market_time_ns):
+            limits = self._limits_of(moved.instrument, self.exchange.books[moved.instrument])
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in moved.expired]
             ends = [self._end_of(order, Status.EXPIRED) for order in expired]
             self._enter(*limits, *self._records_of(moved.happened), *ends)
 
     def _matching_of(self, instrument: Instrument) -> Book:
-        return self._exchange.book_of(instrument, market_time_ns=self.market_time_ns)
+        return self.exchange.book_of(instrument, market_time_ns=self.market_time_ns)
 
     def _rejected(self, order: BookedOrder, rejection: Rejection) -> str:
-        why = self._exchange.refusal_of(rejection, order.instrument, market_time_ns=self.market_time_ns)
+        why = self.exchange.refusal_of(rejection, order.instrument, market_time_ns=self.market_time_ns)
         return f"RMS:{order.order_id}:{why}"
 
     def _enter(self, *records: Record) -> None:
@@ -522,7 +525,7 @@ class Simulator:
     def _close_session(self) -> None:
         self.done = True
         self._is_open = False
-        for matching in self._exchange.books.values():
+        for matching in self.exchange.books.values():
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in matching.expire()]
             self._enter(*(self._end_of(order, Status.EXPIRED) for order in expired))
         for watcher in self.watchers:
