@@ -129,6 +129,18 @@ def read_leg(body: Any, *, client_id: str, instruments: Instruments, market_time
     return Leg(instrument=key, product=product, side=side, quantity=quantity, price_e4=price_e4)
 
 
+def check_quantity(body: Any) -> None:
+    """Look at the quantity of a new order alone, which the broker does before anything else.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: there is none, or it is not above zero.
+    """
+    if not isinstance(body, dict):
+        raise bad_input()
+    if integer_of(body.get("quantity")) <= 0:
+        raise bad_input("quantity is required")
+
+
 def read_change(body: Any, *, client_id: str, order: BookedOrder) -> OrderTerms:
     """Return what *body* makes of *order*; what it does not name stays as it is.
 
