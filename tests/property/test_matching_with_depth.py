@@ -61,6 +61,7 @@ class Change:
 steps = st.integers(LOWEST, HIGHEST)
 prices = steps.map(lambda step: step * TICK)
 quantities = st.integers(1, 20).map(lambda lots: lots * LOT)
+caps = st.none() | st.none() | st.integers(1, 3).map(lambda lots: lots * LOT)
 gaps = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 12)), max_size=5)
 
 
@@ -74,7 +75,9 @@ def depth_around(middle: int, below: list[tuple[int, int]], above: list[tuple[in
     )
 
 
-def order_of(side: Side, limit: int | None, trigger: int | None, quantity: int, *, ioc: bool) -> MatchingOrder:
+def order_of(
+    side: Side, limit: int | None, trigger: int | None, quantity: int, cap: int | None, *, ioc: bool
+) -> MatchingOrder:
     return MatchingOrder(
         order_id="",
         side=side,
@@ -83,13 +86,14 @@ def order_of(side: Side, limit: int | None, trigger: int | None, quantity: int, 
         limit_price_e4=limit,
         trigger_price_e4=None if limit is None else trigger,
         time_in_force=TimeInForce.IOC if ioc else TimeInForce.DAY,
+        first_execution_max=cap,
     )
 
 
 depths = st.builds(depth_around, steps, gaps, gaps)
 prints = st.builds(Print, prices, st.integers(0, 60).map(lambda lots: lots * LOT), st.none() | depths)
 orders = st.builds(
-    order_of, st.sampled_from(Side), st.none() | prices, st.none() | prices, quantities, ioc=st.booleans()
+    order_of, st.sampled_from(Side), st.none() | prices, st.none() | prices, quantities, caps, ioc=st.booleans()
 )
 which = st.integers(0, 8)
 scripts = st.lists(
