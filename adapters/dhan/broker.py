@@ -8,6 +8,7 @@ from adapters.dhan.account import AccountCalls
 from adapters.dhan.calls import Caller, Done
 from adapters.dhan.client import HttpClient
 from adapters.dhan.codec import (
+    AnswerMalformed,
     change_document,
     fill_of,
     in_order_of_time,
@@ -102,7 +103,7 @@ class DhanBroker:
             call_class=class_of(purpose),
             method="PUT",
             path=f"/orders/{venue_order_id}",
-            read=venue_order_id_of,
+            read=partial(_confirmed, venue_order_id),
             document=partial(change_document, venue_order_id=venue_order_id, instruction=instruction),
             changes=venue_order_id,
         )
@@ -205,6 +206,13 @@ def _is_nothing_to_cancel(refusal: VenueRefusal) -> bool:
 
 def _is_not_found(refusal: VenueRefusal) -> bool:
     return refusal.status == _NOT_FOUND and refusal.code == _ORDER_ERROR
+
+
+def _confirmed(venue_order_id: VenueOrderId, document: Any) -> None:
+    """Hold the answer to a change against the order that was to be changed: it may be a late one to another request."""
+    answered = venue_order_id_of(document)
+    if answered != venue_order_id:
+        raise AnswerMalformed(f"received an answer about order {answered}, expected {venue_order_id}")
 
 
 def _nothing(_document: Any) -> None:

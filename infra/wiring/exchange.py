@@ -3,7 +3,8 @@
 from datetime import date
 from pathlib import Path
 
-from adapters.simulator.candles import holds_candles, read_candles
+from adapters.bars.parquet import ParquetBars
+from adapters.simulator.candle_tape import holds_candles, read_candles
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, plan_from
 from adapters.simulator.market_model import MarketModel
@@ -40,6 +41,7 @@ def make_simulator(wiring: Wiring) -> SimulatorConfig:
         tape=_tape(wiring),
         instruments=wiring.instruments,
         lock_step=wiring.settings.lock_step,
+        bars=ParquetBars(home.daily_bars),
         journal=None if wiring.settings.lock_step else home.simulator_books,
         fault_plan=fault_plan_of(wiring.settings),
         participation_bp=wiring.settings.simulator_participation_bp,

@@ -34,6 +34,13 @@ async def test_a_change_that_the_venue_takes_is_accepted(status: int) -> None:
         assert outcome.sent_at_ns > 0
 
 
+async def test_an_answer_about_another_order_tells_nothing_of_this_one() -> None:
+    async with venue_and_broker() as (venue, broker):
+        venue.on("PUT", MODIFY_PATH, answer(200, {**ACCEPTED, "orderId": "112111182199"}))
+        outcome = await broker.modify(ACCOUNT, ORDER_ID, STOP_SELL, Purpose.STOP)
+        assert isinstance(outcome, OutcomeUnknown)
+
+
 async def test_the_request_says_what_the_order_shall_be() -> None:
     async with venue_and_broker() as (venue, broker):
         venue.on("PUT", MODIFY_PATH, answer(200, ACCEPTED))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.bars.parquet import ParquetBars
-from adapters.simulator.candles import Candle, CandleTape, holds_candles, path_of, read_candles
+from adapters.simulator.candle_tape import Candle, CandleTape, holds_candles, path_of, read_candles
 from adapters.simulator.recorded import TapeUnreadable
 from adapters.simulator.tape import Tick
 from domain.market import NS_PER_S
