@@ -95,7 +95,7 @@ class AccountCalls:
         Raises:
             BrokerUnavailable
         """
-        return await self._caller.ask(account_id, _look_up("/fundlimit", _funds_of))
+        return await self._caller.ask(account_id, _look_up("/fundlimit", funds_of))
 
     async def margin(self, account_id: AccountId, instruction: OrderInstruction) -> Margin:
         """Return what an order would block. A market order is reckoned at the price that it carries, 0 without one.
@@ -117,7 +117,7 @@ class AccountCalls:
             }
 
         call = Call(
-            call_class=CallClass.LOOKUPS, method="POST", path="/margincalculator", read=_margin_of, document=document
+            call_class=CallClass.LOOKUPS, method="POST", path="/margincalculator", read=margin_of, document=document
         )
         return await self._caller.ask(account_id, call)
 
@@ -127,7 +127,7 @@ class AccountCalls:
         Raises:
             BrokerUnavailable
         """
-        return await self._caller.ask(account_id, _look_up("/profile", _profile_of))
+        return await self._caller.ask(account_id, _look_up("/profile", profile_of))
 
     # --- Kill switch ---
 
@@ -196,7 +196,12 @@ def _look_up(path: str, read: Any) -> Call[Any]:
     return Call(call_class=CallClass.LOOKUPS, method="GET", path=path, read=read)
 
 
-def _funds_of(document: Any) -> Funds:
+def funds_of(document: Any) -> Funds:
+    """Return the money that an answer tells.
+
+    Raises:
+        AnswerMalformed: a field that we need is missing or is not what it should be.
+    """
     row = object_of(document)
     return Funds(
         # The venue spells two of them wrong; should it learn to write, both spellings are read.
@@ -210,7 +215,12 @@ def _funds_of(document: Any) -> Funds:
     )
 
 
-def _margin_of(document: Any) -> Margin:
+def margin_of(document: Any) -> Margin:
+    """Return the margin that an answer tells.
+
+    Raises:
+        AnswerMalformed: a field that we need is missing or is not what it should be.
+    """
     row = object_of(document)
     return Margin(
         total_paise=amount_in(row, "totalMargin"),
@@ -224,7 +234,12 @@ def _margin_of(document: Any) -> Margin:
     )
 
 
-def _profile_of(document: Any) -> Profile:
+def profile_of(document: Any) -> Profile:
+    """Return the profile that an answer tells.
+
+    Raises:
+        AnswerMalformed: a field that we need is missing or is not what it should be.
+    """
     row = object_of(document)
     segments = optional_text(row, "activeSegment") or ""
     return Profile(

@@ -115,9 +115,10 @@ def _verdict(status: int, document: Any, *, is_yes: bool, is_throttled: bool) ->
         return Fine(document=[])  # An empty portfolio comes as HTTP 500.
     if is_yes and error is None:
         return Fine(document=document)
-    if is_yes and error is not None and not error.code:
-        refusal = VenueRefusal(reason=RefusalReason.OTHER, status=status, code="", message=error.message)
-        return Ambiguous(cause=f"HTTP {status} {error}", refusal=refusal)
+    if is_yes and error is not None:
+        reason = _reason_of(status, error)
+        said = None if reason is None else VenueRefusal(reason=reason, status=status, **error._asdict())
+        return Ambiguous(cause=f"HTTP {status} {error}", refusal=said)
     # A well-formed no is a 4xx with a code. An error inside a 200, or a 5xx with one, leaves open what was done.
     if error is None or not error.code or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Ambiguous(cause=f"HTTP {status} {error}" if error else f"HTTP {status}", is_throttled=is_throttled)

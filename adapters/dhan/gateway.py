@@ -286,8 +286,9 @@ class Gateway:
                 permit.ignored()  # A business refusal says nothing about the venue's health.
                 self._heed(account_id, session, call, refusal)
                 return Declined(refusal=refusal, sent_at_ns=answer.sent_at_ns)
-            case Ambiguous(refusal=VenueRefusal() as refusal) if call.method == "GET":
+            case Ambiguous(refusal=VenueRefusal() as refusal) if call.call_class in _READING:
                 permit.ignored()
+                self._heed(account_id, session, call, refusal)
                 return Declined(refusal=refusal, sent_at_ns=answer.sent_at_ns)
             case Ambiguous(cause=cause, is_throttled=is_throttled):
                 if is_throttled:

@@ -5,10 +5,10 @@ exponent form, seconds included. What the venue does not know it leaves out, wit
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,13 +38,13 @@ from domain.ids import AccountId
 from domain.instrument import InstrumentKey
 from domain.market import NS_PER_S
 
+T = TypeVar("T")
 INSTRUMENTS_MAX = 1_000
 """So many instruments may be in one question. Source: Dhan, market quote."""
 MINUTES = (1, 5, 15, 25, 60)
 """The lengths of intraday candles that there are."""
 _TIMES_SET_FROM_NS = 946_684_800 * NS_PER_S
 """The year 2000: the venue shows 1980 where nothing was traded."""
-_QUOTE_PATH = "/marketfeed/quote"
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +148,7 @@ class MarketDataCalls:
             BrokerUnavailable
             ValueError: more than 1,000 instruments.
         """
-        rows = await self._quoted(account_id, "/marketfeed/ltp", keys, _last_price_of)
+        rows = await self._quoted(account_id, "/marketfeed/ltp", keys, _last_prices_of)
         return {key: price for key, price in rows.items() if price is not None}
 
     async def day_prices(self, account_id: AccountId, keys: Sequence[InstrumentKey]) -> dict[InstrumentKey, DayPrices]:
@@ -158,7 +158,7 @@ class MarketDataCalls:
             BrokerUnavailable
             ValueError: more than 1,000 instruments.
         """
-        return await self._quoted(account_id, "/marketfeed/ohlc", keys, _day_prices_of)
+        return await self._quoted(account_id, "/marketfeed/ohlc", keys, _all_day_prices_of)
 
     async def quotes(self, account_id: AccountId, keys: Sequence[InstrumentKey]) -> dict[InstrumentKey, Quote]:
         """Return all that the venue tells, five levels of the book included; what it does not know is left out.
@@ -167,11 +167,15 @@ class MarketDataCalls:
             BrokerUnavailable
             ValueError: more than 1,000 instruments.
         """
-        return await self._quoted(account_id, _QUOTE_PATH, keys, _quote_of)
+        return await self._quoted(account_id, "/marketfeed/quote", keys, quotes_of)
 
     async def _quoted(
-        self, account_id: AccountId, path: str, keys: Sequence[InstrumentKey], read: Callable[[Row], Any]
-    ) -> dict[InstrumentKey, Any]:
+        self,
+        account_id: AccountId,
+        path: str,
+        keys: Sequence[InstrumentKey],
+        read: Callable[[Any], dict[InstrumentKey, T]],
+    ) -> dict[InstrumentKey, T]:
         if len(keys) > INSTRUMENTS_MAX:
             raise ValueError(f"received {len(keys)} instruments, expected {INSTRUMENTS_MAX} at most")
         asked: defaultdict[str, list[int]] = defaultdict(list)
@@ -182,7 +186,7 @@ class MarketDataCalls:
             rate=RateClass.QUOTES,
             method="POST",
             path=path,
-            read=lambda document: dict(_by_instrument(rows_under(document, "data"), read)),
+            read=read,
             document=lambda _client_id: asked,
         )
         return await self._caller.ask(account_id, call)
@@ -285,7 +289,7 @@ class MarketDataCalls:
             rate_key=f"{underlying} {expiry.isoformat()}",
             method="POST",
             path="/optionchain",
-            read=_chain_of,
+            read=chain_of,
             document=lambda _client_id: document,
         )
         return await self._caller.ask(account_id, call)
@@ -295,10 +299,29 @@ def _underlying(key: InstrumentKey) -> dict[str, Any]:
     return {"UnderlyingScrip": int(key.security_id), "UnderlyingSeg": segment_word(key.segment)}
 
 
-def _by_instrument(segments: Any, read: Callable[[Row], Any]) -> Iterable[tuple[InstrumentKey, Any]]:
-    for word, rows in object_of(segments).items():
-        for security_id, row in object_of(rows).items():
-            yield InstrumentKey(segment_of(word), security_id), read(object_of(row))
+def quotes_of(document: Any) -> dict[InstrumentKey, Quote]:
+    """Return the quotes that an answer tells.
+
+    Raises:
+        AnswerMalformed: a field is not what it should be.
+    """
+    return _by_instrument(document, _quote_of)
+
+
+def _all_day_prices_of(document: Any) -> dict[InstrumentKey, DayPrices]:
+    return _by_instrument(document, _day_prices_of)
+
+
+def _last_prices_of(document: Any) -> dict[InstrumentKey, int | None]:
+    return _by_instrument(document, _last_price_of)
+
+
+def _by_instrument(document: Any, read: Callable[[Row], T]) -> dict[InstrumentKey, T]:
+    return {
+        InstrumentKey(segment_of(word), security_id): read(object_of(row))
+        for word, rows in object_of(rows_under(document, "data")).items()
+        for security_id, row in object_of(rows).items()
+    }
 
 
 def _last_price_of(row: Row) -> int | None:
@@ -389,7 +412,12 @@ def _expiries_of(document: Any) -> list[date]:
         raise AnswerMalformed("received expiries that are no days, expected a list such as 2026-01-31") from None
 
 
-def _chain_of(document: Any) -> OptionChain:
+def chain_of(document: Any) -> OptionChain:
+    """Return the chain that an answer tells, by rising strike.
+
+    Raises:
+        AnswerMalformed: a field that we need is missing or is not what it should be.
+    """
     data = object_of(rows_under(document, "data"))
     strikes = (
         Strike(strike_e4=price_e4_of(strike), call=_option_of(sides.get("ce")), put=_option_of(sides.get("pe")))

@@ -94,6 +94,11 @@ class StoredMaster:
         keys = {record.definition.key for record in own}
         return keys.pop() if len(keys) == 1 else None
 
+    def all(self, *, market_time_ns: int) -> tuple[Instrument, ...]:
+        """Return every definition in force, sorted by key. A whole master takes a second: ask off the event loop."""
+        day = (market_time_ns + _EXCHANGE_OFFSET_NS) // _DAY_NS
+        return tuple(record.instrument(day) for record in self._index.records() if record.holds_on(day))
+
     def _resolved(self, symbol: str, day: int) -> Record:
         name = " ".join(symbol.upper().split())
         records = self._candidates(name)

@@ -1,7 +1,6 @@
 """Paths that are no part of the broker: step the tape, order faults, trade by hand, look into the books."""
 
 import hmac
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from adapters.simulator.broker_routes import answer
+from adapters.simulator.answers import Handler, answer
 from adapters.simulator.desk import Desk
 from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, PlayedPlan
 from adapters.simulator.faults import IMMEDIATE, Fault, FaultKind
+from adapters.simulator.feed import DISCONNECT_REASONS
 from adapters.simulator.intake import FROM_ELSEWHERE, read_order
 from adapters.simulator.refusals import Refusal
 from adapters.simulator.rows import books_of
@@ -25,7 +25,6 @@ SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - a header's name, no secret
 _SECONDS_A_STEP_MAX = 22_500
 
 Shape = TypeVar("Shape")
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class AdminRefusal(Exception):
@@ -41,6 +40,23 @@ class _StepRequest(msgspec.Struct, forbid_unknown_fields=True):
     seconds: int = 1
 
 
+class _FeedRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`disconnect` ends connections with this reason, those of `client_id` alone where it is given.
+
+    The next `refuse_handshakes` connections are answered 429; `glues` holds for connections made from now on.
+    """
+
+    disconnect: int | None = None
+    client_id: str | None = None
+    refuse_handshakes: int = 0
+    glues: bool | None = None
+
+
+class _AddressRequest(msgspec.Struct, forbid_unknown_fields=True):
+    client_id: str
+    address: str | None = None
+
+
 def admin_routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes under `/admin`."""
     admin = _Admin(desk)
@@ -52,6 +68,8 @@ def admin_routes(desk: Desk) -> list[BaseRoute]:
         Route("/admin/faults/plan", admin.guarded(admin.plan_faults), methods=["POST"]),
         Route("/admin/orders", admin.guarded(admin.place_by_hand), methods=["POST"]),
         Route("/admin/faults", admin.guarded(admin.clear_faults), methods=["DELETE"]),
+        Route("/admin/feed", admin.guarded(admin.disturb_feed), methods=["POST"]),
+        Route("/admin/address", admin.guarded(admin.pretend_address), methods=["POST"]),
         Route("/admin/update-faults", admin.guarded(admin.order_update_fault), methods=["POST"]),
         Route("/admin/books", admin.guarded(admin.books), methods=["GET"]),
         Route("/admin/tape", admin.guarded(admin.tape), methods=["GET"]),
@@ -185,6 +203,26 @@ class _Admin:
             return answer(refusal.body, refusal.status)
         self._desk.let_arrive(order)
         return answer({"orderId": order.order_id})
+
+    async def disturb_feed(self, request: Request) -> Response:
+        wanted, feed = _decoded(await request.body(), _FeedRequest), self._desk.feed
+        if wanted.refuse_handshakes < 0 or wanted.disconnect not in {None, *DISCONNECT_REASONS}:
+            raise AdminRefusal(422, f"received {wanted}, expected a count from 0 and a reason of {DISCONNECT_REASONS}")
+        feed.handshakes_to_refuse += wanted.refuse_handshakes
+        if wanted.glues is not None:
+            feed.glues = wanted.glues
+        if wanted.disconnect is not None:
+            feed.disconnect(wanted.disconnect, client_id=wanted.client_id)
+        return answer({"handshakes_to_refuse": feed.handshakes_to_refuse, "glues": feed.glues})
+
+    async def pretend_address(self, request: Request) -> Response:
+        """Take a client's requests as ones from another address, or again from where they come."""
+        wanted = _decoded(await request.body(), _AddressRequest)
+        try:
+            self._desk.ips.pretend(wanted.client_id, wanted.address)
+        except ValueError as error:
+            raise AdminRefusal(422, str(error)) from None
+        return answer({"client_id": wanted.client_id, "address": wanted.address})
 
     async def books(self, _: Request) -> Response:
         accounts = self._simulator.accounts.values()

@@ -52,7 +52,6 @@ class Alerts:
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
         self._books = simulator.standing
-        self._before_e4: dict[InstrumentKey, int] = {}
 
     def of(self, client_id: str) -> list[Alert]:
         """Return a client's alerts, oldest first."""
@@ -96,10 +95,8 @@ class Alerts:
             raise order_error(NOTHING_TO_CANCEL)
         self._simulator.note(self._ended(alert, CANCELLED))
 
-    def on_print(self, key: InstrumentKey, price_e4: int) -> None:
+    def on_print(self, key: InstrumentKey, price_e4: int, before_e4: int | None) -> None:
         """Hold a print against every alert on its instrument."""
-        before_e4 = self._before_e4.get(key)
-        self._before_e4[key] = price_e4
         for alert in tuple(self._books.alerts_on.get(key, {}).values()):
             if trading_day(self._simulator.market_time_ns).isoformat() > alert.condition.expires_on:
                 self._simulator.note(self._ended(alert, EXPIRED))

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from adapters.simulator.margins import margin_e4
 from domain.instrument import Instrument, InstrumentKey
 from domain.money import E4_PER_PAISA
 from domain.order import OrderType, Side, TimeInForce
@@ -236,11 +237,11 @@ class Account:
     ) -> int:
         """Return what new orders may use; *without* leaves one open order out of the reckoning, *instead* adds one."""
         realised_e4 = sum(holding.realised_e4 for holding in self.holdings.values())
-        margin_e4 = sum(
-            quantity * price_e4 // (leverage if product == "INTRADAY" else 1)
+        bound_e4 = sum(
+            margin_e4(product, quantity=quantity, price_e4=price_e4, intraday_leverage=leverage)
             for product, quantity, price_e4 in self._exposures(prices_e4, without, instead)
         )
-        return self.opening_balance_paise + (realised_e4 - margin_e4) // E4_PER_PAISA
+        return self.opening_balance_paise + (realised_e4 - bound_e4) // E4_PER_PAISA
 
     def _exposures(
         self, prices_e4: "Prices", without: BookedOrder | None, instead: BookedOrder | None

@@ -1,34 +1,34 @@
-"""The broker's paths: log in, orders, trades, positions, money, quotes, feed."""
+"""The broker's paths: log in, orders, trades, positions, money, feed."""
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.simulator.account_routes import account_reads
 from adapters.simulator.alert_paths import alert_reads, alert_writes
+from adapters.simulator.answers import Handler, answer, guarded, json_of
 from adapters.simulator.asked import Asked, Write
+from adapters.simulator.asking import asking
 from adapters.simulator.books import BookedOrder, Status
-from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, pin_of
+from adapters.simulator.clients import CLIENT_ID_LENGTH, TOTP_ACCEPTED, TokenDead, TokenExpired, pin_of
 from adapters.simulator.control_paths import control_writes
 from adapters.simulator.correlation import check_correlation_id
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
+from adapters.simulator.feed import CLIENT_INVALID, TOKEN_EXPIRED, TOKEN_INVALID
 from adapters.simulator.intake import read_change, read_order
 from adapters.simulator.limits import Family
 from adapters.simulator.order_paths import order_writes
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
-    Refusal,
     bad_input,
-    data_refusal,
     order_error,
-    trading_refusal,
 )
 from adapters.simulator.rows import (
     execution_row,
@@ -36,8 +36,6 @@ from adapters.simulator.rows import (
     order_row,
     position_row,
     profile_row,
-    rupees,
-    segment_of,
     token_row,
 )
 from adapters.simulator.standing_reads import standing_reads
@@ -46,19 +44,9 @@ from adapters.simulator.striking import (
     strike_before,
     strike_books,
 )
-from domain.instrument import InstrumentKey, Segment
 
 _CLIENT_ID = re.compile(rf"\d{{{CLIENT_ID_LENGTH}}}")
-_INSTRUMENTS_A_QUOTE_MAX = 1_000
 _METHODS_WITH_BODY = frozenset({"POST", "PUT"})
-_VERSION_PREFIX = "/v2"
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def answer(value: Any, status: int = 200) -> Response:
-    """Return *value* as a JSON response."""
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 def broker_routes(desk: Desk) -> list[BaseRoute]:
@@ -73,36 +61,23 @@ def broker_routes(desk: Desk) -> list[BaseRoute]:
         "/v2/trades/": broker.executions,
         "/v2/trades/{order_id}": broker.executions_of_order,
         "/v2/positions": broker.positions,
-        "/v2/holdings": broker.holdings,
         "/v2/fundlimit": broker.funds,
+        **account_reads(desk),
         **standing_reads(desk),
         **alert_reads(desk),
     }
     writes = [*order_writes(desk), *alert_writes(desk), *control_writes(desk)]
     return [
-        Route("/app/generateAccessToken", _guarded(broker.log_in), methods=["POST"]),
-        Route("/v2/orders", _guarded(broker.place), methods=["POST"]),
-        Route("/v2/orders/{order_id}", _guarded(broker.modify), methods=["PUT"]),
-        Route("/v2/orders/{order_id}", _guarded(broker.cancel), methods=["DELETE"]),
-        Route("/v2/marketfeed/ltp", _guarded(broker.last_prices), methods=["POST"]),
-        *(Route(path, _guarded(broker.reading(read)), methods=["GET"]) for path, read in reads.items()),
-        *(Route(write.path, _guarded(broker.writing(write)), methods=[write.method]) for write in writes),
+        Route("/app/generateAccessToken", guarded(broker.log_in), methods=["POST"]),
+        Route("/v2/orders", guarded(broker.place), methods=["POST"]),
+        Route("/v2/orders/{order_id}", guarded(broker.modify), methods=["PUT"]),
+        Route("/v2/orders/{order_id}", guarded(broker.cancel), methods=["DELETE"]),
+        *(Route(path, broker.reading(read), methods=["GET"]) for path, read in reads.items()),
+        *(Route(write.path, guarded(broker.writing(write)), methods=[write.method]) for write in writes),
         WebSocketRoute("/feed", broker.feed),
         WebSocketRoute("/order-updates", desk.updates.serve),
         WebSocketRoute("/", broker.feed),
     ]
-
-
-def _guarded(handler: Handler) -> Handler:
-    """Answer refusals in their own shape."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Refusal as refusal:
-            return answer(refusal.body, refusal.status)
-
-    return guarded
 
 
 class _Broker:
@@ -131,7 +106,7 @@ class _Broker:
 
     async def place(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
-        body = await _json_of(request)
+        body = await json_of(request)
         fault = self._desk.faults.take(FaultTarget.PLACE, client_id=client_id, body=body)
         early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
@@ -144,7 +119,7 @@ class _Broker:
 
     async def modify(self, request: Request) -> Response:
         client_id = self._desk.authenticate(request, Family.ORDERS)
-        body = await _json_of(request)
+        body = await json_of(request)
         fault = self._desk.faults.take(FaultTarget.MODIFY, client_id=client_id, body=self._named(client_id, request))
         early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
@@ -168,19 +143,12 @@ class _Broker:
         return await strike_answer(self._desk, fault, request, answer(row), client_id=client_id)
 
     def reading(self, read: Callable[[Request, str], Any]) -> Handler:
-        """Return the handler around one of the reads."""
+        """Return the whole handler around one of the reads."""
 
-        async def handler(request: Request) -> Response:
-            client_id = self._desk.authenticate(request, Family.READS)
-            path = request.url.path.removeprefix(_VERSION_PREFIX)
-            fault = self._desk.faults.take(FaultTarget.READ, client_id=client_id, path=path)
-            early = await strike_before(self._desk, fault, request, client_id=client_id)
-            if early is not None:
-                return early
-            found = answer(read(request, client_id))
-            return await strike_answer(self._desk, fault, request, found, client_id=client_id)
+        async def asked(request: Request, client_id: str) -> Response:
+            return answer(read(request, client_id))
 
-        return handler
+        return asking(self._desk, Family.READS, asked)
 
     def orders(self, _: Request, client_id: str) -> Any:
         return [order_row(order) for order in self._simulator.account_of(client_id).orders.values()]
@@ -210,10 +178,6 @@ class _Broker:
         holdings = self._simulator.account_of(client_id).holdings.values()
         return [position_row(client_id, held, prices.get(held.instrument.key, 0)) for held in holdings]
 
-    def holdings(self, _: Request, __: str) -> Any:
-        # What is bought today is a position; a simulator's client comes without shares from earlier days.
-        raise trading_refusal(500, "DH-1111", "HOLDING_ERROR", "No holdings available")
-
     def funds(self, _: Request, client_id: str) -> Any:
         account = self._simulator.account_of(client_id)
         return funds_row(account, self._simulator.available_paise(account))
@@ -223,34 +187,17 @@ class _Broker:
 
     # --- Market data
 
-    async def last_prices(self, request: Request) -> Response:
-        client_id = self._desk.authenticate(request, Family.QUOTES)
-        body = await _json_of(request)
-        fault = self._desk.faults.take(FaultTarget.QUOTE, client_id=client_id)
-        early = await strike_before(self._desk, fault, request, client_id=client_id)
-        if early is not None:
-            return early
-        if not isinstance(body, dict):
-            raise data_refusal(400, 814, "Invalid Request")
-        asked = {word: ids for word, ids in body.items() if word != "dhanClientId"}
-        if sum(len(ids) for ids in asked.values() if isinstance(ids, list)) > _INSTRUMENTS_A_QUOTE_MAX:
-            raise data_refusal(400, 804, "Requested number of instruments exceeds limit")
-        data: dict[str, Any] = {}
-        for word, ids in asked.items():
-            segment = segment_of(word)
-            if segment is None or not isinstance(ids, list):
-                raise data_refusal(400, 813, "Invalid SecurityId")
-            data[word] = self._prices_in(segment, ids)
-        found = answer({"data": data, "status": "success"})
-        return await strike_answer(self._desk, fault, request, found, client_id=client_id)
-
     async def feed(self, websocket: WebSocket) -> None:
         query = websocket.query_params
+        client_id, refusal = None, CLIENT_INVALID
         try:
             client_id = self._desk.tokens.client_of(query.get("token", ""), now_ns=time.time_ns())
+        except TokenExpired:
+            refusal = TOKEN_EXPIRED
         except TokenDead:
-            client_id = None
-        await self._desk.feed.serve(websocket, client_id if client_id == query.get("clientId") else None)
+            refusal = TOKEN_INVALID
+        is_theirs = client_id == query.get("clientId")
+        await self._desk.feed.serve(websocket, client_id if is_theirs else None, refusal=refusal)
 
     # --- What changes something else
 
@@ -259,7 +206,7 @@ class _Broker:
 
         async def handler(request: Request) -> Response:
             client_id = self._desk.authenticate(request, write.family)
-            body = await _json_of(request) if write.method in _METHODS_WITH_BODY and await request.body() else None
+            body = await json_of(request) if write.method in _METHODS_WITH_BODY and await request.body() else None
             named = body if write.target is FaultTarget.PLACE else self._named(client_id, request)
             fault = self._desk.faults.take(write.target, client_id=client_id, body=named)
             early = await strike_before(self._desk, fault, request, client_id=client_id)
@@ -301,15 +248,3 @@ class _Broker:
             first_execution_max=fault.quantity if fault and fault.kind is FaultKind.PARTIAL else None,
             reject_message=fault.message if fault and fault.kind is FaultKind.REJECT else None,
         )
-
-    def _prices_in(self, segment: Segment, ids: list[Any]) -> dict[str, Any]:
-        prices = self._simulator.last_prices_e4
-        keys = (InstrumentKey(segment, str(security_id)) for security_id in ids)
-        return {key.security_id: {"last_price": rupees(prices[key])} for key in keys if key in prices}
-
-
-async def _json_of(request: Request) -> Any:
-    try:
-        return msgspec.json.decode(await request.body())
-    except msgspec.DecodeError:
-        raise bad_input() from None

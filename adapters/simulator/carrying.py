@@ -8,6 +8,7 @@
   end.
 - **What goes leaves holdings and money.** Of each holding the closed quantity becomes money (day averages, whole paise,
   rounded down) and the open quantity is carried on at its cost. What rounding took from the money stays in the cost.
+- **A trade stays on the statement** for a month when it has left the trade book.
 - **A standing instruction** goes on where it is made for days: a forever order or an alert until it ends, and it is
   shown on the day on which it does. A super order's day ends with its entry's, and its row goes with the entry's. The
   kill switch and the exit by profit or loss are off on a new day.
@@ -18,11 +19,12 @@ Today is the day on which the tape starts. A tape of the past may follow one of 
 "another day" too.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from adapters.simulator.books import Account, BookedOrder, Holding, Status
+from adapters.simulator.kept_trades import KEPT_DAYS, KEPT_MAX, TradeKept, kept_of
 from adapters.simulator.ledger import Ledger
 from adapters.simulator.records import AccountOpened, BooksOpened, CarriedHolding, OrderClosed, Record
 from adapters.simulator.standing_records import (
@@ -73,15 +75,17 @@ def carried_over(records: Sequence[Record], *, now_ns: int, first_number: int) -
     past: list[Record] = []
     present: list[Record] = []
     for record in (*records, *ended):
-        if isinstance(record, BooksOpened):
+        if isinstance(record, BooksOpened | TradeKept):
             continue
         (present if _is_present(record, kept, today, before) else past).append(record)
+    over = _ledger_of(past)
     begun = (
         BooksOpened(
             next_order_number=max(first_number, before.next_order_number),
             next_trade_number=max(first_number, before.next_trade_number),
         ),
-        *(_settled(account) for account in _ledger_of(past).accounts.values()),
+        *(_settled(account) for account in over.accounts.values()),
+        *_kept_trades(before, over, today),
         *present,
     )
     return Beginning(begun, _ledger_of(begun))
@@ -97,7 +101,7 @@ def _ledger_of(records: Sequence[Record]) -> Ledger:
 def _is_present(record: Record, kept: Collection[str], today: date, ledger: Ledger) -> bool:
     """Tell whether the next life still shows what a record says; else what it left of money and holdings goes on."""
     match record:
-        case AccountOpened() | BooksOpened():
+        case AccountOpened() | BooksOpened() | TradeKept():
             return False
         case PositionConverted():
             return trading_day(record.time_ns) == today or any(
@@ -119,6 +123,14 @@ def _end_at_start(order: BookedOrder, today: date) -> Status | None:
     if order.time_in_force is TimeInForce.IOC and has_reached and not order.awaits_trigger:
         return Status.CANCELLED
     return Status.EXPIRED if trading_day(order.reached_ns or order.created_ns) != today else None
+
+
+def _kept_trades(before: Ledger, over: Ledger, today: date) -> Iterator[TradeKept]:
+    """Yield what was kept of earlier days, and what is from now on; the oldest go."""
+    for account in over.accounts.values():
+        trades = [*before.kept_trades.get(account.client_id, ()), *map(kept_of, account.executions)]
+        recent = [trade for trade in trades if (today - trading_day(trade.time_ns)).days <= KEPT_DAYS]
+        yield from recent[-KEPT_MAX:]
 
 
 def _settled(account: Account) -> AccountOpened:

@@ -13,4 +13,9 @@ def circuit_refusal(order: BookedOrder) -> str | None:
     limit_e4 = order.limit_price_e4
     if lower_e4 is None or upper_e4 is None or limit_e4 == 0 or lower_e4 <= limit_e4 <= upper_e4:
         return None
+    return outside_circuits(lower_e4, upper_e4)
+
+
+def outside_circuits(lower_e4: int, upper_e4: int) -> str:
+    """Return what is said of a price outside of this band."""
     return f"Order Price needs to be Circuit Limits of {format_e4(lower_e4)} to {format_e4(upper_e4)}"

@@ -20,6 +20,10 @@ class TokenDead(Exception):
     """The token is not the live one of any client, or its time is over."""
 
 
+class TokenExpired(TokenDead):
+    """It was the live token, and is older than 24 hours."""
+
+
 def pin_of(client_id: str, *, secret: bytes) -> str:
     """Return the PIN with which *client_id* logs in: six digits that whoever holds the secret can derive."""
     digest = hmac.new(secret, client_id.encode(), hashlib.sha256).digest()
@@ -39,8 +43,11 @@ class Tokens:
         self._live: dict[str, str] = {}
         self._issued = 0
 
-    def issue(self, client_id: str, *, now_ns: int) -> tuple[str, int]:
-        """Return a fresh token and when it ends (UTC seconds); the client's former token is dead from now on."""
+    def issue(self, client_id: str, *, now_ns: int, consumer: str = "SELF") -> tuple[str, int]:
+        """Return a fresh token and when it ends (UTC seconds); the client's former token is dead from now on.
+
+        *consumer* is who it was made for: the client's own programs, or `APP`, a program with an API key.
+        """
         self._issued += 1
         issued_s = now_ns // NS_PER_S
         ends_s = issued_s + TOKEN_LIFE_S
@@ -49,7 +56,7 @@ class Tokens:
             "partnerId": "",
             "exp": ends_s,
             "iat": issued_s,
-            "tokenConsumerType": "SELF",
+            "tokenConsumerType": consumer,
             "webhookUrl": "",
             "dhanClientId": client_id,
             "jti": self._issued,  # Two tokens of one second must differ, or the former would live on.
@@ -71,7 +78,7 @@ class Tokens:
         if live is None or not hmac.compare_digest(live.encode(), token.encode()):
             raise TokenDead(f"received a token of {client_id} that is not the live one")
         if now_ns // NS_PER_S >= ends_s:
-            raise TokenDead(f"received a token of {client_id} that has ended")
+            raise TokenExpired(f"received a token of {client_id} that has ended")
         return client_id
 
     def ends_s(self, token: str) -> int:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.simulator.fault_plan import FaultPlan
+from adapters.simulator.listing import Listing
 from adapters.simulator.market_model import PLAIN_MARKET, MarketModel
 from adapters.simulator.tape import Tape
-from commands.ports import Instruments
+from projections.ports import Bars
 
 RUPEES_10_LAKH_PAISE = 10_00_000_00
 
@@ -23,12 +24,15 @@ class SimulatorConfig:
     were seen). `first_number` is where order and trade numbers begin: a simulator that starts again must not give an
     old number to a new order (None: 1 in lock-step, else derived from the time of day; what the journal knows counts
     too). `journal` is the file that keeps the books from one start to the next, in a folder that is there (None: they
-    are kept in memory alone). `fault_plan` lets faults come by rates and a seed from the start on.
+    are kept in memory alone). `bars` are stored days that charts go back to (None: they know the tape alone). A
+    person who gave a program consent is sent to `consent_redirect`. `feed_glues`: feed packets that wait together go in
+    one frame, which the broker's own client does not stand. `fault_plan` lets faults come by rates and
+    a seed from the start on.
     """
 
     secret: bytes
     tape: Tape
-    instruments: Instruments
+    instruments: Listing
     lock_step: bool
     opening_balance_paise: int = RUPEES_10_LAKH_PAISE
     intraday_leverage: int = 5
@@ -43,6 +47,9 @@ class SimulatorConfig:
     dead_token_is_order_error: bool = False
     first_number: int | None = None
     journal: Path | None = None
+    bars: Bars | None = None
+    consent_redirect: str = "http://127.0.0.1/"
+    feed_glues: bool = False
     fault_plan: FaultPlan | None = None
 
     @property

@@ -100,7 +100,7 @@ class Controls:
         if client_id in self._books.profit_exits:
             self._simulator.note(ProfitExitEnded(client_id=client_id, time_ns=self._simulator.market_time_ns))
 
-    def on_print(self, key: InstrumentKey, _: int) -> None:
+    def on_print(self, key: InstrumentKey, _: int, __: int | None) -> None:
         """Reckon anew for every client who holds what printed."""
         for wanted in tuple(self._books.profit_exits.values()):
             account = self._simulator.account_of(wanted.client_id)

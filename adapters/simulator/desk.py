@@ -16,23 +16,30 @@ from adapters.simulator.faults import FaultDesk
 from adapters.simulator.feed import Feed
 from adapters.simulator.journal import Journal
 from adapters.simulator.limits import Family, RateLimits
+from adapters.simulator.quotes import QuoteBoard
 from adapters.simulator.refusals import (
+    INVALID_IP,
+    INVALID_TOKEN,
     TOKEN_DEAD,
     TOO_MANY_QUOTES,
     TOO_MANY_REQUESTS,
     Refusal,
     authentication_error,
+    bad_input,
     data_refusal,
     order_error,
     trading_refusal,
 )
 from adapters.simulator.simulator import Simulator
 from adapters.simulator.standing import Standing, standing_at
+from adapters.simulator.static_ips import StaticIps
 from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
 _NUMBERS_A_SECOND = 100
 _DAY_S = 86_400
+_DATA = frozenset({Family.QUOTES, Family.OPTION_CHAIN})
+"""Families whose refusals have the shape of market data."""
 
 
 @dataclass(slots=True)
@@ -46,34 +53,41 @@ class Desk:
     config: SimulatorConfig
     simulator: Simulator
     feed: Feed
+    quotes: QuoteBoard
     updates: Updates
     tokens: Tokens
     standing: Standing
     journal: Journal | None = None
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
+    ips: StaticIps = field(default_factory=StaticIps)
     pause_listening: Callable[[float], None] | None = None
     restart: Callable[[], None] | None = None
     stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
     _arriving: set[asyncio.TimerHandle] = field(default_factory=set)
 
-    def authenticate(self, request: Request, family: Family) -> str:
-        """Return whose request this is.
+    def authenticate(self, request: Request, family: Family, *, subject: str = "") -> str:
+        """Return whose request this is; *subject* is what counts for itself within the family's limits.
 
         Raises:
-            adapters.simulator.refusals.Refusal: the token is dead, or there were too many requests.
+            adapters.simulator.refusals.Refusal: the token is dead, there were too many requests, or orders do not come
+                from an address on the client's list.
         """
-        is_data = family is Family.QUOTES
+        is_data = family in _DATA
         try:
             client_id = self.tokens.client_of(request.headers.get("access-token", ""), now_ns=time.time_ns())
         except TokenDead:
             raise self._token_refusal(is_data=is_data) from None
         if is_data and request.headers.get("client-id") != client_id:
             raise data_refusal(401, 810, "Client ID is invalid")
-        if self.limits is not None and not self.limits.take(client_id, family, now_ns=time.monotonic_ns()):
+        if self.limits is not None and not self.limits.take(
+            client_id, family, now_ns=time.monotonic_ns(), subject=subject
+        ):
             if is_data:
                 raise data_refusal(429, 805, TOO_MANY_QUOTES)
             raise trading_refusal(429, "DH-904", "Rate_Limit", TOO_MANY_REQUESTS)
+        if family is Family.ORDERS and not self.ips.allows(client_id, address_of(request)):
+            raise bad_input(INVALID_IP)
         return client_id
 
     def let_arrive(self, order: BookedOrder) -> None:
@@ -92,7 +106,10 @@ class Desk:
 
     def play_second(self) -> bool:
         """Play one second of the tape to everybody and tell whether there was one."""
+        was_open = self.simulator.is_open
         second = self.simulator.advance()
+        if self.simulator.is_open is not was_open:
+            self.feed.tell_market_status()
         if second is None:
             return False
         self.feed.publish(second.ticks)
@@ -127,7 +144,12 @@ class Desk:
     def _token_refusal(self, *, is_data: bool) -> Refusal:
         if is_data:
             return data_refusal(401, 808, TOKEN_DEAD)
-        return order_error("Invalid Token") if self.config.dead_token_is_order_error else authentication_error()
+        return order_error(INVALID_TOKEN) if self.config.dead_token_is_order_error else authentication_error()
+
+
+def address_of(request: Request) -> str:
+    """Return from where a request comes."""
+    return request.client.host if request.client is not None else ""
 
 
 def open_desk(config: SimulatorConfig) -> Desk:
@@ -150,13 +172,16 @@ def open_desk(config: SimulatorConfig) -> Desk:
             journal.begin(begun.records)
         simulator = Simulator(config, begun.ledger, journal)
         undo.pop_all()
+    quotes = QuoteBoard(simulator.record, config.instruments)
+    segments = tuple(dict.fromkeys(key.segment for key in config.tape.instruments))
     tokens = Tokens(config.secret)
     updates = Updates(simulator, tokens, secret=config.secret)
     simulator.on_record = updates.take
     return Desk(
         config=config,
         simulator=simulator,
-        feed=Feed(simulator),
+        feed=Feed(simulator, quotes, segments=segments, glues=config.feed_glues),
+        quotes=quotes,
         updates=updates,
         tokens=tokens,
         standing=standing_at(simulator),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
+from adapters.simulator.circuits import outside_circuits
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.refusals import MARKET_CLOSED
 from domain.instrument import Instrument, InstrumentKey
@@ -21,7 +22,6 @@ from domain.matching import (
     Rejection,
     Withdrawn,
 )
-from domain.money import format_e4
 from domain.session import Phase, SessionMoment
 
 Book = Matching | PhasedMatching
@@ -80,7 +80,7 @@ class Exchange:
         if rejection is Rejection.PRICE_OUTSIDE_CIRCUITS:
             lower, upper = today.lower_circuit_e4, today.upper_circuit_e4
             if lower is not None and upper is not None:
-                return f"Order Price needs to be Circuit Limits of {format_e4(lower)} to {format_e4(upper)}"
+                return outside_circuits(lower, upper)
             return "Order Price is out of the price band of the session."
         if rejection is Rejection.QUANTITY_ABOVE_FREEZE:
             return f"Order quantity is above the freeze quantity of {today.freeze_quantity}."

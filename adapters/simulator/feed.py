@@ -7,48 +7,80 @@ empty before it answers a step, so that the count it answers is what went out.
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from adapters.simulator.packets import disconnect_packet, previous_close_packet, ticker_packet
+from adapters.simulator.answers import answer
+from adapters.simulator.open_interest import DERIVATIVES
+from adapters.simulator.packets import (
+    depth_packet,
+    disconnect_packet,
+    full_packet,
+    market_status_packet,
+    open_interest_packet,
+    previous_close_packet,
+    quote_packet,
+    ticker_packet,
+)
+from adapters.simulator.quotes import Quote, QuoteBoard
+from adapters.simulator.refusals import TOO_MANY_QUOTES, data_refusal
 from adapters.simulator.rows import segment_of
 from adapters.simulator.simulator import Simulator
 from adapters.simulator.tape import Tick
-from domain.instrument import InstrumentKey
+from domain.instrument import InstrumentKey, Segment
 
 CONNECTIONS_MAX = 5
+INSTRUMENTS_MAX = 5_000
 INSTRUMENTS_PER_MESSAGE_MAX = 100
-TOO_MANY_CONNECTIONS, TOO_MANY_INSTRUMENTS, TOKEN_INVALID = 805, 804, 809
-_SUBSCRIBE, _UNSUBSCRIBE, _DISCONNECT = 15, 16, 12
+TOO_MANY_INSTRUMENTS, TOO_MANY_CONNECTIONS, TOKEN_EXPIRED, CLIENT_INVALID, TOKEN_INVALID = 804, 805, 807, 808, 809
+DISCONNECT_REASONS = range(800, 815)
+_DISCONNECT = 12
 _QUEUE_MAX = 200_000
 """A client that is so far behind is dropped: it reads nothing."""
+_GLUED_MAX = 64
+
+
+class Mode(IntEnum):
+    """How much is told of an instrument, by the request that subscribes to it; the one after it unsubscribes."""
+
+    TICKER = 15
+    QUOTE = 17
+    FULL = 21
+    DEPTH = 23
+
+
+_MODES = {mode.value: mode for mode in Mode}
+_ENDED = {mode.value + 1: mode for mode in Mode}
 
 
 class Connection:
     """One feed connection."""
 
-    def __init__(self, websocket: WebSocket, client_id: str) -> None:
+    def __init__(self, websocket: WebSocket, client_id: str, *, glues: bool = False) -> None:
         self.client_id = client_id
-        self.subscribed: set[InstrumentKey] = set()
+        self.subscribed: dict[InstrumentKey, tuple[Mode, ...]] = {}
+        self._glues = glues
         self._websocket = websocket
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._is_over = False
-        self.tickers = 0
+        self.prices = 0
 
     def put(self, packet: bytes) -> None:
-        """Send *packet* as a frame of its own, in order, some time soon."""
+        """Send *packet*, in order, some time soon: as a frame of its own, unless this connection glues."""
         if self._queue.qsize() >= _QUEUE_MAX:
             self.end()
         elif not self._is_over:
             self._queue.put_nowait(packet)
 
-    def put_ticker(self, packet: bytes) -> None:
-        """Send *packet* and count it in `tickers`, unless the connection is over."""
-        self.put(packet)
+    def put_price(self, packets: Sequence[bytes]) -> None:
+        """Send *packets*, which tell one price, and count it in `prices`, unless the connection is over."""
+        for packet in packets:
+            self.put(packet)
         if not self._is_over:
-            self.tickers += 1
+            self.prices += 1
 
     def end(self) -> None:
         """Close after what is on its way."""
@@ -63,16 +95,26 @@ class Connection:
     async def write(self) -> None:
         """Send until the end or until the client is gone."""
         try:
-            while (packet := await self._queue.get()) is not None:
-                await self._send(packet)
-                self._queue.task_done()
-            self._queue.task_done()
+            is_last = False
+            while not is_last:
+                frame, packets, is_last = self._frame(await self._queue.get())
+                if frame:
+                    await self._send(frame)
+                for _ in range(packets):
+                    self._queue.task_done()
             if self._websocket.client_state is WebSocketState.CONNECTED:
                 await self._websocket.close()
         except (WebSocketDisconnect, RuntimeError):
             pass  # The client went away in mid-sentence; the reading side sees it too.
         finally:
             self._abandon()
+
+    def _frame(self, packet: bytes | None) -> tuple[bytes, int, bool]:
+        """Return the next frame, how many entries of the queue it took, and whether the end was among them."""
+        waiting = [packet]
+        while self._glues and waiting[-1] is not None and len(waiting) < _GLUED_MAX and not self._queue.empty():
+            waiting.append(self._queue.get_nowait())
+        return b"".join(each for each in waiting if each is not None), len(waiting), waiting[-1] is None
 
     async def _send(self, packet: bytes) -> None:
         await self._websocket.send_bytes(packet)
@@ -89,15 +131,19 @@ class Connection:
 class Feed:
     """All connections. One event loop owns it."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, quotes: QuoteBoard, *, segments: Sequence[Segment], glues: bool) -> None:
         self._simulator = simulator
+        self._segments = segments
+        self._quotes = quotes
+        self.glues = glues
+        self.handshakes_to_refuse = 0
         self._connections: list[Connection] = []
         self._newest: dict[str, Connection] = {}
 
     @property
     def packets(self) -> dict[str, int]:
-        """Ticker packets sent so far on each client's newest connection: the client, too, counts since it connected."""
-        return {client_id: connection.tickers for client_id, connection in self._newest.items()}
+        """Prices sent so far on each client's newest connection: the client, too, counts since it connected."""
+        return {client_id: connection.prices for client_id, connection in self._newest.items()}
 
     @property
     def packets_sent(self) -> int:
@@ -109,11 +155,18 @@ class Feed:
         if not self._connections:
             return
         for tick in ticks:
-            packet: bytes | None = None
+            told: dict[Mode, Sequence[bytes]] = {}
             for connection in self._connections:
-                if tick.instrument in connection.subscribed:
-                    packet = packet or ticker_packet(tick)
-                    connection.put_ticker(packet)
+                for mode in connection.subscribed.get(tick.instrument, ()):
+                    if mode not in told:
+                        told[mode] = self._packets(mode, tick)
+                    connection.put_price(told[mode])
+
+    def tell_market_status(self) -> None:
+        """Tell everybody that the segments of the tape opened or closed."""
+        for segment in self._segments:
+            for connection in self._connections:
+                connection.put(market_status_packet(segment))
 
     async def drained(self) -> None:
         """Wait until every packet so far has been handed to the transports."""
@@ -125,14 +178,25 @@ class Feed:
         for connection in self._connections:
             connection.end()
 
-    async def serve(self, websocket: WebSocket, client_id: str | None) -> None:
-        """Speak with one client until it goes; *client_id* is None where its token is not good."""
+    def disconnect(self, reason: int, *, client_id: str | None = None) -> None:
+        """Tell every connection, or those of a client alone, why it ends, and end it."""
+        for connection in self._connections:
+            if client_id in {None, connection.client_id}:
+                connection.put(disconnect_packet(reason))
+                connection.end()
+
+    async def serve(self, websocket: WebSocket, client_id: str | None, *, refusal: int = TOKEN_INVALID) -> None:
+        """Speak with one client until it goes; without a *client_id* it is told the *refusal* and ended."""
+        if self.handshakes_to_refuse:
+            self.handshakes_to_refuse -= 1
+            await websocket.send_denial_response(answer(data_refusal(429, 805, TOO_MANY_QUOTES).body, 429))
+            return
         await websocket.accept()
         if client_id is None:
-            await websocket.send_bytes(disconnect_packet(TOKEN_INVALID))
+            await websocket.send_bytes(disconnect_packet(refusal))
             await websocket.close()
             return
-        connection = Connection(websocket, client_id)
+        connection = Connection(websocket, client_id, glues=self.glues)
         self._make_room(client_id)
         self._connections.append(connection)
         self._newest[client_id] = connection
@@ -174,21 +238,55 @@ class Feed:
         if len(keys) > INSTRUMENTS_PER_MESSAGE_MAX:
             connection.put(disconnect_packet(TOO_MANY_INSTRUMENTS))
             return False
-        if code == _SUBSCRIBE:
+        if code in _MODES:
+            if len(connection.subscribed.keys() | set(keys)) > INSTRUMENTS_MAX:
+                connection.put(disconnect_packet(TOO_MANY_INSTRUMENTS))
+                return False
             for key in keys:
-                self._subscribe(connection, key)
-        elif code == _UNSUBSCRIBE:
-            connection.subscribed.difference_update(keys)
+                self._subscribe(connection, key, _MODES[code])
+        elif code in _ENDED:
+            for key in keys:
+                _unsubscribe(connection, key, _ENDED[code])
         return True
 
-    def _subscribe(self, connection: Connection, key: InstrumentKey) -> None:
-        connection.subscribed.add(key)
-        previous_close = self._simulator.previous_closes_e4.get(key)
-        if previous_close is not None:
-            connection.put(previous_close_packet(key, previous_close))
+    def _subscribe(self, connection: Connection, key: InstrumentKey, mode: Mode) -> None:
+        modes = connection.subscribed.get(key, ())
+        if mode not in modes:
+            connection.subscribed[key] = (*modes, mode)
+        previous_close = self._simulator.record.previous_close_e4(key)
+        if previous_close:
+            quote = self._quote_of(key)
+            previous_interest = quote.open_interest.previous if quote is not None else 0
+            connection.put(previous_close_packet(key, previous_close, previous_interest))
         tick = self._simulator.last_ticks.get(key)
         if tick is not None:
-            connection.put_ticker(ticker_packet(tick))
+            connection.put_price(self._packets(mode, tick))
+
+    def _packets(self, mode: Mode, tick: Tick) -> Sequence[bytes]:
+        """Return what *mode* tells of a tick. The day's figures are those after the last tick of its second."""
+        quote = None if mode is Mode.TICKER else self._quote_of(tick.instrument)
+        if quote is None:
+            return (ticker_packet(tick),)
+        match mode:
+            case Mode.FULL:
+                return (full_packet(tick, quote),)
+            case Mode.DEPTH:
+                return (depth_packet(tick, quote),)
+            case _ if tick.instrument.segment in DERIVATIVES:
+                return quote_packet(tick, quote), open_interest_packet(quote)
+            case _:
+                return (quote_packet(tick, quote),)
+
+    def _quote_of(self, key: InstrumentKey) -> Quote | None:
+        return self._quotes.quote_of(key, market_time_ns=self._simulator.market_time_ns)
+
+
+def _unsubscribe(connection: Connection, key: InstrumentKey, mode: Mode) -> None:
+    modes = tuple(each for each in connection.subscribed.get(key, ()) if each is not mode)
+    if modes:
+        connection.subscribed[key] = modes
+    else:
+        connection.subscribed.pop(key, None)
 
 
 def _keys_of(instrument_list: Any) -> list[InstrumentKey]:

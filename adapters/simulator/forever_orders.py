@@ -103,7 +103,7 @@ class ForeverOrders:
             raise order_error(NOTHING_TO_CANCEL)
         self._end(order, Status.CANCELLED)
 
-    def on_print(self, key: InstrumentKey, price_e4: int) -> None:
+    def on_print(self, key: InstrumentKey, price_e4: int, _: int | None) -> None:
         """Hold a print against every forever order in its instrument."""
         for order in tuple(self._books.forevers_in.get(key, {}).values()):
             fired = next((leg for leg in order.legs.values() if _is_at(leg, price_e4)), None)

@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from adapters.simulator.books import BookedOrder, OrderTerms
+from adapters.simulator.margins import Leg
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
     TRIGGER_ABOVE_PRICE,
@@ -103,6 +104,29 @@ def read_order(
         disclosed_quantity=terms.disclosed_quantity,
         amo_time=_amo_time(fields, terms),
     )
+
+
+def read_leg(body: Any, *, client_id: str, instruments: Instruments, market_time_ns: int) -> Leg:
+    """Return the order whose margin *body* asks for, whether it would be taken or not; its price is 0 at the market.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: it cannot.
+    """
+    if not isinstance(body, dict):
+        raise bad_input()
+    if str(body.get("dhanClientId", client_id)) != client_id:
+        raise authentication_error()
+    segment, product = _SEGMENTS.get(word_of(body, "exchangeSegment")), word_of(body, "productType")
+    quantity, price_e4 = integer_of(body.get("quantity")), price_of(body.get("price"))
+    if segment is None or product not in _PRODUCTS or quantity <= 0 or price_e4 < 0:
+        raise bad_input()
+    key = InstrumentKey(segment, str(body.get("securityId", "")))
+    try:
+        side = Side(word_of(body, "transactionType"))
+        instruments.by_key(key, market_time_ns=market_time_ns)
+    except (ValueError, InstrumentUnknown):
+        raise bad_input() from None
+    return Leg(instrument=key, product=product, side=side, quantity=quantity, price_e4=price_e4)
 
 
 def read_change(body: Any, *, client_id: str, order: BookedOrder) -> OrderTerms:

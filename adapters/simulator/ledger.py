@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import assert_never
 
 from adapters.simulator.books import Account, BookedExecution, BookedOrder, Holding, Status
+from adapters.simulator.kept_trades import TradeKept
 from adapters.simulator.records import (
     AccountOpened,
     BooksOpened,
@@ -46,6 +47,7 @@ class Ledger:
         self.working: dict[str, BookedOrder] = {}
         self.next_order_number = 1
         self.next_trade_number = 1
+        self.kept_trades: dict[str, list[TradeKept]] = {}
         self.standing = StandingBooks(self.accounts, self.orders)
 
     def apply(self, record: Record) -> None:  # noqa: C901, PLR0912 - one arm per record
@@ -61,6 +63,8 @@ class Ledger:
                 self.next_trade_number = max(self.next_trade_number, record.next_trade_number)
             case AccountOpened():
                 self._open(record)
+            case TradeKept():
+                self.kept_trades.setdefault(record.client_id, []).append(record)
             case OrderAccepted():
                 self._accept(record)
             case OrderQueued():

@@ -11,12 +11,16 @@ class Family(StrEnum):
 
     ORDERS = "orders"
     QUOTES = "quotes"
+    OPTION_CHAIN = "option chain"
+    CHARTS = "charts"
     READS = "reads"
 
 
 _WINDOWS: dict[Family, tuple[tuple[int, int], ...]] = {
     Family.ORDERS: ((1, 10), (60, 250), (3600, 1000), (86_400, 7000)),
     Family.QUOTES: ((1, 1),),
+    Family.OPTION_CHAIN: ((3, 1),),
+    Family.CHARTS: ((1, 5), (86_400, 100_000)),
     Family.READS: ((1, 20),),
 }
 """Per family: window in seconds, requests allowed in it."""
@@ -30,12 +34,15 @@ class RateLimits:
             family: tuple((seconds * NS_PER_S, max(round(most * scale), 1)) for seconds, most in windows)
             for family, windows in _WINDOWS.items()
         }
-        self._taken: dict[tuple[str, Family], list[deque[int]]] = {}
+        self._taken: dict[tuple[str, Family, str], list[deque[int]]] = {}
 
-    def take(self, client_id: str, family: Family, *, now_ns: int) -> bool:
-        """Count a request of *client_id* at *now_ns* (monotonic) and tell whether it is within every window."""
+    def take(self, client_id: str, family: Family, *, now_ns: int, subject: str = "") -> bool:
+        """Count a request of *client_id* at *now_ns* (monotonic) and tell whether it is within every window.
+
+        Requests that name different subjects do not count for each other.
+        """
         windows = self._windows[family]
-        taken = self._taken.setdefault((client_id, family), [deque() for _ in windows])
+        taken = self._taken.setdefault((client_id, family, subject), [deque() for _ in windows])
         for (length_ns, _), times in zip(windows, taken, strict=True):
             while times and times[0] <= now_ns - length_ns:
                 times.popleft()

@@ -6,6 +6,7 @@ Times are UTC nanoseconds of the market, prices 1/10,000 rupee, values quantity 
 import msgspec
 
 from adapters.simulator.books import OrderTerms, Status
+from adapters.simulator.kept_trades import TradeKept
 from adapters.simulator.standing_records import StandingRecord
 from domain.instrument import Instrument
 from domain.order import OrderType, Side, TimeInForce
@@ -147,4 +148,4 @@ OrderRecord = (
     | OrderExecuted
     | OrderClosed
 )
-Record = BooksOpened | AccountOpened | OrderRecord | StandingRecord
+Record = BooksOpened | AccountOpened | TradeKept | OrderRecord | StandingRecord

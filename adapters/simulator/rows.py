@@ -14,6 +14,17 @@ NEVER = "0001-01-01 00:00:00"
 _NO_DERIVATIVE = {"drvExpiryDate": "0001-01-01", "drvOptionType": "NA", "drvStrikePrice": 0.0}
 _AVERAGE_PLACES = 4
 _INDEX_SEGMENT = "IDX_I"
+PLACES = {
+    Segment.NSE_EQ: ("NSE", "E"),
+    Segment.NSE_FNO: ("NSE", "D"),
+    Segment.NSE_CURRENCY: ("NSE", "C"),
+    Segment.BSE_EQ: ("BSE", "E"),
+    Segment.BSE_FNO: ("BSE", "D"),
+    Segment.BSE_CURRENCY: ("BSE", "C"),
+    Segment.MCX_COMM: ("MCX", "M"),
+    Segment.INDEX: ("NSE", "I"),
+}
+"""Exchange and part of it, as the broker names a segment in two words. An index of the BSE is none of the NSE's."""
 
 
 def segment_word(segment: Segment) -> str:
@@ -40,7 +51,7 @@ def type_of(word: str) -> OrderType | None:
 
 def ist_text(time_ns: int | None) -> str:
     """Return UTC nanoseconds as the broker prints them; None never was."""
-    return NEVER if time_ns is None else f"{_ist(time_ns):%Y-%m-%d %H:%M:%S}"
+    return NEVER if time_ns is None else f"{ist(time_ns):%Y-%m-%d %H:%M:%S}"
 
 
 def utc_text(time_ns: int) -> str:
@@ -255,7 +266,8 @@ def _names(key: InstrumentKey, symbol: str) -> dict[str, str]:
     return {"segment": key.segment.value, "security_id": key.security_id, "symbol": symbol}
 
 
-def _ist(time_ns: int) -> datetime:
+def ist(time_ns: int) -> datetime:
+    """Return UTC nanoseconds as a moment of India, to the second."""
     return datetime.fromtimestamp(time_ns // NS_PER_S, EXCHANGE_ZONE)
 
 

@@ -13,14 +13,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from uvicorn import Config
 
+from adapters.simulator.account_routes import account_routes
 from adapters.simulator.admin_routes import admin_routes
-from adapters.simulator.broker_routes import answer, broker_routes
+from adapters.simulator.answers import answer
+from adapters.simulator.broker_routes import broker_routes
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.connection import AbortableProtocol, PausableServer
 from adapters.simulator.continued_tape import ContinuedTape
 from adapters.simulator.desk import Desk, open_desk
 from adapters.simulator.fault_plan import PlayedPlan
 from adapters.simulator.journal import JournalBroken, JournalInUse
+from adapters.simulator.market_routes import market_routes
 from adapters.simulator.websocket_wire import ResettableWebSocket
 
 FEED_PING_S = 10
@@ -133,7 +136,7 @@ def _app_of(desk: Desk) -> Starlette:
                 await player
 
     app = Starlette(
-        routes=[*broker_routes(desk), *admin_routes(desk)],
+        routes=[*broker_routes(desk), *account_routes(desk), *market_routes(desk), *admin_routes(desk)],
         exception_handlers={HTTPException: _gateway_answer, ClientDisconnect: _nobody_listens},
         lifespan=lifespan,
     )

@@ -24,7 +24,9 @@ from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.exchange import Book, Exchange
 from adapters.simulator.history import PrintHistory, PrintRange
 from adapters.simulator.journal import Journal
+from adapters.simulator.kept_trades import TradeKept, kept_of
 from adapters.simulator.ledger import Ledger, order_id_of, trade_id_of
+from adapters.simulator.market_record import MarketRecord
 from adapters.simulator.records import (
     AccountOpened,
     OrderAccepted,
@@ -92,8 +94,8 @@ class OrderRequest:
 class Watcher(Protocol):
     """Who waits for a price at the broker, and acts on it."""
 
-    def on_print(self, key: InstrumentKey, price_e4: int) -> None:
-        """Take note of a print that the exchange has matched."""
+    def on_print(self, key: InstrumentKey, price_e4: int, before_e4: int | None) -> None:
+        """Take note of a print that the exchange has matched, and of the one before it."""
         ...
 
     def on_close(self) -> None:
@@ -112,6 +114,7 @@ class Simulator:
         self._seconds = config.tape.play()
         self._unpriced: dict[InstrumentKey, dict[str, BookedOrder]] = {}
         self._history: dict[InstrumentKey, PrintHistory] = {}
+        self.record = MarketRecord(config.tape.previous_closes_e4)
         self._is_open = False
         self.last_ticks: dict[InstrumentKey, Tick] = {}
         self.last_prices_e4: dict[InstrumentKey, int] = {}
@@ -166,6 +169,11 @@ class Simulator:
         if client_id not in self.accounts:
             self._enter(AccountOpened(client_id=client_id, balance_paise=self._config.opening_balance_paise))
         return self.accounts[client_id]
+
+    def traded_by(self, client_id: str) -> list[TradeKept]:
+        """Return what a client traded on earlier days, as far as it is kept, and today: oldest first."""
+        executions = self.account_of(client_id).executions
+        return [*self._ledger.kept_trades.get(client_id, ()), *map(kept_of, executions)]
 
     def advance(self) -> TapeSecond | None:
         """Play the next second of the tape and match what it prints; None when there is none left.
@@ -392,8 +400,10 @@ class Simulator:
 
     def _print(self, tick: Tick) -> None:
         key = tick.instrument
+        before_e4 = self.last_prices_e4.get(key)
         self.last_ticks[key] = tick
         self.last_prices_e4[key] = tick.last_price_e4
+        self.record.add(tick)
         history = self._history.get(key)
         if history is None:
             history = self._history[key] = PrintHistory()
@@ -407,8 +417,9 @@ class Simulator:
         )
         if happened or key in self._unpriced:
             self._enter(*self._limits_of(key, matching), *self._records_of(happened))
-        for watcher in self.watchers:
-            watcher.on_print(key, tick.last_price_e4)
+        if self._ledger.standing.waits_for(key):
+            for watcher in self.watchers:
+                watcher.on_print(key, tick.last_price_e4, before_e4)
 
     def _move_on(self) -> None:
         """Let the exchange's day go on to the second that is played."""

@@ -167,6 +167,12 @@ class StandingBooks:
             forever.updated_ns = order.created_ns
             self._forget(forever)
 
+    def waits_for(self, key: InstrumentKey) -> bool:
+        """Tell whether a print of an instrument may concern anybody."""
+        return bool(
+            self.supers_in.get(key) or self.forevers_in.get(key) or self.alerts_on.get(key) or self.profit_exits
+        )
+
     def kept_ids(self, today: date) -> set[str]:
         """Return the ids of the forever orders and the alerts that wait, or ended today."""
         forevers = {

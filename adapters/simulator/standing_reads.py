@@ -59,4 +59,4 @@ class _Reads:
             raise bad_input() from None
         if first > last or page < 0:
             raise bad_input()
-        return self._history.page(self._simulator.account_of(client_id), first=first, last=last, page=page)
+        return self._history.page(self._simulator.traded_by(client_id), first=first, last=last, page=page)

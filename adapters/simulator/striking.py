@@ -13,6 +13,7 @@ from adapters.simulator.desk import Desk
 from adapters.simulator.faults import IMMEDIATE, Fault, FaultKind, FaultTarget
 from adapters.simulator.intake import FROM_ELSEWHERE
 from adapters.simulator.refusals import (
+    INVALID_IP,
     TOO_MANY_QUOTES,
     TOO_MANY_REQUESTS,
     Refusal,
@@ -24,7 +25,6 @@ from adapters.simulator.simulator import OrderRequest
 from adapters.simulator.wire import drip, send_once_more, tear_in_body, tear_in_head, truncate
 from domain.order import OrderType
 
-INVALID_IP = "Invalid IP"
 NOWHERE_TO_COME_BACK = "there is no server, or no journal that it could come back on"
 _UNAVAILABLE = b"<html><head><title>503 Service Unavailable</title></head><body>503 Service Unavailable</body></html>"
 _BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"

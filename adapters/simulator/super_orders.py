@@ -130,7 +130,7 @@ class SuperOrders:
             *(self._canceled(order, leg) for order in dropped for leg in EXIT_LEGS if order.waits(leg))
         )
 
-    def on_print(self, key: InstrumentKey, price_e4: int) -> None:
+    def on_print(self, key: InstrumentKey, price_e4: int, _: int | None) -> None:
         """Hold a print against every super order in its instrument."""
         for order in tuple(self._books.supers_in.get(key, {}).values()):
             if order.is_over:

@@ -1,17 +1,17 @@
 """Trades of any days with what each was charged, as the broker's statement has them: some fields are not told there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
-from adapters.simulator.books import Account, BookedExecution
-from adapters.simulator.rows import execution_row
+from adapters.simulator.kept_trades import TradeKept
+from adapters.simulator.rows import ist_text, rupees, segment_word
 from adapters.simulator.update_frames import instrument_word
 from adapters.tariffs import TariffTable
 from domain.charges import NOTHING_ACCRUED, Accrual, Charges, charges_of_fill
 from domain.market import trading_day
 from domain.money import PAISE_PER_RUPEE, value_paise
-from domain.order import Product
+from domain.order import OrderType, Product
 
 ROWS_A_PAGE = 20
 """The broker does not say; who reads stops at an empty page."""
@@ -24,44 +24,49 @@ class TradeHistory:
     def __init__(self) -> None:
         self._tariffs: TariffTable | None = None
 
-    def page(self, account: Account, *, first: date, last: date, page: int) -> list[dict[str, Any]]:
-        """Return a page (from 0) of what *account* traded from the day *first* to the day *last*, oldest first."""
-        begin = page * ROWS_A_PAGE
-        charged = [
-            (execution, charges)
-            for execution, charges in self._charged(account)
-            if first <= trading_day(execution.time_ns) <= last
-        ]
-        return [_row(execution, charges) for execution, charges in charged[begin : begin + ROWS_A_PAGE]]
+    def page(self, trades: Iterable[TradeKept], *, first: date, last: date, page: int) -> list[dict[str, Any]]:
+        """Return a page (from 0) of a client's *trades* from the day *first* to the day *last*, oldest first.
 
-    def _charged(self, account: Account) -> Iterator[tuple[BookedExecution, Charges]]:
+        All of an order's trades have to be among them: what an order is charged is charged once.
+        """
+        within = [
+            (trade, charges) for trade, charges in self._charged(trades) if first <= trading_day(trade.time_ns) <= last
+        ]
+        begin = page * ROWS_A_PAGE
+        return [_row(trade, charges) for trade, charges in within[begin : begin + ROWS_A_PAGE]]
+
+    def _charged(self, trades: Iterable[TradeKept]) -> Iterator[tuple[TradeKept, Charges]]:
         if self._tariffs is None:
             self._tariffs = TariffTable.load()  # Few ask for a statement, and the table takes a while.
         accruals: dict[str, Accrual] = {}
-        for execution in account.executions:
-            order = execution.order
-            tariff = self._tariffs.tariff_of(
-                order.instrument, Product(order.product), order.side, day=trading_day(execution.time_ns).isoformat()
-            )
+        for trade in trades:
+            day = trading_day(trade.time_ns).isoformat()
+            tariff = self._tariffs.tariff_of(trade.instrument, Product(trade.product), trade.side, day=day)
             traded_paise = value_paise(
-                price_e4=execution.price_e4, quantity=execution.quantity, multiplier=order.instrument.multiplier
+                price_e4=trade.price_e4, quantity=trade.quantity, multiplier=trade.instrument.multiplier
             )
-            accrual = accruals.get(order.order_id, NOTHING_ACCRUED)
+            accrual = accruals.get(trade.order_id, NOTHING_ACCRUED)
             charges = charges_of_fill(tariff, accrual, value_paise=traded_paise)
-            accruals[order.order_id] = accrual.after(value_paise=traded_paise, charges=charges)
-            yield execution, charges
+            accruals[trade.order_id] = accrual.after(value_paise=traded_paise, charges=charges)
+            yield trade, charges
 
 
-def _row(execution: BookedExecution, charges: Charges) -> dict[str, Any]:
-    instrument = execution.order.instrument
+def _row(trade: TradeKept, charges: Charges) -> dict[str, Any]:
+    instrument = trade.instrument
     return {
-        **execution_row(execution),
+        "dhanClientId": trade.client_id,
+        "orderId": trade.order_id,
+        "exchangeOrderId": trade.exchange_order_id,
+        "exchangeTradeId": trade.trade_id,
+        "transactionType": trade.side.value,
+        "exchangeSegment": segment_word(instrument.key.segment),
+        "productType": trade.product,
+        "orderType": OrderType.LIMIT.value,
         "tradingSymbol": None,
         "customSymbol": instrument.name,
-        "createTime": _NOT_TOLD,
-        "updateTime": _NOT_TOLD,
-        "drvExpiryDate": instrument.expires_on or _NOT_TOLD,
-        "drvOptionType": _NOT_TOLD if instrument.option_type is None else instrument.option_type.name,
+        "securityId": instrument.key.security_id,
+        "tradedQuantity": trade.quantity,
+        "tradedPrice": rupees(trade.price_e4),
         "isin": instrument.isin or _NOT_TOLD,
         "instrument": instrument_word(instrument),
         "sebiTax": _rupees(charges.sebi_paise),
@@ -70,6 +75,12 @@ def _row(execution: BookedExecution, charges: Charges) -> dict[str, Any]:
         "serviceTax": _rupees(charges.gst_paise),
         "exchangeTransactionCharges": _rupees(charges.exchange_paise + charges.ipft_paise),
         "stampDuty": _rupees(charges.stamp_duty_paise),
+        "createTime": _NOT_TOLD,
+        "updateTime": _NOT_TOLD,
+        "exchangeTime": ist_text(trade.time_ns),
+        "drvExpiryDate": instrument.expires_on or _NOT_TOLD,
+        "drvOptionType": _NOT_TOLD if instrument.option_type is None else instrument.option_type.name,
+        "drvStrikePrice": rupees(instrument.strike_e4 or 0),
     }
 
 

@@ -12,21 +12,11 @@ import msgspec
 from adapters.simulator.books import BookedOrder, Status
 from adapters.simulator.intake import FROM_ELSEWHERE
 from adapters.simulator.records import OrderExecuted, OrderModified, Record
-from adapters.simulator.rows import NEVER, ist_text, rupees
+from adapters.simulator.rows import NEVER, PLACES, ist_text, rupees
 from adapters.simulator.standing_records import ENTRY_LEG, STOP_LOSS_LEG, TARGET_LEG
 from domain.instrument import Instrument, InstrumentKind, OptionType, Segment
 from domain.order import OrderType, Side
 
-_PLACES = {
-    Segment.NSE_EQ: ("NSE", "E"),
-    Segment.NSE_FNO: ("NSE", "D"),
-    Segment.NSE_CURRENCY: ("NSE", "C"),
-    Segment.BSE_EQ: ("BSE", "E"),
-    Segment.BSE_FNO: ("BSE", "D"),
-    Segment.BSE_CURRENCY: ("BSE", "C"),
-    Segment.MCX_COMM: ("MCX", "M"),
-    Segment.INDEX: ("NSE", "I"),
-}
 _SIDES = {Side.BUY: "B", Side.SELL: "S"}
 _TYPES = {OrderType.MARKET: "MKT", OrderType.LIMIT: "LMT", OrderType.SL: "SL", OrderType.SL_M: "SLM"}
 _PRODUCTS = {"CNC": "C", "INTRADAY": "I", "MARGIN": "M", "MTF": "F", "CO": "V", "BO": "B"}
@@ -54,7 +44,7 @@ def update_frame(order: BookedOrder, record: Record, *, last_price_e4: int) -> b
 
 def _data(order: BookedOrder, record: Record, last_price_e4: int) -> dict[str, Any]:
     instrument = order.instrument
-    exchange, segment = _PLACES[instrument.key.segment]
+    exchange, segment = PLACES[instrument.key.segment]
     is_nobodys = order.correlation_id == FROM_ELSEWHERE
     is_by_hand = is_nobodys and not order.parent_id
     is_super = order.leg == ENTRY_LEG or bool(order.leg and order.parent_id and is_nobodys)

@@ -11,6 +11,10 @@ class Entry(NamedTuple):
 
 
 BENCHES: dict[str, Entry] = {
+    "adapter": Entry(
+        "an order through the broker's adapter beside a bare POST, and feed packets read a second",
+        "infra.bench.adapter",
+    ),
     "api": Entry(
         "order intents and portfolio reads over HTTP, all roles running, beside a bare echo", "infra.bench.api"
     ),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from adapters.bars.parquet import ParquetBars
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, plan_from
 from adapters.simulator.recorded import read_recording
@@ -27,6 +28,7 @@ def make_simulator(wiring: Wiring) -> SimulatorConfig:
         tape=_tape(wiring),
         instruments=wiring.instruments,
         lock_step=wiring.settings.lock_step,
+        bars=ParquetBars(home.daily_bars),
         journal=None if wiring.settings.lock_step else home.simulator_books,
         fault_plan=fault_plan_of(wiring.settings),
     )

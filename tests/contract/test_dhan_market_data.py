@@ -94,10 +94,16 @@ async def test_a_second_question_for_quotes_waits_for_its_second() -> None:
 
 async def test_a_missing_data_plan_is_told_and_not_asked_for_again() -> None:
     async with venue_and_broker() as (venue, broker):
+        # It was recorded as a 200 as well.
+        in_a_yes = {"errorCode": 806, "errorMessage": "Data APIs not subscribed"}
         venue.on("POST", "/v2/marketfeed/ltp", answer(401, NO_DATA_PLAN))
+        venue.on("POST", "/v2/optionchain/expirylist", answer(200, in_a_yes))
         with pytest.raises(BrokerUnavailable, match="806: Data APIs not subscribed"):
             await broker.market_data.last_prices(ACCOUNT, [RELIANCE.key])
-        assert len(venue.requests("POST", "/v2/marketfeed/ltp")) == 1
+        with pytest.raises(BrokerUnavailable, match="806: Data APIs not subscribed"):
+            await broker.market_data.expiries(ACCOUNT, NIFTY.key)
+        assert len(venue.received) == 3  # A log-in, and each was asked once.
+        assert broker.status()["breakers"]["data"]["consecutive_failures"] == 0
         with pytest.raises(ValueError, match="1001 instruments"):
             await broker.market_data.last_prices(ACCOUNT, [RELIANCE.key] * 1001)
 

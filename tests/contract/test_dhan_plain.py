@@ -1,5 +1,8 @@
 """The plain interface: an order placed, seen, asked about and canceled, in ten lines; and nothing is sent twice."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from adapters.dhan.plain import OrderInvalid, Outcome, PlainDhan
@@ -8,6 +11,7 @@ from domain.order import OrderStatus, OrderType
 from tests.support.dhan import ACCEPTED, ORDER_ROW, POSITION_ROW
 from tests.support.venue import Venue, answer, close_after_reading
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "dhan.md"
 ORDER_ID = ACCEPTED["orderId"]
 
 
@@ -111,3 +115,28 @@ async def test_what_the_venue_would_not_understand_is_refused_before_anything_is
         with pytest.raises(ValueError, match="either"):
             await dhan.order_status()
         assert venue.received == []
+
+
+async def test_the_ten_lines_of_the_page_work_as_they_stand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition("```python\n")
+    script = rest.partition("```")[0]
+    async with Venue() as venue:
+        venue.on("POST", "/v2/orders", answer(200, ACCEPTED))
+        venue.on("GET", "/v2/positions", answer(200, [POSITION_ROW]))
+        venue.on("DELETE", f"/v2/orders/{ORDER_ID}", answer(200, {**ACCEPTED, "orderStatus": "CANCELLED"}))
+        for name, value in (("URL", f"{venue.url}/v2"), ("CLIENT_ID", "1000000001"), ("TOKEN", "a-token")):
+            monkeypatch.setenv(f"DHAN_{name}", value)
+        monkeypatch.setattr("adapters.dhan.plain.secrets.token_hex", lambda _: "mine1")
+        not_shown_yet = {"errorCode": "DH-906", "errorMessage": "Incorrect request for order"}
+        venue.on("GET", "/v2/orders/external/mine1", answer(404, not_shown_yet))
+        await asyncio.to_thread(exec, compile(script, str(PAGE), "exec"), {"__name__": "the page"})
+        asked = [f"{request.method} {request.path}" for request in venue.received]
+    assert asked == [
+        "POST /v2/orders",
+        "GET /v2/orders/external/mine1",
+        "GET /v2/positions",
+        f"DELETE /v2/orders/{ORDER_ID}",
+    ]
+    assert capsys.readouterr().out.startswith("accepted None [VenuePosition(")

@@ -3,8 +3,19 @@
 import json
 from typing import Any
 
-from adapters.dhan.codec import fill_of, order_of, parse_document, position_of, rows_of, supported, venue_order_id_of
+from adapters.dhan.account import funds_of, margin_of, profile_of
+from adapters.dhan.codec import (
+    fill_of,
+    ist_text_of,
+    order_of,
+    parse_document,
+    position_of,
+    rows_of,
+    supported,
+    venue_order_id_of,
+)
 from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
+from adapters.dhan.market_data import candles_of, chain_of, quotes_of
 from domain.order import OrderStatus, OrderType, Product, RefusalReason, Side
 from tests.support.dhan_recordings import FOLDER, needs_recordings, recorded
 
@@ -80,3 +91,53 @@ def test_rows_of_the_older_form_are_read() -> None:
     positions = parse_document(json.dumps(samples["GET /v2/positions"]).encode())
     held = list(supported(rows_of(positions), position_of))
     assert [position.product for position in held] == [Product.MARGIN]
+
+
+def test_the_recorded_money_and_margin_are_read() -> None:
+    funds = funds_of(document_of("GET", "/v2/fundlimit", cassette="models/funds"))
+    assert (funds.available_paise, funds.day_start_paise, funds.withdrawable_paise) == (11_564, 11_564, 11_564)
+    margin = margin_of(document_of("POST", "/v2/margincalculator", cassette="margin_calculator"))
+    assert (margin.total_paise, margin.leverage) == (714_000, "1X")
+
+
+def test_the_recorded_profile_is_read() -> None:
+    profile = profile_of(document_of("GET", "/v2/profile", cassette="models/profile"))
+    assert profile.segments == ("Equity", "Derivative", "Currency", "Commodity")
+    assert (profile.has_ddpi, profile.may_use_data) == (True, True)
+    assert profile.token_valid_until_ns == 1_743_329_220 * 10**9
+
+
+def test_the_recorded_quote_out_of_hours_has_neither_price_nor_time() -> None:
+    document = document_of("POST", "/v2/marketfeed/quote", cassette="base_api/marketfeed_quote")
+    [(key, quote)] = quotes_of(document).items()
+    assert str(key) == "NSE_FNO:49081"
+    assert (quote.day.last_price_e4, quote.last_trade_ns, quote.bids, quote.asks) == (None, None, (), ())
+    assert (quote.lower_circuit_e4, quote.upper_circuit_e4) == (500, 200_500)
+
+
+def test_the_recorded_candles_are_read() -> None:
+    daily = candles_of(document_of("POST", "/v2/charts/historical", cassette="historical_data_daily"))
+    intraday = candles_of(document_of("POST", "/v2/charts/intraday", cassette="historical_data_intraday"))
+    for candles in (daily, intraday):
+        assert len(candles) > 5
+        assert all(candle.low_e4 <= candle.open_e4 <= candle.high_e4 for candle in candles)
+        times = [candle.opened_at_ns for candle in candles]
+        assert times == sorted(times)
+    assert {ist_text_of(candle.opened_at_ns)[11:] for candle in daily} == {"00:00:00"}
+    assert ist_text_of(intraday[0].opened_at_ns)[11:] == "09:15:00"
+
+
+def test_the_recorded_option_chain_is_read_by_rising_strike() -> None:
+    chain = chain_of(document_of("POST", "/v2/optionchain", cassette="resources/option_chain"))
+    strikes = [strike.strike_e4 for strike in chain.strikes]
+    assert len(strikes) > 50
+    assert strikes == sorted(strikes)
+    assert chain.last_price_e4 is not None
+    quoted = [strike.call for strike in chain.strikes if strike.call is not None and strike.call.last_price_e4]
+    assert quoted
+    assert all(option.delta is not None for option in quoted)
+
+
+def test_a_missing_data_plan_in_a_yes_is_no_answer() -> None:
+    verdict = classify(*answer_to("POST", "/v2/marketfeed/ltp", cassette="error_806"))
+    assert isinstance(verdict, Ambiguous)

@@ -2,30 +2,46 @@
 
 import json
 import struct
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.simulator.packets import ticker_packet
 from adapters.simulator.tape import Tick
 from domain.instrument import InstrumentKey, Segment
-from tests.support.tape import CLIENT_ID, NIFTY, RELIANCE, ScriptedTape, Venue, config_of, steady, venue
+from tests.support.tape import (
+    CLIENT_ID,
+    NIFTY,
+    OTHER_CLIENT_ID,
+    RELIANCE,
+    ScriptedTape,
+    Venue,
+    config_of,
+    steady,
+    venue,
+)
 
 PRICE = 1_310_00_00
+MARKET_STATUS = 7
 LTT = 1_776_244_500  # 2026-04-15 09:15:00, Indian wall time read as UTC.
 
 
-def feed_of(client: Venue, token: str | None = None) -> connect:
-    query = f"version=2&token={token or client.token}&clientId={CLIENT_ID}&authType=2"
+def feed_of(client: Venue, token: str | None = None, client_id: str = CLIENT_ID) -> connect:
+    query = f"version=2&token={token or client.token}&clientId={client_id}&authType=2"
     return connect(f"ws://127.0.0.1:{client.port}/feed?{query}", proxy=None)
 
 
 async def packet(feed: ClientConnection) -> bytes:
-    frame = await feed.recv()
-    assert isinstance(frame, bytes)
-    return frame
+    """Return the next packet that tells of an instrument: the market may open or close at any time."""
+    while True:
+        frame = await feed.recv()
+        assert isinstance(frame, bytes)
+        if frame[0] != MARKET_STATUS:
+            return frame
 
 
 async def ask(feed: ClientConnection, code: int, *instruments: tuple[str, str]) -> None:
@@ -89,7 +105,7 @@ async def test_the_feed_stands_what_the_official_client_sends_at_its_end() -> No
         await feed.send("no json")
         await ask(feed, 15, ("NOWHERE", "1"), ("NSE_EQ", "2885"))
         await client.step()
-        assert (await feed.recv())[0] == 2
+        assert (await packet(feed))[0] == 2
         await feed.send('{"RequestCode": 12}')
         with pytest.raises(ConnectionClosed):
             await feed.recv()
@@ -106,7 +122,7 @@ async def test_a_feed_cut_on_request_can_be_opened_again() -> None:
         async with feed_of(client) as feed:
             await ask(feed, 15, ("NSE_EQ", "2885"))
             await client.step()
-            await feed.recv()
+            assert (await packet(feed))[0] == 2
             await client.fault("cut_feed")
             with pytest.raises(ConnectionClosed):
                 await feed.recv()
@@ -115,3 +131,92 @@ async def test_a_feed_cut_on_request_can_be_opened_again() -> None:
             await ask(feed, 15, ("NSE_EQ", "2885"))
             assert (await feed.recv())[0] == 2
             assert (await client.step())["packets"] == 2, "a new connection counts from its own beginning"
+
+
+async def test_the_market_tells_each_segment_of_the_tape_that_it_opens_and_closes() -> None:
+    tape = ScriptedTape([(RELIANCE, PRICE, 10), (NIFTY, 24_100_0000, 0)], previous_closes_e4={RELIANCE: PRICE})
+    async with venue(config_of(tape)) as client, feed_of(client) as feed:
+        await ask(feed, 15, ("NSE_EQ", "2885"))
+        assert (await feed.recv())[0] == 6
+        await client.step(2)
+        frames = [await feed.recv() for _ in range(5)]
+    opened = [struct.pack("<BHBI", 7, 8, segment, 0) for segment in (1, 0)]
+    assert frames[:2] == frames[3:] == opened
+    assert (frames[2][0], len(frames[2])) == (2, 16)
+
+
+async def test_each_mode_has_its_own_packet_and_two_modes_have_two() -> None:
+    tape = ScriptedTape([(RELIANCE, PRICE, 10)], [(RELIANCE, PRICE, 10)], previous_closes_e4={RELIANCE: PRICE - 1_000})
+    async with venue(config_of(tape)) as client, feed_of(client) as feed:
+        for code in (15, 17, 21, 23):
+            await ask(feed, code, ("NSE_EQ", "2885"))
+            assert (await packet(feed))[0] == 6
+        await client.step()
+        packets = [await packet(feed) for _ in range(4)]
+        for code in (16, 18, 22):
+            await ask(feed, code, ("NSE_EQ", "2885"))
+        await ask(feed, 15, ("IDX_I", "13"), ("NSE_EQ", "2885"))
+        # To subscribe again tells what there is at once: the close before and the last price.
+        assert [(await packet(feed))[0] for _ in range(2)] == [6, 2]
+        await client.step()
+        left = [(await packet(feed))[0] for _ in range(2)]
+    assert [(each[0], len(each)) for each in packets] == [(2, 16), (4, 50), (8, 162), (3, 112)]
+    assert left == [3, 2]
+
+
+async def test_packets_that_wait_together_are_glued_where_that_was_asked_for() -> None:
+    tape = ScriptedTape([(RELIANCE, PRICE, 10)], previous_closes_e4={RELIANCE: PRICE})
+    async with venue(config_of(tape, feed_glues=True)) as client, feed_of(client) as feed:
+        await client.step()
+        await ask(feed, 15, *(("NSE_EQ", "2885") for _ in range(3)))
+        frame = b""
+        while len(frame) < 16 * 6:
+            piece = await packet(feed)
+            assert len(piece) % 16 == 0
+            frame += piece
+    assert [frame[at] for at in range(0, len(frame), 16)] == [6, 2] * 3
+
+
+async def test_handshakes_are_refused_as_often_as_was_asked_for() -> None:
+    async with venue(config_of(steady(PRICE))) as client:
+        await client.admin("POST", "/feed", json={"refuse_handshakes": 2})
+        for _ in range(2):
+            with pytest.raises(InvalidStatus) as refused:
+                await feed_of(client)
+            assert refused.value.response.status_code == 429
+            assert list(json.loads(refused.value.response.body)["data"]) == ["805"]
+        async with feed_of(client) as feed:
+            await feed.ping()
+
+
+async def test_whoever_comes_with_a_wrong_token_is_told_what_is_wrong_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with venue(config_of(steady(PRICE))) as client:
+        async with feed_of(client, client_id=OTHER_CLIENT_ID) as feed:
+            assert await feed.recv() == struct.pack("<BHBIh", 50, 10, 0, 0, 808)
+        tomorrow_ns = time.time_ns() + 86_401 * 1_000_000_000
+        later = SimpleNamespace(time_ns=lambda: tomorrow_ns, monotonic_ns=time.monotonic_ns)
+        monkeypatch.setattr("adapters.simulator.broker_routes.time", later)
+        async with feed_of(client) as feed:
+            assert await feed.recv() == struct.pack("<BHBIh", 50, 10, 0, 0, 807)
+
+
+async def test_a_disconnect_for_one_client_leaves_the_others_connected() -> None:
+    async with venue(config_of(steady(PRICE))) as client, feed_of(client) as mine:
+        token = await client.log_in(OTHER_CLIENT_ID)
+        async with feed_of(client, token, OTHER_CLIENT_ID) as theirs:
+            await client.admin("POST", "/feed", json={"disconnect": 806, "client_id": OTHER_CLIENT_ID})
+            assert await theirs.recv() == struct.pack("<BHBIh", 50, 10, 0, 0, 806)
+            with pytest.raises(ConnectionClosed):
+                await theirs.recv()
+            await ask(mine, 15, ("NSE_EQ", "2885"))
+            await client.step()
+            assert (await packet(mine))[0] == 2
+
+
+async def test_more_than_five_thousand_instruments_are_too_many_for_a_connection() -> None:
+    async with venue(config_of(steady(PRICE))) as client, feed_of(client) as feed:
+        for first in range(1, 5_001, 100):
+            await ask(feed, 15, *(("NSE_FNO", str(number)) for number in range(first, first + 100)))
+        await ask(feed, 17, ("NSE_FNO", "5000"))
+        await ask(feed, 15, ("NSE_FNO", "5001"))
+        assert await packet(feed) == struct.pack("<BHBIh", 50, 10, 0, 0, 804)

@@ -246,9 +246,10 @@ async def test_unknown_paths_and_empty_books_are_answered_as_the_broker_does() -
 async def test_last_prices_are_answered_by_segment_and_id() -> None:
     async with venue(config_of(steady(PRICE))) as client:
         await client.step()
-        body = {"NSE_EQ": [2885, 1], "IDX_I": [13], "dhanClientId": CLIENT_ID}
+        body = {"NSE_EQ": [2885, 1], "IDX_I": [13], "BSE_EQ": [1], "dhanClientId": CLIENT_ID}
         answer = await client.http.post("/v2/marketfeed/ltp", json=body)
-        assert answer.json() == {"data": {"NSE_EQ": {"2885": {"last_price": 1310.0}}, "IDX_I": {}}, "status": "success"}
+        prices = {"NSE_EQ": {"2885": {"last_price": 1310.0}}, "IDX_I": {"13": {"last_price": 0.0}}, "BSE_EQ": {}}
+        assert answer.json() == {"data": prices, "status": "success"}
         wrong = await client.http.post("/v2/marketfeed/ltp", json={"NOWHERE": [1]})
         assert (wrong.status_code, wrong.json()) == (
             400,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.simulator.books import OrderTerms, Status
@@ -394,7 +395,8 @@ def test_a_day_order_of_another_day_has_expired_and_is_shown_for_one_day(path: P
         assert account.orders == {}
         assert [holding.net_quantity for holding in account.holdings.values()] == [4]
         assert venue.next_order_number == 3
-    assert len(path.read_bytes().splitlines()) == 2, "the numbers, and the client's money and holdings"
+    kinds = [record["type"] for record in map(msgspec.json.decode, path.read_bytes().splitlines())]
+    assert kinds == ["books", "account", "trade_kept"], "the numbers, the money and holdings, and the statement"
 
 
 def test_clients_are_known_again_even_without_an_order(path: Path) -> None:

@@ -56,6 +56,14 @@ def test_clients_and_families_have_budgets_of_their_own() -> None:
     assert limits.take("1000000002", Family.QUOTES, now_ns=0)
 
 
+def test_what_names_another_subject_does_not_count() -> None:
+    limits = RateLimits(scale=1)
+    assert limits.take(CLIENT_ID, Family.OPTION_CHAIN, now_ns=0, subject="NIFTY")
+    assert limits.take(CLIENT_ID, Family.OPTION_CHAIN, now_ns=0, subject="BANKNIFTY")
+    assert not limits.take(CLIENT_ID, Family.OPTION_CHAIN, now_ns=3 * SECOND_NS - 1, subject="NIFTY")
+    assert limits.take(CLIENT_ID, Family.OPTION_CHAIN, now_ns=3 * SECOND_NS, subject="NIFTY")
+
+
 def test_a_pin_is_what_the_secret_and_the_client_say() -> None:
     # int.from_bytes(hmac_sha256(secret, client id)[:8]) modulo a million, reckoned with openssl.
     assert pin_of("1012345678", secret=b"s" * 32) == "169069"

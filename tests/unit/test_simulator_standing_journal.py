@@ -4,11 +4,14 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.simulator.books import Status
+from adapters.simulator.carrying import carried_over
 from adapters.simulator.journal import Journal
-from adapters.simulator.records import Record
+from adapters.simulator.kept_trades import KEPT_MAX, TradeKept
+from adapters.simulator.records import AccountOpened, Record
 from adapters.simulator.standing_records import (
     ForeverArmed,
     ForeverChanged,
@@ -273,3 +276,41 @@ def test_of_a_carried_position_what_was_bought_today_is_converted_first(path: Pa
         for product, row in rows.items()
     }
     assert shown == {"INTRADAY": (8, 8, 10_480.0, 0), "CNC": (4, 0, 0.0, 4)}
+
+
+def test_trades_of_earlier_days_stay_on_the_statement_for_a_month(path: Path) -> None:
+    with counter(steady(PRICE, volume=16), journal=path) as market:
+        market.place(productType="CNC")
+        market.place(productType="CNC", quantity=1, price=1300)
+        (first,) = market.read("/trades/2026-04-15/2026-04-15/0")
+    for day in (1, 2, 31):
+        with counter(steady(PRICE, start_ns=DEMO_START_NS + day * DAY_NS), journal=path) as market:
+            assert market.read("/trades/2026-04-15/2026-04-15/0") == [first]
+            if day == 1:
+                market.place(productType="CNC", transactionType="SELL", quantity=4)
+            both = market.read("/trades/2026-04-01/2026-05-31/0")
+            assert [(row["transactionType"], row["exchangeTime"][:10]) for row in both] == [
+                ("BUY", "2026-04-15"),
+                ("SELL", "2026-04-16"),
+            ]
+    with counter(steady(PRICE, start_ns=DEMO_START_NS + 32 * DAY_NS), journal=path) as market:
+        assert [row["transactionType"] for row in market.read("/trades/2026-04-01/2026-05-31/0")] == ["SELL"]
+
+
+def test_of_very_many_trades_the_newest_are_kept() -> None:
+    kept = TradeKept(
+        client_id=CLIENT_ID,
+        order_id="1",
+        exchange_order_id="2",
+        trade_id="3",
+        instrument=SHARE,
+        side=Side.BUY,
+        product="CNC",
+        quantity=1,
+        price_e4=PRICE,
+        time_ns=DEMO_START_NS,
+    )
+    many = [msgspec.structs.replace(kept, trade_id=str(number)) for number in range(KEPT_MAX + 2)]
+    opened = AccountOpened(client_id=CLIENT_ID, balance_paise=1)
+    ledger = carried_over([opened, *many], now_ns=NEXT_DAY_NS, first_number=1).ledger
+    assert ledger.kept_trades[CLIENT_ID] == many[2:]
