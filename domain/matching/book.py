@@ -232,6 +232,11 @@ class Matching:
             if side.shown is not None:
                 side.shown.offers.clear()
 
+    def forget_depth(self) -> None:
+        """Let nothing be shown any more, until the tape shows something again."""
+        for side in self._both:
+            side.shown = None
+
     def on_print(self, *, price_e4: int, volume: int, time_ns: int, depth: Depth | None = None) -> list[Happening]:
         """Take in one print and return what came of it: executions in priority order, then stops; buys before sells.
 
