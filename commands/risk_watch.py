@@ -139,6 +139,8 @@ class RiskWatch:
                 continue
             self._looked_at[account_id] = self._market_time_ns
             await self._look(account_id, mark)
+            # A look at what is in memory never waits, and hundreds may hold the same: others have their turn.
+            await asyncio.sleep(0)
 
     def _is_late(self, seen: _Seen) -> bool:
         return self._market_time_ns - seen.exchange_time_ns >= self._confirm_ns

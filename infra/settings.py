@@ -163,10 +163,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["wall", "tape"],
         Meta(description="What the market's time is: wall (now), or tape (the newest tick's time)."),
     ] = "wall"
+    simulator_sessions: Annotated[
+        bool,
+        Meta(
+            description="The simulator keeps the exchange's day: phases, auctions, circuit limits, freeze quantities."
+            " Without it, it trades whenever the tape plays."
+        ),
+    ] = False
+    simulator_participation: Annotated[
+        Literal["print", "session"],
+        Meta(description="What orders at the simulator get a share of: each print, or all that the session traded."),
+    ] = "print"
+    simulator_participation_bp: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="That share, of the orders on one side together, in basis points."),
+    ] = 2_500
+    simulator_slippage: Annotated[
+        str,
+        Meta(
+            pattern=r"^(none|(ticks|bp|sqrt):[0-9]{1,4})$",
+            description="What taking costs at the simulator where the tape has no depth: none, ticks:N, bp:N (basis"
+            " points), or sqrt:N (N basis points for a whole print, half of it for a quarter).",
+        ),
+    ] = "none"
     tape: Annotated[
         str,
-        Meta(description="What the simulator plays: synthetic, or a folder of recorded ticks."),
+        Meta(description="What the simulator plays: synthetic, or a folder of recorded ticks or of candles."),
     ] = SYNTHETIC
+    tape_day: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\d{4}-\d{2}-\d{2})?$",
+            description="Day of the synthetic session, which goes to 16:00 then, or with which a tape of candles begins"
+            " (2026-11-20). Unset: 2026-04-15, or now where it goes on for ever; all candles.",
+        ),
+    ] = ""
+    tape_depth: Annotated[
+        bool,
+        Meta(description="The synthetic session shows five levels of the book on both sides."),
+    ] = False
+    tape_speed: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds of the tape in one of ours; 0 plays it as fast as it goes. Another speed than 1 wants"
+            " the market clock of the tape.",
+        ),
+    ] = 1.0
     tape_seconds: Annotated[
         int,
         Meta(ge=0, description="Length of the synthetic session in seconds; 0 goes on for ever, from now on."),
@@ -395,6 +438,8 @@ def _allowed(described: Any) -> str:
             return "true, false"
         case msgspec.inspect.IntType(ge=low, le=high):
             return f"{low} … {high}" if high is not None else f"from {low}"
+        case msgspec.inspect.FloatType(ge=least):
+            return f"from {least}"
         case msgspec.inspect.CustomType():
             return "folder"
         case _:

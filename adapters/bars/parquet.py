@@ -83,7 +83,7 @@ class ParquetBars:
             kept = self._kept.get(instrument)
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        bars = _read(path)
+        bars = read_daily_bars(path)
         with self._lock:
             self._kept[instrument] = (stamp, bars)
             if len(self._kept) > _FILES_KEPT:
@@ -91,7 +91,8 @@ class ParquetBars:
         return bars
 
 
-def _read(path: Path) -> list[DailyBar]:
+def read_daily_bars(path: Path) -> list[DailyBar]:
+    """Return the bars in *path*, oldest first. Raises BarsUnreadable."""
     pl = _polars()
     try:
         frame = pl.read_parquet(path, columns=["day", *_PRICES, "volume"])

@@ -17,6 +17,7 @@ from adapters.dhan.calls import Caller
 from adapters.dhan.codec import (
     AnswerMalformed,
     Row,
+    RowUnsupported,
     decimal_of,
     optional_text,
     price_e4_of,
@@ -317,11 +318,14 @@ def _last_prices_of(document: Any) -> dict[InstrumentKey, int | None]:
 
 
 def _by_instrument(document: Any, read: Callable[[Row], T]) -> dict[InstrumentKey, T]:
-    return {
-        InstrumentKey(segment_of(word), security_id): read(object_of(row))
-        for word, rows in object_of(rows_under(document, "data")).items()
-        for security_id, row in object_of(rows).items()
-    }
+    found: dict[InstrumentKey, T] = {}
+    for word, rows in object_of(rows_under(document, "data")).items():
+        try:
+            segment = segment_of(word)
+        except RowUnsupported:
+            continue  # We did not ask for it.
+        found |= {InstrumentKey(segment, security_id): read(object_of(row)) for security_id, row in rows.items()}
+    return found
 
 
 def _last_price_of(row: Row) -> int | None:

@@ -26,9 +26,9 @@ from domain.money import E4_PER_RUPEE
 if TYPE_CHECKING:
     import polars as pl
 
-_SUFFIX = ".csv.gz"
-_OPEN_S = (9 * 60 + 15) * 60
-_CLOSE_S = (15 * 60 + 30) * 60
+SUFFIX = ".csv.gz"
+OPEN_S = (9 * 60 + 15) * 60
+CLOSE_S = (15 * 60 + 30) * 60
 _DAY_S = 86_400
 _EPOCH = date(1970, 1, 1)
 
@@ -46,7 +46,7 @@ class RecordedTape:
 
     def __init__(self, *, day: date, instruments: Sequence[InstrumentKey], rows: "pl.DataFrame") -> None:
         self._instruments = tuple(instruments)
-        self._midnight_ns = _midnight_ns(day)
+        self._midnight_ns = midnight_ns(day)
         self._columns = [rows[name].to_list() for name in ("second", "number", "price_e4", "volume")]
         self._first: int = self._columns[0][0]
         self._last: int = self._columns[0][-1]
@@ -94,24 +94,30 @@ def read_recording(folder: Path, instruments: Instruments) -> RecordedTape:
     import polars as pl  # noqa: PLC0415 - a quarter of a second that only recorded tapes should cost
 
     parts: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        parts.setdefault(path.name.removesuffix(_SUFFIX).partition("_part")[0], []).append(path)
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        parts.setdefault(symbol_of(path), []).append(path)
     if not parts:
-        raise TapeUnreadable(f"received folder {folder}, expected files named <SYMBOL>{_SUFFIX} in it")
+        raise TapeUnreadable(f"received folder {folder}, expected files named <SYMBOL>{SUFFIX} in it")
     raw = {symbol: pl.concat([_read(path) for path in paths]) for symbol, paths in parts.items()}
     days = pl.concat([rows.select("day") for rows in raw.values()])["day"].value_counts(sort=True)
     if days.is_empty():
         raise TapeUnreadable(f"received recordings in {folder} without a row between 09:15 and 15:30")
     number_of_day: int = days["day"][0]
     day = date.fromordinal(_EPOCH.toordinal() + number_of_day)
-    keys = [instruments.by_symbol(symbol, market_time_ns=_midnight_ns(day)).key for symbol in raw]
+    keys = [instruments.by_symbol(symbol, market_time_ns=midnight_ns(day)).key for symbol in raw]
     cleaned = [_clean(rows.filter(pl.col("day") == number_of_day), number) for number, rows in enumerate(raw.values())]
     return RecordedTape(
         day=day, instruments=keys, rows=pl.concat(cleaned).sort("second", "number", maintain_order=True)
     )
 
 
-def _midnight_ns(day: date) -> int:
+def symbol_of(path: Path) -> str:
+    """Return the symbol that a file of a tape, or a part of it, is named for."""
+    return path.name.removesuffix(SUFFIX).partition("_part")[0]
+
+
+def midnight_ns(day: date) -> int:
+    """Return the first moment of *day* at the exchange (UTC nanoseconds)."""
     return int(datetime(day.year, day.month, day.day, tzinfo=EXCHANGE_ZONE).timestamp()) * NS_PER_S
 
 
@@ -130,7 +136,7 @@ def _read(path: Path) -> "pl.DataFrame":
             "volume",
         )
         .drop_nulls()
-        .filter((pl.col("day") > 0) & (pl.col("price_e4") > 0) & pl.col("second").is_between(_OPEN_S, _CLOSE_S - 1))
+        .filter((pl.col("day") > 0) & (pl.col("price_e4") > 0) & pl.col("second").is_between(OPEN_S, CLOSE_S - 1))
     )
 
 

@@ -119,7 +119,7 @@ class Simulator:
         self.last_ticks: dict[InstrumentKey, Tick] = {}
         self.last_prices_e4: dict[InstrumentKey, int] = {}
         self.previous_closes_e4: Mapping[InstrumentKey, int] = config.tape.previous_closes_e4
-        self._exchange = Exchange(config)
+        self.exchange = Exchange(config)
         self.step = 0
         self.market_time_ns = config.tape.start_ns
         self.executions = 0
@@ -408,7 +408,7 @@ class Simulator:
         if history is None:
             history = self._history[key] = PrintHistory()
         history.add(self.step, tick.last_price_e4)
-        matching = self._exchange.books.get(key)
+        matching = self.exchange.books.get(key)
         if matching is None:
             instrument = self._config.instruments.by_key(key, market_time_ns=self.market_time_ns)
             matching = self._matching_of(instrument)
@@ -423,17 +423,17 @@ class Simulator:
 
     def _move_on(self) -> None:
         """Let the exchange's day go on to the second that is played."""
-        for moved in self._exchange.move_to(self.market_time_ns):
-            limits = self._limits_of(moved.instrument, self._exchange.books[moved.instrument])
+        for moved in self.exchange.move_to(self.market_time_ns):
+            limits = self._limits_of(moved.instrument, self.exchange.books[moved.instrument])
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in moved.expired]
             ends = [self._end_of(order, Status.EXPIRED) for order in expired]
             self._enter(*limits, *self._records_of(moved.happened), *ends)
 
     def _matching_of(self, instrument: Instrument) -> Book:
-        return self._exchange.book_of(instrument, market_time_ns=self.market_time_ns)
+        return self.exchange.book_of(instrument, market_time_ns=self.market_time_ns)
 
     def _rejected(self, order: BookedOrder, rejection: Rejection) -> str:
-        why = self._exchange.refusal_of(rejection, order.instrument, market_time_ns=self.market_time_ns)
+        why = self.exchange.refusal_of(rejection, order.instrument, market_time_ns=self.market_time_ns)
         return f"RMS:{order.order_id}:{why}"
 
     def _enter(self, *records: Record) -> None:
@@ -525,7 +525,7 @@ class Simulator:
     def _close_session(self) -> None:
         self.done = True
         self._is_open = False
-        for matching in self._exchange.books.values():
+        for matching in self.exchange.books.values():
             expired = [self._ledger.orders[withdrawn.order_id] for withdrawn in matching.expire()]
             self._enter(*(self._end_of(order, Status.EXPIRED) for order in expired))
         for watcher in self.watchers:

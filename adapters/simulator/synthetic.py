@@ -5,20 +5,27 @@ own noise, with fat tails (Student's t) and rare jumps. Volatility and volume ar
 close (the U of every session), and volume rises with the size of a move. Indices are weighted baskets of the stocks.
 The same seed gives the same tape, however it is consumed.
 
+With `depth` each print has five levels on both sides, a tick apart: it happened at the best bid or at the best ask, as
+the toss of a coin has it, and what is shown at a level goes with what the stock trades in a few quiet seconds. Asking
+for it changes neither prices nor volumes. With a `ClosingAuction` the stocks print nothing between the end of
+continuous trading and the auction's outcome, a single print of half an hour's quiet volume each, and trade at that
+price alone in the post-close.
+
 The magnitudes are round figures of the right order: about 1 % of volatility a session for the market, and prices and
 volumes of large stocks in April 2026.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.simulator.tape import TapeSecond, Tick
 from commands.ports import Instruments
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import EXCHANGE_ZONE, NS_PER_S
+from domain.matching import Depth, Level
 from domain.money import E4_PER_RUPEE
 
 if TYPE_CHECKING:
@@ -31,6 +38,12 @@ DEMO_START_NS = int(datetime(2026, 4, 15, 9, 15, tzinfo=EXCHANGE_ZONE).timestamp
 """The open of a session that took place, so that its day's definitions of the instruments hold."""
 
 _BLOCK = 600
+_LEVELS = 5
+_HALF = 0.5
+_SHOWN_SECONDS = 5
+_UNITS_AN_ORDER = 100
+_AUCTION_SECONDS = 1_800
+_DEPTH_STREAM = 1
 _T_FREEDOM = 4
 _T_SCALE = 1 / sqrt(2)  # Student's t with 4 degrees of freedom has variance 2.
 
@@ -89,6 +102,17 @@ INDEX_LEVELS: Mapping[str, tuple[float, int]] = {"NIFTY": (24_100.0, 0), "BANKNI
 """Where an index starts, and which of the weights make it."""
 
 
+class ClosingAuction(NamedTuple):
+    """When in the tape, in seconds since its start, continuous trading ends, the auction prints, the post-close begins.
+
+    Until `ends_s` the tape is as without it.
+    """
+
+    ends_s: int
+    outcome_s: int
+    post_close_s: int
+
+
 class SyntheticTape:
     """A seeded tape. Implements `adapters.simulator.tape.Tape`.
 
@@ -105,6 +129,8 @@ class SyntheticTape:
         seconds: int | None = SESSION_SECONDS,
         symbols: Sequence[str] | None = None,
         weather: Weather | None = None,
+        depth: bool = False,
+        closing_auction: ClosingAuction | None = None,
     ) -> None:
         wanted = tuple(symbols) if symbols is not None else (*CHARACTERS, *INDEX_LEVELS)
         known = [instruments.by_symbol(symbol, market_time_ns=start_ns) for symbol in wanted]
@@ -116,6 +142,8 @@ class SyntheticTape:
         self._start_ns = start_ns // NS_PER_S * NS_PER_S
         self._seconds = seconds
         self._weather = weather or Weather()
+        self._shows_depth = depth
+        self._auction = closing_auction
 
     @property
     def instruments(self) -> Sequence[InstrumentKey]:
@@ -143,6 +171,8 @@ class SyntheticTape:
         import numpy as np  # noqa: PLC0415 - a tenth of a second that only the simulator should cost
 
         walk = _Walk(np.random.default_rng(self._seed), self._stocks, self._weather, self._seconds or SESSION_SECONDS)
+        shelves = _Shelves(self._seed, self._stocks) if self._shows_depth else None
+        closes = [0] * len(self._stocks)
         second = 0
         while self._seconds is None or second < self._seconds:
             block = _BLOCK if self._seconds is None else min(_BLOCK, self._seconds - second)
@@ -150,8 +180,17 @@ class SyntheticTape:
             logs, volumes = walk.next_block(second)
             prices = [self._stock_prices(logs[:, i], stock) for i, stock in enumerate(self._stocks)]
             levels = [self._levels(logs, index) for index in self._indices]
+            shown = None if shelves is None else shelves.next_block(prices)
             for i in range(block):
-                yield self._second(second + i, i, prices, volumes[i], levels)
+                quoted = self._second(second + i, i, prices, volumes[i], levels)
+                if self._auction is not None and second + i >= self._auction.ends_s:
+                    yield self._behind_the_end(
+                        self._auction, second + i, quoted, [column[i] for column in prices], closes
+                    )
+                elif shown is not None:
+                    yield quoted._replace(ticks=[*shown(i, quoted.ticks)])
+                else:
+                    yield quoted
             second += block
 
     def _second(
@@ -165,6 +204,27 @@ class SyntheticTape:
         ]
         ticks += [Tick(index.key, levels[i][row], 0, time_ns) for i, index in enumerate(self._indices)]
         return TapeSecond(time_ns, ticks)
+
+    def _behind_the_end(
+        self, auction: ClosingAuction, second: int, quoted: TapeSecond, prices: list[int], closes: list[int]
+    ) -> TapeSecond:
+        """Return what is printed once continuous trading is over. *closes* is told the outcome of the auction."""
+        if second == auction.outcome_s:
+            closes[:] = prices
+            stocks = [
+                Tick(stock.key, price, _auction_volume(stock), quoted.market_time_ns)
+                for stock, price in zip(self._stocks, prices, strict=True)
+            ]
+            return quoted._replace(ticks=[*stocks, *quoted.ticks[-len(self._indices) :]] if self._indices else stocks)
+        if second < auction.post_close_s:
+            return quoted._replace(ticks=())
+        at_close = {stock.key: close for stock, close in zip(self._stocks, closes, strict=True)}
+        ticks = [
+            tick._replace(last_price_e4=at_close[tick.instrument])
+            for tick in quoted.ticks
+            if tick.instrument in at_close
+        ]
+        return quoted._replace(ticks=ticks)
 
     def _stock_prices(self, logs: "NDArray[np.float64]", stock: Instrument) -> list[int]:
         import numpy as np  # noqa: PLC0415 - see above
@@ -231,6 +291,55 @@ class _Walk:
 
         part = (seconds % self._session_seconds) / self._session_seconds
         return 1 + 1.2 * np.exp(-part / 0.06) + 0.7 * np.exp(-(1 - part) / 0.06)
+
+
+class _Shelves:
+    """What is shown on both sides of each print. Its random numbers are its own."""
+
+    def __init__(self, seed: int, stocks: Sequence[Instrument]) -> None:
+        import numpy as np  # noqa: PLC0415 - see above
+
+        self._rng = np.random.default_rng([seed, _DEPTH_STREAM])
+        self._stocks = stocks
+        self._numbers = {stock.key: number for number, stock in enumerate(stocks)}
+        self._usual = np.array([CHARACTERS[stock.symbol].volume for stock in stocks])[None, :, None] * _SHOWN_SECONDS
+
+    def next_block(self, prices: list[list[int]]) -> Callable[[int, Sequence[Tick]], Iterator[Tick]]:
+        """Return what gives the ticks of one second of the next block their depth."""
+        rng, stocks = self._rng, len(self._stocks)
+        quantities = (rng.gamma(2.0, 0.5, (_BLOCK, stocks, 2 * _LEVELS)) * self._usual).astype(int).tolist()
+        at_ask = (rng.random((_BLOCK, stocks)) < _HALF).tolist()
+
+        def shown(row: int, ticks: Sequence[Tick]) -> Iterator[Tick]:
+            for tick in ticks:
+                number = self._numbers.get(tick.instrument)
+                if number is None:
+                    yield tick
+                else:
+                    depth = self._depth(number, prices[number][row], quantities[row][number], at_ask[row][number])
+                    yield tick._replace(depth=depth)
+
+        return shown
+
+    def _depth(self, number: int, price_e4: int, quantities: Sequence[int], at_ask: bool) -> Depth:  # noqa: FBT001
+        stock = self._stocks[number]
+        tick, lot = stock.tick_e4, stock.lot
+        bid_e4 = price_e4 - tick if at_ask else price_e4
+        shown = [quantity // lot * lot + lot for quantity in quantities]
+        bids = tuple(
+            Level(price, quantity, 1 + quantity // _UNITS_AN_ORDER)
+            for level, quantity in enumerate(shown[:_LEVELS])
+            if (price := bid_e4 - level * tick) > 0
+        )
+        asks = tuple(
+            Level(bid_e4 + (level + 1) * tick, quantity, 1 + quantity // _UNITS_AN_ORDER)
+            for level, quantity in enumerate(shown[_LEVELS:])
+        )
+        return Depth(bids, asks)
+
+
+def _auction_volume(stock: Instrument) -> int:
+    return max(round(CHARACTERS[stock.symbol].volume * _AUCTION_SECONDS) // stock.lot, 1) * stock.lot
 
 
 def _on_tick(rupees: float, instrument: Instrument) -> int:

@@ -232,6 +232,11 @@ class Matching:
             if side.shown is not None:
                 side.shown.offers.clear()
 
+    def forget_depth(self) -> None:
+        """Let nothing be shown any more, until the tape shows something again."""
+        for side in self._both:
+            side.shown = None
+
     def on_print(self, *, price_e4: int, volume: int, time_ns: int, depth: Depth | None = None) -> list[Happening]:
         """Take in one print and return what came of it: executions in priority order, then stops; buys before sells.
 
@@ -499,8 +504,8 @@ class Matching:
 
     def _match(self, side: _Side, price: int, time_ns: int, happened: list[Happening]) -> None:
         is_buy = side.which is Side.BUY
-        has_filled = False
-        for working in side.orders:
+        filled, is_front = 0, True
+        for place, working in enumerate(side.orders):
             limit = working.limit_price_e4
             if limit is None or (price > limit if is_buy else price < limit):
                 break
@@ -515,8 +520,11 @@ class Matching:
             happened.append(Execution(working.order.order_id, quantity, price, time_ns))
             if working.leaves_quantity == 0:
                 del self._working[working.order.order_id]
-                has_filled = True
-        if has_filled:
+                is_front = is_front and place == filled
+                filled += 1
+        if is_front:
+            del side.orders[:filled]
+        else:  # One with a cap is left between them.
             side.orders = [working for working in side.orders if working.leaves_quantity > 0]
 
     def _match_in_queues(self, side: _Side, price: int, time_ns: int, happened: list[Happening]) -> None:

@@ -181,6 +181,7 @@ class PhasedMatching:
             happened += self._carry_over()
         elif phase is Phase.POST_CLOSE:
             happened += self._matching.expire()
+            self._matching.forget_depth()  # It was that of continuous trading.
             if self._closing_price_e4 is None:
                 self._closing_price_e4 = self.last_price_e4
         happened += self._release_waiting(time_ns)

@@ -28,6 +28,9 @@ BENCHES: dict[str, Entry] = {
     "asof": Entry("a portfolio as of a random time of a long log, cold, and most of it archived", "infra.bench.asof"),
     "verify": Entry("checking that nobody touched a log of a million events", "infra.bench.verify"),
     "decide": Entry("intents decided by every check, on an account with fifty trades open", "infra.bench.decide"),
+    "matching": Entry(
+        "prints and orders that the matching of one instrument takes, beside a plain list", "infra.bench.matching"
+    ),
     "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
     "oracle": Entry("made-up lives of accounts, judged by plain arithmetic on their fills", "infra.bench.oracle"),
     "instruments": Entry(

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -30,12 +31,16 @@ def run(
         str | None,
         typer.Option(help="Faults that the simulator makes, by rates and a seed, such as: 'seed=7 delay=0.02'."),
     ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds of the tape that the simulator plays in one; 0: as fast as it goes."),
+    ] = None,
 ) -> None:
     """Run some roles in this process, on the servers of the running engine or on servers of your own."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_run(roles, faults))
+        code = runner.run(_run(roles, {"simulator_faults": faults, "tape_speed": speed}))
         # All is drained and closed. Closing the runner would wait for tasks that a driver left behind, and some of them
         # swallow their cancellation (a pool's, when it was still connecting); the interpreter would then take half a
         # second to free what the kernel frees at once.
@@ -44,7 +49,7 @@ def run(
         os._exit(code)
 
 
-async def _run(roles: list[str], faults: str | None) -> int:
+async def _run(roles: list[str], of_simulator: Mapping[str, object]) -> int:
     import structlog
 
     from infra.logs import configure
@@ -56,8 +61,9 @@ async def _run(roles: list[str], faults: str | None) -> int:
     log = structlog.get_logger("khata.run")
     try:
         runtime = await resolve_runtime()
-        if faults is not None:
-            runtime = replace(runtime, settings=_with_faults(runtime.settings, roles, faults))
+        asked = {field: value for field, value in of_simulator.items() if value is not None}
+        if asked:
+            runtime = replace(runtime, settings=_with_options(runtime.settings, roles, asked))
         configure(runtime.settings)
         working = asyncio.create_task(run_roles(roles, runtime))
         _stop_on_signal(working, deadline_s=runtime.settings.drain_deadline_ms / 1000 + _GRACE_S)
@@ -72,15 +78,15 @@ async def _run(roles: list[str], faults: str | None) -> int:
     return 0
 
 
-def _with_faults(settings: "Settings", roles: list[str], faults: str) -> "Settings":
+def _with_options(settings: "Settings", roles: list[str], asked: Mapping[str, object]) -> "Settings":
     from infra.settings import override
 
     if _SIMULATOR not in roles:
         raise OperatorProblem(
-            "--faults is for the simulator, which is not among the roles.",
-            remedy=f"Name the role {_SIMULATOR}, or leave the option out.",
+            "--faults and --speed are for the simulator, which is not among the roles.",
+            remedy=f"Name the role {_SIMULATOR}, or leave them out.",
         )
-    return override(settings, simulator_faults=faults)
+    return override(settings, **asked)
 
 
 def _stop_on_signal(working: "asyncio.Task[None]", *, deadline_s: float) -> None:

@@ -2,15 +2,28 @@
 
 import asyncio
 import sys
+from typing import Annotated
+
+import typer
 
 
-def up() -> None:
+def up(
+    *,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Seconds of the tape in one of ours, on the clock of the tape; 0: as fast as it goes."
+        ),
+    ] = None,
+) -> None:
     """Start the whole engine and keep it running until Ctrl-C or SIGTERM."""
     from infra.logs import configure
-    from infra.settings import load
+    from infra.settings import load, override
     from infra.supervisor import Supervisor, run_until_signal
 
     settings = load()
+    if speed is not None:
+        settings = override(settings, tape_speed=speed, market_clock="tape")
     configure(settings)
     supervisor = Supervisor(settings)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from adapters.dhan.feed import DhanFeed
@@ -12,6 +13,7 @@ from adapters.nats.marks import MarksPublisher
 from commands.ports import Clock
 from commands.protection import Protection
 from commands.risk_watch import RiskWatch
+from domain.instrument import InstrumentKey
 from domain.market import Mark
 from infra.wiring.process import Wiring
 from infra.wiring.trading import make_market_feed, make_marks_publisher, make_protection, make_risk_watch
@@ -53,7 +55,10 @@ class MarketWatch:
     """Turns the feed's ticks into numbered marks, publishes them, and hands each to protection and the risk watch.
 
     A mark is published before they act on it, so that whoever decides next knows what they knew. On a tape the market's
-    time is that of the newest tick; else it goes on by itself, and protection is told of that as well.
+    time is that of the newest tick, and the next tick waits until all is done that the last one calls for. Else time
+    goes on by itself, and protection is told of that as well; and marks go out however long it takes to act on them:
+    one that comes late denies entries everywhere. Protection then sees every mark, in their order, and the risk watch
+    the newest of each instrument among those that came meanwhile.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class MarketWatch:
         self._is_tape = is_tape
         self._number = 0
         self._market_time_ns = 0
+        self._to_act_on: asyncio.Queue[list[Mark]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Watch until canceled."""
@@ -83,6 +89,7 @@ class MarketWatch:
             group.create_task(self._feed.run(self._on_ticks))
             if not self._is_tape:
                 group.create_task(self._tell_time())
+                group.create_task(self._act())
 
     async def connected(self) -> None:
         """Return once the feed's connection stands."""
@@ -92,6 +99,7 @@ class MarketWatch:
     async def settle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return once every ticker packet up to number `packets` of this connection has had its effects."""
         await self._feed.wait_handled(request["packets"])
+        await self._to_act_on.join()
         await self._protection.catch_up()
         await self._risk_watch.catch_up()
         return {"number": self._number, "effects": self._protection.effects + self._risk_watch.effects}
@@ -122,11 +130,28 @@ class MarketWatch:
             marks.append(mark)
         self._market_time_ns = max([self._market_time_ns, *(mark.exchange_time_ns for mark in marks)])
         await self._publisher.publish(self._market_time_ns, marks)
+        if not self._is_tape:
+            self._to_act_on.put_nowait(marks)
+            return
         for mark in marks:
             await self._protection.on_mark(mark)
             await self._risk_watch.on_mark(mark)
-        if self._is_tape:
-            await self._protection.on_time(self._market_time_ns)
+        await self._protection.on_time(self._market_time_ns)
+
+    async def _act(self) -> None:
+        """Act on marks, all that have come at a time, for ever."""
+        while True:
+            frames = [await self._to_act_on.get()]
+            while not self._to_act_on.empty():
+                frames.append(self._to_act_on.get_nowait())
+            newest: dict[InstrumentKey, Mark] = {}
+            for mark in chain.from_iterable(frames):
+                newest[mark.instrument] = mark
+                await self._protection.on_mark(mark)
+            for mark in newest.values():
+                await self._risk_watch.on_mark(mark)
+            for _ in frames:
+                self._to_act_on.task_done()
 
     async def _tell_time(self) -> None:
         while True:

@@ -102,8 +102,9 @@ class Wiring:
 
     @property
     def follows_exchanges(self) -> bool:
-        """Whether trading keeps the hours of the exchanges: it does not on a tape of our own making."""
-        return self.settings.dhan_url is not None or self.settings.tape != SYNTHETIC
+        """Whether trading keeps the hours of the exchanges: on a tape of our own making, only if that is asked for."""
+        settings = self.settings
+        return settings.dhan_url is not None or settings.tape != SYNTHETIC or settings.simulator_sessions
 
     @cached_property
     def exchange_sessions(self) -> ExchangeSessions:

@@ -20,6 +20,8 @@ SQL = re.compile(
     r"|UNLISTEN|NOTIFY|VACUUM|ANALYZE|BEGIN|COMMIT|DECLARE|FETCH|CALL|DO|EXPLAIN|REFRESH|REINDEX|CLUSTER) "
 )
 RUNNING = frozenset({"execute", "executemany", "fetch", "copy", "text", "exec_driver_sql"})
+PREPARING = frozenset({"send_prepare", "send_query", "send_query_params"})
+"""What takes bytes whatever it is typed to take: libpq, where a statement goes out without the driver."""
 
 _LOG_SOURCE = "adapters/postgres/log_source.py"
 _FILLING = "infra/bench/filling.py"
@@ -36,6 +38,7 @@ BYTES = {
     (_FILLING, "narrow_partitions"): "a partition's name, as the catalogue quotes it",
     (_FILLING, "_fill_partition"): "the definitions of indexes, as the catalogue writes them",
     ("infra/migrations/statements.py", "run_files"): "files of the package",
+    ("adapters/postgres/lines.py", "_name_of"): "what SQLAlchemy made, with a place for each value",
 }
 """Likewise where text becomes bytes on its way to the server."""
 
@@ -97,13 +100,18 @@ class Judge:
     def runs_bytes(self, node: ast.AST) -> bool:
         """Return whether *node* runs text that was turned into bytes, and is no literal."""
         match node:
-            case ast.Call(
-                func=ast.Attribute(attr=str(name)),
-                args=[ast.Call(func=ast.Attribute(value=text, attr="encode")), *_],
-            ):
-                return name in RUNNING and not is_constant(text)
+            case ast.Call(func=ast.Attribute(attr=str(name)), args=args) if name in RUNNING | PREPARING:
+                return any(map(is_turned_into_bytes, args))
             case _:
                 return False
+
+
+def is_turned_into_bytes(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=text, attr="encode")):
+            return not is_constant(text)
+        case _:
+            return False
 
 
 def is_constant(node: ast.AST) -> bool:

@@ -2,48 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 
-from adapters.clock import SystemClock
-from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.feed import DhanFeed
-from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.simulator.synthetic import DEMO_START_NS
 from commands.ports import Accepted, ModifyAccepted, NotSent, OutcomeUnknown, Refused
-from domain.ids import CorrelationId
 from domain.order import OrderStatus, OrderType, Product, Purpose, RefusalReason, Side
 from tests.support import tape
-from tests.support.dhan import ACCOUNT, LIMIT_BUY, MARKET_SELL, RELIANCE, settings_for
+from tests.support.dhan import ACCOUNT, LIMIT_BUY, MARKET_SELL, RELIANCE
+from tests.support.dhan_simulator import at_the_simulator, correlation
 from tests.support.eventually import eventually
 
 S = 1_000_000_000
 PRICE = 1_310_00_00
 BUY = msgspec.structs.replace(LIMIT_BUY, limit_price_e4=PRICE, quantity=10)
 SELL = msgspec.structs.replace(MARKET_SELL, quantity=4)
-
-
-def correlation(number: int) -> CorrelationId:
-    return CorrelationId(f"kh1{number:022d}")
-
-
-@contextlib.asynccontextmanager
-async def at_the_simulator(
-    simulator_tape: tape.ScriptedTape, *, config: dict[str, Any] | None = None, **changes: Any
-) -> AsyncIterator[tuple[tape.Venue, DhanBroker, DhanFeed]]:
-    async with tape.venue(tape.config_of(simulator_tape, **(config or {})), logged_in=False) as venue:
-        url = f"http://127.0.0.1:{venue.port}"
-        settings = settings_for(url, feed_url=f"ws://127.0.0.1:{venue.port}/feed", **changes)
-        clock = SystemClock()
-        client = HttpClient(settings, clock)
-        broker = DhanBroker(settings, PaperLogins(PinLogin(client, settings, clock), tape.SECRET), client, clock)
-        try:
-            yield venue, broker, DhanFeed(settings, broker.tokens, ACCOUNT, [RELIANCE])
-        finally:
-            await broker.aclose()
 
 
 async def test_an_order_is_accepted_filled_and_held() -> None:

@@ -34,7 +34,7 @@ from domain.matching import (
 from domain.order import OrderType, Side, TimeInForce
 from tests.support.naive_matching import NaiveMatching
 
-TICK, LOT, SHARE_BP, PROTECTION_BP = 500, 5, 4_000, 50
+TICK, LOT, PROTECTION_BP = 500, 5, 50
 LOWEST, HIGHEST = 1_985, 2_015
 EXAMPLES = int(os.environ.get("MATCHING_EXAMPLES", "60"))
 bounded = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,6 +61,7 @@ class Change:
 steps = st.integers(LOWEST, HIGHEST)
 prices = steps.map(lambda step: step * TICK)
 quantities = st.integers(1, 20).map(lambda lots: lots * LOT)
+caps = st.none() | st.none() | st.integers(1, 3).map(lambda lots: lots * LOT)
 gaps = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 12)), max_size=5)
 
 
@@ -74,7 +75,9 @@ def depth_around(middle: int, below: list[tuple[int, int]], above: list[tuple[in
     )
 
 
-def order_of(side: Side, limit: int | None, trigger: int | None, quantity: int, *, ioc: bool) -> MatchingOrder:
+def order_of(
+    side: Side, limit: int | None, trigger: int | None, quantity: int, cap: int | None, *, ioc: bool
+) -> MatchingOrder:
     return MatchingOrder(
         order_id="",
         side=side,
@@ -83,15 +86,17 @@ def order_of(side: Side, limit: int | None, trigger: int | None, quantity: int, 
         limit_price_e4=limit,
         trigger_price_e4=None if limit is None else trigger,
         time_in_force=TimeInForce.IOC if ioc else TimeInForce.DAY,
+        first_execution_max=cap,
     )
 
 
 depths = st.builds(depth_around, steps, gaps, gaps)
 prints = st.builds(Print, prices, st.integers(0, 60).map(lambda lots: lots * LOT), st.none() | depths)
 orders = st.builds(
-    order_of, st.sampled_from(Side), st.none() | prices, st.none() | prices, quantities, ioc=st.booleans()
+    order_of, st.sampled_from(Side), st.none() | prices, st.none() | prices, quantities, caps, ioc=st.booleans()
 )
 which = st.integers(0, 8)
+shares = st.sampled_from((4_000, 10_000))
 scripts = st.lists(
     prints | prints | orders | orders | st.builds(Cancel, which) | st.builds(Change, which, orders), max_size=40
 )
@@ -142,8 +147,8 @@ class Ours:
         return [(gone.order_id, gone.leaves_quantity) for gone in self.book.expire()]
 
 
-def ours(chosen: MatchingRules) -> Ours:
-    return Ours(Matching(tick_e4=TICK, lot=LOT, participation_bp=SHARE_BP, protection_bp=PROTECTION_BP, rules=chosen))
+def ours(chosen: MatchingRules, share_bp: int) -> Ours:
+    return Ours(Matching(tick_e4=TICK, lot=LOT, participation_bp=share_bp, protection_bp=PROTECTION_BP, rules=chosen))
 
 
 def play(market: Market, script: list[object]) -> Iterator[tuple[object, Answer]]:
@@ -170,11 +175,11 @@ def play(market: Market, script: list[object]) -> Iterator[tuple[object, Answer]
 
 
 @bounded
-@given(rules, scripts)
+@given(rules, shares, scripts)
 def test_matching_agrees_with_its_naive_model_whatever_the_tape_shows(
-    chosen: MatchingRules, script: list[object]
+    chosen: MatchingRules, share_bp: int, script: list[object]
 ) -> None:
-    market, naive = ours(chosen), NaiveMatching(TICK, LOT, SHARE_BP, PROTECTION_BP, chosen)
+    market, naive = ours(chosen, share_bp), NaiveMatching(TICK, LOT, share_bp, PROTECTION_BP, chosen)
     for step, (found, expected) in enumerate(zip(play(market, script), play(naive, script), strict=True)):
         assert found == expected, f"step {step}"
     assert market.left() == naive.left()
@@ -185,6 +190,7 @@ class Witness:
     """Sees what goes in and what comes out, and nothing of how."""
 
     chosen: MatchingRules
+    share_bp: int
     standing: dict[str, MatchingOrder] = field(default_factory=dict)
     filled: Counter[str] = field(default_factory=Counter)
     print: Print | None = None
@@ -233,10 +239,10 @@ class Witness:
         else:
             assert side.sign * (execution.price_e4 - self.print.price_e4) >= 0, "slippage costs, it never helps"
         if isinstance(self.chosen.participation, OfPrint):
-            assert self.of_print[side] <= max(self.print.volume * SHARE_BP // 10_000, LOT), "the share of a print"
+            assert self.of_print[side] <= max(self.print.volume * self.share_bp // 10_000, LOT), "the share of a print"
         else:
             assert self.of_print[side] <= self.print.volume, "no more than printed"
-            assert self.of_session[side] <= self.traded * SHARE_BP // 10_000, "the share of the session"
+            assert self.of_session[side] <= self.traded * self.share_bp // 10_000, "the share of the session"
 
     def is_outside(self, price: int) -> bool:
         lower, upper = self.chosen.lower_circuit_e4, self.chosen.upper_circuit_e4
@@ -244,16 +250,16 @@ class Witness:
 
 
 @bounded
-@given(rules, scripts)
+@given(rules, shares, scripts)
 def test_no_execution_is_more_or_better_than_tape_limit_circuits_and_book_allow(
-    chosen: MatchingRules, script: list[object]
+    chosen: MatchingRules, share_bp: int, script: list[object]
 ) -> None:
-    witness = Witness(chosen)
+    witness = Witness(chosen, share_bp)
     apart = list(depth_apart(script))
-    first = list(play(ours(chosen), apart))
+    first = list(play(ours(chosen, share_bp), apart))
     for step, answer in first:
         witness.see(step, answer)
-    assert list(play(ours(chosen), apart)) == first, "the same calls give the same executions"
+    assert list(play(ours(chosen, share_bp), apart)) == first, "the same calls give the same executions"
 
 
 def depth_apart(script: list[object]) -> Iterator[object]:
@@ -267,10 +273,10 @@ def depth_apart(script: list[object]) -> Iterator[object]:
 
 
 @bounded
-@given(scripts)
-def test_no_order_executes_while_one_that_comes_before_it_could(script: list[object]) -> None:
+@given(shares, scripts)
+def test_no_order_executes_while_one_that_comes_before_it_could(share_bp: int, script: list[object]) -> None:
     """Price, then time: at one print, an order that gets a part proves that all before it are done with that print."""
-    market = ours(MatchingRules())
+    market = ours(MatchingRules(), share_bp)
     standing: dict[str, MatchingOrder] = {}
     for step, answer in play(market, [step for step in script if not isinstance(step, Change)]):
         if isinstance(step, MatchingOrder):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from domain.matching import (
     CannotModify,
     Depth,
@@ -27,6 +29,13 @@ class NaiveOrder:
     executed: int = 0
     has_triggered: bool = False
     queue: int | None = None
+    has_executed: bool = False
+
+    @property
+    def cap(self) -> int:
+        """What its next execution may be at the most."""
+        most = self.order.first_execution_max
+        return self.leaves if most is None or self.has_executed else min(most, self.leaves)
 
     @property
     def side(self) -> Side:
@@ -116,7 +125,7 @@ class NaiveMatching:
         assert self.last is not None
         if one.limit is None or one.side.sign * (one.limit - self.last) < 0 or self.volume == 0:
             return 0
-        quantity = min(one.leaves, self.shares[one.side])
+        quantity = min(one.cap, self.shares[one.side])
         if self.shown is not None:
             if one.limit != self.last:
                 one.queue = 0
@@ -129,6 +138,7 @@ class NaiveMatching:
 
     def execute(self, one: NaiveOrder, quantity: int, price: int, time_ns: int, *, of_print: bool = True) -> Execution:
         one.executed += quantity
+        one.has_executed = True
         if of_print:
             self.shares[one.side] -= quantity
             self.taken[one.side] += quantity
@@ -171,7 +181,7 @@ class NaiveMatching:
             return self.walk(one, time_ns)
         if self.last is None or one.side.sign * (one.limit - self.last) < 0:
             return []
-        quantity = min(one.leaves, self.shares[one.side])
+        quantity = min(one.cap, self.shares[one.side])
         if quantity <= 0:
             return []
         price = self.last
@@ -184,10 +194,12 @@ class NaiveMatching:
         assert self.shown is not None
         assert one.limit is not None
         executions = []
+        wanted = one.cap
         for level in self.shown.asks if one.side is Side.BUY else self.shown.bids:
             left = level.quantity - self.used.get(level.price_e4, 0)
             within = one.side.sign * (one.limit - level.price_e4) >= 0 and not self.is_outside(level.price_e4)
-            quantity = min(one.leaves, left)
+            quantity = min(wanted, left)
+            wanted -= quantity if within else 0
             if within and quantity > 0:
                 self.used[level.price_e4] = self.used.get(level.price_e4, 0) + quantity
                 executions.append(self.execute(one, quantity, level.price_e4, time_ns, of_print=False))
@@ -214,7 +226,7 @@ class NaiveMatching:
         if rejection is not None:
             return rejection
         before, limit_before, was_seen = one.order, one.limit, one.is_seen
-        one.order = order
+        one.order = order = replace(order, first_execution_max=before.first_execution_max)
         one.has_triggered = one.has_triggered and order.trigger_price_e4 == before.trigger_price_e4
         same_price = order.limit_price_e4 is not None and order.limit_price_e4 == limit_before
         same_trigger = one.is_seen or order.trigger_price_e4 == before.trigger_price_e4

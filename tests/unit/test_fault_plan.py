@@ -7,7 +7,7 @@ import pytest
 
 from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, PlayedPlan, plan_from
 from adapters.simulator.faults import Fault, FaultDesk, FaultKind, FaultTarget, targets_of
-from infra.cli.run import _with_faults
+from infra.cli.run import _with_options
 from infra.problems import OperatorProblem
 from infra.settings import Settings
 from infra.wiring.exchange import fault_plan_of
@@ -66,11 +66,12 @@ def test_no_request_meets_a_kind_that_is_not_for_it() -> None:
     assert elsewhere.next(FaultTarget.READ, client_id=CLIENT_ID, path="/orders") is None
 
 
-def test_on_the_command_line_faults_go_with_the_simulator() -> None:
-    words = "seed=7 delay=0.02"
-    assert _with_faults(Settings(), ["market", "simulator"], words) == Settings(simulator_faults=words)
+def test_on_the_command_line_faults_and_speed_go_with_the_simulator() -> None:
+    asked = {"simulator_faults": "seed=7 delay=0.02", "tape_speed": 4.0}
+    expected = Settings(simulator_faults="seed=7 delay=0.02", tape_speed=4.0)
+    assert _with_options(Settings(), ["market", "simulator"], asked) == expected
     with pytest.raises(OperatorProblem, match="not among the roles"):
-        _with_faults(Settings(), ["market"], words)
+        _with_options(Settings(), ["market"], asked)
 
 
 def test_a_plan_may_be_for_some_requests_only() -> None:

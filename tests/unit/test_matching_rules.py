@@ -97,6 +97,17 @@ def test_a_resting_order_waits_for_the_queue_that_is_shown_before_it() -> None:
     assert book.on_print(price_e4=PRICE - TICK, volume=130, time_ns=5) == [Execution("o-1", 30, PRICE - TICK, 5)]
 
 
+def test_two_of_ours_in_one_queue_come_one_after_the_other() -> None:
+    book = matching()
+    quote(book, [(-1, 100)], [(1, 500)])
+    book.submit(at(-1), time_ns=3)
+    book.submit(at(-1, order_id="o-2"), time_ns=4)
+    assert book.on_print(price_e4=PRICE - TICK, volume=250, time_ns=5) == [
+        Execution("o-1", 100, PRICE - TICK, 5),
+        Execution("o-2", 50, PRICE - TICK, 5),
+    ]
+
+
 def test_the_share_of_a_print_holds_behind_the_queue_too() -> None:
     book = matching(participation_bp=1_000)
     quote(book, [(-1, 100)], [(1, 500)])
@@ -111,6 +122,14 @@ def test_a_print_beyond_the_limit_has_gone_through_the_queue() -> None:
     assert book.on_print(price_e4=PRICE - 2 * TICK, volume=100, time_ns=4) == [
         Execution("o-1", 100, PRICE - 2 * TICK, 4)
     ]
+
+
+def test_and_what_is_left_of_an_order_is_at_the_front_then() -> None:
+    book = matching()
+    quote(book, [(-1, 500)], [(1, 500)])
+    book.submit(at(-1), time_ns=3)
+    book.on_print(price_e4=PRICE - 2 * TICK, volume=60, time_ns=4)
+    assert book.on_print(price_e4=PRICE - TICK, volume=30, time_ns=5) == [Execution("o-1", 30, PRICE - TICK, 5)]
 
 
 def test_who_is_shown_no_more_has_canceled_and_who_is_added_stands_behind() -> None:
@@ -172,6 +191,15 @@ def test_slippage_ends_at_the_limit_and_what_rests_pays_none() -> None:
     assert book.submit(replace(BUY, quantity=1_000), time_ns=2).executions[0].price_e4 == BUY.limit_price_e4
     book.submit(at(-1, order_id="o-2"), time_ns=3)
     assert book.on_print(price_e4=PRICE - TICK, volume=500, time_ns=4) == [Execution("o-2", 100, PRICE - TICK, 4)]
+
+
+def test_one_with_a_cap_stays_in_front_of_those_that_the_print_fills() -> None:
+    book = matching()
+    book.submit(replace(at(-1), first_execution_max=10), time_ns=2)
+    book.submit(at(-1, order_id="o-2"), time_ns=3)
+    first = book.on_print(price_e4=PRICE - TICK, volume=300, time_ns=4)
+    assert first == [Execution("o-1", 10, PRICE - TICK, 4), Execution("o-2", 100, PRICE - TICK, 4)]
+    assert book.on_print(price_e4=PRICE - TICK, volume=300, time_ns=5) == [Execution("o-1", 90, PRICE - TICK, 5)]
 
 
 def test_a_share_of_the_session_lets_what_was_left_be_taken_later() -> None:

@@ -184,6 +184,16 @@ def test_in_the_post_close_market_orders_trade_at_the_closing_price_alone() -> N
     assert day.on_print(price_e4=PRICE + TICK, volume=50, time_ns=13) == [Execution("o-1", 25, PRICE + TICK, 13)]
 
 
+def test_no_queue_of_continuous_trading_is_before_an_order_in_the_post_close() -> None:
+    day = session(Phase.CONTINUOUS)
+    depth = Depth(bids=(Level(PRICE - TICK, 500),), asks=(Level(PRICE + TICK, 500),))
+    day.on_print(price_e4=PRICE - TICK, volume=10, time_ns=1, depth=depth)
+    day.move_to(Phase.PAUSED, time_ns=2)
+    day.move_to(Phase.POST_CLOSE, time_ns=3)
+    day.submit(MARKET, time_ns=4)
+    assert day.on_print(price_e4=PRICE - TICK, volume=200, time_ns=5) == [Execution("o-1", 100, PRICE - TICK, 5)]
+
+
 def test_nothing_of_the_last_continuous_print_is_left_for_later_phases() -> None:
     day = after(Phase.CONTINUOUS, Phase.PAUSED, Phase.CONTINUOUS, Phase.PAUSED)
     day.move_to(Phase.CONTINUOUS, time_ns=8)

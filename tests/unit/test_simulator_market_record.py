@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,12 +105,13 @@ def test_a_day_is_one_candle_from_its_midnight() -> None:
     assert joined_by_day(minutes) == [Candle(at(0, 0), 5, 9, 2, 3, 3), Candle(at(0, 0, day=16), 1, 1, 1, 1, 1)]
 
 
-def test_the_oldest_minutes_of_very_many_are_forgotten() -> None:
+def test_the_oldest_minutes_of_very_many_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.simulator.candles._KEPT_MAX", 100)
     minutes = Minutes()
-    for minute in range(40_001):
+    for minute in range(201):
         minutes.add(minute + 1, volume=1, time_ns=minute * MINUTE_NS)
-    kept = minutes.between(0, 50_000 * MINUTE_NS)
-    assert (len(kept), kept[0].open_e4, kept[-1].open_e4) == (20_001, 20_001, 40_001)
+    kept = minutes.between(0, 300 * MINUTE_NS)
+    assert (len(kept), kept[0].open_e4, kept[-1].open_e4) == (101, 101, 201)
 
 
 @settings(max_examples=25, deadline=None)

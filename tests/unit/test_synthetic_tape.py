@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from adapters.instruments import InstrumentMaster
-from adapters.simulator.synthetic import CHARACTERS, DEMO_START_NS, SyntheticTape
+from adapters.simulator.synthetic import CHARACTERS, DEMO_START_NS, SESSION_SECONDS, ClosingAuction, SyntheticTape
 from domain.market import NS_PER_S
 
 INSTRUMENTS = InstrumentMaster.load()
@@ -68,3 +68,45 @@ def test_a_session_stays_within_a_days_range() -> None:
 def test_a_tape_of_symbols_without_a_character_is_refused() -> None:
     with pytest.raises(ValueError, match="expected some of"):
         SyntheticTape(instruments=INSTRUMENTS, symbols=["NIFTY"])
+
+
+def test_depth_is_five_levels_around_each_print_and_changes_nothing_else() -> None:
+    plain = list(SyntheticTape(instruments=INSTRUMENTS, seed=3, seconds=120).play())
+    shown = list(SyntheticTape(instruments=INSTRUMENTS, seed=3, seconds=120, depth=True).play())
+    assert [[tick._replace(depth=None) for tick in second.ticks] for second in shown] == [
+        list(second.ticks) for second in plain
+    ]
+    sides = set()
+    for tick in (tick for second in shown for tick in second.ticks if tick.volume > 0):
+        assert tick.depth is not None
+        bids, asks = tick.depth
+        step = INSTRUMENTS.by_key(tick.instrument, market_time_ns=DEMO_START_NS).tick_e4
+        assert [level.price_e4 for level in bids] == [bids[0].price_e4 - number * step for number in range(5)]
+        assert [level.price_e4 for level in asks] == [bids[0].price_e4 + (number + 1) * step for number in range(5)]
+        assert all(level.quantity > 0 and level.orders > 0 for level in (*bids, *asks))
+        assert tick.last_price_e4 in {bids[0].price_e4, asks[0].price_e4}
+        sides.add(tick.last_price_e4 == asks[0].price_e4)
+    assert sides == {True, False}
+
+
+def test_the_first_depths_do_not_depend_on_how_many_follow() -> None:
+    session, endless = (
+        SyntheticTape(instruments=INSTRUMENTS, seconds=seconds, depth=True).play()
+        for seconds in (SESSION_SECONDS, None)
+    )
+    assert list(islice(session, 30)) == list(islice(endless, 30))
+
+
+def test_behind_continuous_trading_there_is_the_auctions_print_and_then_its_price_alone() -> None:
+    auction = ClosingAuction(ends_s=60, outcome_s=90, post_close_s=100)
+    tape = SyntheticTape(instruments=INSTRUMENTS, seconds=200, closing_auction=auction, depth=True)
+    seconds = list(tape.play())
+    plain = SyntheticTape(instruments=INSTRUMENTS, seconds=200, depth=True)
+    assert seconds[:60] == list(islice(plain.play(), 60))
+    assert [number for number, second in enumerate(seconds[60:100]) if second.ticks] == [30]
+    outcome = {tick.instrument: tick for tick in seconds[90].ticks}
+    assert set(outcome) == set(tape.instruments)
+    assert outcome[RELIANCE.key].volume == CHARACTERS["RELIANCE"].volume * 1_800
+    late = [tick for second in seconds[100:] for tick in second.ticks]
+    assert len({tick.instrument for tick in late}) > 10
+    assert all(tick.last_price_e4 == outcome[tick.instrument].last_price_e4 and tick.volume > 0 for tick in late)
