@@ -137,12 +137,10 @@ def is_in(question: Question, source: str) -> bool:
     return any(question(judge, node) for node in ast.walk(tree))
 
 
-@pytest.mark.timeout(300)  # It walks through the whole tree.
 def test_no_value_is_put_into_a_statement() -> None:
     assert found(Judge.is_put_together) == set(PUT_TOGETHER), "bind it, or let psycopg.sql quote the name"
 
 
-@pytest.mark.timeout(300)  # It walks through the whole tree.
 def test_no_statement_gets_past_the_types_as_bytes() -> None:
     assert found(Judge.runs_bytes) == set(BYTES), "pass the text itself: psycopg takes literals and what it composed"
 
