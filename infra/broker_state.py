@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import nats
+import nats.errors
 from nats.aio.client import Client
 
 from adapters.dhan.tokens import TokenState
-from adapters.nats.connection import connect
 from adapters.nats.control import RoleFailed, RoleSilent, request
 from domain.venue import BreakerState
 from infra.check import Check
@@ -17,6 +18,7 @@ from infra.roles.executor import RELEASE_WRITES, STATUS
 from infra.runtime import running_engine
 from infra.settings import Settings
 
+_CONNECT_TIMEOUT_S = 5
 _S_PER_HOUR = 3_600
 _TROUBLED = (TokenState.DEAD, TokenState.REFUSED, TokenState.ENDED, TokenState.ENDING)
 """States that somebody should know of, the worst first."""
@@ -28,8 +30,8 @@ async def broker_status(settings: Settings) -> Mapping[str, Any]:
     Raises:
         OperatorProblem: no engine runs, or its executor does not answer.
     """
-    async with _executor(settings) as nats:
-        status = await _asked(nats, STATUS, {})
+    async with _executor(settings) as client:
+        status = await _asked(client, STATUS, {})
     broker: Mapping[str, Any] = status["broker"]
     return broker
 
@@ -40,8 +42,8 @@ async def release_writes(settings: Settings, account_id: str) -> bool:
     Raises:
         OperatorProblem: no engine runs, or its executor does not answer.
     """
-    async with _executor(settings) as nats:
-        answer = await _asked(nats, RELEASE_WRITES, {"account_id": account_id})
+    async with _executor(settings) as client:
+        answer = await _asked(client, RELEASE_WRITES, {"account_id": account_id})
     return bool(answer["released"])
 
 
@@ -50,16 +52,21 @@ async def _executor(settings: Settings) -> AsyncIterator[Client]:
     engine = running_engine(Home(settings.home))
     if engine is None:
         raise OperatorProblem(f"No engine runs on {settings.home}.", remedy="Start it by `khata up`.")
-    nats = await connect(engine.nats_url)
     try:
-        yield nats
+        # Not the roles' connection, which never gives up, and logs that it was closed in between a command's output.
+        client = await nats.connect(engine.nats_url, allow_reconnect=False, connect_timeout=_CONNECT_TIMEOUT_S)
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        message = f"NATS does not answer: {str(error) or type(error).__name__}."
+        raise OperatorProblem(message, remedy="`khata doctor` says more.") from None
+    try:
+        yield client
     finally:
-        await nats.close()
+        await client.close()
 
 
-async def _asked(nats: Client, subject: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+async def _asked(client: Client, subject: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return await request(nats, subject, payload)
+        return await request(client, subject, payload)
     except (RoleSilent, RoleFailed) as fault:
         raise OperatorProblem(f"The executor does not answer: {fault}.", remedy="Look at its log.") from None
 
