@@ -32,7 +32,7 @@ async def _first_page(_: Request) -> Paging:
 
 
 @without_query(_first_page)
-def _paging(
+async def _paging(
     sort: Annotated[TimeSort, Query(description="What comes first", examples=["oldest"])] = TimeSort.NEWEST,
     before: Before = None,
     after: _After = None,
@@ -42,7 +42,7 @@ def _paging(
 
 
 @without_query(_first_page)
-def _paging_by_name(
+async def _paging_by_name(
     sort: Annotated[Sort, Query(description="What comes first, or by name", examples=["name"])] = Sort.NEWEST,
     before: Before = None,
     after: _After = None,

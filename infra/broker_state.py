@@ -98,7 +98,7 @@ def _tokens(tokens: Mapping[str, Mapping[str, Any]]) -> Check:
                 remedy="" if is_well else "Make a new token at web.dhan.co and link it: docs/dhan.md tells how.",
             )
     soonest = min(token["seconds_left"] for token in tokens.values())
-    return Check(name=name, ok=True, detail=f"{len(tokens)} live, the first ends in {soonest / _S_PER_HOUR:.1f} h")
+    return Check(name=name, ok=True, detail=f"live, the first ends in {soonest / _S_PER_HOUR:.1f} h")
 
 
 def _writes(held_back: Mapping[str, Mapping[str, Any]]) -> Check:

@@ -138,6 +138,12 @@ class Budget:
         now_ns = self._monotonic_ns()
         return now_ns >= self._paused_until_ns and not any(window.used(now_ns) for window in self._windows)
 
+    @property
+    def fullness(self) -> float:
+        """The share of its fullest window that is used."""
+        now_ns = self._monotonic_ns()
+        return max(window.used(now_ns) / window.limit.count for window in self._windows)
+
     def pause(self, for_s: float) -> None:
         """Let nothing through for *for_s* seconds: the venue says that its own count is full."""
         self._paused_until_ns = self._monotonic_ns() + int(for_s * NS_PER_S)

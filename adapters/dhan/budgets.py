@@ -19,7 +19,9 @@ _RESERVE_PARTS = 10
 _CHAIN_SPAN_S = 3
 _SHOWN_PARTS = 2
 """Orders are shown once half of their changes are used."""
-_KEPT_MAX = 1_000
+_FORGET_FROM = 1_000
+_SHOWN_MAX = 100
+"""So many budgets are shown, the fullest: an engine may have thousands of accounts, and an answer has to stay small."""
 _ORDERS_KEPT_MAX = 10_000
 
 
@@ -41,13 +43,14 @@ class Budgets:
         self._monotonic_ns = monotonic_ns
         self._limits = limits_by_class(settings)
         self._budgets: dict[tuple[AccountId, RateClass, str], Budget] = {}
+        self._forget_at = _FORGET_FROM
         self._changes: OrderedDict[tuple[AccountId, VenueOrderId], int] = OrderedDict()
 
     def of(self, account_id: AccountId, rate: RateClass, key: str = "") -> Budget:
         """Return the budget that a call of this class counts in."""
         name = (account_id, rate, key)
         if name not in self._budgets:
-            if len(self._budgets) >= _KEPT_MAX:
+            if len(self._budgets) >= self._forget_at:
                 self._forget_idle()
             self._budgets[name] = Budget(self._limits[rate], monotonic_ns=self._monotonic_ns)
         return self._budgets[name]
@@ -74,23 +77,26 @@ class Budgets:
     # --- Looking ---
 
     def status(self) -> dict[str, Any]:
-        """Return what each account used of each budget, for people and probes."""
+        """Return what accounts used of their budgets, the fullest of them, for people and probes."""
         shown: dict[str, Any] = {}
-        for (account_id, rate, key), budget in self._budgets.items():
+        fullest = sorted(self._budgets.items(), key=lambda item: item[1].fullness, reverse=True)
+        for (account_id, rate, key), budget in fullest[:_SHOWN_MAX]:
             gauges = shown.setdefault(account_id, {})
             if key:
                 gauges.setdefault(rate.value, {})[key] = budget.status()
             else:
                 gauges[rate.value] = budget.status()
-        for (account_id, venue_order_id), changes in self._changes.items():
-            if changes * _SHOWN_PARTS < self._settings.modifications_per_order:
-                continue
+        most = [
+            item for item in self._changes.items() if item[1] * _SHOWN_PARTS >= self._settings.modifications_per_order
+        ]
+        for (account_id, venue_order_id), changes in most[-_SHOWN_MAX:]:
             told = {"used": changes, "limit": self._settings.modifications_per_order}
             shown.setdefault(account_id, {}).setdefault("modifications", {})[venue_order_id] = told
         return shown
 
     def _forget_idle(self) -> None:
         self._budgets = {name: budget for name, budget in self._budgets.items() if not budget.is_idle}
+        self._forget_at = max(_FORGET_FROM, 2 * len(self._budgets))
 
 
 def limits_by_class(settings: DhanSettings) -> dict[RateClass, tuple[Limit, ...]]:

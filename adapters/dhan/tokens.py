@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 _DAY_NS = 24 * 3600 * NS_PER_S
 _LIFE_NS_MIN = 60 * NS_PER_S
 _JWT_PARTS = 3
+_SHOWN_MAX = 100
+"""So many tokens are shown: an engine may have thousands of accounts, and an answer has to stay small."""
 _REFUSALS_DOUBLING = 7
 """After each refusal in a row the pause is twice as long, up to 128 times: guesses at a pin lock an account."""
 PAPER_TOTP = "000000"
@@ -279,10 +281,12 @@ class Tokens:
                 log.warning("token ends soon", account_id=account_id, seconds_left=left_ns // NS_PER_S)
 
     def status(self) -> dict[str, Any]:
-        """Return how it stands with each account's token, for people and probes: never the token."""
+        """Return how it stands with accounts' tokens, those that end first first: for people and probes, no token."""
         now_ns = self._clock.wall_ns()
         accounts = {*self._sessions, *self._troubles}
-        return {account_id: self._standing(account_id, now_ns) for account_id in sorted(accounts)}
+        standings = [(account_id, self._standing(account_id, now_ns)) for account_id in accounts]
+        standings.sort(key=lambda standing: standing[1]["seconds_left"])
+        return dict(standings[:_SHOWN_MAX])
 
     def _standing(self, account_id: AccountId, now_ns: int) -> dict[str, Any]:
         held = self._sessions.get(account_id)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from adapters.simulator.alerts import OPERATORS
-from adapters.simulator.intake import checked_fields, price_of, read_order, word_of
+from adapters.simulator.intake import checked_fields, is_nothing, price_of, read_order, word_of
 from adapters.simulator.refusals import bad_input
 from adapters.simulator.rows import segment_of
 from adapters.simulator.standing_records import AlertCondition, AlertOrder
@@ -116,7 +116,7 @@ def _order(given: Any, *, client_id: str, instruments: Instruments, market_time_
     if not isinstance(given, dict) or not _ORDER.issuperset(given):
         raise bad_input()
     # Here alone the broker's library sends text of nothing for what an order has not.
-    named = {name: value for name, value in given.items() if value not in {"", None}}
+    named = {name: value for name, value in given.items() if not is_nothing(value)}
     if "discQuantity" in named:
         named["disclosedQuantity"] = named.pop("discQuantity")
     request = read_order(

@@ -21,10 +21,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A path that changes something. What `do` returns is answered as JSON, None as 202 without a body."""
+    """A path that changes something. What `do` returns is answered as JSON, None as 202 without a body.
+
+    `has_quantity`: of what it is asked for the quantity is looked at before the address that it comes from.
+    """
 
     method: str
     path: str
     do: Callable[[Asked], Any]
     target: FaultTarget
     family: Family = Family.ORDERS
+    has_quantity: bool = False

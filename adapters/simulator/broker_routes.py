@@ -22,7 +22,7 @@ from adapters.simulator.correlation import check_correlation_id
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import Fault, FaultKind, FaultTarget
 from adapters.simulator.feed import CLIENT_INVALID, TOKEN_EXPIRED, TOKEN_INVALID
-from adapters.simulator.intake import read_change, read_order
+from adapters.simulator.intake import check_quantity, read_change, read_order
 from adapters.simulator.limits import Family
 from adapters.simulator.order_paths import order_writes
 from adapters.simulator.refusals import (
@@ -105,8 +105,10 @@ class _Broker:
     # --- Orders
 
     async def place(self, request: Request) -> Response:
-        client_id = self._desk.authenticate(request, Family.ORDERS)
+        client_id = self._desk.authenticate(request, Family.ORDERS, is_quantity_first=True)
         body = await json_of(request)
+        check_quantity(body)
+        self._desk.check_address(request, client_id)
         fault = self._desk.faults.take(FaultTarget.PLACE, client_id=client_id, body=body)
         early = await strike_before(self._desk, fault, request, client_id=client_id)
         if early is not None:
@@ -205,8 +207,11 @@ class _Broker:
         """Return the handler around one of the writes that know no HTTP."""
 
         async def handler(request: Request) -> Response:
-            client_id = self._desk.authenticate(request, write.family)
+            client_id = self._desk.authenticate(request, write.family, is_quantity_first=write.has_quantity)
             body = await json_of(request) if write.method in _METHODS_WITH_BODY and await request.body() else None
+            if write.has_quantity:
+                check_quantity(body)
+                self._desk.check_address(request, client_id)
             named = body if write.target is FaultTarget.PLACE else self._named(client_id, request)
             fault = self._desk.faults.take(write.target, client_id=client_id, body=named)
             early = await strike_before(self._desk, fault, request, client_id=client_id)

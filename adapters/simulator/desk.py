@@ -66,8 +66,12 @@ class Desk:
     stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
     _arriving: set[asyncio.TimerHandle] = field(default_factory=set)
 
-    def authenticate(self, request: Request, family: Family, *, subject: str = "") -> str:
+    def authenticate(
+        self, request: Request, family: Family, *, subject: str = "", is_quantity_first: bool = False
+    ) -> str:
         """Return whose request this is; *subject* is what counts for itself within the family's limits.
+
+        Where the quantity is looked at first, whoever looks at it calls `check_address` then.
 
         Raises:
             adapters.simulator.refusals.Refusal: the token is dead, there were too many requests, or orders do not come
@@ -86,9 +90,18 @@ class Desk:
             if is_data:
                 raise data_refusal(429, 805, TOO_MANY_QUOTES)
             raise trading_refusal(429, "DH-904", "Rate_Limit", TOO_MANY_REQUESTS)
-        if family is Family.ORDERS and not self.ips.allows(client_id, address_of(request)):
-            raise bad_input(INVALID_IP)
+        if family is Family.ORDERS and not is_quantity_first:
+            self.check_address(request, client_id)
         return client_id
+
+    def check_address(self, request: Request, client_id: str) -> None:
+        """Let a client's orders come from an address on the list alone.
+
+        Raises:
+            adapters.simulator.refusals.Refusal: this one does not.
+        """
+        if not self.ips.allows(client_id, address_of(request)):
+            raise bad_input(INVALID_IP)
 
     def let_arrive(self, order: BookedOrder) -> None:
         """Let an accepted order out of TRANSIT after the configured delay."""

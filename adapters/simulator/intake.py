@@ -129,6 +129,18 @@ def read_leg(body: Any, *, client_id: str, instruments: Instruments, market_time
     return Leg(instrument=key, product=product, side=side, quantity=quantity, price_e4=price_e4)
 
 
+def check_quantity(body: Any) -> None:
+    """Look at the quantity of a new order alone, which the broker does before anything else.
+
+    Raises:
+        adapters.simulator.refusals.Refusal: there is none, or it is not above zero.
+    """
+    if not isinstance(body, dict):
+        raise bad_input()
+    if integer_of(body.get("quantity")) <= 0:
+        raise bad_input("quantity is required")
+
+
 def read_change(body: Any, *, client_id: str, order: BookedOrder) -> OrderTerms:
     """Return what *body* makes of *order*; what it does not name stays as it is.
 
@@ -224,11 +236,16 @@ def checked_fields(body: Any, client_id: str, allowed: frozenset[str]) -> Mappin
     """
     if not isinstance(body, dict) or not allowed.issuperset(body):
         raise bad_input()
-    if any(value == "" or (value is None and name not in _NULLABLE) for name, value in body.items()):
+    if any(is_nothing(value) and not (value is None and name in _NULLABLE) for name, value in body.items()):
         raise bad_input()
     if str(body.get("dhanClientId", "")) != client_id:
         raise authentication_error()
     return body
+
+
+def is_nothing(value: Any) -> bool:
+    """Tell whether a value stands for none: the broker takes no field that is empty or null."""
+    return value is None or value == ""
 
 
 def word_of(fields: Mapping[str, Any], name: str) -> str:

@@ -26,11 +26,11 @@ def order_writes(desk: Desk) -> list[Write]:
     """Return the paths under which slices, super and forever orders are placed, changed and canceled."""
     paths = _OrderPaths(desk)
     return [
-        Write("POST", "/v2/orders/slicing", paths.slice, FaultTarget.PLACE),
-        Write("POST", "/v2/super/orders", paths.place_super, FaultTarget.PLACE),
+        Write("POST", "/v2/orders/slicing", paths.slice, FaultTarget.PLACE, has_quantity=True),
+        Write("POST", "/v2/super/orders", paths.place_super, FaultTarget.PLACE, has_quantity=True),
         Write("PUT", "/v2/super/orders/{order_id}", paths.change_super, FaultTarget.MODIFY),
         Write("DELETE", "/v2/super/orders/{order_id}/{leg}", paths.cancel_super, FaultTarget.CANCEL),
-        Write("POST", "/v2/forever/orders", paths.place_forever, FaultTarget.PLACE),
+        Write("POST", "/v2/forever/orders", paths.place_forever, FaultTarget.PLACE, has_quantity=True),
         Write("PUT", "/v2/forever/orders/{order_id}", paths.change_forever, FaultTarget.MODIFY),
         Write("DELETE", "/v2/forever/orders/{order_id}", paths.cancel_forever, FaultTarget.CANCEL),
     ]

@@ -48,7 +48,8 @@ ACTIVE = "ACTIVE"
 class SuperOrder:
     """An entry, the prices at which it is exited, and the orders that exit it.
 
-    `anchor_e4` is where the trail goes on from, 0 for what the entry cost. `canceled` are the legs canceled alone.
+    `anchor_e4` is where the trail goes on from, 0 for what the entry cost. `modifications` counts those of exit legs;
+    the entry counts its own. `canceled` are the legs canceled alone.
     """
 
     entry: BookedOrder

@@ -11,6 +11,7 @@ from adapters.simulator.forever_orders import ForeverOrders
 from adapters.simulator.intake import (
     checked_fields,
     integer_of,
+    is_nothing,
     number_of,
     price_on_tick,
     read_order,
@@ -168,7 +169,7 @@ def read_forever_order(
     plain = {name: value for name, value in fields.items() if name not in own}
     if flag not in {"SINGLE", "OCO"} or not plain.keys().isdisjoint({"afterMarketOrder", "amoTime"}):
         raise bad_input()
-    if any(fields[name] in {"", None} for name in own & fields.keys()):
+    if any(is_nothing(fields[name]) for name in own & fields.keys()):
         raise bad_input()
     request = read_order(plain, client_id=client_id, instruments=instruments, market_time_ns=market_time_ns)
     if request.product not in _FOREVER_PRODUCTS:
@@ -278,7 +279,7 @@ def read_profit_exit(body: Any, *, client_id: str, market_time_ns: int) -> Profi
     kills = fields.get("enableKillSwitch", False)
     if not isinstance(products, list) or not products or not isinstance(kills, bool):
         raise bad_input()
-    if any(product not in PRODUCTS_OF for product in products):
+    if not all(isinstance(product, str) and product in PRODUCTS_OF for product in products):
         raise bad_input()
     profit_paise, loss_paise = (
         _amount(fields[name]) if name in fields else None for name in ("profitValue", "lossValue")

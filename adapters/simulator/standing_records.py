@@ -32,7 +32,7 @@ class SuperOrderPlaced(msgspec.Struct, frozen=True, tag="super_placed", kw_only=
 
 
 class SuperOrderChanged(msgspec.Struct, frozen=True, tag="super_changed", kw_only=True):
-    """The client changed how a super order ends, or its stop trailed.
+    """How a super order ends was changed, or its stop trailed. `is_asked`: the client asked for an exit leg alone.
 
     The trail goes on from `anchor_e4` (0: from what the entry cost).
     """

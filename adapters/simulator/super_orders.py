@@ -79,23 +79,16 @@ class SuperOrders:
         return self._simulator.accept(client_id, request, reject_message=reject_message, along=(placed,))
 
     def change(self, order: SuperOrder, leg: str, terms: SuperTerms) -> None:
-        """Change how the order ends, as its client asked for *leg*.
+        """Change how the order ends, as its client asked for an exit leg.
 
         Raises:
-            adapters.simulator.refusals.Refusal: nothing waits there any more, or it was changed too often.
+            adapters.simulator.refusals.Refusal: the leg waits no more, or the order was changed too often.
         """
-        if leg != ENTRY_LEG and not order.waits(leg):
+        if not order.waits(leg):
             raise order_error(INCORRECT_REQUEST)
         if order.modifications >= MODIFICATIONS_MAX:
             raise order_error(MODIFICATIONS_EXHAUSTED)
-        is_trail_new = (terms.stop_loss_price_e4, terms.trailing_jump_e4) != (
-            order.terms.stop_loss_price_e4,
-            order.terms.trailing_jump_e4,
-        )
-        key = order.entry.instrument.key
-        has_begun = order.entry.filled_quantity > 0
-        begins_now_e4 = self._simulator.last_prices_e4.get(key, 0) if has_begun else 0
-        self._note_change(order, terms, begins_now_e4 if is_trail_new else order.anchor_e4, is_asked=True)
+        self._note_change(order, terms, self._anchor_of(order, terms), is_asked=True)
 
     def change_entry(self, order: SuperOrder, entry_terms: OrderTerms, terms: SuperTerms) -> None:
         """Change the entry on its way to the exchange, and how the order ends at once.
@@ -104,11 +97,11 @@ class SuperOrders:
             adapters.simulator.refusals.Refusal: the entry is done, or was changed too often.
         """
         entry = order.entry
-        if not entry.is_open or any(order.exit_of(leg) for leg in EXIT_LEGS):
+        if not entry.is_open or order.exits:
             raise order_error(INCORRECT_REQUEST)
         self._simulator.modify(entry.client_id, entry.order_id, entry_terms)
         if terms != order.terms:
-            self.change(order, ENTRY_LEG, terms)
+            self._note_change(order, terms, self._anchor_of(order, terms), is_asked=False)
 
     def cancel(self, order: SuperOrder, leg: str) -> None:
         """Cancel one exit leg for good or, with the entry's, all that still waits; exits on their way out go on.
@@ -186,6 +179,17 @@ class SuperOrders:
             self._simulator.note(self._canceled(order, leg))  # Trading was switched off: it is never asked again.
         else:
             self._simulator.arrive(made)
+
+    def _anchor_of(self, order: SuperOrder, terms: SuperTerms) -> int:
+        """Return where the trail goes on from under *terms*: where the price is, if it is a new one."""
+        before = order.terms
+        is_trail_new = (terms.stop_loss_price_e4, terms.trailing_jump_e4) != (
+            before.stop_loss_price_e4,
+            before.trailing_jump_e4,
+        )
+        if not is_trail_new or order.entry.filled_quantity == 0:
+            return order.anchor_e4
+        return self._simulator.last_prices_e4.get(order.entry.instrument.key, 0)
 
     def _note_change(self, order: SuperOrder, terms: SuperTerms, anchor_e4: int, *, is_asked: bool) -> None:
         self._simulator.note(

@@ -50,6 +50,7 @@ def _data(order: BookedOrder, record: Record, last_price_e4: int) -> dict[str, A
     is_super = order.leg == ENTRY_LEG or bool(order.leg and order.parent_id and is_nobodys)
     is_protected = order.order_type is OrderType.MARKET and order.limit_price_e4 > 0
     left = 0 if order.status in _DONE else order.quantity - order.filled_quantity
+    created = ist_text(order.created_ns)
     average_e4 = order.filled_value_e4 // order.filled_quantity if order.filled_quantity else 0
     return {
         "exchange": exchange,
@@ -73,7 +74,7 @@ def _data(order: BookedOrder, record: Record, last_price_e4: int) -> dict[str, A
         "avgTradedPrice": rupees(average_e4),
         "strategyId": "NA",
         "offMktFlag": "1" if order.amo_time else "0",
-        "orderDateTime": ist_text(order.created_ns),
+        "orderDateTime": created,
         "exchOrderTime": ist_text(order.reached_ns),
         "lastUpdatedTime": ist_text(order.updated_ns),
         "remarks": "Super Order" if is_super else " " if is_by_hand else "NR",
@@ -92,7 +93,7 @@ def _data(order: BookedOrder, record: Record, last_price_e4: int) -> dict[str, A
         "displayName": instrument.name,
         "isin": instrument.isin or "NA",
         "series": instrument.series or ("XX" if instrument.expires_on else "EQ"),
-        "goodTillDaysDate": ist_text(order.created_ns)[:_DATE_LENGTH],
+        "goodTillDaysDate": created[:_DATE_LENGTH],
         "refLtp": rupees(last_price_e4),
         "tickSize": rupees(instrument.tick_e4),
         "algoId": "0",

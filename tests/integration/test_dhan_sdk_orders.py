@@ -87,6 +87,9 @@ async def test_a_super_order_of_the_official_client_enters_trails_and_exits() ->
             )
             order_id = placed["orderId"]
             await ask(dhan.modify_super_order, order_id, dhan.LIMIT, "TARGET_LEG", targetPrice=1325.0)
+            late = await refusal(
+                dhan.modify_super_order, order_id, dhan.LIMIT, "ENTRY_LEG", 20, 1305.0, 1325.0, 1300.0, 2.0
+            )
             await client.step()
             (trailed,) = await ask(dhan.get_super_order_list)
             await ask(dhan.cancel_super_order, order_id, "TARGET_LEG")
@@ -103,8 +106,25 @@ async def test_a_super_order_of_the_official_client_enters_trails_and_exits() ->
         "CLOSED",
         ["TRIGGERED", "CANCELLED"],
     )
-    assert remarks["error_code"] == "DH-906"
+    assert late["error_code"] == remarks["error_code"] == "DH-906"
     assert position["netQty"] == 0
+
+
+async def test_an_entry_of_a_super_order_of_the_official_client_is_changed_and_canceled_whole() -> None:
+    async with venue(config_of(steady(PRICE))) as client:
+        await client.step()
+        with official_client(client) as dhan:
+            order = ("2885", dhan.NSE, dhan.BUY, 10, dhan.LIMIT, dhan.INTRA, 1300.0, 1320.0, 1290.0)
+            order_id = (await ask(dhan.place_super_order, *order))["orderId"]
+            changes = (order_id, dhan.LIMIT, "ENTRY_LEG", 20, 1301.0, 1325.0, 1291.0, 1.0)
+            changed = await ask(dhan.modify_super_order, *changes)
+            (row,) = await ask(dhan.get_super_order_list)
+            await ask(dhan.cancel_super_order, order_id, "ENTRY_LEG")
+            (canceled,) = await ask(dhan.get_super_order_list)
+    assert changed == {"orderId": order_id, "orderStatus": "TRANSIT"}
+    assert (row["orderStatus"], row["quantity"], row["price"]) == ("PENDING", 20, 1301.0)
+    assert [(leg["price"], leg["trailingJump"]) for leg in row["legDetails"]] == [(1291.0, 1.0), (1325.0, 0.0)]
+    assert [canceled["orderStatus"], *(leg["orderStatus"] for leg in canceled["legDetails"])] == ["CANCELLED"] * 3
 
 
 async def test_forever_orders_of_the_official_client_wait_change_fire_and_go() -> None:

@@ -1,18 +1,32 @@
 """The adapter's calls beyond plain orders, at the simulator: two parts that share no code, over real HTTP."""
 
-import msgspec
+import asyncio
+from datetime import date, datetime
+from pathlib import Path
 
+import msgspec
+import pytest
+
+from adapters.clock import SystemClock
+from adapters.dhan.account import Registration
 from adapters.dhan.calls import Done
+from adapters.dhan.client import HttpClient
+from adapters.dhan.codec import ist_text_of
+from adapters.dhan.scrip_files import ScripFiles, ScripLayout
+from adapters.dhan.scrip_master import read_scrip_master
 from adapters.dhan.super_orders import ExitPrices, Leg
-from commands.ports import Refused
+from adapters.dhan.tokens import LoginRefused, PinLogin
+from commands.ports import Accepted, NotSent, Refused
 from domain.ids import CorrelationId
-from domain.order import OrderType, Product, Purpose
+from domain.order import OrderType, Product, Purpose, RefusalReason
 from tests.support import tape
-from tests.support.dhan import ACCOUNT, LIMIT_BUY, RELIANCE
+from tests.support.dhan import ACCOUNT, LIMIT_BUY, RELIANCE, settings_for
 from tests.support.dhan_simulator import at_the_simulator, correlation
+from tests.support.option_market import CALL, OPTION_MARKET
 
 PRICE = 1_310_00_00
 BUY = msgspec.structs.replace(LIMIT_BUY, limit_price_e4=PRICE, quantity=10)
+AWAY = "198.51.100.7"
 EXITS = ExitPrices(target_e4=PRICE + 20_0000, stop_loss_e4=PRICE - 20_0000, trailing_jump_e4=1_0000)
 SLICED = CorrelationId("kh1slicedslicedsliced0001")
 
@@ -78,3 +92,79 @@ async def test_slices_a_conversion_and_the_account_are_told() -> None:
         assert isinstance(await broker.account.kill(ACCOUNT), Refused)  # Something is held.
         prices = await broker.market_data.last_prices(ACCOUNT, [RELIANCE.key])
         assert prices == {RELIANCE.key: PRICE}
+
+
+async def test_quotes_candles_and_margins_are_told() -> None:
+    played = tape.ScriptedTape(
+        [(RELIANCE.key, PRICE, 10)],
+        [(RELIANCE.key, PRICE + 1_0000, 30)],
+        [(RELIANCE.key, PRICE - 2_0000, 10)],
+        previous_closes_e4={RELIANCE.key: PRICE - 1_0000},
+    )
+    async with at_the_simulator(played, quotes_per_second=100) as (venue, broker, _):
+        await venue.step(3)
+        quote = (await broker.market_data.quotes(ACCOUNT, [RELIANCE.key]))[RELIANCE.key]
+        day = (await broker.market_data.day_prices(ACCOUNT, [RELIANCE.key]))[RELIANCE.key]
+        morning, evening = datetime(2026, 4, 15, 9, 15), datetime(2026, 4, 15, 15, 30)  # noqa: DTZ001 - Indian
+        [candle] = await broker.market_data.intraday_candles(ACCOUNT, RELIANCE.key, "EQUITY", morning, evening)
+        margin = await broker.account.margin(ACCOUNT, BUY)
+    assert (day.last_price_e4, day.high_e4, day.previous_close_e4) == (PRICE - 2_0000, PRICE + 1_0000, PRICE - 1_0000)
+    assert (quote.day, quote.volume, quote.last_quantity, len(quote.bids)) == (day, 50, 10, 5)
+    assert (candle.open_e4, candle.close_e4, candle.volume) == (PRICE, PRICE - 2_0000, 50)
+    assert ist_text_of(candle.opened_at_ns) == "2026-04-15 09:15:00"
+    assert margin.total_paise > 0
+
+
+async def test_an_option_chain_is_told() -> None:
+    played = tape.ScriptedTape([(tape.NIFTY, 24_100_0000, 0), (CALL.key, 150_0000, 650)])
+    async with at_the_simulator(played, config={"instruments": OPTION_MARKET}) as (venue, broker, _):
+        await venue.step()
+        expiries = await broker.market_data.expiries(ACCOUNT, tape.NIFTY)
+        chain = await broker.market_data.option_chain(ACCOUNT, tape.NIFTY, expiries[0])
+    quoted = {strike.call.security_id: strike.call for strike in chain.strikes if strike.call is not None}
+    assert chain.last_price_e4 == 24_100_0000
+    assert quoted[CALL.key.security_id].last_price_e4 == 150_0000
+
+
+async def test_orders_from_an_address_that_is_not_registered_wait_until_it_is() -> None:
+    async with at_the_simulator(tape.steady(PRICE, PRICE), address_check_s=0.0) as (venue, broker, _):
+        await venue.step()
+        assert await broker.account.addresses(ACCOUNT) is None
+        assert isinstance(await broker.account.register_address(ACCOUNT, AWAY, Registration.PRIMARY), Done)
+        refused = await broker.place(ACCOUNT, BUY, correlation(1), Purpose.ENTRY)
+        assert isinstance(refused, Refused)
+        assert refused.reason is RefusalReason.IP
+        await broker.tend_once()
+        held_back = await broker.place(ACCOUNT, BUY, correlation(2), Purpose.ENTRY)
+        assert isinstance(held_back, NotSent)
+        assert isinstance(await broker.account.register_address(ACCOUNT, "127.0.0.1", Registration.SECONDARY), Done)
+        await broker.tend_once()
+        assert isinstance(await broker.place(ACCOUNT, BUY, correlation(3), Purpose.ENTRY), Accepted)
+        assert len(await broker.orders(ACCOUNT)) == 1
+
+
+async def test_the_scrip_master_is_downloaded(tmp_path: Path) -> None:
+    async with tape.venue(tape.config_of(tape.steady(PRICE)), logged_in=False) as venue:
+        settings = settings_for("http://unused", files_url=f"http://127.0.0.1:{venue.port}/api-data")
+        client = HttpClient(settings, SystemClock())
+        for layout in ScripLayout:
+            path = await ScripFiles(client, settings).download(layout, tmp_path)
+            read = await asyncio.to_thread(read_scrip_master, path, on=date(2026, 4, 15))
+            assert read.layout == layout.name.lower()
+            assert read.rows > 0
+        await client.aclose()
+
+
+async def test_a_renewed_token_serves_and_the_one_before_it_is_dead() -> None:
+    async with at_the_simulator(tape.steady(PRICE)) as (venue, broker, _):
+        before = await broker.tokens.session(ACCOUNT)
+        settings = settings_for(f"http://127.0.0.1:{venue.port}")
+        client = HttpClient(settings, SystemClock())
+        login = PinLogin(client, settings, SystemClock())
+        renewed = await login.renew(before)
+        with pytest.raises(LoginRefused, match="Invalid Token"):
+            await login.renew(before)
+        await client.aclose()
+        broker.tokens.put(ACCOUNT, renewed)
+        assert (await broker.account.profile(ACCOUNT)).client_id == before.client_id
+        assert await broker.tokens.session(ACCOUNT) == renewed

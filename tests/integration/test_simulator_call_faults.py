@@ -11,6 +11,7 @@ import pytest
 
 from adapters.simulator.fault_plan import FaultPlan, plan_from
 from adapters.simulator.faults import Fault, FaultDesk, FaultKind
+from adapters.simulator.update_faults import UpdateFaultKind
 from tests.support.eventually import eventually
 from tests.support.tape import CLIENT_ID, ORDER, SECRET, Venue, config_of, steady, venue
 
@@ -294,9 +295,10 @@ async def is_back(client: Venue) -> bool:
 
 def test_the_page_about_faults_names_every_kind_once() -> None:
     page = (Path(__file__).parents[2] / "docs" / "simulator-faults.md").read_text()
-    kinds = page.partition("| Kind |")[2].partition("\n## ")[0]
-    named = [line.split("`")[1] for line in kinds.splitlines() if line.startswith("| `")]
-    assert sorted(named) == sorted(kind.value for kind in FaultKind)
+    _, of_calls, of_updates = page.split("| Kind |")
+    for part, kinds in ((of_calls, FaultKind), (of_updates, UpdateFaultKind)):
+        named = [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
+        assert sorted(named) == sorted(kind.value for kind in kinds)
 
 
 def test_what_the_page_about_faults_asks_for_is_understood() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from adapters.simulator.refusals import BAD_VALUES
 from tests.support.eventually import eventually
 from tests.support.tape import (
     CLIENT_ID,
@@ -308,3 +309,20 @@ async def test_admin_paths_are_closed_to_whoever_lacks_the_secret(secret: str) -
     async with venue(config_of(steady(PRICE)), logged_in=False) as client:
         answer = await client.http.post("/admin/step", headers={"x-simulator-secret": secret})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/slicing"])
+async def test_of_an_order_the_quantity_is_looked_at_then_the_address_then_the_instrument(path: str) -> None:
+    async with venue(config_of(steady(PRICE))) as client:
+        await client.step()
+        listed = {"dhanClientId": CLIENT_ID, "ip": "10.0.0.1", "ipFlag": "PRIMARY"}
+        assert (await client.http.post("/v2/ip/setIP", json=listed)).status_code == 200
+        messages = [
+            (await client.http.post(f"/v2{path}", json={**ORDER, **wrong, "securityId": "1"})).json()["errorMessage"]
+            for wrong in ({"quantity": 0}, {})
+        ]
+        await client.admin("POST", "/address", json={"client_id": CLIENT_ID, "address": "10.0.0.1"})
+        at_home = await client.http.post(f"/v2{path}", json={**ORDER, "securityId": "1"})
+        assert await client.get("/orders") == []
+    assert messages == ["quantity is required", "Invalid IP"]
+    assert (at_home.status_code, at_home.json()["errorMessage"]) == (400, BAD_VALUES)

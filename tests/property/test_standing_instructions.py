@@ -4,9 +4,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.simulator.refusals import Refusal
 from adapters.simulator.synthetic import DEMO_START_NS
 from domain.market import NS_PER_S
 from tests.support.counter import Counter, counter
@@ -45,6 +47,115 @@ def asked_for(market: Counter, orders: list[dict[str, Any]]) -> None:
         {**ORDER, "productType": "CNC", "orderFlag": "SINGLE", "price": 1300, "triggerPrice": 1300},
     )
     market.write("POST", "/pnlExit", {"profitValue": 120, "lossValue": 90})
+
+
+SUPER: dict[str, Any] = {
+    **{name: ORDER[name] for name in ORDER if name != "validity"},
+    "targetPrice": 1320,
+    "stopLossPrice": 1300,
+    "trailingJump": 1,
+}
+FOREVER: dict[str, Any] = {
+    **ORDER,
+    "productType": "CNC",
+    "transactionType": "SELL",
+    "orderFlag": "OCO",
+    "triggerPrice": 1320,
+    "price1": 1300,
+    "triggerPrice1": 1300,
+    "quantity1": 5,
+}
+CONDITION: dict[str, Any] = {
+    "comparisonType": "PRICE_WITH_VALUE",
+    "exchangeSegment": "NSE_EQ",
+    "securityId": "2885",
+    "operator": "EQUAL",
+    "comparingValue": 1320,
+    "expDate": "2026-12-31",
+    "frequency": "ONCE",
+    "userNote": "",
+}
+ALERT_ORDER: dict[str, Any] = {
+    "transactionType": "BUY",
+    "exchangeSegment": "NSE_EQ",
+    "productType": "CNC",
+    "orderType": "LIMIT",
+    "securityId": "2885",
+    "quantity": 10,
+    "validity": "DAY",
+    "price": "1310",
+    "discQuantity": "0",
+    "triggerPrice": "0",
+}
+CONVERSION: dict[str, Any] = {
+    "fromProductType": "INTRADAY",
+    "exchangeSegment": "NSE_EQ",
+    "positionType": "LONG",
+    "securityId": "2885",
+    "convertQty": 1,
+    "toProductType": "CNC",
+}
+PROFIT_EXIT: dict[str, Any] = {
+    "profitValue": 900,
+    "lossValue": 900,
+    "productType": ["INTRADAY"],
+    "enableKillSwitch": False,
+}
+BODIES: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/orders/slicing", ORDER),
+    ("POST", "/super/orders", SUPER),
+    ("PUT", "/super/orders/{super}", {"legName": "ENTRY_LEG", "orderType": "LIMIT", "quantity": 5, "price": 1305}),
+    ("PUT", "/super/orders/{super}", {"legName": "STOP_LOSS_LEG", "stopLossPrice": 1301, "trailingJump": 1}),
+    ("POST", "/forever/orders", FOREVER),
+    ("PUT", "/forever/orders/{forever}", {"legName": "TARGET_LEG", "orderFlag": "OCO", "quantity": 5}),
+    ("POST", "/alerts/orders", {"condition": CONDITION, "orders": [ALERT_ORDER]}),
+    ("PUT", "/alerts/orders/{alert}", {"alertId": "1", "condition": CONDITION}),
+    ("POST", "/positions/convert", CONVERSION),
+    ("POST", "/pnlExit", PROFIT_EXIT),
+]
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["LIMIT", "0", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> tuple[str, str, Any]:
+    """A body that the broker takes, with one of its fields become anything; or anything instead of a body."""
+    method, path, body = draw(st.sampled_from(BODIES))
+    if draw(st.integers(0, 9)) == 0:
+        return method, path, draw(anything)
+    changed: dict[str, Any] = {**body}
+    if "condition" in body and draw(st.booleans()):
+        changed["condition"] = {**CONDITION, draw(st.sampled_from(sorted(CONDITION))): draw(anything)}
+        changed["orders"] = [{**ALERT_ORDER, draw(st.sampled_from(sorted(ALERT_ORDER))): draw(anything)}]
+    else:
+        changed[draw(st.sampled_from(sorted({*body, "dhanClientId", "surprise"})))] = draw(anything)
+    return method, path, changed
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(bodies())
+def test_whatever_a_body_says_it_is_taken_or_refused(asked: tuple[str, str, Any]) -> None:
+    method, path, body = asked
+    with counter(steady(MIDDLE_E4)) as market:
+        alert = {"condition": CONDITION, "orders": [ALERT_ORDER]}
+        named = {
+            "super": market.write("POST", "/super/orders", {**SUPER, "price": 1305})["orderId"],
+            "forever": market.write("POST", "/forever/orders", FOREVER)["orderId"],
+            "alert": market.write("POST", "/alerts/orders", alert)["alertId"],
+        }
+        before = told(market)
+        try:
+            market.write(method, path.format(**named), body)
+        except Refusal as refused:
+            refusal = refused
+        else:
+            refusal = None
+        assert refusal is None or (refusal.status in {400, 401} and told(market) == before)
+        market.step()
+        msgspec.json.encode(told(market))
 
 
 def told(market: Counter) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Counter:
         for write in self._writes:
             named = _match(write.path, f"/v2{path}")
             if write.method == method and named is not None:
-                whole = body if body is None else {"dhanClientId": CLIENT_ID, **body}
+                whole = {"dhanClientId": CLIENT_ID, **body} if isinstance(body, dict) else body
                 return write.do(Asked(client_id=CLIENT_ID, path=named, query=query, body=whole, fault=fault))
         raise AssertionError(f"there is no {method} {path}")
 

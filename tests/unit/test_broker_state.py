@@ -24,7 +24,7 @@ def found(**changes: Any) -> dict[str, Check]:
 def test_all_is_well() -> None:
     checks = found()
     assert all(check.ok for check in checks.values())
-    assert checks["tokens"].detail == "1 live, the first ends in 2.0 h"
+    assert checks["tokens"].detail == "live, the first ends in 2.0 h"
     assert checks["budgets"].detail == "orders of acc_1: 10 of 250 in 60s (4%)"
 
 

@@ -75,6 +75,15 @@ async def test_chains_that_nobody_asks_for_any_more_are_forgotten() -> None:
     assert set(budgets.status()[ACCOUNT]["option_chain"]) == {"new"}
 
 
+async def test_of_many_budgets_the_fullest_are_shown() -> None:
+    budgets, _ = budgets_of()
+    for number in range(150):
+        await taken(budgets, RateClass.OPTION_CHAIN, f"key-{number}")
+    await taken(budgets, RateClass.READS)
+    assert len(budgets.status()[ACCOUNT]["option_chain"]) == 100
+    assert "reads" not in budgets.status()[ACCOUNT]
+
+
 def test_changes_are_counted_by_order_and_shown_once_half_are_used() -> None:
     budgets, _ = budgets_of()
     order, other = VenueOrderId("1"), VenueOrderId("2")

@@ -1,8 +1,11 @@
 """The short way to a route and the long one: the same answers."""
 
+from collections import Counter
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
+import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.routing import APIRoute
@@ -35,8 +38,45 @@ LONG = {
 """These have no short way: two names, a number or a word of a list in the path, or something that must be asked."""
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 SHORT = Shortcut(FastAPI(), routes=ROUTES).paths
-QUERY = "?nobody=reads-this"
-"""Whatever the query is, with one a request goes the long way."""
+UNKNOWN = "nobody=reads-this"
+"""With a parameter that is none a request goes the long way."""
+QUERIES = (
+    "limit=1",
+    "limit=1&sort=oldest",
+    "limit=0",
+    "limit=",
+    "limit=1&limit=2",
+    "sort=name",
+    "status=open&symbol=RELIANCE&day=2026-11-20",
+    "status=no-such",
+    "day=2026-02-30",
+    "open_only=true",
+    "open_only=perhaps",
+    "min_sequence=1",
+    "min_sequence=99999",
+    "min_sequence=-1",
+    "at_sequence=3",
+    "at_sequence=3&as_of=2026-11-20T15:30:00%2B05:30",
+    "as_of=yesterday",
+    "as_of=2026-11-20T15:30:00+05:30",
+    "account_id={account_id}",
+    "account_id=acc_nobodys",
+    "account_id=%20",
+    "source_hash=abc",
+    "first_day=2026-11-20&segment=NSE_EQ",
+)
+
+ASKED = {
+    "/api/trades": {"limit", "sort", "status", "day"},
+    "/api/trades/{trade_id}": {"at_sequence", "as_of"},
+    "/api/orders": {"status"},
+    "/api/positions": {"open_only", "account_id"},
+    "/api/risk/portfolio": {"min_sequence", "account_id"},
+    "/api/strategies": {"sort", "status"},
+    "/api/strategies/{strategy_id}": {"source_hash"},
+    "/api/sessions": {"first_day"},
+}
+"""What is tried where: each dependency and each kind of parameter once."""
 
 
 class Desk:
@@ -49,7 +89,8 @@ class Desk:
     async def both(self, method: str, path: str, headers: dict[str, str], body: Any = None) -> tuple[Any, Any]:
         """Return status, content and headers by the short way and by the long one."""
         named = path.format(**self._names)
-        return await self._ask(method, named, headers, body), await self._ask(method, named + QUERY, headers, body)
+        longer = named + ("&" if "?" in named else "?") + UNKNOWN
+        return await self._ask(method, named, headers, body), await self._ask(method, longer, headers, body)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -102,6 +143,18 @@ async def test_what_is_read_is_the_same_by_both_ways(desk: Desk) -> None:
             assert statuses[4] == (404 if "backtest_id" in path else 200)
 
 
+async def test_what_is_asked_in_a_query_is_answered_the_same_by_both_ways(desk: Desk) -> None:
+    statuses: Counter[int] = Counter()
+    for path, names in ASKED.items():
+        for query in (each for each in QUERIES if names & set(parse_qs(each, keep_blank_values=True))):
+            headers = {EPOCH_HEADER: "main.6-1-1"} if "min_sequence" in query else {}
+            for said in (desk.headers, {**desk.headers, **headers})[: 1 + bool(headers)]:
+                short, long = await desk.both("GET", f"{path}?{query}", said)
+                assert short == long, query
+                statuses[short[0]] += 1
+    assert statuses.keys() == {200, 404, 409, 422}
+
+
 async def test_what_is_refused_is_refused_the_same_by_both_ways(desk: Desk) -> None:
     for method, path in sorted(each for each in SHORT if each[0] != "GET"):
         asked = [
@@ -133,20 +186,39 @@ async def test_a_path_that_only_looks_like_one_is_none(desk: Desk) -> None:
     assert (short[0], long[0]) == (HTTPStatus.TEMPORARY_REDIRECT,) * 2  # Of which the query is a part.
 
 
-async def nothing(_: Request) -> None:
+async def nothing(_: Request) -> str:
     """Answer what a dependency answers to no query."""
+    return "nothing asked"
 
 
 @without_query(nothing)
-async def declared(request: Request, wanted: str | None = None) -> str | None:
-    return wanted or request.headers.get("wanted")
+async def declared(request: Request, wanted: int = 1) -> str:
+    return f"asked {wanted} of {request.url.path}"
+
+
+@without_query(nothing)
+async def on_another(beneath: Annotated[str, Depends(declared)], other: int = 2) -> str:
+    return f"asked {other} over {beneath}"
+
+
+@without_query(nothing)
+def in_a_thread(wanted: int = 1) -> str:
+    return f"asked {wanted}"
 
 
 async def undeclared() -> str:
     return "always"
 
 
-async def of_declared(request: Request, known: Annotated[str | None, Depends(declared)]) -> Response:
+async def of_declared(request: Request, known: Annotated[str, Depends(declared)], own: int = 7) -> Response:
+    return Response(f"{request.url.path} {known} {own}")
+
+
+async def of_another(request: Request, known: Annotated[str, Depends(on_another)]) -> Response:
+    return Response(f"{request.url.path} {known}")
+
+
+async def of_a_thread(request: Request, known: Annotated[str, Depends(in_a_thread)]) -> Response:
     return Response(f"{request.url.path} {known}")
 
 
@@ -174,6 +246,12 @@ async def of_nobody() -> Response:
     return Response()
 
 
+def router_of(path: str, endpoint: Any) -> APIRouter:
+    router = APIRouter()
+    router.add_api_route(path, endpoint)
+    return router
+
+
 @pytest.mark.parametrize(
     ("path", "endpoint", "is_short"),
     [
@@ -188,6 +266,28 @@ async def of_nobody() -> Response:
     ids=lambda each: getattr(each, "__name__", None),
 )
 def test_only_what_needs_no_reading_has_a_short_way(path: str, endpoint: Any, is_short: bool) -> None:  # noqa: FBT001
-    router = APIRouter()
-    router.add_api_route(path, endpoint)
-    assert bool(Shortcut(FastAPI(), routes=router.routes).paths) is is_short
+    assert bool(Shortcut(FastAPI(), routes=router_of(path, endpoint).routes).paths) is is_short
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "query", "shown"),
+    [
+        (of_declared, "", "/api/x nothing asked 7"),
+        (of_declared, "?own=3", "/api/x nothing asked 3"),
+        (of_declared, "?own=3&wanted=5", "/api/x asked 5 of /api/x 3"),
+        (of_declared, "?own=x", None),
+        (of_declared, "?own=1&own=2", None),
+        (of_declared, "?other=2", None),
+        (of_another, "", "/api/x nothing asked"),
+        (of_another, "?other=4", None),
+        (of_a_thread, "", "/api/x nothing asked"),
+        (of_a_thread, "?wanted=4", None),
+    ],
+    ids=str,
+)
+async def test_what_is_asked_is_handed_to_whom_it_is_for(endpoint: Any, query: str, shown: str | None) -> None:
+    app = FastAPI()  # It has no routes: whatever goes the long way is not found.
+    app.add_middleware(Shortcut, routes=router_of("/api/x", endpoint).routes)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://khata.test") as client:
+        answer = await client.get(f"/api/x{query}")
+    assert (answer.text if answer.status_code == HTTPStatus.OK else None) == shown

@@ -269,6 +269,18 @@ def test_a_malformed_change_is_refused_and_changes_nothing(change: dict[str, Any
         assert row_of(market, order_id) == before
 
 
+def test_an_entry_has_25_changes_of_its_own_and_a_26th_changes_no_leg() -> None:
+    with counter(steady(PRICE)) as market:
+        order_id = placed(market, price=1305)
+        change = {"legName": "ENTRY_LEG", "orderType": "LIMIT", "quantity": 12, "price": 1306}
+        for number in range(MODIFICATIONS_MAX):
+            market.write("PUT", f"{PATH}/{order_id}", {"legName": "TARGET_LEG", "targetPrice": 1330 + number})
+            market.write("PUT", f"{PATH}/{order_id}", {**change, "targetPrice": 1340})
+        refused = market.refusal("PUT", f"{PATH}/{order_id}", {**change, "targetPrice": 1350})
+        assert refused == ("DH-906", "Order cannot be modified more than 25 times")
+        assert legs_of(market, order_id)["TARGET_LEG"]["price"] == 1340.0
+
+
 def test_the_26th_change_of_a_leg_is_refused() -> None:
     with counter(steady(PRICE)) as market:
         order_id = placed(market)
