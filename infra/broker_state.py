@@ -8,7 +8,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
-from adapters.dhan.tokens import TokenState
+from adapters.dhan.access.tokens import TokenState
 from adapters.nats.control import RoleFailed, RoleSilent, request
 from domain.venue import BreakerState
 from infra.check import Check

@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from adapters.dhan.account import AccountCalls
-from adapters.dhan.calls import Caller, Done
-from adapters.dhan.client import HttpClient
-from adapters.dhan.codec import (
+from adapters.dhan.access.tokens import Logins, Tokens
+from adapters.dhan.guard.calls import Caller, Done
+from adapters.dhan.guard.gateway import Call, CallClass, Gateway
+from adapters.dhan.http.client import HttpClient
+from adapters.dhan.http.errors import VenueRefusal
+from adapters.dhan.rest.account import AccountCalls
+from adapters.dhan.rest.forever_orders import ForeverOrderCalls
+from adapters.dhan.rest.market_data import MarketDataCalls
+from adapters.dhan.rest.orders import OrderCalls, class_of
+from adapters.dhan.rest.portfolio import PortfolioCalls
+from adapters.dhan.rest.super_orders import SuperOrderCalls
+from adapters.dhan.settings import DhanSettings
+from adapters.dhan.tending import Tending
+from adapters.dhan.words.codec import (
     AnswerMalformed,
     change_document,
     fill_of,
@@ -19,16 +29,6 @@ from adapters.dhan.codec import (
     supported,
     venue_order_id_of,
 )
-from adapters.dhan.errors import VenueRefusal
-from adapters.dhan.forever_orders import ForeverOrderCalls
-from adapters.dhan.gateway import Call, CallClass, Gateway
-from adapters.dhan.market_data import MarketDataCalls
-from adapters.dhan.orders import OrderCalls, class_of
-from adapters.dhan.portfolio import PortfolioCalls
-from adapters.dhan.settings import DhanSettings
-from adapters.dhan.super_orders import SuperOrderCalls
-from adapters.dhan.tending import Tending
-from adapters.dhan.tokens import Logins, Tokens
 from commands.ports import (
     Accepted,
     Clock,

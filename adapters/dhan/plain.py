@@ -19,12 +19,12 @@ from typing import Self
 import msgspec
 
 from adapters.clock import SystemClock
+from adapters.dhan.access.own_logins import OwnLogins
+from adapters.dhan.access.tokens import PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.own_logins import OwnLogins
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.secret import Secret
 from adapters.dhan.settings import LIVE_BASE_URL, DhanSettings
-from adapters.dhan.tokens import PinLogin
 from commands.ports import Accepted, NotSent, OutcomeUnknown, Refused, VenueOrder, VenuePosition
 from domain.ids import AccountId, CorrelationId, VenueOrderId
 from domain.instrument import InstrumentKey, Segment

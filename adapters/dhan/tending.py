@@ -4,8 +4,8 @@ import asyncio
 
 import structlog
 
-from adapters.dhan.account import AccountCalls
-from adapters.dhan.gateway import Gateway
+from adapters.dhan.guard.gateway import Gateway
+from adapters.dhan.rest.account import AccountCalls
 from adapters.dhan.settings import DhanSettings
 from commands.ports import BrokerUnavailable, Clock
 from domain.ids import AccountId

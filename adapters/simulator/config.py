@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.simulator.fault_plan import FaultPlan
-from adapters.simulator.listing import Listing
-from adapters.simulator.market_model import PLAIN_MARKET, MarketModel
-from adapters.simulator.tape import Tape
+from adapters.simulator.faults.fault_plan import FaultPlan
+from adapters.simulator.market.listing import Listing
+from adapters.simulator.market.market_model import PLAIN_MARKET, MarketModel
+from adapters.simulator.tapes.tape import Tape
 from projections.ports import Bars
 
 RUPEES_10_LAKH_PAISE = 10_00_000_00

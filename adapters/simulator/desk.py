@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from adapters.simulator.books import BookedOrder
-from adapters.simulator.carrying import carried_over
-from adapters.simulator.clients import TokenDead, Tokens
+from adapters.simulator.access.clients import TokenDead, Tokens
+from adapters.simulator.access.limits import Family, RateLimits
+from adapters.simulator.access.static_ips import StaticIps
+from adapters.simulator.books.account import BookedOrder
+from adapters.simulator.books.carrying import carried_over
+from adapters.simulator.books.journal import Journal
 from adapters.simulator.config import SimulatorConfig
-from adapters.simulator.faults import FaultDesk
-from adapters.simulator.feed import Feed
-from adapters.simulator.journal import Journal
-from adapters.simulator.limits import Family, RateLimits
-from adapters.simulator.quotes import QuoteBoard
-from adapters.simulator.refusals import (
+from adapters.simulator.faults.call_faults import FaultDesk
+from adapters.simulator.market.quotes import QuoteBoard
+from adapters.simulator.sockets.feed import Feed
+from adapters.simulator.sockets.updates import Updates
+from adapters.simulator.standing.instructions import Standing, standing_at
+from adapters.simulator.trading.simulator import Simulator
+from adapters.simulator.words.refusals import (
     INVALID_IP,
     INVALID_TOKEN,
     TOKEN_DEAD,
@@ -30,10 +34,6 @@ from adapters.simulator.refusals import (
     order_error,
     trading_refusal,
 )
-from adapters.simulator.simulator import Simulator
-from adapters.simulator.standing import Standing, standing_at
-from adapters.simulator.static_ips import StaticIps
-from adapters.simulator.updates import Updates
 from domain.market import NS_PER_S
 
 _NUMBERS_A_SECOND = 100
@@ -74,7 +74,7 @@ class Desk:
         Where the quantity is looked at first, whoever looks at it calls `check_address` then.
 
         Raises:
-            adapters.simulator.refusals.Refusal: the token is dead, there were too many requests, or orders do not come
+            Refusal: the token is dead, there were too many requests, or orders do not come
                 from an address on the client's list.
         """
         is_data = family in _DATA
@@ -98,7 +98,7 @@ class Desk:
         """Let a client's orders come from an address on the list alone.
 
         Raises:
-            adapters.simulator.refusals.Refusal: this one does not.
+            Refusal: this one does not.
         """
         if not self.ips.allows(client_id, address_of(request)):
             raise bad_input(INVALID_IP)
@@ -169,8 +169,8 @@ def open_desk(config: SimulatorConfig) -> Desk:
     """Return a simulator with everything around it, as *config* says, on the books that its journal holds.
 
     Raises:
-        adapters.simulator.journal.JournalInUse: another simulator holds the journal.
-        adapters.simulator.journal.JournalUnreadable: a line of it is no record.
+        adapters.simulator.books.journal.JournalInUse: another simulator holds the journal.
+        adapters.simulator.books.journal.JournalUnreadable: a line of it is no record.
         OSError: its folder is not there, or cannot be written to.
     """
     first_number = config.first_number

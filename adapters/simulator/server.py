@@ -13,18 +13,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from uvicorn import Config
 
-from adapters.simulator.account_routes import account_routes
-from adapters.simulator.admin_routes import admin_routes
-from adapters.simulator.answers import answer
-from adapters.simulator.broker_routes import broker_routes
+from adapters.simulator.books.journal import JournalBroken, JournalInUse
 from adapters.simulator.config import SimulatorConfig
-from adapters.simulator.connection import AbortableProtocol, PausableServer
-from adapters.simulator.continued_tape import ContinuedTape
 from adapters.simulator.desk import Desk, open_desk
-from adapters.simulator.fault_plan import PlayedPlan
-from adapters.simulator.journal import JournalBroken, JournalInUse
-from adapters.simulator.market_routes import market_routes
-from adapters.simulator.websocket_wire import ResettableWebSocket
+from adapters.simulator.faults.fault_plan import PlayedPlan
+from adapters.simulator.paths.account_routes import account_routes
+from adapters.simulator.paths.admin_routes import admin_routes
+from adapters.simulator.paths.broker_routes import broker_routes
+from adapters.simulator.paths.market_routes import market_routes
+from adapters.simulator.tapes.continued_tape import ContinuedTape
+from adapters.simulator.wires.connection import AbortableProtocol, PausableServer
+from adapters.simulator.wires.websocket_wire import ResettableWebSocket
+from adapters.simulator.words.answers import answer
 
 FEED_PING_S = 10
 FEED_SILENCE_S = 40
@@ -38,9 +38,9 @@ async def serve(config: SimulatorConfig, *, host: str, port: int, ready: Callabl
     """Serve until cancelled; *ready* is told the port (useful where 0 asked for any) once requests are answered.
 
     Raises:
-        adapters.simulator.journal.JournalInUse: another simulator holds the journal, and did not end in 15 s.
-        adapters.simulator.journal.JournalUnreadable: a line of the journal is no record.
-        adapters.simulator.journal.JournalBroken: the journal could no longer be written to.
+        adapters.simulator.books.journal.JournalInUse: another simulator holds the journal, and did not end in 15 s.
+        adapters.simulator.books.journal.JournalUnreadable: a line of the journal is no record.
+        adapters.simulator.books.journal.JournalBroken: the journal could no longer be written to.
         OSError: the address is taken, or the journal's folder is not there.
     """
     desk = await _open_when_free(replace(config, tape=ContinuedTape(config.tape)))

@@ -9,14 +9,14 @@ import httpx
 import numpy as np
 
 from adapters.clock import SystemClock
+from adapters.dhan.access.own_logins import OwnLogins
+from adapters.dhan.access.tokens import PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.codec import order_document, render_document
-from adapters.dhan.own_logins import OwnLogins
-from adapters.dhan.packets import Packet, packets_of
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.secret import Secret
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import PinLogin
+from adapters.dhan.streams.packets import Packet, packets_of
+from adapters.dhan.words.codec import order_document, render_document
 from commands.ports import Accepted
 from domain.ids import AccountId, CorrelationId
 from domain.instrument import InstrumentKey, Segment

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from adapters.dhan.packets import (
+from adapters.dhan.streams.packets import (
     PACKET_LENGTHS,
     SEGMENT_CODES,
     DisconnectPacket,
@@ -19,7 +19,7 @@ _HEADER_LENGTH = 8
 
 
 def plain_packets_of(frame: bytes) -> Iterator[Packet]:
-    """Yield the packets of *frame*, in order, as `adapters.dhan.packets.packets_of` does.
+    """Yield the packets of *frame*, in order, as `adapters.dhan.streams.packets.packets_of` does.
 
     Raises:
         FrameMalformed: a length is shorter than its packet needs, or reaches past the end of the frame.

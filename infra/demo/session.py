@@ -13,9 +13,9 @@ import httpx
 from rich.console import Console
 
 from adapters.clock import SystemClock
-from adapters.dhan.client import HttpClient
+from adapters.dhan.access.tokens import PaperLogins, PinLogin
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.instruments import InstrumentMaster
 from adapters.nats.connection import connect
 from adapters.nats.control import request

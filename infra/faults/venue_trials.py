@@ -23,15 +23,15 @@ import httpx
 from msgspec.structs import replace
 
 from adapters.clock import SystemClock
+from adapters.dhan.access.tokens import PaperLogins, PinLogin, Session
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import PaperLogins, PinLogin, Session
 from adapters.instruments import InstrumentMaster
-from adapters.simulator.admin_routes import SECRET_HEADER
 from adapters.simulator.config import SimulatorConfig
+from adapters.simulator.paths.admin_routes import SECRET_HEADER
 from adapters.simulator.server import serve
-from adapters.simulator.synthetic import SyntheticTape
+from adapters.simulator.tapes.synthetic import SyntheticTape
 from commands.ports import Accepted, BrokerUnavailable, Modification, ModifyAccepted, NotSent, Placement, Refused
 from domain.ids import AccountId, CorrelationId, VenueOrderId
 from domain.instrument import Instrument
@@ -144,7 +144,7 @@ class _Made:
 
 
 class _OneSession:
-    """The one session of all trials. Implements `adapters.dhan.tokens.Logins`."""
+    """The one session of all trials. Implements `adapters.dhan.access.tokens.Logins`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

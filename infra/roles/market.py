@@ -6,8 +6,8 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from adapters.dhan.feed import DhanFeed
-from adapters.dhan.ticks import FeedTick
+from adapters.dhan.streams.feed import DhanFeed
+from adapters.dhan.streams.ticks import FeedTick
 from adapters.nats.control import serve as answer_on
 from adapters.nats.marks import MarksPublisher
 from commands.ports import Clock

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from adapters.simulator.journal import JournalInUse, JournalUnreadable
+from adapters.simulator.books.journal import JournalInUse, JournalUnreadable
 from adapters.simulator.server import serve
 from infra.problems import OperatorProblem
 from infra.wiring.exchange import make_simulator

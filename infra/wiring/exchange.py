@@ -4,13 +4,13 @@ from datetime import date
 from pathlib import Path
 
 from adapters.bars.parquet import ParquetBars
-from adapters.simulator.candle_tape import holds_candles, read_candles
 from adapters.simulator.config import SimulatorConfig
-from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, plan_from
-from adapters.simulator.market_model import MarketModel
-from adapters.simulator.recorded import OPEN_S, midnight_ns, read_recording
-from adapters.simulator.synthetic import DEMO_START_NS, ClosingAuction, SyntheticTape
-from adapters.simulator.tape import Tape
+from adapters.simulator.faults.fault_plan import FaultPlan, PlanInvalid, plan_from
+from adapters.simulator.market.market_model import MarketModel
+from adapters.simulator.tapes.candle_tape import holds_candles, read_candles
+from adapters.simulator.tapes.recorded import OPEN_S, midnight_ns, read_recording
+from adapters.simulator.tapes.synthetic import DEMO_START_NS, ClosingAuction, SyntheticTape
+from adapters.simulator.tapes.tape import Tape
 from domain.instrument import Segment
 from domain.market import NS_PER_S
 from domain.matching import OfPrint, OfSession, ProportionalSlippage, Slippage, SquareRootSlippage, TickSlippage

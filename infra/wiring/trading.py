@@ -2,12 +2,12 @@
 
 import msgspec
 
+from adapters.dhan.access.tokens import PaperLogins, PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.feed import DhanFeed
-from adapters.dhan.order_updates import DhanOrderUpdates
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import PaperLogins, PinLogin
+from adapters.dhan.streams.feed import DhanFeed
+from adapters.dhan.streams.order_updates import DhanOrderUpdates
 from adapters.nats.marks import MarksPublisher
 from adapters.postgres.database import Database
 from adapters.postgres.leases import PostgresLease

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from adapters.dhan.account import Registration
-from adapters.dhan.calls import Done
+from adapters.dhan.guard.calls import Done
+from adapters.dhan.rest.account import Registration
 from commands.ports import BrokerUnavailable, Refused, VenuePosition
 from domain.order import Product, RefusalReason
 from tests.support.dhan import ACCOUNT, LIMIT_BUY, MARKET_SELL, POSITION_ROW, RELIANCE, venue_and_broker

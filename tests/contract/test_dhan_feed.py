@@ -18,9 +18,9 @@ from websockets.http11 import Request, Response
 
 from adapters.breaker import CircuitBreaker
 from adapters.clock import SystemClock
-from adapters.dhan.feed import DhanFeed
-from adapters.dhan.ticks import FeedTick
-from adapters.dhan.tokens import Tokens
+from adapters.dhan.access.tokens import Tokens
+from adapters.dhan.streams.feed import DhanFeed
+from adapters.dhan.streams.ticks import FeedTick
 from domain.instrument import InstrumentKey, Segment
 from tests.support.dhan import ACCOUNT, NIFTY, RELIANCE, CountingLogins, settings_for
 from tests.support.eventually import eventually

@@ -10,9 +10,7 @@ import pytest
 
 from adapters.breaker import CircuitBreaker
 from adapters.clock import SystemClock
-from adapters.dhan.client import HttpClient
-from adapters.dhan.secret import Secret
-from adapters.dhan.tokens import (
+from adapters.dhan.access.tokens import (
     LoginRefused,
     LoginUnavailable,
     PaperLogins,
@@ -21,6 +19,8 @@ from adapters.dhan.tokens import (
     Tokens,
     session_of,
 )
+from adapters.dhan.http.client import HttpClient
+from adapters.dhan.secret import Secret
 from domain.ids import AccountId
 from tests.support.dhan import (
     ACCOUNT,

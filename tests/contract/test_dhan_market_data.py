@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from adapters.clock import SystemClock
-from adapters.dhan.client import HttpClient
-from adapters.dhan.market_data import Candle, DayPrices, Level
-from adapters.dhan.scrip_files import ScripFiles, ScripLayout
+from adapters.dhan.http.client import HttpClient
+from adapters.dhan.rest.market_data import Candle, DayPrices, Level
+from adapters.dhan.rest.scrip_files import ScripFiles, ScripLayout
 from commands.ports import BrokerUnavailable
 from domain.instrument import InstrumentKey, Segment
 from tests.support.dhan import ACCOUNT, NIFTY, RELIANCE, settings_for, venue_and_broker

@@ -15,8 +15,8 @@ from websockets.http11 import Request, Response
 
 from adapters.breaker import CircuitBreaker
 from adapters.clock import SystemClock
-from adapters.dhan.order_updates import DhanOrderUpdates
-from adapters.dhan.tokens import Tokens
+from adapters.dhan.access.tokens import Tokens
+from adapters.dhan.streams.order_updates import DhanOrderUpdates
 from commands.ports import OrderUpdate
 from domain.ids import AccountId
 from domain.order import OrderStatus
@@ -184,7 +184,7 @@ async def test_an_account_that_is_doubted_gets_another_connection() -> None:
 
 
 async def test_a_new_token_gets_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.dhan.order_updates._TOKEN_LOOK_S", 0.02)
+    monkeypatch.setattr("adapters.dhan.streams.order_updates._TOKEN_LOOK_S", 0.02)
     async with stage() as scene:
         await scene.live()
         session = await scene.tokens.session(ACCOUNT)

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.dhan.calls import Done
-from adapters.dhan.forever_orders import ForeverKind, SecondTrigger
-from adapters.dhan.super_orders import ExitPrices, Leg
+from adapters.dhan.guard.calls import Done
+from adapters.dhan.rest.forever_orders import ForeverKind, SecondTrigger
+from adapters.dhan.rest.super_orders import ExitPrices, Leg
 from commands.ports import BrokerUnavailable, NotSent, OutcomeUnknown, Refused
 from domain.ids import VenueOrderId
 from domain.order import OrderStatus, Product, Purpose, RefusalReason, Side, TimeInForce

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
-from adapters.dhan.account import funds_of, margin_of, profile_of
-from adapters.dhan.codec import (
+from adapters.dhan.http.errors import Ambiguous, Fine, VenueRefusal, classify
+from adapters.dhan.rest.account import funds_of, margin_of, profile_of
+from adapters.dhan.rest.market_data import candles_of, chain_of, quotes_of
+from adapters.dhan.words.codec import (
     fill_of,
     ist_text_of,
     order_of,
@@ -14,8 +16,6 @@ from adapters.dhan.codec import (
     supported,
     venue_order_id_of,
 )
-from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
-from adapters.dhan.market_data import candles_of, chain_of, quotes_of
 from domain.order import OrderStatus, OrderType, Product, RefusalReason, Side
 from tests.support.dhan_recordings import FOLDER, needs_recordings, recorded
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.market_data import DayPrices
+from adapters.dhan.rest.market_data import DayPrices
 from commands.ports import Accepted, BrokerUnavailable, OutcomeUnknown, Refused, VenueOrder
 from domain.ids import VenueOrderId
 from domain.instrument import InstrumentKey, Segment

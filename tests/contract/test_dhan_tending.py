@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from adapters.dhan.address_gate import ADDRESS_REFUSED
+from adapters.dhan.access.own_logins import OwnLogins
+from adapters.dhan.access.tokens import PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.own_logins import OwnLogins
+from adapters.dhan.guard.address_gate import ADDRESS_REFUSED
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.secret import Secret
-from adapters.dhan.tokens import PinLogin
 from commands.ports import Accepted, BrokerUnavailable, NotSent, Refused
 from domain.order import NotSentReason, Purpose, RefusalReason
 from tests.support.dhan import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
 from commands.ports import Accepted, ModifyAccepted, NotSent, OutcomeUnknown, Refused
 from domain.order import OrderStatus, OrderType, Product, Purpose, RefusalReason, Side
 from tests.support import tape

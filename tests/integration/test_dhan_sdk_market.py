@@ -11,8 +11,8 @@ import pytest
 from dhanhq.auth import DhanLogin
 
 from adapters.bars.parquet import ParquetBars
-from adapters.simulator.clients import pin_of
-from adapters.simulator.consents import api_key_of
+from adapters.simulator.access.clients import pin_of
+from adapters.simulator.access.consents import api_key_of
 from domain.market import EXCHANGE_ZONE
 from projections.ports import DailyBar
 from tests.support.dhan_sdk import ask, official_client, refusal

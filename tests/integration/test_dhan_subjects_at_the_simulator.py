@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from adapters.clock import SystemClock
-from adapters.dhan.account import Registration
-from adapters.dhan.calls import Done
-from adapters.dhan.client import HttpClient
-from adapters.dhan.codec import ist_text_of
-from adapters.dhan.scrip_files import ScripFiles, ScripLayout
+from adapters.dhan.access.tokens import LoginRefused, PinLogin
+from adapters.dhan.guard.calls import Done
+from adapters.dhan.http.client import HttpClient
+from adapters.dhan.rest.account import Registration
+from adapters.dhan.rest.scrip_files import ScripFiles, ScripLayout
+from adapters.dhan.rest.super_orders import ExitPrices, Leg
 from adapters.dhan.scrip_master import read_scrip_master
-from adapters.dhan.super_orders import ExitPrices, Leg
-from adapters.dhan.tokens import LoginRefused, PinLogin
+from adapters.dhan.words.codec import ist_text_of
 from commands.ports import Accepted, NotSent, Refused
 from domain.ids import CorrelationId
 from domain.order import OrderType, Product, Purpose, RefusalReason

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from adapters.simulator.fault_plan import FaultPlan
-from adapters.simulator.faults import IMMEDIATE, FaultKind, FaultTarget
+from adapters.simulator.faults.call_faults import IMMEDIATE, FaultKind, FaultTarget
+from adapters.simulator.faults.fault_plan import FaultPlan
 from commands.ports import Accepted, NotSent, OutcomeUnknown, Refused
 from domain.ids import CorrelationId
 from domain.order import Purpose

@@ -18,7 +18,7 @@ from adapters.nats.connection import connect
 from adapters.nats.control import request as ask
 from adapters.nats.stream import mirrors
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.simulator.admin_routes import SECRET_HEADER
+from adapters.simulator.paths.admin_routes import SECRET_HEADER
 from domain.account.events import AccountOpened, OrderAcknowledged, OrderIntended
 from domain.account.events import TradeOpened as Opened
 from domain.events import decode

@@ -10,10 +10,10 @@ import pytest
 from msgspec import UNSET
 
 from adapters.clock import SystemClock
+from adapters.dhan.access.tokens import PaperLogins, PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.order_updates import DhanOrderUpdates
-from adapters.dhan.tokens import PaperLogins, PinLogin
+from adapters.dhan.http.client import HttpClient
+from adapters.dhan.streams.order_updates import DhanOrderUpdates
 from commands.executor import Executor, ExecutorSettings
 from domain.account.commands import ChangeTrade, CloseTrade, EngageKillSwitch
 from domain.account.events import (

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.dhan.tokens import PaperLogins
-from adapters.simulator.journal import Journal
-from adapters.simulator.records import AccountOpened, BooksOpened, CarriedHolding
+from adapters.dhan.access.tokens import PaperLogins
+from adapters.simulator.books.journal import Journal
+from adapters.simulator.books.records import AccountOpened, BooksOpened, CarriedHolding
 from commands.executor import ExecutorSettings
 from domain.account.commands import EngageKillSwitch
 from domain.account.events import (

@@ -9,9 +9,9 @@ import httpx
 import msgspec
 import pytest
 
-from adapters.simulator.fault_plan import FaultPlan, plan_from
-from adapters.simulator.faults import Fault, FaultDesk, FaultKind
-from adapters.simulator.update_faults import UpdateFaultKind
+from adapters.simulator.faults.call_faults import Fault, FaultDesk, FaultKind
+from adapters.simulator.faults.fault_plan import FaultPlan, plan_from
+from adapters.simulator.faults.update_faults import UpdateFaultKind
 from tests.support.eventually import eventually
 from tests.support.tape import CLIENT_ID, ORDER, SECRET, Venue, config_of, steady, venue
 

@@ -173,7 +173,7 @@ async def test_a_revoked_token_is_dead_in_either_of_the_two_shapes_seen() -> Non
     ],
 )
 async def test_a_log_in_needs_client_pin_and_totp(change: dict[str, str], message: str) -> None:
-    from adapters.simulator.clients import pin_of  # noqa: PLC0415 - only here
+    from adapters.simulator.access.clients import pin_of  # noqa: PLC0415 - only here
 
     async with venue(config_of(steady(PRICE)), logged_in=False) as client:
         query = {"dhanClientId": CLIENT_ID, "pin": pin_of(CLIENT_ID, secret=b"s" * 32), "totp": "000000"} | change

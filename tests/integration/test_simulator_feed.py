@@ -10,8 +10,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from adapters.simulator.packets import ticker_packet
-from adapters.simulator.tape import Tick
+from adapters.simulator.sockets.packets import ticker_packet
+from adapters.simulator.tapes.tape import Tick
 from domain.instrument import InstrumentKey, Segment
 from tests.support.tape import (
     CLIENT_ID,
@@ -195,7 +195,7 @@ async def test_whoever_comes_with_a_wrong_token_is_told_what_is_wrong_with_it(mo
             assert await feed.recv() == struct.pack("<BHBIh", 50, 10, 0, 0, 808)
         tomorrow_ns = time.time_ns() + 86_401 * 1_000_000_000
         later = SimpleNamespace(time_ns=lambda: tomorrow_ns, monotonic_ns=time.monotonic_ns)
-        monkeypatch.setattr("adapters.simulator.broker_routes.time", later)
+        monkeypatch.setattr("adapters.simulator.paths.broker_routes.time", later)
         async with feed_of(client) as feed:
             assert await feed.recv() == struct.pack("<BHBIh", 50, 10, 0, 0, 807)
 

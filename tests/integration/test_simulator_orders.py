@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator.refusals import BAD_VALUES
+from adapters.simulator.words.refusals import BAD_VALUES
 from tests.support.eventually import eventually
 from tests.support.tape import (
     CLIENT_ID,

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.simulator.journal import Journal, JournalBroken
+from adapters.simulator.books.journal import Journal, JournalBroken
 from adapters.simulator.server import serve
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
 from domain.market import NS_PER_S
 from tests.support.eventually import eventually
 from tests.support.tape import CLIENT_ID, ORDER, OTHER_CLIENT_ID, Venue, config_of, steady, venue

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from adapters.simulator.clients import partner_secret_of
+from adapters.simulator.access.clients import partner_secret_of
 from tests.support.eventually import eventually
 from tests.support.listening import heard, listeners, log_in, login, told, updates_of
 from tests.support.tape import CLIENT_ID, ORDER, OTHER_CLIENT_ID, PLENTY, SECRET, Venue, config_of, steady, venue

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.dhan.codec import (
+from adapters.dhan.http.errors import Ambiguous, classify
+from adapters.dhan.words.codec import (
     change_document,
     instruction_of,
     ist_text_of,
@@ -18,7 +19,6 @@ from adapters.dhan.codec import (
     status_word,
     utc_ns_of,
 )
-from adapters.dhan.errors import Ambiguous, classify
 from domain.ids import CorrelationId, VenueOrderId
 from domain.instrument import InstrumentKey, Segment
 from domain.money import PRICE_E4_MAX

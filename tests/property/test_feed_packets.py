@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.dhan.packets import FrameMalformed, Packet, packets_of
+from adapters.dhan.streams.packets import FrameMalformed, Packet, packets_of
 from infra.bench.plain_packets import plain_packets_of
 
 I16, I32 = st.integers(-(2**15), 2**15 - 1), st.integers(-(2**31), 2**31 - 1)

@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.simulator.books import OrderTerms
+from adapters.simulator.books.account import OrderTerms
 from adapters.simulator.desk import Desk, open_desk
-from adapters.simulator.refusals import Refusal
-from adapters.simulator.rows import books_of
-from adapters.simulator.simulator import OrderRequest, Simulator
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
+from adapters.simulator.trading.simulator import OrderRequest, Simulator
+from adapters.simulator.words.refusals import Refusal
+from adapters.simulator.words.rows import books_of
 from domain.market import NS_PER_S
 from domain.order import OrderType, Side, TimeInForce
 from tests.support.tape import CLIENT_ID, INSTRUMENTS, RELIANCE, ScriptedTape, config_of

@@ -8,8 +8,8 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.simulator.refusals import Refusal
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
+from adapters.simulator.words.refusals import Refusal
 from domain.market import NS_PER_S
 from tests.support.counter import ALERT_ORDER, CONDITION, CONVERSION, SUPER, Counter, counter
 from tests.support.tape import ORDER, steady

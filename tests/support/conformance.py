@@ -16,10 +16,10 @@ import httpx
 from msgspec.structs import replace
 
 from adapters.clock import SystemClock
+from adapters.dhan.access.tokens import LoginUnavailable, PaperLogins, PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.tokens import LoginUnavailable, PaperLogins, PinLogin
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.dhan.http.client import HttpClient
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
 from commands.ports import Accepted, Broker, Clock, VenueOrder
 from domain.ids import AccountId, CorrelationId, VenueOrderId
 from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side, TimeInForce

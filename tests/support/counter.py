@@ -11,18 +11,18 @@ import pytest
 from starlette.requests import Request
 
 from adapters.instruments import InstrumentMaster
-from adapters.simulator.alert_paths import alert_reads, alert_writes
-from adapters.simulator.asked import Asked
-from adapters.simulator.books import BookedOrder
-from adapters.simulator.control_paths import control_writes
+from adapters.simulator.books.account import BookedOrder
 from adapters.simulator.desk import Desk, open_desk
-from adapters.simulator.faults import Fault
-from adapters.simulator.intake import read_order
-from adapters.simulator.order_paths import order_writes
-from adapters.simulator.refusals import Refusal
-from adapters.simulator.rows import order_row, position_row
-from adapters.simulator.standing_reads import standing_reads
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.faults.call_faults import Fault
+from adapters.simulator.paths.alert_paths import alert_reads, alert_writes
+from adapters.simulator.paths.asked import Asked
+from adapters.simulator.paths.control_paths import control_writes
+from adapters.simulator.paths.intake import read_order
+from adapters.simulator.paths.order_paths import order_writes
+from adapters.simulator.paths.standing_reads import standing_reads
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
+from adapters.simulator.words.refusals import Refusal
+from adapters.simulator.words.rows import order_row, position_row
 from domain.instrument import Instrument
 from tests.support.tape import CLIENT_ID, INSTRUMENTS, ORDER, RELIANCE, ScriptedTape, config_of
 

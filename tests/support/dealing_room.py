@@ -17,13 +17,13 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
+from adapters.dhan.access.tokens import PaperLogins, PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import PaperLogins, PinLogin
 from adapters.instruments import InstrumentMaster
-from adapters.simulator.limits import Family, RateLimits
-from adapters.simulator.tape import TapeSecond, Tick
+from adapters.simulator.access.limits import Family, RateLimits
+from adapters.simulator.tapes.tape import TapeSecond, Tick
 from commands.accounts import TradeIntent
 from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
@@ -101,7 +101,7 @@ buy = TradeIntent(
 class SetTape:
     """Seconds as the test adds them. Where none was added, the session ends, and the next one begins another session.
 
-    Implements `adapters.simulator.tape.Tape`, and is the iterator of its seconds.
+    Implements `adapters.simulator.tapes.tape.Tape`, and is the iterator of its seconds.
     """
 
     def __init__(self, instruments: Sequence[InstrumentKey], start_ns: int) -> None:
@@ -409,7 +409,7 @@ async def dealing_room(
     venue_time = LoopTime(clock)
     with (
         patch("adapters.simulator.desk.time", venue_time),
-        patch("adapters.simulator.broker_routes.time", venue_time),
+        patch("adapters.simulator.paths.broker_routes.time", venue_time),
         patch("adapters.simulator.desk.RateLimits", toll.limits),
     ):
         async with tape.venue(config, logged_in=False) as venue:

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from adapters.clock import SystemClock
+from adapters.dhan.access.tokens import LoginUnavailable, PaperLogins, PinLogin, Session, session_of
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
+from adapters.dhan.http.client import HttpClient
 from adapters.dhan.secret import Secret
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import LoginUnavailable, PaperLogins, PinLogin, Session, session_of
 from domain.ids import AccountId, CorrelationId
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.order import OrderInstruction, OrderType, Product, Side, TimeInForce

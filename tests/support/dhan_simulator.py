@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from adapters.clock import SystemClock
+from adapters.dhan.access.tokens import PaperLogins, PinLogin
 from adapters.dhan.broker import DhanBroker
-from adapters.dhan.client import HttpClient
-from adapters.dhan.feed import DhanFeed
-from adapters.dhan.tokens import PaperLogins, PinLogin
+from adapters.dhan.http.client import HttpClient
+from adapters.dhan.streams.feed import DhanFeed
 from domain.ids import CorrelationId
 from tests.support import tape
 from tests.support.dhan import ACCOUNT, RELIANCE, settings_for

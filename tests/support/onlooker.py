@@ -44,7 +44,7 @@ class Onlooker:
         return trader
 
     async def order_fault(self, **terms: str | int) -> None:
-        """Have the exchange do something wrong (`adapters.simulator.faults.Fault`)."""
+        """Have the exchange do something wrong (`adapters.simulator.faults.call_faults.Fault`)."""
         (await self.venue.post("/admin/faults", json=terms)).raise_for_status()
 
     async def has_met_its_faults(self) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 
 from adapters.instruments import InstrumentMaster
-from adapters.simulator.clients import pin_of
+from adapters.simulator.access.clients import pin_of
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.server import serve
-from adapters.simulator.synthetic import DEMO_START_NS
-from adapters.simulator.tape import TapeSecond, Tick
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
+from adapters.simulator.tapes.tape import TapeSecond, Tick
 from domain.instrument import InstrumentKey, Segment
 from domain.market import NS_PER_S
 
@@ -29,7 +29,7 @@ Print = tuple[InstrumentKey, int, int]
 
 
 class ScriptedTape:
-    """Seconds with the prints given. Implements `adapters.simulator.tape.Tape`."""
+    """Seconds with the prints given. Implements `adapters.simulator.tapes.tape.Tape`."""
 
     def __init__(
         self,

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.bars.parquet import ParquetBars
-from adapters.simulator.candle_tape import Candle, CandleTape, holds_candles, path_of, read_candles
-from adapters.simulator.recorded import TapeUnreadable
-from adapters.simulator.tape import Tick
+from adapters.simulator.tapes.candle_tape import Candle, CandleTape, holds_candles, path_of, read_candles
+from adapters.simulator.tapes.recorded import TapeUnreadable
+from adapters.simulator.tapes.tape import Tick
 from domain.market import NS_PER_S
 from projections.ports import DailyBar
 from tests.support.tape import INSTRUMENTS, NIFTY, RELIANCE

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.dhan.budget import ON_ITS_WAY_S, Budget, Limit, Slot, Window
+from adapters.dhan.guard.budget import ON_ITS_WAY_S, Budget, Limit, Slot, Window
 from tests.support.dhan import HandClock
 
 S = 1_000_000_000

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from adapters.dhan.budgets import Budgets, RateClass
+from adapters.dhan.guard.budgets import Budgets, RateClass
 from adapters.dhan.settings import DhanSettings
 from domain.ids import VenueOrderId
 from tests.support.dhan import ACCOUNT, OTHER_ACCOUNT, HandClock

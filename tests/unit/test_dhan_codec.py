@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from adapters.dhan.codec import (
+from adapters.dhan.words.codec import (
     AnswerMalformed,
     RowUnsupported,
     change_document,

@@ -5,7 +5,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from adapters.dhan.connections import WatchedStream, end_of_answer
+from adapters.dhan.http.connections import WatchedStream, end_of_answer
 
 PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"orderId":"1"}'[:-1]
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n[1,2,3,\r\n3;note=x\r\n4 ]\r\n0\r\n\r\n"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from adapters.dhan.errors import Ambiguous, Fine, VenueRefusal, classify
+from adapters.dhan.http.errors import Ambiguous, Fine, VenueRefusal, classify
 from domain.order import RefusalReason
 
 

@@ -5,10 +5,10 @@ import base64
 import msgspec
 import pytest
 
-from adapters.dhan.own_logins import CredentialsInvalid, OwnLogins, totp
+from adapters.dhan.access.own_logins import CredentialsInvalid, OwnLogins, totp
+from adapters.dhan.access.tokens import LoginRefused, LoginUnavailable, Session
 from adapters.dhan.secret import Secret
 from adapters.dhan.settings import DhanSettings
-from adapters.dhan.tokens import LoginRefused, LoginUnavailable, Session
 from tests.support.dhan import ACCOUNT, HandClock
 
 S = 1_000_000_000

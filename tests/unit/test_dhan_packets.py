@@ -5,7 +5,7 @@ from struct import pack
 
 import pytest
 
-from adapters.dhan.packets import (
+from adapters.dhan.streams.packets import (
     DisconnectPacket,
     FrameMalformed,
     OtherPacket,
@@ -14,7 +14,7 @@ from adapters.dhan.packets import (
     TradePacket,
     packets_of,
 )
-from adapters.dhan.ticks import FeedTick, TickCleaner, snapped_e4
+from adapters.dhan.streams.ticks import FeedTick, TickCleaner, snapped_e4
 from domain.instrument import Segment
 from tests.support.dhan import NIFTY, RELIANCE
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from adapters.dhan.codec import AnswerMalformed
+from adapters.dhan.access.tokens import session_of
 from adapters.dhan.secret import Secret
-from adapters.dhan.tokens import session_of
-from adapters.dhan.update_codec import login_message, order_update_of
+from adapters.dhan.streams.update_codec import login_message, order_update_of
+from adapters.dhan.words.codec import AnswerMalformed
 from commands.ports import OrderUpdate
 from domain.ids import CorrelationId, VenueOrderId
 from domain.order import OrderStatus

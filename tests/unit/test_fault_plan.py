@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, PlayedPlan, plan_from
-from adapters.simulator.faults import Fault, FaultDesk, FaultKind, FaultTarget, targets_of
+from adapters.simulator.faults.call_faults import Fault, FaultDesk, FaultKind, FaultTarget, targets_of
+from adapters.simulator.faults.fault_plan import FaultPlan, PlanInvalid, PlayedPlan, plan_from
 from infra.cli.run import _with_options
 from infra.problems import OperatorProblem
 from infra.settings import Settings

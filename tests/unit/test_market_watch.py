@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from adapters.dhan.ticks import FeedTick
+from adapters.dhan.streams.ticks import FeedTick
 from domain.instrument import InstrumentKey, Segment
 from domain.market import NS_PER_S, Mark
 from infra.roles.market import MarketWatch

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from adapters.instruments import InstrumentMaster
-from adapters.simulator.recorded import RecordedTape, TapeUnreadable, read_recording
-from adapters.simulator.tape import Tick
+from adapters.simulator.tapes.recorded import RecordedTape, TapeUnreadable, read_recording
+from adapters.simulator.tapes.tape import Tick
 from domain.instrument import InstrumentUnknown
 
 INSTRUMENTS = InstrumentMaster.load()

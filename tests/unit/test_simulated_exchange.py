@@ -8,14 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.sessions import shipped_table
-from adapters.simulator.books import BookedOrder, OrderTerms, Status
+from adapters.simulator.books.account import BookedOrder, OrderTerms, Status
+from adapters.simulator.books.ledger import Ledger
 from adapters.simulator.desk import open_desk
-from adapters.simulator.exchange import Exchange
-from adapters.simulator.ledger import Ledger
-from adapters.simulator.market_model import MarketModel
-from adapters.simulator.refusals import MARKET_CLOSED
-from adapters.simulator.simulator import OrderRequest, Simulator
-from adapters.simulator.synthetic import DEMO_START_NS, ClosingAuction
+from adapters.simulator.market.market_model import MarketModel
+from adapters.simulator.tapes.synthetic import DEMO_START_NS, ClosingAuction
+from adapters.simulator.trading.exchange import Exchange
+from adapters.simulator.trading.simulator import OrderRequest, Simulator
+from adapters.simulator.words.refusals import MARKET_CLOSED
 from commands.ports import Sessions
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import NS_PER_S

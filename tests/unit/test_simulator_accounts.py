@@ -2,9 +2,7 @@
 
 import pytest
 
-from adapters.simulator.account_rows import holding_row, ledger_rows
-from adapters.simulator.books import Account, Holding
-from adapters.simulator.consents import (
+from adapters.simulator.access.consents import (
     CONSENTS_A_DAY_MAX,
     ApiKeyWrong,
     Consents,
@@ -12,8 +10,10 @@ from adapters.simulator.consents import (
     ConsentUnknown,
     api_key_of,
 )
-from adapters.simulator.margins import Leg, margin_e4, margin_together_e4
-from adapters.simulator.static_ips import IpFlag, IpLocked, IpNotSet, StaticIps
+from adapters.simulator.access.static_ips import IpFlag, IpLocked, IpNotSet, StaticIps
+from adapters.simulator.books.account import Account, Holding
+from adapters.simulator.books.margins import Leg, margin_e4, margin_together_e4
+from adapters.simulator.paths.account_rows import holding_row, ledger_rows
 from domain.market import NS_PER_S, trading_day
 from domain.order import Side
 from tests.support.tape import CLIENT_ID, INSTRUMENTS, OTHER_CLIENT_ID, RELIANCE, SECRET

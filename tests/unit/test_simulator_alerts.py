@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator.journal import Journal
-from adapters.simulator.records import Record
-from adapters.simulator.standing_records import AlertCondition, AlertEnded, AlertOrder, AlertSet
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.books.journal import Journal
+from adapters.simulator.books.records import Record
+from adapters.simulator.books.standing_records import AlertCondition, AlertEnded, AlertOrder, AlertSet
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
 from domain.market import NS_PER_S
 from domain.order import OrderType, Side, TimeInForce
 from tests.support.counter import ALERT_ORDER, CONDITION, SHARE, Counter, counter

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator.books import BookedOrder, OrderTerms, Status
+from adapters.simulator.books.account import BookedOrder, OrderTerms, Status
 from adapters.simulator.desk import open_desk
-from adapters.simulator.refusals import IN_TRANSIT, INCORRECT_REQUEST, MARKET_CLOSED_CANCEL, Refusal
-from adapters.simulator.rows import order_row
-from adapters.simulator.simulator import OrderRequest, Simulator
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
+from adapters.simulator.trading.simulator import OrderRequest, Simulator
+from adapters.simulator.words.refusals import IN_TRANSIT, INCORRECT_REQUEST, MARKET_CLOSED_CANCEL, Refusal
+from adapters.simulator.words.rows import order_row
 from domain.order import OrderType, Side, TimeInForce
 from tests.support.tape import CLIENT_ID, INSTRUMENTS, RELIANCE, config_of, steady
 

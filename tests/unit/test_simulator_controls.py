@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator.faults import Fault, FaultKind
-from adapters.simulator.slicing import parts_of
+from adapters.simulator.faults.call_faults import Fault, FaultKind
+from adapters.simulator.trading.slicing import parts_of
 from tests.support.counter import CONVERSION, SUPER, Counter, counter, master_of
 from tests.support.tape import ORDER, steady
 

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.simulator.books import OrderTerms, Status
-from adapters.simulator.desk import open_desk
-from adapters.simulator.journal import Journal, JournalBroken, JournalInUse, JournalUnreadable
-from adapters.simulator.records import (
+from adapters.simulator.books.account import OrderTerms, Status
+from adapters.simulator.books.journal import Journal, JournalBroken, JournalInUse, JournalUnreadable
+from adapters.simulator.books.records import (
     AccountOpened,
     BooksOpened,
     CarriedHolding,
@@ -29,9 +28,10 @@ from adapters.simulator.records import (
     OrderWorking,
     Record,
 )
-from adapters.simulator.rows import books_of, order_row, position_row
-from adapters.simulator.simulator import OrderRequest, Simulator
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.desk import open_desk
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
+from adapters.simulator.trading.simulator import OrderRequest, Simulator
+from adapters.simulator.words.rows import books_of, order_row, position_row
 from domain.market import NS_PER_S
 from domain.order import OrderType, Side, TimeInForce
 from tests.support.tape import CLIENT_ID, INSTRUMENTS, PLENTY, RELIANCE, ScriptedTape, config_of, steady

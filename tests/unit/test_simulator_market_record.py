@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.simulator.candles import Candle, Minutes, joined, joined_by_day
-from adapters.simulator.market_record import MarketRecord
-from adapters.simulator.quotes import QuoteBoard
-from adapters.simulator.tape import Tick
+from adapters.simulator.market.candles import Candle, Minutes, joined, joined_by_day
+from adapters.simulator.market.market_record import MarketRecord
+from adapters.simulator.market.quotes import QuoteBoard
+from adapters.simulator.tapes.tape import Tick
 from domain.instrument import Segment
 from domain.market import EXCHANGE_ZONE, NS_PER_S
 from domain.matching import Depth, Level
@@ -106,7 +106,7 @@ def test_a_day_is_one_candle_from_its_midnight() -> None:
 
 
 def test_the_oldest_minutes_of_very_many_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.simulator.candles._KEPT_MAX", 100)
+    monkeypatch.setattr("adapters.simulator.market.candles._KEPT_MAX", 100)
     minutes = Minutes()
     for minute in range(201):
         minutes.add(minute + 1, volume=1, time_ns=minute * MINUTE_NS)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.simulator.depth import LEVELS, depth_around
-from adapters.simulator.open_interest import open_interest
-from adapters.simulator.option_model import RATE, assumed_volatility, implied_volatility, value_of
+from adapters.simulator.market.depth import LEVELS, depth_around
+from adapters.simulator.market.open_interest import open_interest
+from adapters.simulator.market.option_model import RATE, assumed_volatility, implied_volatility, value_of
 from tests.support.dhan_recordings import FOLDER, recorded
 
 YEAR_DAYS = 365

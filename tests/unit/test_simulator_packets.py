@@ -2,9 +2,10 @@
 
 import struct
 
-from adapters.dhan.packets import OtherPacket, PacketCode, PreviousClosePacket, TradePacket, packets_of
-from adapters.simulator.market_record import MarketRecord
-from adapters.simulator.packets import (
+from adapters.dhan.streams.packets import OtherPacket, PacketCode, PreviousClosePacket, TradePacket, packets_of
+from adapters.simulator.market.market_record import MarketRecord
+from adapters.simulator.market.quotes import Quote, QuoteBoard
+from adapters.simulator.sockets.packets import (
     depth_packet,
     full_packet,
     market_status_packet,
@@ -13,8 +14,7 @@ from adapters.simulator.packets import (
     quote_packet,
     ticker_packet,
 )
-from adapters.simulator.quotes import Quote, QuoteBoard
-from adapters.simulator.tape import Tick
+from adapters.simulator.tapes.tape import Tick
 from domain.instrument import Segment
 from domain.matching import Depth, Level
 from tests.support.option_market import CALL, OPTION_MARKET

@@ -1,9 +1,9 @@
 """Parts of the simulator that need no server: print history, rate windows, PINs, order numbers."""
 
-from adapters.simulator.clients import pin_of
+from adapters.simulator.access.clients import pin_of
+from adapters.simulator.access.limits import Family, RateLimits
 from adapters.simulator.desk import open_desk
-from adapters.simulator.history import PrintHistory, PrintRange
-from adapters.simulator.limits import Family, RateLimits
+from adapters.simulator.market.history import PrintHistory, PrintRange
 from tests.support.tape import CLIENT_ID, config_of, steady
 
 SECOND_NS = 1_000_000_000

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.dhan.scrip_master import read_scrip_master
 from adapters.instrument_store.definitions import DEFINITION, KEY
-from adapters.simulator.scrip_list import compact_list, detailed_list
+from adapters.simulator.paths.scrip_list import compact_list, detailed_list
 from domain.instrument import Instrument, InstrumentKey, Segment
 from tests.support import scrip_masters as rows
 from tests.support.tape import INSTRUMENTS

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.simulator.books import Status
-from adapters.simulator.carrying import carried_over
-from adapters.simulator.journal import Journal
-from adapters.simulator.kept_trades import KEPT_MAX, TradeKept
-from adapters.simulator.records import AccountOpened, Record
-from adapters.simulator.standing_records import (
+from adapters.simulator.books.account import Status
+from adapters.simulator.books.carrying import carried_over
+from adapters.simulator.books.journal import Journal
+from adapters.simulator.books.kept_trades import KEPT_MAX, TradeKept
+from adapters.simulator.books.records import AccountOpened, Record
+from adapters.simulator.books.standing_records import (
     ForeverArmed,
     ForeverChanged,
     ForeverEnded,
@@ -27,7 +27,7 @@ from adapters.simulator.standing_records import (
     SuperOrderPlaced,
     SuperTerms,
 )
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.tapes.synthetic import DEMO_START_NS
 from domain.market import NS_PER_S
 from domain.order import OrderType, Side, TimeInForce
 from tests.support.counter import CONVERSION, SHARE, SUPER, Counter, counter

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.simulator.records import OrderRecord, Record
-from adapters.simulator.update_frames import update_frame
+from adapters.simulator.books.records import OrderRecord, Record
+from adapters.simulator.sockets.update_frames import update_frame
 from domain.order import MODIFICATIONS_MAX
 from tests.support.counter import SUPER, Counter, counter
 from tests.support.tape import ORDER, steady

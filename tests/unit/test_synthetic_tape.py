@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from adapters.instruments import InstrumentMaster
-from adapters.simulator.synthetic import CHARACTERS, DEMO_START_NS, SESSION_SECONDS, ClosingAuction, SyntheticTape
+from adapters.simulator.tapes.synthetic import CHARACTERS, DEMO_START_NS, SESSION_SECONDS, ClosingAuction, SyntheticTape
 from domain.market import NS_PER_S
 
 INSTRUMENTS = InstrumentMaster.load()

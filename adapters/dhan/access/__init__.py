@@ -1,0 +1,1 @@
+"""Tokens, and the log-ins that they come from."""

@@ -1,0 +1,1 @@
+"""The venue's REST interface by subject."""

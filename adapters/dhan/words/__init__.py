@@ -1,0 +1,1 @@
+"""Our words to the venue's and back."""

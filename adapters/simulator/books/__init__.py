@@ -1,0 +1,1 @@
+"""Every client's books, made of records alone, and the journal that keeps those."""

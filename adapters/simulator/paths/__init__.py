@@ -1,0 +1,1 @@
+"""What can be asked for over HTTP, and how bodies are read."""

@@ -1,0 +1,1 @@
+"""The market feed and the order updates."""

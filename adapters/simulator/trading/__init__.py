@@ -1,0 +1,1 @@
+"""The exchange, and the broker before it: an order from its acceptance to its end. Knows no HTTP."""
