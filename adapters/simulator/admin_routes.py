@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.simulator.answers import Handler, answer
+from adapters.simulator.books import FROM_ELSEWHERE
 from adapters.simulator.desk import Desk
 from adapters.simulator.fault_plan import FaultPlan, PlanInvalid, PlayedPlan
 from adapters.simulator.faults import IMMEDIATE, Fault, FaultKind
 from adapters.simulator.feed import DISCONNECT_REASONS
-from adapters.simulator.intake import FROM_ELSEWHERE, read_order
+from adapters.simulator.intake import read_order
 from adapters.simulator.refusals import Refusal
 from adapters.simulator.rows import books_of
 from adapters.simulator.striking import NOWHERE_TO_COME_BACK, Impossible, strike_at_once

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from adapters.simulator.intake import FROM_ELSEWHERE
+from adapters.simulator.books import FROM_ELSEWHERE
 from adapters.simulator.refusals import INCORRECT_REQUEST, NOTHING_TO_CANCEL, Refusal, bad_input, order_error
 from adapters.simulator.simulator import OrderRequest, Simulator
 from adapters.simulator.standing_books import Alert

@@ -29,6 +29,8 @@ class Status(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+FROM_ELSEWHERE = "NA"
+"""The correlation id of an order that came from the broker's own web or phone."""
 OPEN = frozenset({Status.TRANSIT, Status.PENDING, Status.PART_TRADED})
 
 

@@ -11,9 +11,8 @@ orders wait on: they were made for later days.
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from adapters.simulator.books import Account, BookedOrder, Holding
+from adapters.simulator.books import FROM_ELSEWHERE, Account, BookedOrder, Holding
 from adapters.simulator.conversion import convert
-from adapters.simulator.intake import FROM_ELSEWHERE
 from adapters.simulator.refusals import INCORRECT_REQUEST, MARKET_CLOSED, insufficient_funds, order_error
 from adapters.simulator.simulator import OrderRequest, Simulator
 from adapters.simulator.slicing import slices_of

@@ -59,8 +59,6 @@ _CHANGE_FIELDS = frozenset(
     }
 )
 _NULLABLE = frozenset({"boProfitValue", "boStopLossValue", "legName"})
-FROM_ELSEWHERE = "NA"
-"""The correlation id of an order that came from the broker's own web or phone."""
 _DISCLOSED_PART_MIN = Decimal("0.3")
 
 

@@ -7,11 +7,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.simulator.books import BookedOrder
+from adapters.simulator.books import FROM_ELSEWHERE, BookedOrder
 from adapters.simulator.connection import end_without_answer, until_gone, wait_or_disconnect
 from adapters.simulator.desk import Desk
 from adapters.simulator.faults import IMMEDIATE, Fault, FaultKind, FaultTarget
-from adapters.simulator.intake import FROM_ELSEWHERE
 from adapters.simulator.refusals import (
     INVALID_IP,
     TOO_MANY_QUOTES,

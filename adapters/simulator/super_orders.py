@@ -14,8 +14,7 @@ one order at most, and their orders carry no client's id.
 
 from collections.abc import Collection
 
-from adapters.simulator.books import BookedOrder, OrderTerms
-from adapters.simulator.intake import FROM_ELSEWHERE
+from adapters.simulator.books import FROM_ELSEWHERE, BookedOrder, OrderTerms
 from adapters.simulator.refusals import (
     INCORRECT_REQUEST,
     MODIFICATIONS_EXHAUSTED,

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.simulator.books import BookedOrder, Status
-from adapters.simulator.intake import FROM_ELSEWHERE
+from adapters.simulator.books import FROM_ELSEWHERE, BookedOrder, Status
 from adapters.simulator.records import OrderExecuted, OrderModified, Record
 from adapters.simulator.rows import NEVER, PLACES, ist_text, rupees
 from adapters.simulator.standing_records import ENTRY_LEG, STOP_LOSS_LEG, TARGET_LEG

@@ -182,8 +182,7 @@ class PhasedMatching:
         elif phase is Phase.POST_CLOSE:
             happened += self._matching.expire()
             self._matching.forget_depth()  # It was that of continuous trading.
-            if self._closing_price_e4 is None:
-                self._closing_price_e4 = self.last_price_e4
+            self._closing_price_e4 = self.last_price_e4
         happened += self._release_waiting(time_ns)
         return happened
 
@@ -350,10 +349,7 @@ class PhasedMatching:
         if auction is None:
             return []
         left = auction.empty()
-        if self._is_closing:
-            self._closing_price_e4 = self._found_e4
-            return list(_withdrawn(left))
-        if phase is not Phase.CONTINUOUS:
+        if self._is_closing or phase is not Phase.CONTINUOUS:
             return list(_withdrawn(left))
         happened: list[Happening] = []
         opening = self._found_e4 if self._found_e4 is not None else self._base_e4

@@ -20,7 +20,7 @@ ORDERS, ORDERS_QUICK = 100_000, 20_000
 NAIVE_SHARE = 40
 """The yardstick is slower, so it gets one in so many."""
 ROUNDS = 3
-_TICK, _MIDDLE = 500, 13_100_000
+_TICK, MIDDLE = 500, 13_100_000
 _SHARE_BP = 2_500
 _REACH = 40
 """Prints move so many ticks around the middle; what rests lies beyond, but for what comes to be filled."""
@@ -52,24 +52,24 @@ class Book(Protocol):
 
 async def run(bench: Bench) -> None:
     """Measure."""
-    prints = PRINTS_QUICK if bench.is_quick else PRINTS
-    orders = ORDERS_QUICK if bench.is_quick else ORDERS
+    print_count = PRINTS_QUICK if bench.is_quick else PRINTS
+    order_count = ORDERS_QUICK if bench.is_quick else ORDERS
     scripts = {
-        "prints": (_prints(prints), "prints/s"),
-        "orders": (_orders(orders), "orders/s"),
-        "fills": (_fills(orders // 2), "orders/s"),
+        "prints": (prints(print_count), "prints/s"),
+        "orders": (_orders(order_count), "orders/s"),
+        "fills": (fills(order_count // 2), "orders/s"),
     }
     task = bench.progress.add_task("matching", total=len(scripts) * 2)
     for name, (script, unit) in scripts.items():
-        ours = _rate(_ours, script, name)
+        rate = _rate(ours, script, name)
         bench.progress.advance(task)
-        naive = _rate(_PlainList, script[: len(script) // NAIVE_SHARE], name)
+        naive = _rate(ListMatching, script[: len(script) // NAIVE_SHARE], name)
         bench.progress.advance(task)
-        bench.report.add(name, ours, unit=unit, better="higher", yardstick=naive)
-    sample = _fills(200)
-    same = _play(_ours(), sample) == _play(_PlainList(), sample)
+        bench.report.add(name, rate, unit=unit, better="higher", yardstick=naive)
+    sample = fills(200)
+    same = play(ours(), sample) == play(ListMatching(), sample)
     bench.report.check("both come to the same executions", holds=same)
-    bench.report.check("the script executes something", holds=len(_play(_ours(), sample)) >= len(sample) // 2)
+    bench.report.check("the script executes something", holds=len(play(ours(), sample)) >= len(sample) // 2)
     bench.report.note("book", f"{RESTING:,} orders rest on both sides together")
     bench.report.note("yardstick", "a plain list that is gone through for each print, arrival and cancel")
     bench.report.note("fills", "an order arrives, and the next print fills it")
@@ -83,26 +83,28 @@ def _limit(order_id: str, side: Side, price_e4: int) -> MatchingOrder:
 def _resting() -> list[MatchingOrder]:
     far = [(side, step) for step in range(RESTING // 2) for side in Side]
     return [
-        _limit(f"r{number}", side, _MIDDLE - side.sign * (_REACH + 1 + step % 200) * _TICK)
+        _limit(f"r{number}", side, MIDDLE - side.sign * (_REACH + 1 + step % 200) * _TICK)
         for number, (side, step) in enumerate(far)
     ]
 
 
-def _prints(count: int) -> list[Step]:
+def prints(count: int) -> list[Step]:
+    """Return prints that meet no order."""
     chance = random.Random(1)  # noqa: S311 - a script, no secret
-    return [Step(None, _MIDDLE + chance.randint(-_REACH, _REACH) * _TICK, 100) for _ in range(count)]
+    return [Step(None, MIDDLE + chance.randint(-_REACH, _REACH) * _TICK, 100) for _ in range(count)]
 
 
 def _orders(count: int) -> list[Step]:
     chance = random.Random(2)  # noqa: S311 - a script, no secret
     sides = tuple(Side)
     return [
-        Step(_limit(f"o{number}", side := sides[number % 2], _MIDDLE - side.sign * chance.randint(1, _REACH) * _TICK))
+        Step(_limit(f"o{number}", side := sides[number % 2], MIDDLE - side.sign * chance.randint(1, _REACH) * _TICK))
         for number in range(count)
     ]
 
 
-def _fills(count: int) -> list[Step]:
+def fills(count: int) -> list[Step]:
+    """Return so many orders, each with the print that fills it behind it."""
     steps = []
     for step in _orders(count):
         order = step.order
@@ -111,7 +113,8 @@ def _fills(count: int) -> list[Step]:
     return steps
 
 
-def _play(book: Book, script: list[Step]) -> list[Execution]:
+def play(book: Book, script: list[Step]) -> list[Execution]:
+    """Return what *script* executes."""
     executions: list[Execution] = []
     for time_ns, step in enumerate(script):
         if step.order is None:
@@ -137,7 +140,7 @@ def _rate(make: Callable[[], Book], script: list[Step], name: str) -> float:
         if name == "orders":
             _play_and_cancel(book, script)
         else:
-            _play(book, script)
+            play(book, script)
         spent = time.process_time() - began
         best = max(best, (len(script) // 2 if name == "fills" else len(script)) / spent)
     return best
@@ -160,7 +163,8 @@ class _Ours:
         return self._matching.cancel(order_id)
 
 
-def _ours() -> _Ours:
+def ours() -> Book:
+    """Return the matching, with what rests."""
     matching = Matching(tick_e4=_TICK, lot=1, participation_bp=_SHARE_BP, protection_bp=100)
     for order in _resting():
         matching.submit(order, time_ns=0)
@@ -175,7 +179,7 @@ class _Listed:
     leaves: int
 
 
-class _PlainList:
+class ListMatching:
     """Limit orders in a list."""
 
     def __init__(self) -> None:
@@ -184,15 +188,18 @@ class _PlainList:
         self._shares = dict.fromkeys(Side, 0)
 
     def on_print(self, *, price_e4: int, volume: int, time_ns: int) -> list[Execution]:
+        """Return what a print executes."""
         self._last_e4 = price_e4
         self._shares = dict.fromkeys(Side, volume * _SHARE_BP // 10_000)
         return self._execute(time_ns)
 
     def submit(self, order: MatchingOrder, *, time_ns: int) -> list[Execution]:
+        """Return what an order executes when it arrives."""
         self._orders.append(_Listed(order, order.quantity))
         return self._execute(time_ns)
 
     def cancel(self, order_id: str) -> int:
+        """Return what was still to be done."""
         left = sum(each.leaves for each in self._orders if each.order.order_id == order_id)
         self._orders = [each for each in self._orders if each.order.order_id != order_id]
         return left

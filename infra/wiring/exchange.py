@@ -99,7 +99,7 @@ def fault_plan_of(settings: Settings) -> FaultPlan | None:
 
 def _tape(wiring: Wiring) -> Tape:
     settings = wiring.settings
-    day = _tape_day(settings)
+    day = tape_day_of(settings)
     if settings.tape != SYNTHETIC:
         folder = Path(settings.tape)
         if holds_candles(folder):
@@ -116,13 +116,18 @@ def _tape(wiring: Wiring) -> Tape:
         start_ns=start_ns,
         seconds=seconds,
         depth=settings.tape_depth,
-        closing_auction=_closing_auction(wiring.exchange_sessions.table, day)
+        closing_auction=closing_auction_of(wiring.exchange_sessions.table, day)
         if day is not None and settings.simulator_sessions
         else None,
     )
 
 
-def _tape_day(settings: Settings) -> date | None:
+def tape_day_of(settings: Settings) -> date | None:
+    """Return the day that the tape shall be of, or begin with, None where none is asked for.
+
+    Raises:
+        infra.problems.OperatorProblem: it is no day.
+    """
     if not settings.tape_day:
         return None
     try:
@@ -134,7 +139,7 @@ def _tape_day(settings: Settings) -> date | None:
         ) from None
 
 
-def _closing_auction(table: SessionTable, day: date) -> ClosingAuction | None:
+def closing_auction_of(table: SessionTable, day: date) -> ClosingAuction | None:
     """Return when the stocks of the synthetic session close on *day*, None where they have no auction then."""
     found = table.day_of(Segment.NSE_EQ, day, derivatives=True)
     ends_ns = {} if found is None else {phase.phase: phase.ends_at_ns for phase in found.phases}

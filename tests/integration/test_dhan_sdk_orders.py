@@ -1,6 +1,6 @@
 """The broker's official client trades on the simulator."""
 
-from tests.support.counter import master_of
+from tests.support.counter import ALERT_ORDER, CONDITION, CONVERSION, SUPER, master_of
 from tests.support.dhan_sdk import ask, official_client, refusal
 from tests.support.tape import CLIENT_ID, ORDER, config_of, steady, venue
 
@@ -202,10 +202,8 @@ async def test_the_official_client_sets_reads_and_stops_an_exit_by_profit_or_los
 async def test_a_fault_meets_what_standing_orders_ask_for_too() -> None:
     async with venue(config_of(steady(PRICE))) as client:
         await client.step()
-        order = {name: value for name, value in ORDER.items() if name != "validity"}
-        body = {**order, "targetPrice": 1320, "stopLossPrice": 1300, "trailingJump": 0}
         await client.fault("bad_gateway_after_acceptance")
-        assert (await client.http.post("/v2/super/orders", json=body)).status_code == 502
+        assert (await client.http.post("/v2/super/orders", json=SUPER)).status_code == 502
         (row,) = await client.get("/super/orders")
         await client.fault("unavailable", target="cancel")
         path = f"/v2/super/orders/{row['orderId']}/TARGET_LEG"
@@ -215,44 +213,16 @@ async def test_a_fault_meets_what_standing_orders_ask_for_too() -> None:
         assert (await client.place()).json()["errorMessage"] == "Duplicate correlationId"
         await client.fault("refuse", target="control", message="no")
         assert (await client.http.delete("/v2/positions")).json()["errorMessage"] == "no"
-        converted = await client.http.post(
-            "/v2/positions/convert",
-            json={
-                "dhanClientId": CLIENT_ID,
-                "fromProductType": "INTRADAY",
-                "exchangeSegment": "NSE_EQ",
-                "positionType": "LONG",
-                "securityId": "2885",
-                "convertQty": 1,
-                "toProductType": "CNC",
-            },
-        )
+        wanted = {"dhanClientId": CLIENT_ID, **CONVERSION}
+        converted = await client.http.post("/v2/positions/convert", json=wanted)
         assert (converted.status_code, converted.content) == (202, b"")
         assert (await client.http.post("/v2/killswitch?killSwitchStatus=ACTIVATE")).status_code == 400
         assert (await client.http.post("/v2/super/orders", content=b"{")).json()["errorCode"] == "DH-905"
 
 
 async def test_alerts_of_the_official_client_wait_change_fire_and_go() -> None:
-    condition = {
-        "comparisonType": "PRICE_WITH_VALUE",
-        "exchangeSegment": "NSE_EQ",
-        "securityId": "2885",
-        "operator": "CROSSING_UP",
-        "comparingValue": 1330,
-        "frequency": "ONCE",
-    }
-    order = {
-        "transactionType": "BUY",
-        "exchangeSegment": "NSE_EQ",
-        "productType": "CNC",
-        "orderType": "LIMIT",
-        "securityId": "2885",
-        "quantity": 10,
-        "validity": "DAY",
-        "price": "1325.00",
-        "discQuantity": "0",
-        "triggerPrice": "0",
-    }
+    condition = {**CONDITION, "operator": "CROSSING_UP", "comparingValue": 1330}
+    order = ALERT_ORDER
     async with venue(config_of(steady(PRICE, 1_320_00_00))) as client:
         await client.step()
         with official_client(client) as dhan:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters.simulator.refusals import Refusal
 from adapters.simulator.synthetic import DEMO_START_NS
 from domain.market import NS_PER_S
-from tests.support.counter import Counter, counter
+from tests.support.counter import ALERT_ORDER, CONDITION, CONVERSION, SUPER, Counter, counter
 from tests.support.tape import ORDER, steady
 
 PATHS = ("/super/orders", "/forever/orders", "/alerts/orders", "/pnlExit")
@@ -49,12 +49,6 @@ def asked_for(market: Counter, orders: list[dict[str, Any]]) -> None:
     market.write("POST", "/pnlExit", {"profitValue": 120, "lossValue": 90})
 
 
-SUPER: dict[str, Any] = {
-    **{name: ORDER[name] for name in ORDER if name != "validity"},
-    "targetPrice": 1320,
-    "stopLossPrice": 1300,
-    "trailingJump": 1,
-}
 FOREVER: dict[str, Any] = {
     **ORDER,
     "productType": "CNC",
@@ -64,36 +58,6 @@ FOREVER: dict[str, Any] = {
     "price1": 1300,
     "triggerPrice1": 1300,
     "quantity1": 5,
-}
-CONDITION: dict[str, Any] = {
-    "comparisonType": "PRICE_WITH_VALUE",
-    "exchangeSegment": "NSE_EQ",
-    "securityId": "2885",
-    "operator": "EQUAL",
-    "comparingValue": 1320,
-    "expDate": "2026-12-31",
-    "frequency": "ONCE",
-    "userNote": "",
-}
-ALERT_ORDER: dict[str, Any] = {
-    "transactionType": "BUY",
-    "exchangeSegment": "NSE_EQ",
-    "productType": "CNC",
-    "orderType": "LIMIT",
-    "securityId": "2885",
-    "quantity": 10,
-    "validity": "DAY",
-    "price": "1310",
-    "discQuantity": "0",
-    "triggerPrice": "0",
-}
-CONVERSION: dict[str, Any] = {
-    "fromProductType": "INTRADAY",
-    "exchangeSegment": "NSE_EQ",
-    "positionType": "LONG",
-    "securityId": "2885",
-    "convertQty": 1,
-    "toProductType": "CNC",
 }
 PROFIT_EXIT: dict[str, Any] = {
     "profitValue": 900,

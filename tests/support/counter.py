@@ -27,6 +27,42 @@ from domain.instrument import Instrument
 from tests.support.tape import CLIENT_ID, INSTRUMENTS, ORDER, RELIANCE, ScriptedTape, config_of
 
 SHARE = INSTRUMENTS.by_key(RELIANCE, market_time_ns=DEMO_START_NS)
+SUPER: dict[str, Any] = {
+    **{name: ORDER[name] for name in ORDER if name != "validity"},
+    "targetPrice": 1320.0,
+    "stopLossPrice": 1300.0,
+    "trailingJump": 0.0,
+}
+CONDITION: dict[str, Any] = {
+    "comparisonType": "PRICE_WITH_VALUE",
+    "exchangeSegment": "NSE_EQ",
+    "securityId": "2885",
+    "operator": "GREATER_THAN_EQUAL",
+    "comparingValue": 1320,
+    "frequency": "ONCE",
+    "userNote": "breakout",
+}
+ALERT_ORDER: dict[str, Any] = {
+    "transactionType": "BUY",
+    "exchangeSegment": "NSE_EQ",
+    "productType": "CNC",
+    "orderType": "LIMIT",
+    "securityId": "2885",
+    "quantity": 10,
+    "validity": "DAY",
+    "price": "1325.00",
+    "discQuantity": "0",
+    "triggerPrice": "",
+}
+CONVERSION: dict[str, Any] = {
+    "fromProductType": "INTRADAY",
+    "exchangeSegment": "NSE_EQ",
+    "positionType": "LONG",
+    "securityId": "2885",
+    "convertQty": 4,
+    "toProductType": "CNC",
+}
+"""Good specimens of what can be asked for at 1,310 rupees: a test changes the field that matters."""
 
 
 def master_of(**changes: Any) -> InstrumentMaster:

@@ -99,7 +99,8 @@ def test_who_comes_first_is_market_orders_or_limit_orders(market_first: bool, wh
 def test_others_at_the_same_price_come_before_ours() -> None:
     auction = CallAuction(market_first=True)
     auction.join(order("ours", BUY, 105, 10))
-    done = auction.clear([*buys((105, 8)), *sells((105, 12))], Equilibrium(105, 12, 6), time_ns=1)
+    others = [*buys((105, 3), (105, 3), (105, 2)), *sells((105, 12))]
+    done = auction.clear(others, Equilibrium(105, 12, 6), time_ns=1)
     assert [(each.order_id, each.quantity) for each in done[BUY]] == [("ours", 4)]
 
 

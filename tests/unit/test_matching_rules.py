@@ -193,6 +193,14 @@ def test_slippage_ends_at_the_limit_and_what_rests_pays_none() -> None:
     assert book.on_print(price_e4=PRICE - TICK, volume=500, time_ns=4) == [Execution("o-2", 100, PRICE - TICK, 4)]
 
 
+def test_a_cancel_takes_out_that_order_and_no_other() -> None:
+    book = matching()
+    for number in range(3):
+        book.submit(at(-1, order_id=f"o-{number}"), time_ns=2)
+    assert book.cancel("o-1") == 100
+    assert [each.order_id for each in book.on_print(price_e4=PRICE - TICK, volume=900, time_ns=3)] == ["o-0", "o-2"]
+
+
 def test_one_with_a_cap_stays_in_front_of_those_that_the_print_fills() -> None:
     book = matching()
     book.submit(replace(at(-1), first_execution_max=10), time_ns=2)

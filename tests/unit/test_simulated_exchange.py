@@ -1,6 +1,7 @@
 """The simulator where it keeps the exchange's day: phases, auctions, circuit limits, and how it refuses."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,21 +9,23 @@ from msgspec.structs import replace
 
 from adapters.sessions import shipped_table
 from adapters.simulator.books import BookedOrder, OrderTerms, Status
+from adapters.simulator.desk import open_desk
 from adapters.simulator.exchange import Exchange
 from adapters.simulator.ledger import Ledger
 from adapters.simulator.market_model import MarketModel
 from adapters.simulator.refusals import MARKET_CLOSED
 from adapters.simulator.simulator import OrderRequest, Simulator
-from adapters.simulator.synthetic import DEMO_START_NS
+from adapters.simulator.synthetic import DEMO_START_NS, ClosingAuction
 from commands.ports import Sessions
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import NS_PER_S
 from domain.matching import Depth, Level, PhasedMatching, Rejection, TickSlippage
 from domain.order import OrderType, Side, TimeInForce
 from domain.session import Phase, SessionMoment
+from infra.problems import OperatorProblem
 from infra.settings import Settings, SettingsInvalid, load
-from infra.wiring.exchange import slippage_of
-from tests.support.tape import CLIENT_ID, INSTRUMENTS, NIFTY, PLENTY, RELIANCE, ScriptedTape, config_of
+from infra.wiring.exchange import closing_auction_of, slippage_of, tape_day_of
+from tests.support.tape import CLIENT_ID, INSTRUMENTS, NIFTY, PLENTY, RELIANCE, ScriptedTape, config_of, steady
 
 SHARE = INSTRUMENTS.by_key(RELIANCE, market_time_ns=DEMO_START_NS)
 TICK = SHARE.tick_e4
@@ -248,3 +251,26 @@ def test_no_slippage_is_the_default_and_other_words_are_refused() -> None:
     assert slippage_of("ticks:3") == TickSlippage(3)
     with pytest.raises(SettingsInvalid, match="KHATA_SIMULATOR_SLIPPAGE"):
         load({"KHATA_SIMULATOR_SLIPPAGE": "bp:-1"})
+
+
+async def test_at_speed_0_the_tape_is_played_as_fast_as_it_goes() -> None:
+    desk = open_desk(config_of(steady(*[PRICE] * 5_000), lock_step=False, speed=0.0))
+    await desk.play_in_real_time()
+    assert (desk.simulator.step, desk.simulator.done) == (5_000, True)
+
+
+def test_a_synthetic_session_closes_as_its_day_does() -> None:
+    table = shipped_table()
+    assert closing_auction_of(table, date(2026, 8, 5)) == ClosingAuction(
+        ends_s=6 * 3_600, outcome_s=6 * 3_600 + 900, post_close_s=6 * 3_600 + 2_100
+    )
+    assert closing_auction_of(table, date(2026, 4, 15)) is None
+
+
+def test_the_day_of_a_tape_is_one_of_the_calendar() -> None:
+    assert tape_day_of(Settings()) is None
+    assert tape_day_of(load({"KHATA_TAPE_DAY": "2026-08-05"})) == date(2026, 8, 5)
+    with pytest.raises(OperatorProblem, match="KHATA_TAPE_DAY is 2026-13-05"):
+        tape_day_of(load({"KHATA_TAPE_DAY": "2026-13-05"}))
+    with pytest.raises(SettingsInvalid, match="KHATA_TAPE_DAY"):
+        load({"KHATA_TAPE_DAY": "tomorrow"})

@@ -11,7 +11,7 @@ from adapters.simulator.standing_records import AlertCondition, AlertEnded, Aler
 from adapters.simulator.synthetic import DEMO_START_NS
 from domain.market import NS_PER_S
 from domain.order import OrderType, Side, TimeInForce
-from tests.support.counter import SHARE, Counter, counter
+from tests.support.counter import ALERT_ORDER, CONDITION, SHARE, Counter, counter
 from tests.support.tape import CLIENT_ID, NIFTY, RELIANCE, ScriptedTape, steady
 
 PRICE = 1_310_00_00
@@ -19,32 +19,11 @@ LOW = 1_300_00_00
 HIGH = 1_320_00_00
 DAY_NS = 24 * 3600 * NS_PER_S
 PATH = "/alerts/orders"
-CONDITION: dict[str, Any] = {
-    "comparisonType": "PRICE_WITH_VALUE",
-    "exchangeSegment": "NSE_EQ",
-    "securityId": "2885",
-    "operator": "GREATER_THAN_EQUAL",
-    "comparingValue": 1320,
-    "frequency": "ONCE",
-    "userNote": "breakout",
-}
-ORDER: dict[str, Any] = {
-    "transactionType": "BUY",
-    "exchangeSegment": "NSE_EQ",
-    "productType": "CNC",
-    "orderType": "LIMIT",
-    "securityId": "2885",
-    "quantity": 10,
-    "validity": "DAY",
-    "price": "1325.00",
-    "discQuantity": "0",
-    "triggerPrice": "",
-}
-ALERT: dict[str, Any] = {"condition": CONDITION, "orders": [ORDER]}
+ALERT: dict[str, Any] = {"condition": CONDITION, "orders": [ALERT_ORDER]}
 
 
 def alert_of(*, orders: list[dict[str, Any]] | None = None, **condition: Any) -> dict[str, Any]:
-    return {"condition": {**CONDITION, **condition}, "orders": orders or [ORDER]}
+    return {"condition": {**CONDITION, **condition}, "orders": orders or [ALERT_ORDER]}
 
 
 def made_by(market: Counter, alert: dict[str, Any]) -> str:
@@ -59,14 +38,14 @@ def test_an_alert_is_told_as_it_was_asked_for() -> None:
     assert answer == {"alertId": row["alertId"], "alertStatus": "ACTIVE"}
     assert {name: row["condition"][name] for name in CONDITION} == CONDITION
     assert row["condition"]["expDate"] == "2027-04-15", "a year from the tape's day on"
-    assert row["orders"] == [{**ORDER, "triggerPrice": "0.00"}]
+    assert row["orders"] == [{**ALERT_ORDER, "triggerPrice": "0.00"}]
     assert (row["createdTime"], row["triggeredTime"]) == ("2026-04-15T03:45:00Z", None)
 
 
 def test_a_price_that_meets_the_condition_makes_the_orders_once() -> None:
-    second = {**ORDER, "quantity": 3, "orderType": "MARKET", "price": "0"}
+    second = {**ALERT_ORDER, "quantity": 3, "orderType": "MARKET", "price": "0"}
     with counter(steady(PRICE, HIGH, PRICE, HIGH)) as market:
-        alert_id = made_by(market, alert_of(orders=[ORDER, second]))
+        alert_id = made_by(market, alert_of(orders=[ALERT_ORDER, second]))
         assert market.orders() == []
         market.step(3)
         row = market.read(f"{PATH}/{alert_id}")
@@ -144,8 +123,8 @@ def test_a_canceled_alert_makes_nothing_and_cannot_be_changed() -> None:
         {},
         {"condition": CONDITION},
         {"condition": CONDITION, "orders": []},
-        {"condition": CONDITION, "orders": [ORDER] * 16},
-        {"condition": [], "orders": [ORDER]},
+        {"condition": CONDITION, "orders": [ALERT_ORDER] * 16},
+        {"condition": [], "orders": [ALERT_ORDER]},
         {**ALERT, "surprise": 1},
         alert_of(comparisonType="TECHNICAL_WITH_VALUE"),
         alert_of(frequency="ALWAYS"),
@@ -158,8 +137,8 @@ def test_a_canceled_alert_makes_nothing_and_cannot_be_changed() -> None:
         alert_of(expDate="2026-04-14"),
         alert_of(userNote=5),
         alert_of(surprise=1),
-        alert_of(orders=[{**ORDER, "quantity": 0}]),
-        alert_of(orders=[{**ORDER, "surprise": 1}]),
+        alert_of(orders=[{**ALERT_ORDER, "quantity": 0}]),
+        alert_of(orders=[{**ALERT_ORDER, "surprise": 1}]),
         {"condition": CONDITION, "orders": ["buy"]},
     ],
 )

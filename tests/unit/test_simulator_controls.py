@@ -6,15 +6,10 @@ import pytest
 
 from adapters.simulator.faults import Fault, FaultKind
 from adapters.simulator.slicing import parts_of
-from tests.support.counter import Counter, counter, master_of
+from tests.support.counter import CONVERSION, SUPER, Counter, counter, master_of
 from tests.support.tape import ORDER, steady
 
 PRICE = 1_310_00_00
-SUPER: dict[str, Any] = {
-    **{name: ORDER[name] for name in ORDER if name != "validity"},
-    "targetPrice": 1320.0,
-    "stopLossPrice": 1300.0,
-}
 
 
 def net_of(market: Counter) -> dict[str, int]:
@@ -97,16 +92,6 @@ def test_the_risk_desk_rejects_a_limit_outside_the_band_of_the_day(price: float,
 
 
 # --- Conversion
-
-
-CONVERSION: dict[str, Any] = {
-    "fromProductType": "INTRADAY",
-    "exchangeSegment": "NSE_EQ",
-    "positionType": "LONG",
-    "securityId": "2885",
-    "convertQty": 4,
-    "toProductType": "CNC",
-}
 
 
 def test_a_conversion_moves_a_part_of_a_position_at_its_average_and_answers_nothing() -> None:

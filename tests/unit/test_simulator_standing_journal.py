@@ -30,7 +30,7 @@ from adapters.simulator.standing_records import (
 from adapters.simulator.synthetic import DEMO_START_NS
 from domain.market import NS_PER_S
 from domain.order import OrderType, Side, TimeInForce
-from tests.support.counter import SHARE, Counter, counter
+from tests.support.counter import CONVERSION, SHARE, SUPER, Counter, counter
 from tests.support.tape import CLIENT_ID, ORDER, steady
 
 PRICE = 1_310_00_00
@@ -40,26 +40,13 @@ DAY_NS = 24 * 3600 * NS_PER_S
 NEXT_DAY_NS = DEMO_START_NS + DAY_NS
 STORED = Path(__file__).parents[1] / "contract" / "simulator_journals"
 PATHS = ("/super/orders", "/forever/orders", "/killswitch", "/pnlExit")
-SUPER: dict[str, Any] = {
-    **{name: ORDER[name] for name in ORDER if name != "validity"},
-    "targetPrice": 1320.0,
-    "stopLossPrice": 1300.0,
-    "trailingJump": 2.0,
-}
+TRAILING: dict[str, Any] = {**SUPER, "trailingJump": 2.0}
 FOREVER: dict[str, Any] = {
     **ORDER,
     "productType": "CNC",
     "orderFlag": "SINGLE",
     "price": 1301.0,
     "triggerPrice": 1300.0,
-}
-CONVERSION: dict[str, Any] = {
-    "fromProductType": "INTRADAY",
-    "exchangeSegment": "NSE_EQ",
-    "positionType": "LONG",
-    "securityId": "2885",
-    "convertQty": 4,
-    "toProductType": "CNC",
 }
 LEG = ForeverLeg(
     leg="TARGET_LEG",
@@ -148,8 +135,8 @@ def test_a_journal_of_a_simulator_that_knew_no_standing_instructions_still_loads
 
 def test_after_a_restart_everything_is_told_as_before(path: Path) -> None:
     with counter(steady(PRICE, 1_314_00_00), journal=path) as market:
-        market.write("POST", "/super/orders", SUPER)
-        waiting = market.write("POST", "/super/orders", {**SUPER, "price": 1305})["orderId"]
+        market.write("POST", "/super/orders", TRAILING)
+        waiting = market.write("POST", "/super/orders", {**TRAILING, "price": 1305})["orderId"]
         market.write("DELETE", f"/super/orders/{waiting}/TARGET_LEG")
         market.write("POST", "/positions/convert", CONVERSION)
         first, second = (market.write("POST", "/forever/orders", FOREVER)["orderId"] for _ in range(2))
@@ -168,7 +155,7 @@ def test_a_kill_switch_stays_on_for_the_day(path: Path) -> None:
     with counter(steady(PRICE), journal=path) as market:
         market.write("POST", "/killswitch", killSwitchStatus="ACTIVATE")
     with counter(steady(PRICE), journal=path) as market:
-        assert market.refusal("POST", "/super/orders", SUPER)[0] == "DH-906"
+        assert market.refusal("POST", "/super/orders", TRAILING)[0] == "DH-906"
         market.write("POST", "/killswitch", killSwitchStatus="DEACTIVATE")
     with counter(steady(PRICE), journal=path) as market:
         assert market.read("/killswitch")["killSwitchStatus"] == "DEACTIVATE"
@@ -176,7 +163,7 @@ def test_a_kill_switch_stays_on_for_the_day(path: Path) -> None:
 
 def test_legs_go_on_waiting_and_trailing(path: Path) -> None:
     with counter(steady(PRICE, 1_314_00_00), journal=path) as market:
-        market.write("POST", "/super/orders", SUPER)
+        market.write("POST", "/super/orders", TRAILING)
         market.step()
     with counter(steady(1_316_00_00, 1_306_00_00), journal=path) as market:
         assert market.read("/super/orders")[0]["legDetails"][0]["price"] == 1306.0
@@ -187,7 +174,7 @@ def test_legs_go_on_waiting_and_trailing(path: Path) -> None:
 
 def test_a_trigger_whose_order_had_not_arrived_is_not_lost_and_not_made_again(path: Path) -> None:
     with counter(steady(PRICE, LOW), journal=path) as market:
-        market.write("POST", "/super/orders", {**SUPER, "trailingJump": 0})
+        market.write("POST", "/super/orders", SUPER)
         market.write("POST", "/forever/orders", FOREVER)
         market.step()
     lines = path.read_bytes().splitlines(keepends=True)
@@ -220,7 +207,7 @@ def test_a_forever_order_waits_over_days_and_is_shown_on_the_day_it_ends(path: P
 
 def test_a_super_order_ends_with_its_day(path: Path) -> None:
     with counter(steady(PRICE, volume=16), journal=path) as market:
-        partly = market.write("POST", "/super/orders", SUPER)["orderId"]
+        partly = market.write("POST", "/super/orders", TRAILING)["orderId"]
     with counter(steady(LOW, start_ns=NEXT_DAY_NS), journal=path) as market:
         (row,) = market.read("/super/orders")
         assert (row["orderId"], row["orderStatus"], row["filledQty"]) == (partly, "EXPIRED", 4)

@@ -8,18 +8,12 @@ import pytest
 from adapters.simulator.records import OrderRecord, Record
 from adapters.simulator.update_frames import update_frame
 from domain.order import MODIFICATIONS_MAX
-from tests.support.counter import Counter, counter
+from tests.support.counter import SUPER, Counter, counter
 from tests.support.tape import ORDER, steady
 
 PRICE = 1_310_00_00
 TARGET = 1_320_00_00
 STOP = 1_300_00_00
-SUPER: dict[str, Any] = {
-    **{name: ORDER[name] for name in ORDER if name != "validity"},
-    "targetPrice": 1320.0,
-    "stopLossPrice": 1300.0,
-    "trailingJump": 0.0,
-}
 PATH = "/super/orders"
 
 
