@@ -118,7 +118,7 @@ async def test_candles_are_read_from_lists_and_exponents() -> None:
         "timestamp": [1.7260263e9, 1726054200],
     }
     with_interest = {**columns, "open_interest": [10, 11]}
-    async with venue_and_broker() as (venue, broker):
+    async with venue_and_broker(data_per_second=500) as (venue, broker):
         venue.on("POST", "/v2/charts/historical", answer(200, columns), answer(200, {"open": [], "timestamp": []}))
         venue.on("POST", "/v2/charts/intraday", answer(200, with_interest), answer(200, {**columns, "open": [1]}))
         days = [date(2024, 9, 11), date(2024, 9, 13)]
