@@ -283,7 +283,7 @@ def test_only_what_needs_no_reading_has_a_short_way(path: str, endpoint: Any, is
         (of_a_thread, "", "/api/x nothing asked"),
         (of_a_thread, "?wanted=4", None),
     ],
-    ids=str,
+    ids=lambda each: getattr(each, "__name__", str(each)),
 )
 async def test_what_is_asked_is_handed_to_whom_it_is_for(endpoint: Any, query: str, shown: str | None) -> None:
     app = FastAPI()  # It has no routes: whatever goes the long way is not found.
