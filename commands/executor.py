@@ -51,6 +51,7 @@ from commands.ports import (
     Instruments,
     ModifyAccepted,
     NotSent,
+    OrderInTransit,
     OrderUpdates,
     Refused,
     StoreUnavailable,
@@ -390,6 +391,10 @@ class Executor:
         self._cancels[order.order_id] = self._clock.monotonic_ns()
         try:
             await self._broker.cancel(order.account_id, order.venue_order_id)
+        except OrderInTransit:
+            # It gets where it can be canceled in a moment: asked for again as soon as a send would be.
+            early_ms = self._settings.cancel_again_ms - self._settings.retry_ms
+            self._cancels[order.order_id] -= early_ms * NS_PER_MS
         except BrokerUnavailable as fault:
             log.warning("cancel not confirmed", order_id=order.order_id, fault=str(fault))
         await self._poll(order.account_id)

@@ -571,6 +571,10 @@ class BrokerUnavailable(Exception):
     """The broker could not be asked, or its answer was no answer. Nothing is known; ask again later."""
 
 
+class OrderInTransit(BrokerUnavailable):
+    """The order is on its way through the venue, which cancels none there: ask again in a moment."""
+
+
 class Broker(Protocol):
     """The venue, for one account at a time. Reads retry by themselves; placing and modifying never do."""
 

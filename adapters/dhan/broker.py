@@ -119,6 +119,7 @@ class DhanBroker:
 
         Raises:
             BrokerUnavailable: it could not be asked, or the venue would not take it now.
+            OrderInTransit: likewise, because the order is on its way.
         """
         path = f"/orders/{venue_order_id}"
         call = Call(call_class=CallClass.EXITS, method="DELETE", path=path, read=_nothing)

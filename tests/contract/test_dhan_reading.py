@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.ports import BrokerUnavailable
+from commands.ports import BrokerUnavailable, OrderInTransit
 from domain.ids import VenueOrderId
 from domain.order import OrderStatus, Product
 from tests.support.dhan import (
@@ -161,7 +161,7 @@ async def test_a_cancel_with_nothing_to_cancel_is_done() -> None:
 async def test_a_cancel_in_transit_is_to_be_asked_again_later() -> None:
     async with venue_and_broker() as (venue, broker):
         venue.on("DELETE", CANCEL_PATH, answer(400, IN_TRANSIT))
-        with pytest.raises(BrokerUnavailable, match="Transit"):
+        with pytest.raises(OrderInTransit, match="Transit"):
             await broker.cancel(ACCOUNT, ORDER_ID)
 
 

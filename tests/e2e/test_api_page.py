@@ -10,8 +10,8 @@ from tests.support.curl_lines import API_PAGE, PRINTED_API, README, snippets_of,
 from tests.support.running import RunningEngine
 
 TYPED = ("bash", "curl", "python3")
-RUN_ELSEWHERE = {README}
-"""What `test_readme.py` types."""
+RUN_ELSEWHERE = {README, *(API_PAGE.with_name(name) for name in ("dhan.md", "simulator-faults.md"))}
+"""What `test_readme.py`, `test_dhan_plain.py` and `test_simulator_faults_page.py` type."""
 
 
 @pytest.mark.timeout(240)  # On a busy machine an engine takes a minute to start, and a command ten seconds.

@@ -144,9 +144,9 @@ class Toll:
         self._limits = RateLimits(scale=scale)
         return self
 
-    def take(self, client_id: str, family: Family, *, now_ns: int) -> bool:
+    def take(self, client_id: str, family: Family, *, now_ns: int, subject: str = "") -> bool:
         """Ask, and count."""
-        is_taken = self._limits.take(client_id, family, now_ns=now_ns)
+        is_taken = self._limits.take(client_id, family, now_ns=now_ns, subject=subject)
         if family is Family.ORDERS and is_taken:
             self.order_requests_ns.append(now_ns)
         self.refused += not is_taken

@@ -12,6 +12,7 @@ from commands.ports import (
     Modification,
     ModifyAccepted,
     NotSent,
+    OrderInTransit,
     OutcomeUnknown,
     Placement,
     Refused,
@@ -97,6 +98,8 @@ class FakeBroker:
     """Every request to change something, oldest first."""
     reads: int = 0
     ignores_cancels: bool = False
+    in_transit_asks: int = 0
+    """So many cancels from now on are refused because the order is in transit."""
     rows: dict[VenueOrderId, Row] = field(default_factory=dict)
     executions: list[tuple[AccountId, VenueFill]] = field(default_factory=list)
 
@@ -215,6 +218,9 @@ class FakeBroker:
     async def cancel(self, account_id: AccountId, venue_order_id: VenueOrderId) -> None:  # noqa: ARG002
         self.requests.append("cancel")
         await self._answer("cancel")
+        if self.in_transit_asks:
+            self.in_transit_asks -= 1
+            raise OrderInTransit("DH-906: Order is in Transit state")
         self.canceled.append(venue_order_id)
         row = self.rows[venue_order_id]
         if not self.ignores_cancels and row.status in _OPEN:

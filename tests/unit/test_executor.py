@@ -422,6 +422,20 @@ async def test_a_cancel_is_asked_again_when_nothing_comes_of_it(desk: Desk) -> N
         await eventually(lambda: desk.events_of(OrderCanceled))
 
 
+async def test_a_cancel_that_met_the_order_in_transit_is_asked_again_in_a_moment(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    await desk.open_trade(LIMIT)
+    desk.broker.in_transit_asks = 2
+    # A cancel that came to nothing would be asked again after the test's time.
+    async with running(desk.executor(but(SETTINGS, cancel_again_ms=3_600_000))):
+        await eventually(lambda: desk.events_of(OrderAcknowledged))
+        await desk.do(engage)
+        await eventually(lambda: desk.events_of(OrderCanceled))
+    assert desk.broker.requests.count("cancel") == 3
+    assert "not confirmed" not in caplog.text
+
+
 async def test_an_order_that_fills_while_it_is_canceled_is_filled_and_closed(desk: Desk) -> None:
     await desk.open_trade(LIMIT)
     await settled(desk)

@@ -10,12 +10,13 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from adapters.dhan.guard.gateway import Answered, Call, Declined, Gateway, HeldBack, Outcome, Unclear
 from adapters.dhan.http.errors import VenueRefusal
 from adapters.dhan.settings import DhanSettings
-from commands.ports import BrokerUnavailable, NotSent, OutcomeUnknown, Refused
+from commands.ports import BrokerUnavailable, NotSent, OrderInTransit, OutcomeUnknown, Refused
 from domain.ids import AccountId
 from domain.order import NotSentReason, RefusalReason
 
 T = TypeVar("T")
 U = TypeVar("U")
+_IN_TRANSIT = "in transit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,8 @@ def _answer_of(outcome: Outcome[T]) -> T:
         case Declined(refusal=refusal):
             if refusal.reason in {RefusalReason.TOKEN, RefusalReason.RATE_LIMIT}:
                 raise _TryAgain(message_of(refusal))  # The next attempt logs in again, or waits for the budget.
-            raise BrokerUnavailable(message_of(refusal))
+            is_in_transit = _IN_TRANSIT in refusal.message.lower()
+            raise (OrderInTransit if is_in_transit else BrokerUnavailable)(message_of(refusal))
         case Unclear(cause=cause):
             raise _TryAgain(cause)
 
