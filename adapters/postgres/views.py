@@ -74,7 +74,7 @@ from projections.queries import (
 from projections.read_model import BY_ACCOUNT, BY_USER, AnyReadModel, table_name_of
 from projections.risk import RISK, RiskRow
 from projections.strategies import STRATEGIES, StrategyRow
-from projections.tasks import end
+from projections.tasks import end, finish
 from projections.trades import TRADES, TradeRow
 from projections.users import USERS, UserRow
 
@@ -214,7 +214,10 @@ class PostgresViews:
                 reached.set_result(None)
 
     async def _listen(self) -> None:
-        """Keep what the views have reached: told by the projector, and asked where somebody waits and nobody tells."""
+        """Keep what the views have reached: told by the projector, and asked where somebody waits and nobody tells.
+
+        Whoever closes waits for a statement under way: canceled, it would stand in the server's log as an error.
+        """
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
@@ -224,9 +227,7 @@ class PostgresViews:
                     options=_OPTIONS,
                     connect_timeout=_CONNECT_TIMEOUT_S,
                 ) as connection:
-                    await self._look_at(connection)
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    await self._ask(connection)
+                    await finish(self._begin_to_listen(connection))
                     while True:
                         is_told, is_changed = False, False
                         async for notification in connection.notifies(timeout=_POLL_S, stop_after=1):
@@ -234,10 +235,15 @@ class PostgresViews:
                             is_told, is_changed = True, not moved
                             self._note(moved)
                         if is_changed or (self._waiting and not is_told):
-                            await self._ask(connection)
+                            await finish(self._ask(connection))
             except psycopg.Error as error:
                 log.debug("views listener lost", error=str(error))
             await asyncio.sleep(_RECONNECT_S)
+
+    async def _begin_to_listen(self, connection: Connection) -> None:
+        await self._look_at(connection)
+        await connection.execute(f"LISTEN {CHANNEL}")
+        await self._ask(connection)
 
     async def _ask(self, connection: Connection) -> None:
         """Look up which tables to read, and how far each of their shards is."""
