@@ -358,10 +358,10 @@ class Executor:
         try:
             sequence = await self._sender.send(order)
             self._commands += 1
-            # Until the log has brought back what was recorded, the order must not look unsent.
-            await (self._reach(sequence) if sequence else self._catch_up())
             self._entering.discard(order.order_id)
             self._changed.set()
+            # Until the log has brought back what was recorded, the order must not look unsent.
+            await (self._reach(sequence) if sequence else self._catch_up())
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
