@@ -322,7 +322,10 @@ class Oracle:
         return results
 
     def marks(self, day: str) -> dict[str, int]:
-        """Return the newest price that was recorded of each instrument on *day*, by security id."""
+        """Return the newest price that was recorded of each instrument on *day*, by security id.
+
+        Once a price of a later day was recorded, nothing of this one is told, though no trade or denial began that.
+        """
         marks = []
         for event, _ in self.seen:
             if isinstance(event, TradeOpened | OrderDenied):
@@ -331,7 +334,8 @@ class Oracle:
                 marks += event.marks
             elif isinstance(event, TradeExitTriggered | StopTrailed | OrderModifyRequested) and event.mark is not None:
                 marks.append(event.mark)
-        of_day = [mark for mark in marks if trading_day(mark.exchange_time_ns).isoformat() == day]
+        days = [trading_day(mark.exchange_time_ns).isoformat() for mark in marks]
+        of_day = [mark for mark, its_day in zip(marks, days, strict=True) if its_day == day == max(days)]
         ordered = sorted(of_day, key=lambda mark: mark.exchange_time_ns)
         return {mark.instrument.security_id: mark.last_price_e4 for mark in ordered}
 
