@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from adapters.memory.event_store import MemoryEventStore, MemoryFeed
 from adapters.nats.connection import connect
 from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.relay import Relay
@@ -18,7 +19,6 @@ from domain.envelope import RecordedEvent, is_intact
 from projections.tasks import end
 from tests.support.lives import Life
 from tests.support.log_writing import Scribe
-from tests.support.memory_store import MemoryEventStore, MemoryFeed
 from tests.support.servers import Servers, delete_streams, fresh_database
 
 

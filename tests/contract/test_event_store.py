@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from adapters.memory.event_store import MemoryEventStore
 from adapters.postgres.event_store import PostgresEventStore
 from commands.ports import (
     Append,
@@ -20,7 +21,6 @@ from commands.ports import (
 )
 from domain.envelope import GENESIS_HASH, RecordedEvent, is_intact, leaf_hash, leaf_of
 from tests.support.appends import command, new_event, on
-from tests.support.memory_store import MemoryEventStore
 
 
 @pytest.fixture(params=["memory", "postgres"])

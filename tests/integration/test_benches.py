@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
+from adapters.memory.event_store import MemoryEventStore
 from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
 from infra.bench import decide, history, instruments, store
 from infra.bench.run import run_bench
 from infra.bench.store_load import EVENT, PAYLOAD_BYTES, Load, command_numbers, open_loop
-from tests.support.memory_store import MemoryEventStore
 
 SMALL = {
     "store": (

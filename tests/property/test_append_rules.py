@@ -7,11 +7,11 @@ from itertools import count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.memory.event_store import MemoryEventStore
 from adapters.postgres.event_store import PostgresEventStore
 from commands.ports import Append, Appended, Claim, EventStore, NewEvent, StreamAppend
 from domain.envelope import is_intact
 from infra.database import DatabaseUrls
-from tests.support.memory_store import MemoryEventStore
 
 _numbers = count(1)
 _versions = st.integers(min_value=0, max_value=3)

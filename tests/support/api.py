@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from adapters.clock import SystemClock
 from adapters.ids import SystemIds
 from adapters.instruments import InstrumentMaster
+from adapters.memory.event_store import MemoryEventStore
 from adapters.security.broker_credentials import CredentialsVault
 from adapters.security.personal_data import SealedPersonalData
 from adapters.security.tokens import Ed25519Tokens
@@ -38,7 +39,6 @@ from projections.ports import LogOfThePast
 from tests.support.memory_bars import MemoryBars
 from tests.support.memory_queries import MemoryQueries
 from tests.support.memory_states import MemoryStates
-from tests.support.memory_store import MemoryEventStore
 from tests.support.security import (
     ManualClock,
     MemoryAudit,

@@ -37,10 +37,11 @@ from domain.order import OrderStatus, OrderType, Product, Purpose, Side, TimeInF
 from domain.risk import RiskParameters
 from domain.session import Phase, SessionMoment
 from infra.wiring.trading import LEASE_S
+from infra.worlds.virtual_time import LoopClock
 from tests.support import tape
 from tests.support.desk import Desk, kill
 from tests.support.specimens import ACCOUNT, DAY_NS, NOW_NS, open_account
-from tests.support.virtual_time import LoopClock, within
+from tests.support.virtual_time import within
 
 PRICE_E4 = 1_000_0000
 STOP_E4 = 950_0000

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from adapters.memory.event_store import MemoryEventStore, MemoryFeed
 from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
@@ -24,7 +25,6 @@ from domain.market import Mark
 from domain.order import OrderType, Product, Side, TimeInForce
 from domain.session import SessionMoment
 from tests.support.fake_broker import FakeBroker
-from tests.support.memory_store import MemoryEventStore, MemoryFeed
 from tests.support.specimens import (
     ACCOUNT,
     CODE,

@@ -10,10 +10,10 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
+from adapters.memory.event_store import MemoryEventStore
 from api.app import create_app
 from commands.ports import Append, Appended
 from tests.support.api import ApiWorld
-from tests.support.memory_store import MemoryEventStore
 
 ORDER = {"symbol": "RELIANCE", "side": "BUY", "quantity": 1}
 PATIENCE_S = 30.0

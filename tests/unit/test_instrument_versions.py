@@ -15,6 +15,7 @@ from adapters.instrument_store.index import FORMAT
 from adapters.instrument_store.master import StoredMaster
 from adapters.instrument_store.store import InstrumentStore
 from adapters.instruments import InstrumentMaster
+from adapters.memory.event_store import MemoryEventStore
 from commands.instrument_imports import InstrumentImports
 from domain.instrument import (
     Instrument,
@@ -31,7 +32,6 @@ from infra.problems import OperatorProblem
 from infra.settings import Settings
 from tests.support import scrip_masters as rows
 from tests.support.api import ApiWorld
-from tests.support.memory_store import MemoryEventStore
 from tests.support.scrip_masters import DAY, nifty_call, read_master
 from tests.support.security import ManualClock
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec.structs import replace
 
+from adapters.memory.event_store import MemoryEventStore
 from commands.lane import ATTEMPTS_MAX, AccountBusy, Decided, Lane, Request
 from commands.ports import (
     Append,
@@ -33,7 +34,6 @@ from domain.envelope import is_intact
 from domain.events import EventUnknown, decode, encode, name_of
 from domain.ids import TradeId
 from tests.support.eventually import eventually
-from tests.support.memory_store import MemoryEventStore
 from tests.support.specimens import (
     STRANGER,
     account_opened,

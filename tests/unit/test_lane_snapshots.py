@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from adapters.memory.event_store import MemoryEventStore
 from commands.accounts import ACCOUNT_STATES, AccountLane, stream_of
 from commands.lane import Decided, Lane, Request
 from commands.ports import Snapshot
@@ -18,7 +19,6 @@ from domain.envelope import RecordedEvent
 from domain.events import decode
 from tests.support.eventually import eventually
 from tests.support.memory_snapshots import MemorySnapshots
-from tests.support.memory_store import MemoryEventStore
 from tests.support.specimens import ACCOUNT, engage, open_account, release
 
 STREAM = stream_of(ACCOUNT)

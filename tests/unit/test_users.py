@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from adapters.ids import SystemIds
+from adapters.memory.event_store import MemoryEventStore
 from adapters.security.personal_data import SealedPersonalData
 from commands.ports import AppendOutcomeUnknown, HasherBusy
 from commands.users import CredentialsWrong, Registered, Users
@@ -16,7 +17,6 @@ from domain.risk import RiskParameters
 from domain.user.credentials import EmailInvalid, NameInvalid, PasswordInvalid
 from domain.user.decide import EmailTaken, UserUnknown
 from domain.user.events import UserRegistered
-from tests.support.memory_store import MemoryEventStore
 from tests.support.security import ManualClock, MemoryPasswords, MemoryUserKeys, PlainHasher
 
 EMAIL = "asha@example.in"

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
+from adapters.memory.event_store import MemoryEventStore
 from commands.ports import AppendOutcomeUnknown, StoreUnavailable
 from commands.venue_log import KEPT_MAX, VenueLog
 from domain.events import decode
 from domain.venue import BreakerChanged, BreakerState
 from tests.support.dhan import HandClock
-from tests.support.memory_store import MemoryEventStore
 
 
 class NumberedIds:

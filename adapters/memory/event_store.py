@@ -55,6 +55,7 @@ class MemoryEventStore:
         self._failures.append(_Failure(error, is_stored))
 
     async def append(self, append: Append) -> Appended:
+        """Append one command's events; raises as the port says, or what `fail_next` asked for."""
         self.appends += 1
         await asyncio.sleep(0)  # As with a real log, others run before the answer is there.
         if not self._failures:
@@ -65,26 +66,32 @@ class MemoryEventStore:
         raise failure.error
 
     async def read_stream(self, stream_id: str, *, after_version: int = 0) -> list[RecordedEvent]:
+        """Return a stream's events after *after_version*, oldest first."""
         stream = self._streams.get(stream_id, _Stream())
         return [event for event in stream.events if event.version > after_version]
 
     async def read_all(self, *, after_sequence: int, limit: int = 1000) -> list[RecordedEvent]:
+        """Return at most *limit* events after *after_sequence*."""
         return self.events[after_sequence : after_sequence + limit]
 
     async def read_span(
         self, stream_id: str, *, after_version: int, after_sequence: int, last_sequence: int, limit: int | None = None
     ) -> list[RecordedEvent]:
+        """Return a stream's events between two sequences."""
         events = await self.read_stream(stream_id, after_version=after_version)
         return [event for event in events if after_sequence < event.sequence <= last_sequence][:limit]
 
     async def sequence_at(self, time_us: int) -> int:
+        """Return the sequence of the last event recorded by then, 0 where there is none."""
         return sum(event.recorded_at_us <= time_us for event in self.events)
 
     async def head(self) -> Head:
+        """Return the end of the log."""
         last_hash = self.events[-1].hash if self.events else GENESIS_HASH
         return Head(sequence=len(self.events), hash=last_hash, epoch="memory")
 
     async def find_claim(self, kind: str, key_hash: bytes) -> str | None:
+        """Return who owns a claimed value."""
         return self._claims.get((kind, key_hash))
 
     async def grown(self) -> None:
@@ -172,6 +179,7 @@ class MemoryFeed:
         self._page = page
 
     async def follow(self, *, after_sequence: int) -> AsyncGenerator[list[RecordedEvent], None]:
+        """Yield events as they are recorded."""
         while True:
             events = await self._store.read_all(after_sequence=after_sequence, limit=self._page)
             if events:
