@@ -13,7 +13,7 @@ from typing import Any
 from domain.market import NS_PER_S
 
 
-class _Patient(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # which class it is depends on the system
+class _Patient(selectors.DefaultSelector):
     """Looks for what is there, and notes how long it would have been waited for."""
 
     def __init__(self) -> None:
