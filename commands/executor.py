@@ -5,7 +5,8 @@ side by side. One follows the log. One asks the venue for what the log wants: ca
 modifications, then entries, each by a task of its own; no entry of an account begins while an exit or stop of it waits
 to be sent. One reads the venue's books of every account that has an order there, and records what is news
 (`evidence.py`), when the venue tells of something and now and then besides (`book_watch.py`); another, slower, those of
-accounts that only hold something (`outside.py`). One looks for the unknown, and one has flattened accounts confirmed.
+accounts that only hold something (`outside.py`). One looks for the unknown, one has exits succeeded that are nowhere
+(`successors.py`), and one has flattened accounts confirmed.
 
 A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
 Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
@@ -60,6 +61,7 @@ from commands.ports import (
 )
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
+from commands.successors import ExitSuccessor, Successors
 from domain.account.commands import (
     AccountCommand,
     PresumeAbsent,
@@ -68,7 +70,7 @@ from domain.account.commands import (
     RecordUnknown,
     RecordVenueOrder,
 )
-from domain.account.events import Evidence
+from domain.account.events import AccountEvent, Evidence, OrderFilled
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
 from domain.market import NS_PER_MS
@@ -106,6 +108,9 @@ class ExecutorSettings:
     modify_again_ms: int = 1_000
     idle_poll_ms: int = 2_000
     flat_again_ms: int = 1_000
+    succeed_ms: int = 250
+    succeed_again_ms: int = 1_000
+    exit_successor: ExitSuccessor = "auto"
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
     entries_at_once_max: int = 24
@@ -168,6 +173,15 @@ class Executor:
             clock=clock,
             patience_ms=settings.flat_patience_ms,
         )
+        self._successors = Successors(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            clock=clock,
+            catch_up=self._catch_up,
+            mode=settings.exit_successor,
+            again_ms=settings.succeed_again_ms,
+        )
         self._watch = BookWatch(
             updates=updates,
             orders=self._orders,
@@ -191,6 +205,7 @@ class Executor:
         self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
+        self._overshoot = 0
         self._has_stopped = False
 
     async def run(self) -> None:
@@ -207,6 +222,7 @@ class Executor:
                 await self._is_caught_up.wait()
                 group.create_task(self._every(self._settings.retry_ms, self._send_all, wake=True))
                 group.create_task(self._every(self._settings.lookup_ms, self._search_all))
+                group.create_task(self._every(self._settings.succeed_ms, self._succeed_all))
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
                 if not self._settings.lock_step:
                     group.create_task(self._watch.run())
@@ -240,6 +256,7 @@ class Executor:
             await self._send_all()
             await asyncio.gather(*self._asking.values())
             await self._search_all()
+            await self._succeed_all()
             await self._poll_all()
             if is_first:  # What others did meanwhile. What came of it here is looked after by the rounds that follow.
                 await self._poll_idle()
@@ -262,6 +279,8 @@ class Executor:
             "orders": dict(counts),
             "searches": len(self._searches),
             "passed_over": len(self._adoption.passed_over),
+            "exits_waiting_for_a_person": sorted(self._successors.waiting),
+            "overshoot": self._overshoot,
             "books": self._watch.status(),
         }
 
@@ -527,8 +546,17 @@ class Executor:
             is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
             if is_last_word or isinstance(command, RecordFill):
                 self._watch.note_news(order.account_id)
+            self._note_overshoot(order, outcome.events)
         if isinstance(command, RecordVenueOrder):
             self._searches.pop(order.order_id, None)
+
+    def _note_overshoot(self, order: OpenOrder, events: Iterable[AccountEvent]) -> None:
+        """Say what an exit filled beyond what was held: it and the order whose place it took both came alive."""
+        for event in events:
+            if isinstance(event, OrderFilled) and event.purpose.closes and event.closed_quantity < event.last_quantity:
+                beyond = event.last_quantity - event.closed_quantity
+                self._overshoot += beyond
+                log.error("more was closed than was held", order_id=order.order_id, quantity=beyond)
 
     # --- Looking for the unknown ---
 
@@ -569,6 +597,9 @@ class Executor:
                 await self._record(order, PresumeAbsent(order_id=order.order_id, lookups=search.lookups))
         except _PASSING as fault:
             log.warning("look-up not answered", order_id=order.order_id, fault=str(fault))
+
+    async def _succeed_all(self) -> None:
+        self._commands += await self._successors.place()
 
     # --- Pace ---
 

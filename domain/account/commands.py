@@ -357,6 +357,16 @@ class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):
     lookups: int
 
 
+class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
+
+    `net_quantity` is what the venue's positions, read just now, show in the trade's instrument and product (signed).
+    """
+
+    trade_id: TradeId
+    net_quantity: int
+
+
 AccountCommand = (
     OpenAccount
     | SetMember
@@ -392,4 +402,5 @@ AccountCommand = (
     | RecordForeignFill
     | RecordFill
     | PresumeAbsent
+    | SucceedExit
 )

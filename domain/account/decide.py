@@ -37,6 +37,7 @@ from domain.account.commands import (
     SetMember,
     SetRiskParameters,
     SquareOff,
+    SucceedExit,
     TrailStop,
     TriggerExit,
 )
@@ -58,6 +59,7 @@ from domain.account.orders import (
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.state import Account
+from domain.account.succession import succeed_exit
 from domain.account.switches import (
     confirm_flat,
     engage_kill_switch,
@@ -150,6 +152,8 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
+        case SucceedExit():
+            return succeed_exit(command, state)
         case _:
             assert_never(command)
 

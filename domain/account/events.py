@@ -347,14 +347,18 @@ class TradeAdopted(msgspec.Struct, frozen=True, kw_only=True, tag="trade.adopted
     freeze_quantity: int | None = None
 
 
-class OrderIntended(msgspec.Struct, frozen=True, kw_only=True, tag="order.intended.v1"):
-    """An order shall be sent. After `not_after_ns` (market clock) it is too old to send; None: never too old."""
+class OrderIntended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="order.intended.v1"):
+    """An order shall be sent. After `not_after_ns` (market clock) it is too old to send; None: never too old.
+
+    `successor_of` names the exit or stop that is presumed absent and whose place it takes, None: it takes nobody's.
+    """
 
     order_id: OrderId
     trade_id: TradeId
     purpose: Purpose
     instruction: OrderInstruction
     not_after_ns: int | None
+    successor_of: OrderId | None = None
 
 
 class OrderSubmitting(msgspec.Struct, frozen=True, kw_only=True, tag="order.submitting.v1"):

@@ -100,6 +100,7 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
             idle_poll_ms=settings.idle_poll_ms,
             lookup_window_ms=settings.order_lookup_window_ms,
             lookups_min=settings.order_lookups_min,
+            exit_successor=settings.exit_successor,
             lock_step=settings.lock_step,
         ),
         updates=None if settings.lock_step else _make_updates(wiring, broker),
