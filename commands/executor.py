@@ -55,12 +55,14 @@ from commands.ports import (
     OrderInTransit,
     OrderUpdates,
     Refused,
+    RequestBudget,
     StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
+from commands.spending import Spending
 from commands.successors import ExitSuccessor, Successors
 from domain.account.commands import (
     AccountCommand,
@@ -145,6 +147,7 @@ class Executor:
         installation_code: str,
         settings: ExecutorSettings,
         updates: OrderUpdates | None = None,
+        budget: RequestBudget | None = None,
     ) -> None:
         self._accounts = accounts
         self._broker = broker
@@ -191,6 +194,7 @@ class Executor:
             told_poll_ms=settings.told_poll_ms,
             doubt_ms=settings.doubt_ms,
         )
+        self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
@@ -293,6 +297,8 @@ class Executor:
             for recorded in batch:
                 self._accounts.observe(recorded)
                 self._orders.apply(recorded)
+                if self._spending is not None:
+                    self._spending.observe(recorded)
             if not self._is_caught_up.is_set() and self._orders.sequence >= head:
                 self._is_caught_up.set()
             self._advanced.set()
@@ -362,6 +368,7 @@ class Executor:
 
         async def ask(order: OpenOrder) -> None:
             try:
+                await self._recall_spending(order)
                 await step(order)
             except _PASSING as fault:
                 log.warning("request not confirmed", order_id=order.order_id, fault=str(fault))
@@ -375,6 +382,7 @@ class Executor:
 
     async def _send(self, order: OpenOrder) -> None:
         try:
+            await self._recall_spending(order)
             sequence = await self._sender.send(order)
             self._commands += 1
             self._entering.discard(order.order_id)
@@ -390,6 +398,10 @@ class Executor:
             del self._sending[order.order_id]
             self._entering.discard(order.order_id)
             self._changed.set()
+
+    async def _recall_spending(self, order: OpenOrder) -> None:
+        if self._spending is not None:
+            await self._spending.recall(order.account_id)
 
     async def _disown(self, order: OpenOrder) -> None:
         """Make an unknown of an order that is submitting and that nobody in this process is sending."""

@@ -626,6 +626,14 @@ class Broker(Protocol):
         ...
 
 
+class RequestBudget(Protocol):
+    """What the venue allows an account to ask for, as far as it is counted on our side."""
+
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count requests that an earlier process made (UTC nanoseconds, oldest first)."""
+        ...
+
+
 class BreakerWatch(Protocol):
     """Who sees the breakers before a venue change."""
 

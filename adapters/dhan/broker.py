@@ -183,6 +183,10 @@ class DhanBroker:
         """Let an account's writes through again, by an operator's word; return whether they were held back."""
         return self._gateway.addresses.release(account_id, cause="an operator says so")
 
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count order requests of an earlier process (UTC nanoseconds). Implements `commands.ports.RequestBudget`."""
+        self._gateway.count_earlier(account_id, sent_at_ns)
+
     def take_breaker_changes(self) -> Sequence[BreakerChanged]:
         """Return what breakers changed since the last call, oldest first. Implements `commands.ports.BreakerWatch`."""
         return self._gateway.breaker_changes.take()

@@ -104,6 +104,7 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
             lock_step=settings.lock_step,
         ),
         updates=None if settings.lock_step else _make_updates(wiring, broker),
+        budget=None if settings.lock_step else broker,
     )
 
 

@@ -205,7 +205,7 @@ class DealingRoom:
         logins = PaperLogins(PinLogin(client, self._dhan, clock), tape.SECRET)
         self.broker = DhanBroker(self._dhan, logins, client, clock)
         self.client_id = logins.client_id(ACCOUNT)
-        self.desk.broker = self.broker
+        self.desk.broker = self.desk.budget = self.broker
         self.desk.accounts = self.desk.another_process()
         executor, protection = self._settings
         self.executor = self.desk.executor(executor)
@@ -395,7 +395,7 @@ async def dealing_room(
     master = InstrumentMaster((date.min, instrument) for instrument in instruments)
     toll = Toll()
     is_first = desk is None
-    desk = desk or Desk()
+    desk = desk or Desk(wall_ns=clock.wall_ns)
     desk.clock, desk.instruments = clock, master
     config = tape.config_of(
         market,  # type: ignore[arg-type] - it is a tape like the scripted one

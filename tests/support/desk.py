@@ -1,7 +1,8 @@
 """One trader's desk: the command side whole, over a log in memory and a venue in memory, with time that tests move."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from adapters.memory.event_store import MemoryEventStore, MemoryFeed
 from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.executor import Executor, ExecutorSettings
-from commands.ports import Instruments, OrderUpdates
+from commands.ports import Instruments, OrderUpdates, RequestBudget
 from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
@@ -167,8 +168,8 @@ SETTINGS = ExecutorSettings(
 class Desk:
     """An account and everything that works for it. Processes come and go; log and venue stay."""
 
-    def __init__(self, *, page: int = 1_000) -> None:
-        self.store = MemoryEventStore()
+    def __init__(self, *, page: int = 1_000, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self.store = MemoryEventStore(wall_ns)
         self.feed = MemoryFeed(self.store, page=page)
         self.broker = FakeBroker()
         self.clock = SteppingClock()
@@ -181,6 +182,7 @@ class Desk:
         self.accounts = self.another_process()
         self.lease = SetLease(1)
         self.updates: OrderUpdates | None = None
+        self.budget: RequestBudget | None = None
 
     def another_process(self) -> Accounts:
         return Accounts(
@@ -239,6 +241,7 @@ class Desk:
             installation_code=CODE,
             settings=settings,
             updates=self.updates,
+            budget=self.budget,
         )
 
     def protection(self, settings: ProtectionSettings | None = None) -> Protection:
