@@ -28,6 +28,7 @@ import structlog
 from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
+from commands.day_end import BrokerDay, DayEnd
 from commands.evidence import (
     Search,
     Terms,
@@ -113,6 +114,7 @@ class ExecutorSettings:
     succeed_ms: int = 250
     succeed_again_ms: int = 1_000
     exit_successor: ExitSuccessor = "auto"
+    day_end_ms: int = 5_000
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
     entries_at_once_max: int = 24
@@ -148,6 +150,7 @@ class Executor:
         settings: ExecutorSettings,
         updates: OrderUpdates | None = None,
         budget: RequestBudget | None = None,
+        broker_day: BrokerDay | None = None,
     ) -> None:
         self._accounts = accounts
         self._broker = broker
@@ -195,6 +198,21 @@ class Executor:
             doubt_ms=settings.doubt_ms,
         )
         self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
+        self._day_end = (
+            None
+            if broker_day is None
+            else DayEnd(
+                accounts=accounts,
+                broker=broker,
+                orders=self._orders,
+                store=store,
+                instruments=instruments,
+                clock=clock,
+                day=broker_day,
+                window_ms=settings.lookup_window_ms,
+                reads_min=settings.lookups_min,
+            )
+        )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
@@ -228,6 +246,8 @@ class Executor:
                 group.create_task(self._every(self._settings.lookup_ms, self._search_all))
                 group.create_task(self._every(self._settings.succeed_ms, self._succeed_all))
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
+                if self._day_end is not None:
+                    group.create_task(self._every(self._settings.day_end_ms, self._end_day))
                 if not self._settings.lock_step:
                     group.create_task(self._watch.run())
                     group.create_task(self._every(self._settings.poll_ms, self._poll_due))
@@ -299,6 +319,8 @@ class Executor:
                 self._orders.apply(recorded)
                 if self._spending is not None:
                     self._spending.observe(recorded)
+                if self._day_end is not None:
+                    self._day_end.observe(recorded)
             if not self._is_caught_up.is_set() and self._orders.sequence >= head:
                 self._is_caught_up.set()
             self._advanced.set()
@@ -612,6 +634,11 @@ class Executor:
 
     async def _succeed_all(self) -> None:
         self._commands += await self._successors.place()
+
+    async def _end_day(self) -> None:
+        assert self._day_end is not None, "it is begun where there is one"
+        if await self._day_end.tend():
+            await self._catch_up()  # Until the log has brought it back, what ended must not look open.
 
     # --- Pace ---
 

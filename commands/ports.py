@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -623,6 +624,34 @@ class Broker(Protocol):
 
     async def positions(self, account_id: AccountId) -> Sequence[VenuePosition]:
         """Return the venue's positions. Raises BrokerUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastExecution:
+    """An execution of a day that is over, as the venue's statement has it. `executed_at_ns`: UTC, None: not told."""
+
+    venue_order_id: VenueOrderId
+    instrument: InstrumentKey
+    product: Product
+    side: Side
+    quantity: int
+    executed_at_ns: int | None
+
+
+class TradeHistory(Protocol):
+    """What was executed on days that are over."""
+
+    async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
+        """Return an account's executions of the exchange's *day*. Raises BrokerUnavailable."""
+        ...
+
+
+class BookArchive(Protocol):
+    """Where the venue's last order book of each day is kept: it forgets it over night."""
+
+    async def keep(self, account_id: AccountId, day: date, rows: Sequence[VenueOrder]) -> None:
+        """Keep an account's book, durable when this returns. Raises StoreUnavailable."""
         ...
 
 

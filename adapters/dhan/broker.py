@@ -1,7 +1,9 @@
 """The venue as the command side knows it: `commands.ports.Broker` over Dhan's REST interface."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
+from itertools import count
 from typing import Any
 
 from adapters.dhan.access.tokens import Logins, Tokens
@@ -34,6 +36,7 @@ from commands.ports import (
     Clock,
     Modification,
     ModifyAccepted,
+    PastExecution,
     Placement,
     VenueFill,
     VenueOrder,
@@ -168,6 +171,30 @@ class DhanBroker:
         """
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/positions", read=_positions)
         return await self.caller.ask(account_id, call)
+
+    async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
+        """Return all executions of a past day, page by page. Implements `commands.ports.TradeHistory`.
+
+        Raises:
+            BrokerUnavailable
+        """
+        executions: list[PastExecution] = []
+        for page in count():
+            trades = await self.order_calls.history(account_id, day, day, page=page)
+            if not trades:
+                break
+            executions += [
+                PastExecution(
+                    venue_order_id=trade.venue_order_id,
+                    instrument=trade.instrument,
+                    product=trade.product,
+                    side=trade.side,
+                    quantity=trade.quantity,
+                    executed_at_ns=trade.executed_at_ns,
+                )
+                for trade in trades
+            ]
+        return executions
 
     # --- Looking ---
 

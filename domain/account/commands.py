@@ -357,6 +357,12 @@ class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):
     lookups: int
 
 
+class RecordDayEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's day of an order is over, and nothing showed it: neither its last book nor, later, its history."""
+
+    order_id: OrderId
+
+
 class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
     """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
 
@@ -402,5 +408,6 @@ AccountCommand = (
     | RecordForeignFill
     | RecordFill
     | PresumeAbsent
+    | RecordDayEnd
     | SucceedExit
 )

@@ -22,6 +22,7 @@ from domain.account.commands import (
     PresumeAbsent,
     ProtectTrade,
     RecordAccepted,
+    RecordDayEnd,
     RecordFill,
     RecordForeignFill,
     RecordModifyRefused,
@@ -49,6 +50,7 @@ from domain.account.orders import (
     begin_submission,
     presume_absent,
     record_accepted,
+    record_day_end,
     record_fill,
     record_modify_refused,
     record_not_sent,
@@ -152,6 +154,8 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
+        case RecordDayEnd():
+            return record_day_end(command, state)
         case SucceedExit():
             return succeed_exit(command, state)
         case _:

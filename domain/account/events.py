@@ -115,6 +115,8 @@ class Evidence(StrEnum):
     ANSWER = "answer"
     CORRELATION_LOOKUP = "correlation_lookup"
     ORDER_BOOK = "order_book"
+    DAY_END = "day_end"
+    """The order's day is over, and the venue never showed it."""
 
 
 class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, tag="account.opened.v1"):
@@ -482,11 +484,12 @@ class OrderCanceled(msgspec.Struct, frozen=True, kw_only=True, tag="order.cancel
     trade_id: TradeId
 
 
-class OrderExpired(msgspec.Struct, frozen=True, kw_only=True, tag="order.expired.v1"):
-    """The venue's word: the order's time in force ended."""
+class OrderExpired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="order.expired.v1"):
+    """The order's time in force ended: by the venue's word (`evidence` None), or because its day is over unseen."""
 
     order_id: OrderId
     trade_id: TradeId
+    evidence: Evidence | None = None
 
 
 class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v2"):

@@ -9,9 +9,11 @@ from adapters.dhan.settings import DhanSettings
 from adapters.dhan.streams.feed import DhanFeed
 from adapters.dhan.streams.order_updates import DhanOrderUpdates
 from adapters.nats.marks import MarksPublisher
+from adapters.order_book_files import OrderBookFiles
 from adapters.postgres.database import Database
 from adapters.postgres.leases import PostgresLease
 from adapters.postgres.watermarks import PostgresWatermarks
+from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
@@ -19,6 +21,7 @@ from commands.sender import Sender
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
 from domain.order import installation_code
+from infra.home import Home
 from infra.instruments import watched
 from infra.wiring.process import Wiring
 
@@ -105,6 +108,12 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
         ),
         updates=None if settings.lock_step else _make_updates(wiring, broker),
         budget=None if settings.lock_step else broker,
+        broker_day=BrokerDay(
+            marks=await wiring.marks(),
+            sessions=wiring.sessions(),
+            history=broker,
+            archive=OrderBookFiles(Home(settings.home).order_books),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from adapters.memory.event_store import MemoryEventStore, MemoryFeed
 from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
+from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import Instruments, OrderUpdates, RequestBudget
 from commands.protection import Protection, ProtectionSettings
@@ -183,6 +184,7 @@ class Desk:
         self.lease = SetLease(1)
         self.updates: OrderUpdates | None = None
         self.budget: RequestBudget | None = None
+        self.broker_day: BrokerDay | None = None
 
     def another_process(self) -> Accounts:
         return Accounts(
@@ -242,6 +244,7 @@ class Desk:
             settings=settings,
             updates=self.updates,
             budget=self.budget,
+            broker_day=self.broker_day,
         )
 
     def protection(self, settings: ProtectionSettings | None = None) -> Protection:

@@ -13,6 +13,7 @@ from domain.account.commands import (
     OpenTrade,
     PresumeAbsent,
     RecordAccepted,
+    RecordDayEnd,
     RecordFill,
     RecordNotSent,
     RecordRefused,
@@ -292,6 +293,7 @@ fill = RecordFill(
 exit_fill = replace(fill, order_id=EXIT, venue_fill_id=VenueFillId("f-2"), price_e4=2_800_0000)
 presume_absent = PresumeAbsent(order_id=ENTRY, lookups=6)
 succeed = SucceedExit(trade_id=TRADE, net_quantity=100)
+end_of_day = RecordDayEnd(order_id=ENTRY)
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -374,6 +376,7 @@ order_blocked = OrderBlocked(order_id=ENTRY, trade_id=TRADE)
 order_cancel_requested = OrderCancelRequested(order_id=ENTRY, trade_id=TRADE)
 order_canceled = OrderCanceled(order_id=ENTRY, trade_id=TRADE)
 order_expired = OrderExpired(order_id=ENTRY, trade_id=TRADE)
+order_never_seen = replace(order_expired, evidence=Evidence.DAY_END)
 order_filled = OrderFilled(
     order_id=ENTRY,
     trade_id=TRADE,
@@ -804,6 +807,7 @@ WIDENED = (
         strategy_id=strategys_switch_engaged.strategy_id,
     ),
     replace(stop_intended, successor_of=EXIT),
+    order_never_seen,
     order_submitting,
     replace(exit_triggered, mark=wide_mark),
     replace(order_filled, charges=purchase_charges),
