@@ -46,6 +46,7 @@ def dhan_settings(wiring: Wiring) -> DhanSettings:
         updates_url=f"{socket_url}/order-updates",
         breaker_failures_max=wiring.settings.breaker_failures_max,
         breaker_reset_s=wiring.settings.breaker_reset_ms / MS_PER_S,
+        breaker_stall_s=None if wiring.settings.lock_step else DhanSettings().breaker_stall_s,
         feed_stale_after_s=None if wiring.settings.lock_step else DhanSettings().feed_stale_after_s,
         feed_backoff_s=0.2,
         feed_backoff_max_s=5.0,
