@@ -54,7 +54,8 @@ WATERMARK = "contract_notes"
 SOURCE = "contract_notes"
 _FILLS = ("order.filled.", "trade.foreign_fill.")
 _NOTES = "account.contract_note."
-_PAGE = 1_000
+_PAGE, _PAUSE_S = 250, 0.01
+"""How the log is read that has grown: beside a process that sends orders, which come first."""
 
 Fill = OrderFilled | ForeignFillAllocated
 
@@ -204,7 +205,7 @@ class ContractNotes:
         while batch := await self._store.read_all(after_sequence=self._days.sequence, limit=_PAGE):
             for recorded in batch:
                 self._days.apply(recorded)
-            await asyncio.sleep(0)  # There may be much to read, and orders come first.
+            await asyncio.sleep(_PAUSE_S)
         oldest = self._last_due_day() - timedelta(days=self._settings.days_max - 1)
         self._days.forget_before(oldest.isoformat())
         self._awaited = {each for each in self._awaited if each[1] >= oldest.isoformat()}
