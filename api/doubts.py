@@ -41,7 +41,8 @@ class Successor(StrEnum):
     ONCE_PRESUMED_ABSENT = "once_presumed_absent"
     """It takes from what is held: while it may be there, another one could take the same twice."""
     POSSIBLE = "possible"
-    """It takes from what is held and was looked for in vain: another one may do so instead."""
+    """It takes from what is held and was looked for in vain: another one does so instead, for no more than the broker's
+    positions show, by itself or (`KHATA_EXIT_SUCCESSOR=ask`) once somebody asks."""
 
 
 class SearchView(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +150,7 @@ def _search_view(search: SearchReport) -> SearchView:
 
 def _detail_of(search: SearchReport | None, *, is_unknown: bool) -> str:
     if not is_unknown:
-        return "every order book of the broker's day is read for it; it is never sent again"
+        return "every order book of the broker's day is read for it, and it ends with that day; it is never sent again"
     if search is None:
         return "it is looked for, by our id and in the order book, and then presumed absent"
     until = (time_text_ns(search.until_ns) or "")[11:19]

@@ -7,7 +7,9 @@ venue's, or an operator's. Orders of which it was always known have no row.
 import msgspec
 
 from domain.account.events import (
+    Evidence,
     OrderAcknowledged,
+    OrderExpired,
     OrderFilled,
     OrderIntended,
     OrderOutcomeUnknown,
@@ -29,6 +31,7 @@ _CONCERNED = (
     OrderAcknowledged,
     OrderRejected,
     OrderFilled,
+    OrderExpired,
 )
 _KINDS = frozenset(_CONCERNED)
 
@@ -38,6 +41,8 @@ def _key_of(event: Event, _: RecordedEvent) -> Key | None:
         return None
     if isinstance(event, OrderFilled) and event.cumulative_quantity != event.last_quantity:
         return None  # Its first fill was word enough.
+    if isinstance(event, OrderExpired) and event.evidence is not Evidence.DAY_END:
+        return None  # The venue had it before it said so.
     return (f"order:{event.order_id}",)  # type: ignore[union-attr]
 
 
@@ -55,7 +60,7 @@ def _apply(event: Event, recorded: RecordedEvent, row: AlertRow | None) -> Alert
                 presumed_absent_at_us=recorded.recorded_at_us,
                 sequence=recorded.sequence,
             )
-        case OrderResolved() | OrderAcknowledged() | OrderRejected() | OrderFilled():
+        case OrderResolved() | OrderAcknowledged() | OrderRejected() | OrderFilled() | OrderExpired():
             return ended(row, recorded)
         case _:
             return row

@@ -13,6 +13,7 @@ from domain.account.events import (
     Trailing,
 )
 from domain.charges import Tariff
+from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.ids import (
     AccountId,
     BasketId,
@@ -126,6 +127,21 @@ class RecordSuppressedIntents(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     since_ns: int
     until_ns: int
+
+
+class RecordContractNote(msgspec.Struct, frozen=True, kw_only=True):
+    """Record what the broker says that it charged on a day, as its note *number* of that day.
+
+    *booked* is what the log has of the day, *told* the broker's rows, *fingerprint* names both. *rates* is what the
+    orders are charged by, as far as that is known.
+    """
+
+    trading_day: str
+    number: int
+    fingerprint: str
+    booked: tuple[ChargedOrder, ...]
+    told: tuple[NotedFill, ...]
+    rates: dict[VenueOrderId, Rates]
 
 
 class ApplyCorporateAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -384,6 +400,22 @@ class DoubtOrder(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
 
 
+class RecordDayEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's day of an order is over, and nothing showed it: neither its last book nor, later, its history."""
+
+    order_id: OrderId
+
+
+class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
+
+    `net_quantity` is what the venue's positions, read just now, show in the trade's instrument and product (signed).
+    """
+
+    trade_id: TradeId
+    net_quantity: int
+
+
 AccountCommand = (
     OpenAccount
     | SetMember
@@ -396,6 +428,7 @@ AccountCommand = (
     | ReleaseBreach
     | MoveCash
     | RecordSuppressedIntents
+    | RecordContractNote
     | ApplyCorporateAction
     | OpenTrade
     | OpenBasket
@@ -421,4 +454,6 @@ AccountCommand = (
     | PresumeAbsent
     | ResolveOrder
     | DoubtOrder
+    | RecordDayEnd
+    | SucceedExit
 )

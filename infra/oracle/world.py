@@ -42,6 +42,7 @@ from domain.account.commands import (
     ResolveOrder,
     SetRiskParameters,
     SquareOff,
+    SucceedExit,
     TrailStop,
     TriggerExit,
 )
@@ -58,6 +59,7 @@ from domain.account.events import (
     Trailing,
 )
 from domain.account.state import Account, Order, Trade
+from domain.account.succession import owed_successors
 from domain.account.valuation import valuation_of
 from domain.charges import Tariff
 from domain.ids import AccountId, BasketId, CorrelationId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
@@ -551,6 +553,13 @@ class World:
                 self.do(PresumeAbsent(order_id=order.order_id, lookups=3))
             else:
                 self._show(at_venue, Evidence.CORRELATION_LOOKUP)
+        self.succeed()
+
+    def succeed(self) -> None:
+        """The executor has what is nowhere succeeded, by the venue's positions."""
+        for trade in owed_successors(self.state):
+            net = self.judge.shown_at_venue(*trade.position)
+            self.do(SucceedExit(trade_id=trade.trade_id, net_quantity=net))
 
     def resolve(self) -> None:
         """A person says what became of orders in doubt. Now and then they are wrong."""

@@ -27,6 +27,7 @@ from tests.support.specimens import (
     order_acknowledged,
     order_cancel_requested,
     order_canceled,
+    order_expired,
     order_filled,
     order_found,
     order_outcome_unknown,
@@ -96,8 +97,9 @@ def test_one_that_was_looked_for_in_vain_says_so_and_goes_on() -> None:
         half,
         order_resolved_absent,
         order_resolved_at_broker,
+        replace(order_expired, evidence=Evidence.DAY_END),
     ],
-    ids=["found", "answered", "rejected", "filled", "part", "absent", "at broker"],
+    ids=["found", "answered", "rejected", "filled", "part", "absent", "at broker", "day over"],
 )
 @pytest.mark.parametrize("presumed", [(), (order_presumed_absent,)], ids=["unknown", "presumed absent"])
 def test_any_word_ends_it(word: Event, presumed: tuple[Event, ...]) -> None:

@@ -17,6 +17,7 @@ from tests.support.specimens import (
     begin,
     canceled_by_venue,
     doubt_order,
+    end_of_day,
     engage,
     expired_at_venue,
     fill,
@@ -55,6 +56,7 @@ ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
     (S.UNKNOWN, S.PARTLY_FILLED): (begin, unknown, part),
     (S.UNKNOWN, S.FILLED): (begin, unknown, fill),
     (S.UNKNOWN, S.PRESUMED_ABSENT): missing,
+    (S.UNKNOWN, S.EXPIRED): (begin, unknown, end_of_day),
     (S.PRESUMED_ABSENT, S.ACKNOWLEDGED): (*missing, accepted),
     (S.PRESUMED_ABSENT, S.REJECTED): (*missing, rejected_by_venue),
     (S.PRESUMED_ABSENT, S.PARTLY_FILLED): (*missing, part),
@@ -66,6 +68,7 @@ ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
     (S.ABSENT, S.PARTLY_FILLED): (*absent, part),
     (S.ABSENT, S.FILLED): (*absent, fill),
     (S.ACKNOWLEDGED, S.UNKNOWN): (begin, unknown, resolve_at_broker, doubt_order),
+    (S.PRESUMED_ABSENT, S.EXPIRED): (*missing, end_of_day),
     (S.ACKNOWLEDGED, S.PARTLY_FILLED): (begin, accepted, part),
     (S.ACKNOWLEDGED, S.FILLED): (begin, accepted, fill),
     (S.ACKNOWLEDGED, S.CANCELED): (begin, accepted, canceled_by_venue),
@@ -84,9 +87,12 @@ ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
 }
 
 BY_WAY_OF_ACKNOWLEDGED = {
-    (status, final)
-    for status in (S.SUBMITTING, S.UNKNOWN, S.PRESUMED_ABSENT, S.ABSENT)
-    for final in (S.CANCELED, S.EXPIRED)
+    (S.SUBMITTING, S.CANCELED),
+    (S.SUBMITTING, S.EXPIRED),
+    (S.UNKNOWN, S.CANCELED),
+    (S.PRESUMED_ABSENT, S.CANCELED),
+    (S.ABSENT, S.CANCELED),
+    (S.ABSENT, S.EXPIRED),
 }
 """Arrows that the decider splits: who is found canceled was acknowledged first, so that the venue's id is kept."""
 
