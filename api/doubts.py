@@ -10,7 +10,7 @@ from api.callers import Viewing
 from api.fields import Sequence, Time, time_text_ns, time_text_us
 from api.freshness import Fresh
 from api.openapi import answers
-from api.paging import Paged
+from api.paging import Paged, SymbolFilter
 from api.services import services_of
 from api.views import OrderView
 from commands.doubt_reports import DoubtReport, ReportMissing, SearchReport
@@ -60,14 +60,13 @@ class SearchView(msgspec.Struct, frozen=True, kw_only=True):
     looked_for_until: Time
 
 
-class DoubtView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order in doubt since `since`, which is `age_s` seconds, because of `cause`.
+class DoubtView(OrderView, frozen=True, kw_only=True):
+    """An order as elsewhere, and what is known of its doubt: since `since`, which is `age_s` seconds, due to `cause`.
 
     `search` is what the running executor tells of its search; null: it looks no more, or `search_missing` says why it
     tells nothing. `lookups` answers had not shown the order by `presumed_absent_at`.
     """
 
-    order: OrderView
     since: Time
     age_s: int
     cause: str
@@ -96,10 +95,12 @@ class DoubtsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @router.get("/in-doubt", responses=answers(DoubtsAnswer, "A page of orders in doubt", 401, 404, 409, 422, 503))
-async def list_orders_in_doubt(request: Request, caller: Viewing, _: Fresh, paging: Paged) -> Response:
+async def list_orders_in_doubt(
+    request: Request, caller: Viewing, _: Fresh, paging: Paged, *, symbol: SymbolFilter = None
+) -> Response:
     """List the orders that are `unknown` or `presumed_absent`: since when, why, what was asked, and what comes next."""
     services = services_of(request)
-    page = await services.queries.doubts([caller.account_id], paging)
+    page = await services.queries.doubts([caller.account_id], symbol, paging)
     report, missing = DoubtReport(), None
     if page.rows:
         try:
@@ -122,8 +123,9 @@ def _view(line: DoubtLine, report: DoubtReport, *, missing: str | None, now_us: 
     search = report.searches.get(line.order_id) if is_unknown else None
     if is_unknown and search is None:
         missing = missing or _NOT_BEGUN
+    order = OrderView.of(line, symbol=line.symbol, multiplier=line.multiplier, strategy_id=line.strategy_id)
     return DoubtView(
-        order=OrderView.of(line, symbol=line.symbol, multiplier=line.multiplier, strategy_id=line.strategy_id),
+        **{name: getattr(order, name) for name in order.__struct_fields__},
         since=time_text_us(line.doubted_at_us),
         age_s=max(0, now_us - line.doubted_at_us) // _US_PER_S,
         cause=line.doubt or "",

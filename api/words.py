@@ -383,7 +383,6 @@ WORDS: dict[str, Word] = {
     "sharpe_e4": Word("Sharpe ratio in parts of 10,000; null: too few days.", None),
     "exposure_e4": Word("Share of the time in which something was held, in parts of 10,000.", 3_200),
     # --- Doubts and alerts ---
-    "order": Word("The order.", None),
     "age_s": Word("For how long, in seconds.", 7),
     "cause": Word("What stood in the way.", "no answer within 5 s"),
     "search": Word("The search for it; null: nothing is told of one.", None),

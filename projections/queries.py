@@ -289,8 +289,10 @@ class Queries(Protocol):
         """Return a page of orders of *accounts*, as `trades` does."""
         ...
 
-    async def doubts(self, accounts: Sequence[AccountId], paging: Paging = FIRST_PAGE) -> Page[DoubtLine]:
-        """Return a page of the orders of *accounts* that are in doubt now, at most 200 of them."""
+    async def doubts(
+        self, accounts: Sequence[AccountId], symbol: str | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[DoubtLine]:
+        """Return a page of the orders of *accounts* that are in doubt now, in one instrument or (None) any."""
         ...
 
     async def alerts(
@@ -453,8 +455,8 @@ def select_order_page(  # noqa: PLR0917 - what it is about, and the tables
     return _page(statement, orders.c.intended_sequence, paging)
 
 
-def select_doubts(
-    accounts: Sequence[AccountId], paging: Paging, doubts: Table, orders: Table, trades: Table
+def select_doubts(  # noqa: PLR0917 - what it is about, and the tables
+    accounts: Sequence[AccountId], symbol: str | None, paging: Paging, doubts: Table, orders: Table, trades: Table
 ) -> Select[Any]:
     """Return the statement for a page of orders in doubt, and one more row."""
     said = (trades.c.symbol, trades.c.multiplier, trades.c.strategy_id)
@@ -469,6 +471,8 @@ def select_doubts(
     )
     statement = select(orders, *said, *doubted).select_from(joined)
     statement = statement.where(doubts.c.account_id.in_(accounts), doubts.c.until_us.is_(None))
+    if symbol is not None:
+        statement = statement.where(trades.c.symbol == symbol)
     return _page(statement, orders.c.intended_sequence, paging)
 
 

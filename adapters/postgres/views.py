@@ -312,10 +312,14 @@ class PostgresViews:
         sequence, [rows] = await self._read_accounts(accounts, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
 
-    async def doubts(self, accounts: Sequence[AccountId], paging: Paging = FIRST_PAGE) -> Page[DoubtLine]:
+    async def doubts(
+        self, accounts: Sequence[AccountId], symbol: str | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[DoubtLine]:
         """Return a page of the orders of *accounts* that are in doubt now."""
         paging = paging.bounded()
-        asked = Question(ORDER_DOUBTS, select_doubts, (accounts, paging), beside=(ORDERS, TRADES), shape=DoubtLine)
+        asked = Question(
+            ORDER_DOUBTS, select_doubts, (accounts, symbol, paging), beside=(ORDERS, TRADES), shape=DoubtLine
+        )
         sequence, [rows] = await self._read_accounts(accounts, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
 

@@ -140,7 +140,9 @@ class MemoryQueries:
         rows, trades = await self._rows(ORDERS), await self._rows(TRADES)
         return _page(lines(), paging, await self._sequence(), place=lambda row: row.intended_sequence)
 
-    async def doubts(self, accounts: Sequence[AccountId], paging: Paging = FIRST_PAGE) -> Page[DoubtLine]:
+    async def doubts(
+        self, accounts: Sequence[AccountId], symbol: str | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[DoubtLine]:
         doubts = await self._rows(ORDER_DOUBTS)
         open_ones = [row for row in doubts.values() if row.is_open and row.account_id in accounts]
         known = {line.order_id: line for line in (await self.orders(accounts, paging=EVERYTHING)).rows}
@@ -153,7 +155,7 @@ class MemoryQueries:
                 presumed_absent_at_us=row.presumed_absent_at_us,
             )
             for row in open_ones
-            if row.order_id is not None
+            if row.order_id is not None and symbol in {None, known[row.order_id].symbol}
         ]
         return _page(lines, paging, await self._sequence(), place=lambda row: row.intended_sequence)
 

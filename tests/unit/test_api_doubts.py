@@ -81,7 +81,7 @@ async def test_an_unknown_order_says_since_when_why_what_was_asked_and_what_come
     asha.world.doubt_reports.report = told(order_id)
     answer = await asha.get("/api/orders/in-doubt")
     [shown] = answer["orders"]
-    assert (shown["order"]["order_id"], shown["order"]["status"], shown["order"]["symbol"]) == (
+    assert (shown["order_id"], shown["status"], shown["symbol"]) == (
         order_id,
         "unknown",
         "RELIANCE",
@@ -108,7 +108,7 @@ async def test_its_age_grows_with_the_clock(asha: Person) -> None:
     since_us = asha.world.store.events[-1].recorded_at_us
     asha.world.clock.advance_s(since_us / 1e6 + 7.5 - asha.world.clock.wall_ns() / 1e9)
     [shown] = (await asha.get("/api/orders/in-doubt"))["orders"]
-    assert (shown["order"]["order_id"], shown["age_s"]) == (order_id, 7)
+    assert (shown["order_id"], shown["age_s"]) == (order_id, 7)
 
 
 async def test_where_the_executor_does_not_tell_the_rest_is_told_and_why_it_is_not_all(asha: Person) -> None:
@@ -165,11 +165,11 @@ async def test_what_is_known_is_in_doubt_no_more(asha: Person) -> None:
 async def test_orders_in_doubt_are_paged_as_orders_are(asha: Person) -> None:
     first, second, third = [await lost(asha) for _ in range(3)]
     page = await asha.get("/api/orders/in-doubt?limit=2")
-    assert [each["order"]["order_id"] for each in page["orders"]] == [third, second]
+    assert [each["order_id"] for each in page["orders"]] == [third, second]
     rest = await asha.get(f"/api/orders/in-doubt?limit=2&before={page['next_before']}")
-    assert [each["order"]["order_id"] for each in rest["orders"]] == [first]
+    assert [each["order_id"] for each in rest["orders"]] == [first]
     oldest = await asha.get("/api/orders/in-doubt?sort=oldest&limit=1")
-    assert ([each["order"]["order_id"] for each in oldest["orders"]], oldest["next_before"]) == ([first], None)
+    assert ([each["order_id"] for each in oldest["orders"]], oldest["next_before"]) == ([first], None)
 
 
 # --- Alerts -----------------------------------------------------------------------------------------------------------
