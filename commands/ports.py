@@ -634,6 +634,42 @@ class Broker(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastExecution:
+    """An execution of a day that is over, as the venue's statement has it. `executed_at_ns`: UTC, None: not told."""
+
+    venue_order_id: VenueOrderId
+    instrument: InstrumentKey
+    product: Product
+    side: Side
+    quantity: int
+    executed_at_ns: int | None
+
+
+class TradeHistory(Protocol):
+    """What was executed on days that are over."""
+
+    async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
+        """Return an account's executions of the exchange's *day*. Raises BrokerUnavailable."""
+        ...
+
+
+class BookArchive(Protocol):
+    """Where the venue's last order book of each day is kept: it forgets it over night."""
+
+    async def keep(self, account_id: AccountId, day: date, rows: Sequence[VenueOrder]) -> None:
+        """Keep an account's book, durable when this returns. Raises StoreUnavailable."""
+        ...
+
+
+class RequestBudget(Protocol):
+    """What the venue allows an account to ask for, as far as it is counted on our side."""
+
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count requests that an earlier process made (UTC nanoseconds, oldest first)."""
+        ...
+
+
 class Statements(Protocol):
     """What the venue says that it charged, some hours after the end of a day."""
 

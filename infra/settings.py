@@ -242,6 +242,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Fewest look-ups that found nothing before an unknown order is presumed absent."),
     ] = 3
+    exit_successor: Annotated[
+        Literal["auto", "ask"],
+        Meta(
+            description="What follows when an exit or stop is presumed absent while the broker's position is open: auto"
+            " sends another in its place, ask sends nothing before a person has said what became of the first."
+        ),
+    ] = "auto"
     stop_reprice_after_ms: Annotated[
         int,
         Meta(

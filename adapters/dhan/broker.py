@@ -36,6 +36,7 @@ from commands.ports import (
     Clock,
     Modification,
     ModifyAccepted,
+    PastExecution,
     Placement,
     VenueFill,
     VenueOrder,
@@ -174,6 +175,24 @@ class DhanBroker:
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/positions", read=_positions)
         return await self.caller.ask(account_id, call)
 
+    async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
+        """Return all executions of a past day. Implements `commands.ports.TradeHistory`.
+
+        Raises:
+            BrokerUnavailable
+        """
+        return [
+            PastExecution(
+                venue_order_id=trade.venue_order_id,
+                instrument=trade.instrument,
+                product=trade.product,
+                side=trade.side,
+                quantity=trade.quantity,
+                executed_at_ns=trade.executed_at_ns,
+            )
+            for trade in await self._statement(account_id, day)
+        ]
+
     async def charged_fills(self, account_id: AccountId, day: date) -> Sequence[NotedFill]:
         """Return the rows of the statement of one day, those of other platforms included.
 
@@ -182,12 +201,16 @@ class DhanBroker:
         Raises:
             BrokerUnavailable
         """
-        rows: list[NotedFill] = []
+        return [_noted_fill(trade) for trade in await self._statement(account_id, day)]
+
+    async def _statement(self, account_id: AccountId, day: date) -> list[PastTrade]:
+        """Return the trade history of a day, page by page."""
+        trades: list[PastTrade] = []
         for number in range(STATEMENT_PAGES_MAX):
             page = await self.order_calls.history(account_id, day, day, page=number)
             if page.is_empty:
-                return rows
-            rows.extend(map(_noted_fill, page.trades))
+                return trades
+            trades += page.trades
         raise BrokerUnavailable(f"received {STATEMENT_PAGES_MAX} pages of a statement, expected an empty one at last")
 
     # --- Looking ---
@@ -203,6 +226,10 @@ class DhanBroker:
     def release_writes(self, account_id: AccountId) -> bool:
         """Let an account's writes through again, by an operator's word; return whether they were held back."""
         return self._gateway.addresses.release(account_id, cause="an operator says so")
+
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count order requests of an earlier process (UTC nanoseconds). Implements `commands.ports.RequestBudget`."""
+        self._gateway.count_earlier(account_id, sent_at_ns)
 
     def take_breaker_changes(self) -> Sequence[BreakerChanged]:
         """Return what breakers changed since the last call, oldest first. Implements `commands.ports.BreakerWatch`."""

@@ -373,6 +373,22 @@ class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):
     lookups: int
 
 
+class RecordDayEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's day of an order is over, and nothing showed it: neither its last book nor, later, its history."""
+
+    order_id: OrderId
+
+
+class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
+
+    `net_quantity` is what the venue's positions, read just now, show in the trade's instrument and product (signed).
+    """
+
+    trade_id: TradeId
+    net_quantity: int
+
+
 AccountCommand = (
     OpenAccount
     | SetMember
@@ -409,4 +425,6 @@ AccountCommand = (
     | RecordForeignFill
     | RecordFill
     | PresumeAbsent
+    | RecordDayEnd
+    | SucceedExit
 )

@@ -23,6 +23,7 @@ from domain.account.commands import (
     ProtectTrade,
     RecordAccepted,
     RecordContractNote,
+    RecordDayEnd,
     RecordFill,
     RecordForeignFill,
     RecordModifyRefused,
@@ -38,6 +39,7 @@ from domain.account.commands import (
     SetMember,
     SetRiskParameters,
     SquareOff,
+    SucceedExit,
     TrailStop,
     TriggerExit,
 )
@@ -50,6 +52,7 @@ from domain.account.orders import (
     begin_submission,
     presume_absent,
     record_accepted,
+    record_day_end,
     record_fill,
     record_modify_refused,
     record_not_sent,
@@ -60,6 +63,7 @@ from domain.account.orders import (
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.state import Account
+from domain.account.succession import succeed_exit
 from domain.account.switches import (
     confirm_flat,
     engage_kill_switch,
@@ -154,6 +158,10 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
+        case RecordDayEnd():
+            return record_day_end(command, state)
+        case SucceedExit():
+            return succeed_exit(command, state)
         case _:
             assert_never(command)
 

@@ -323,6 +323,7 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
         purpose=event.purpose,
         instruction=event.instruction,
         not_after_ns=event.not_after_ns,
+        successor_of=event.successor_of,
     )
     return _with_order(state, order, trade)
 

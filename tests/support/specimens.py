@@ -13,6 +13,7 @@ from domain.account.commands import (
     OpenTrade,
     PresumeAbsent,
     RecordAccepted,
+    RecordDayEnd,
     RecordFill,
     RecordNotSent,
     RecordRefused,
@@ -20,6 +21,7 @@ from domain.account.commands import (
     RecordVenueOrder,
     ReleaseKillSwitch,
     SetRiskParameters,
+    SucceedExit,
     TriggerExit,
 )
 from domain.account.events import (
@@ -292,6 +294,8 @@ fill = RecordFill(
 )
 exit_fill = replace(fill, order_id=EXIT, venue_fill_id=VenueFillId("f-2"), price_e4=2_800_0000)
 presume_absent = PresumeAbsent(order_id=ENTRY, lookups=6)
+succeed = SucceedExit(trade_id=TRADE, net_quantity=100)
+end_of_day = RecordDayEnd(order_id=ENTRY)
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -342,6 +346,7 @@ order_intended = OrderIntended(
 exit_intended = OrderIntended(
     order_id=EXIT, trade_id=TRADE, purpose=Purpose.EXIT, instruction=exit_instruction, not_after_ns=None
 )
+exit_succeeds = replace(exit_intended, order_id=SECOND_EXIT, successor_of=EXIT)
 order_submitting = OrderSubmitting(
     order_id=ENTRY,
     trade_id=TRADE,
@@ -373,6 +378,7 @@ order_blocked = OrderBlocked(order_id=ENTRY, trade_id=TRADE)
 order_cancel_requested = OrderCancelRequested(order_id=ENTRY, trade_id=TRADE)
 order_canceled = OrderCanceled(order_id=ENTRY, trade_id=TRADE)
 order_expired = OrderExpired(order_id=ENTRY, trade_id=TRADE)
+order_never_seen = replace(order_expired, evidence=Evidence.DAY_END)
 order_filled = OrderFilled(
     order_id=ENTRY,
     trade_id=TRADE,
@@ -834,7 +840,8 @@ WIDENED = (
         passing="a quantity of 99",
         strategy_id=strategys_switch_engaged.strategy_id,
     ),
-    stop_intended,
+    replace(stop_intended, successor_of=EXIT),
+    order_never_seen,
     order_submitting,
     replace(exit_triggered, mark=wide_mark),
     replace(order_filled, charges=purchase_charges),
