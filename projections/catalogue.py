@@ -3,6 +3,7 @@
 from projections.audit_trail import AUDIT_TRAIL
 from projections.backtests import BACKTESTS
 from projections.cash_moves import CASH_MOVES
+from projections.contract_notes import CONTRACT_NOTES
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS
@@ -23,6 +24,7 @@ READ_MODELS: tuple[AnyReadModel, ...] = (
     RISK,
     DAILY_RESULTS,
     CASH_MOVES,
+    CONTRACT_NOTES,
     LIMIT_CHANGES,
     STRATEGIES,
     BACKTESTS,

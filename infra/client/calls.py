@@ -23,6 +23,7 @@ from api.cash import CashMovedAnswer
 from api.changing import TradeCanceling, TradeChangedAnswer
 from api.charges import ChargesAnswer, ChargesRequest
 from api.closing import ClosingAccepted, ClosingAllAccepted, TradeClosing
+from api.contract_notes import ContractNoteAnswer, ContractNotesAnswer
 from api.drawdown import DrawdownAnswer
 from api.exposure import ExposureAnswer
 from api.funds import FundsAnswer, HoldingsAnswer
@@ -329,6 +330,16 @@ def list_holdings(**query: Query) -> Call[HoldingsAnswer]:
 def estimate_charges(body: ChargesRequest) -> Call[ChargesAnswer]:
     """Tell what an order, or a round trip, would be charged."""
     return Call(method="POST", path="/api/charges/estimate", answer=ChargesAnswer, body=body, is_harmless=True)
+
+
+def list_contract_notes(**query: Query) -> Call[ContractNotesAnswer]:
+    """List the days of which the broker told its charges, ordered and paged as trades are."""
+    return Call(method="GET", path="/api/contract-notes", answer=ContractNotesAnswer, query=query)
+
+
+def show_contract_note(day: str, **query: Query) -> Call[ContractNoteAnswer]:
+    """Show what the broker charged on a day, beside what was booked, and why it differs."""
+    return Call(method="GET", path=f"/api/contract-notes/{day}", answer=ContractNoteAnswer, query=query)
 
 
 def search_instruments(q: str, **query: Query) -> Call[InstrumentsAnswer]:

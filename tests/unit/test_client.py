@@ -105,6 +105,8 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("show_funds", client.show_funds(account_id="a")),
     ("list_holdings", client.list_holdings(as_of="x")),
     ("estimate_charges", client.estimate_charges(COSTS)),
+    ("list_contract_notes", client.list_contract_notes(sort="oldest", after=1, limit=1)),
+    ("show_contract_note", client.show_contract_note("{day}", min_sequence=1)),
     ("search_instruments", client.search_instruments("rel", segment="NSE_EQ", kind="equity", limit=1)),
     ("instrument_definitions", client.instrument_definitions(Segment.NSE_EQ, "{security_id}")),
     ("show_sessions", client.show_sessions(segment="NSE_EQ", first_day="x", last_day="x", limit=1)),
