@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any, BinaryIO, final
+from typing import Any, BinaryIO, Protocol, final
 
 import httpx
 
@@ -65,6 +65,18 @@ class NoAnswer:
     sent_at_ns: int | None
 
 
+class Transport(Protocol):
+    """One request, one answer: the seam between what is said to the venue and the way that it takes."""
+
+    async def send(self, request: HttpRequest) -> HttpAnswer | NoAnswer:
+        """Send *request* once and return the answer, or that there is none. Raises nothing but cancellation."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
 @final
 class _SendTrace:
     """Notes when the head of a request was written."""
@@ -90,7 +102,7 @@ class _WithoutQuery(logging.Filter):
 
 
 class HttpClient:
-    """Connections to the venue. Implements nothing of the venue's meaning."""
+    """Connections to the venue. Implements `Transport`, and nothing of the venue's meaning."""
 
     def __init__(self, settings: DhanSettings, clock: Clock) -> None:
         library_log = logging.getLogger("httpx")
