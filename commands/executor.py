@@ -544,7 +544,8 @@ class Executor:
 
     async def _search_all(self) -> None:
         unknown = [order for order in self._orders.open() if order.status is OrderStatus.UNKNOWN]
-        await asyncio.gather(*(self._search(order) for order in unknown))
+        if unknown:
+            await asyncio.gather(*(self._search(order) for order in unknown))
 
     async def _search(self, order: OpenOrder) -> None:
         if order.correlation_id is None:

@@ -42,7 +42,8 @@ class BareLoop(asyncio.BaseEventLoop):
                 continue
             process = process_in(handle._context)  # type: ignore[attr-defined]  # noqa: SLF001 - whose it is
             if process is None or process.may_go_on():
-                handle._run()  # noqa: SLF001 - as every loop does
+                # `Handle._run` without its guard: what a callback raises is a mistake here, and is to be seen.
+                handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]  # noqa: SLF001 - as it does
             else:
                 # Kept, for what it held would otherwise be destroyed now, and its `finally` would run.
                 self._dropped.append(handle)
