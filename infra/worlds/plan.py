@@ -15,7 +15,7 @@ from infra.worlds.weather import Climate
 INTENTS = 5
 SQUARE_OFF_LEAD_S = 8.0
 LATE_S, LATE_S_MAX = 15.0, 90.0
-_LONG = 0.12
+_LONG = 0.05
 """So many worlds go on for long enough that the latest requests arrive while the venue still trades."""
 _STALLS = 0.2
 

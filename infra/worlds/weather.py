@@ -103,7 +103,7 @@ _BOOKS: Mapping[FaultKind, float] = {
     FaultKind.KILL_TOKEN: 0.004,
     FaultKind.TRADE_BY_HAND: 0.01,
 }
-_WORDS: Mapping[WordFate, float] = {WordFate.LOST: 0.1, WordFate.DOUBLED: 0.05, WordFate.LATE: 0.1}
+_WORDS: Mapping[WordFate, float] = {WordFate.LOST: 0.04, WordFate.DOUBLED: 0.05, WordFate.LATE: 0.06}
 _APPENDS: Mapping[LogFate, float] = {LogFate.LOST: 0.01, LogFate.UNTOLD: 0.01}
 
 
