@@ -10,7 +10,7 @@ from adapters.simulator.books.account import Account
 from infra.worlds.bare_loop import BareLoop
 from infra.worlds.judge import WRONG, Finding, Judge, Kind
 from infra.worlds.plan import Plan
-from infra.worlds.story import Story
+from infra.worlds.story import UNTOLD, Story
 from infra.worlds.trading import CODE, MakeExecutor, production_executor
 from infra.worlds.world import World
 
@@ -42,7 +42,7 @@ class Verdict:
         return sum(finding.kind is kind for finding in self.findings)
 
 
-def live(plan: Plan, *, make_executor: MakeExecutor = production_executor, story: Story | None = None) -> Verdict:
+def live(plan: Plan, *, make_executor: MakeExecutor = production_executor, story: Story = UNTOLD) -> Verdict:
     """Let the world of *plan* come to pass and judge it.
 
     The module `random` is seeded anew: whatever production draws from it, it draws the same every time.
@@ -66,7 +66,7 @@ def live(plan: Plan, *, make_executor: MakeExecutor = production_executor, story
     return _verdict(world, lasted_s)
 
 
-async def _live(plan: Plan, make_executor: MakeExecutor, story: Story | None) -> World:
+async def _live(plan: Plan, make_executor: MakeExecutor, story: Story) -> World:
     world = World(plan, make_executor=make_executor, story=story)
     await world.run()
     return world

@@ -14,8 +14,8 @@ from domain.order import OrderType, Product, TimeInForce
 from domain.refusals import Refusal
 from infra.worlds.instruments import PARAMETERS, STOCKS
 from infra.worlds.plan import Action, Deed, Entry, Plan
+from infra.worlds.story import Story
 from infra.worlds.surroundings import WorldMarks
-from infra.worlds.wire import Tell
 
 ACCOUNT = AccountId("acc_world")
 OWNER = UserId("usr_world")
@@ -28,12 +28,12 @@ _PASSING = (StoreUnavailable, AppendOutcomeUnknown, AccountBusy)
 class Person:
     """One person and the way to the command side, in a process that does not die."""
 
-    def __init__(self, plan: Plan, accounts: Accounts, marks: WorldMarks, clock: Clock, tell: Tell) -> None:
+    def __init__(self, plan: Plan, accounts: Accounts, marks: WorldMarks, clock: Clock, story: Story) -> None:
         self._plan = plan
         self._accounts = accounts
         self._marks = marks
         self._clock = clock
-        self._tell = tell
+        self._story = story
         self._trades: list[TradeId] = []
         self._keys = count(1)
 
@@ -64,13 +64,13 @@ class Person:
             try:
                 outcome = await self._outcome(action, trade_id, self._context(key))
             except _PASSING as fault:
-                self._tell(f"asks to {action.deed}: {type(fault).__name__}, asks again")
+                self._story.tell(f"person asks to {action.deed}: {type(fault).__name__}, asks again")
                 await asyncio.sleep(_ASKED_AGAIN_S)
             except (Refusal, IntentStorm) as refusal:
-                self._tell(f"asks to {action.deed}: {refusal}")
+                self._story.tell(f"person asks to {action.deed}: {refusal}")
                 return
             else:
-                self._tell(f"asks to {action.deed}: {len(outcome.events)} events")
+                self._story.tell(f"person asks to {action.deed}: {len(outcome.events)} events")
                 opened = [event.trade_id for event in outcome.events if isinstance(event, TradeOpened)]
                 self._trades += [each for each in opened if each not in self._trades]
                 return

@@ -6,6 +6,8 @@ All of it outlives the processes, as the database and the market do.
 import asyncio
 from itertools import count
 
+import msgspec
+
 from adapters.memory.event_store import MemoryEventStore
 from commands.ports import Append, Appended, AppendOutcomeUnknown, Clock, Head, StoreUnavailable
 from domain.envelope import RecordedEvent
@@ -14,6 +16,7 @@ from domain.market import NS_PER_S, Mark, trading_day
 from domain.session import Phase, SessionMoment
 from infra.wiring.trading import LEASE_MARGIN_S, LEASE_S
 from infra.worlds.processes import Process
+from infra.worlds.story import Story
 from infra.worlds.weather import LogFate, Weather
 
 LEASE_RENEWED_S = LEASE_S / 3
@@ -95,10 +98,11 @@ class LogLink:
     Of an append, the steps are named by the events in it: `before order.filled`, `after order.filled`.
     """
 
-    def __init__(self, store: MemoryEventStore, process: Process, weather: Weather) -> None:
+    def __init__(self, store: MemoryEventStore, process: Process, weather: Weather, story: Story) -> None:
         self._store = store
         self._process = process
         self._weather = weather
+        self._story = story
 
     async def append(self, append: Append) -> Appended:
         """Append, or lose it, or lose the answer."""
@@ -111,6 +115,10 @@ class LogLink:
         if fate is LogFate.LOST:
             raise StoreUnavailable("the connection was lost before the append")
         appended = await self._store.append(append)
+        if self._story.is_listening:
+            self._story.tell(
+                f"{self._process.name} appends {_told(append)}{'' if fate is LogFate.FINE else f', {fate}'}"
+            )
         for step in steps:
             await self._process.reach(f"after {step}")
         if fate is LogFate.UNTOLD:
@@ -132,6 +140,16 @@ class LogLink:
     async def find_claim(self, kind: str, key_hash: bytes) -> str | None:
         """Return who owns a claimed value."""
         return await self._store.find_claim(kind, key_hash)
+
+
+def _told(append: Append) -> str:
+    """Return what is appended, for people: names, and the order or trade that each concerns."""
+    told = []
+    for part in append.streams:
+        for event in part.events:
+            fields = msgspec.json.decode(event.payload)
+            told.append(f"{event.name} {fields.get('order_id') or fields.get('trade_id') or ''}".strip())
+    return ", ".join(told)
 
 
 class LeaseOffice:

@@ -19,6 +19,7 @@ from domain.order import installation_code
 from infra.worlds.instruments import MASTER
 from infra.worlds.plan import SQUARE_OFF_LEAD_S
 from infra.worlds.processes import Process
+from infra.worlds.story import Story
 from infra.worlds.surroundings import (
     CountingIds,
     KeptWatermarks,
@@ -31,7 +32,7 @@ from infra.worlds.surroundings import (
 )
 from infra.worlds.venue import SECRET, Line, Venue
 from infra.worlds.weather import Weather
-from infra.worlds.wire import Tell, Wire
+from infra.worlds.wire import Wire
 
 CODE = installation_code("a simulated world")
 HOST = "http://broker.invalid"
@@ -60,7 +61,7 @@ class Ground:
     ids: CountingIds
     watermarks: KeptWatermarks
     leases: LeaseOffice
-    tell: Tell
+    story: Story
 
 
 class Trading:
@@ -70,11 +71,11 @@ class Trading:
         self.ground = ground
         self.process = process
         self.lease = LeaseLink(ground.leases, ground.clock)
-        self.store = LogLink(ground.store, process, ground.weather)
+        self.store = LogLink(ground.store, process, ground.weather, ground.story)
         self.feed = MemoryFeed(ground.store)
         self.watermarks = WatermarksLink(ground.watermarks, process)
         self.accounts = accounts_over(self.store)
-        self.client = Wire(ground.venue, process, ground.weather, ground.clock, ground.tell)
+        self.client = Wire(ground.venue, process, ground.weather, ground.clock, ground.story)
         logins = PaperLogins(PinLogin(self.client, SETTINGS, ground.clock), SECRET)
         self.broker = DhanBroker(SETTINGS, logins, self.client, ground.clock)
         self.line = Line(ground.venue, process, ground.weather)

@@ -5,13 +5,13 @@ the sender has died meanwhile, and perhaps long after the sender gave up.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from adapters.dhan.http.client import HttpAnswer, HttpRequest, NoAnswer
 from commands.ports import Clock
 from infra.worlds.processes import NOBODYS, Process
+from infra.worlds.story import Story
 from infra.worlds.weather import Fate, Weather
 
 READ_TIMEOUT_S = 5.0
@@ -75,8 +75,6 @@ _NAMES = {
 }
 _LOOKUP = "/orders/external/"
 
-Tell = Callable[[str], None]
-
 
 class Counter(Protocol):
     """Where requests arrive."""
@@ -104,12 +102,12 @@ class Wire:
     answer, or that there is none, has come, and nothing was done about it).
     """
 
-    def __init__(self, counter: Counter, process: Process, weather: Weather, clock: Clock, tell: Tell) -> None:
+    def __init__(self, counter: Counter, process: Process, weather: Weather, clock: Clock, story: Story) -> None:
         self._counter = counter
         self._process = process
         self._weather = weather
         self._clock = clock
-        self._tell = tell
+        self._story = story
 
     async def send(self, request: HttpRequest) -> HttpAnswer | NoAnswer:
         """Send *request* once and return the answer, or that there is none."""
@@ -169,6 +167,10 @@ class Wire:
             return answer
         await asyncio.sleep(latency_s)
         return _INSTEAD.get(fate, answer)
+
+    def _tell(self, text: str) -> None:
+        if self._story.is_listening:
+            self._story.tell(f"{self._process.name}: {text}")
 
     async def aclose(self) -> None:
         """There are no connections to close."""

@@ -20,7 +20,7 @@ from infra.worlds.log_side import LogSide
 from infra.worlds.person import Person
 from infra.worlds.plan import Crash, Plan, prices
 from infra.worlds.processes import NOBODYS, Process
-from infra.worlds.story import Story
+from infra.worlds.story import UNTOLD, Story
 from infra.worlds.surroundings import CountingIds, KeptWatermarks, LeaseOffice, LogLink, OneSession, WorldMarks
 from infra.worlds.trading import Ground, MakeExecutor, Trading, production_executor
 from infra.worlds.venue import ComingTape, Venue
@@ -43,9 +43,7 @@ class World:
     `broken` tells which processes ended by themselves, and why: production would start them again, and so does this.
     """
 
-    def __init__(
-        self, plan: Plan, *, make_executor: MakeExecutor = production_executor, story: Story | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, *, make_executor: MakeExecutor = production_executor, story: Story = UNTOLD) -> None:
         clock = LoopClock(BEGAN_NS)
         weather = Weather(plan.climate, Random(f"weather {plan.seed}"))  # noqa: S311 - it is to be repeatable
         self.plan = plan
@@ -59,14 +57,13 @@ class World:
             ids=CountingIds(),
             watermarks=KeptWatermarks(),
             leases=LeaseOffice(clock),
-            tell=self.tell,
+            story=story,
         )
         self.log_side = LogSide(self.ground.store)
         self.crashes = 0
         self.reached: Counter[str] = Counter()
         self.broken: list[str] = []
         self._make_executor = make_executor
-        self._story = story
         self._trading: list[Trading] = []
         self._names = count(1)
         self._crashes_to_come: list[Crash] = []
@@ -74,24 +71,19 @@ class World:
         self._is_over = False
         self._prices = prices(plan)
 
-    def tell(self, text: str) -> None:
-        """Have the story tell it, where one is told."""
-        if self._story is not None:
-            self._story.tell(asyncio.get_running_loop().time(), text)
-
     # --- From the beginning to the end ---
 
     async def run(self) -> None:
         """Let everything come to pass, up to the end of the broker's day and until all is settled."""
         ground = self.ground
         api = Process("api", on_death=lambda _process, _where: None)
-        accounts = self._accounts_over(LogLink(ground.store, api, ground.weather))
-        person = Person(self.plan, accounts, ground.marks, ground.clock, self.tell)
+        accounts = self._accounts_over(LogLink(ground.store, api, ground.weather, ground.story))
+        person = Person(self.plan, accounts, ground.marks, ground.clock, ground.story)
         await person.open_account()
         self._print()
         self._start_trading()
         await asyncio.gather(person.act(), self._market(), self._crash())
-        self.tell("the session is over")
+        self.ground.story.tell("the session is over")
         ground.venue.close()
         await self._settle()
         self._is_over = True
@@ -153,7 +145,7 @@ class World:
         if self._is_over:
             return
         process = Process(f"trading-{next(self._names)}", on_death=self._on_death)
-        self.tell(f"{process.name} starts")
+        self.ground.story.tell(f"{process.name} starts")
         trading = process.context.copy().run(Trading, self.ground, process, self._accounts_over)
         self._trading.append(trading)
         self._doom_next(process)
@@ -167,7 +159,7 @@ class World:
             trading.process.die("a fault of its own")
 
     def _on_death(self, process: Process, where: str) -> None:
-        self.tell(f"{process.name} dies: {where}")
+        self.ground.story.tell(f"{process.name} dies: {where}")
         self.crashes += 1
         self.reached.update(process.reached)
         dead = self._of(process)
@@ -199,7 +191,7 @@ class World:
         if crash.stalls_s is None:
             process.doom(crash.doom)
             return
-        self.tell(f"{process.name} is cut off from its lease")
+        self.ground.story.tell(f"{process.name} is cut off from its lease")
         self._of(process).lease.is_cut = True
         self._later(crash.stalls_s, partial(process.die, "its end, late"))
         self._later(_STANDS_IN_AFTER_S, self._start_trading)
