@@ -40,6 +40,7 @@ class LoggedOrder:
     order_id: str
     trade_id: str
     purpose: str
+    quantity: int
     status: str = "intended"
     correlation_id: str | None = None
     venue_order_ids: set[str] = field(default_factory=set)
@@ -76,7 +77,9 @@ class LogSide:
 
     def _take(self, name: str, event: dict[str, Any]) -> None:
         if name == "order.intended":
-            self.orders[event["order_id"]] = LoggedOrder(event["order_id"], event["trade_id"], event["purpose"])
+            quantity = event["instruction"]["quantity"]
+            order = LoggedOrder(event["order_id"], event["trade_id"], event["purpose"], quantity)
+            self.orders[order.order_id] = order
         elif name == "order.filled":
             self._fill(event)
         elif name == "trade.foreign_fill":
@@ -95,9 +98,13 @@ class LogSide:
         elif name == "order.acknowledged":
             order.status = "acknowledged"
             order.venue_order_ids.add(event["venue_order_id"])
-        if name == "order.rejected" and event.get("venue_order_id"):
+        elif name == "order.rejected" and event.get("venue_order_id"):
             order.venue_order_ids.add(event["venue_order_id"])
+        elif name == "order.modified":
+            order.quantity = event["instruction"]["quantity"]
         order.status = _GOING_ON.get(name) or _CLOSING.get(name) or order.status
+        if name in {"order.modified", "order.modify_refused"} and order.filled >= order.quantity:
+            order.status = "filled"  # While it may have become larger, what had filled was not all of it.
 
     def _fill(self, event: dict[str, Any]) -> None:
         key = self._key(event)

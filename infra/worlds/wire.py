@@ -79,8 +79,8 @@ _LOOKUP = "/orders/external/"
 class Counter(Protocol):
     """Where requests arrive."""
 
-    def answer(self, request: HttpRequest) -> Answer:
-        """Do what is asked, and return status and body of the answer."""
+    def answer(self, request: HttpRequest, *, is_late: bool = False) -> Answer:
+        """Do what is asked, and return status and body of the answer. One that `is_late` was let in long ago."""
         ...
 
 
@@ -141,7 +141,7 @@ class Wire:
             late_s = self._weather.between(_LATE_S_MIN, max(_LATE_S_MIN, self._weather.climate.late_s))
 
         def arrive() -> None:
-            answer = _INSTEAD[fate] if fate in _NOT_DONE else self._counter.answer(request)
+            answer = _INSTEAD[fate] if fate in _NOT_DONE else self._counter.answer(request, is_late=late_s > 0)
             self._tell(f"{name}: {answer[0]}{f' {late_s:.1f} s late' if late_s else ''}")
             if not answered.done():
                 answered.set_result(answer)
