@@ -7,10 +7,13 @@ here depends on the machine, on memory addresses or on the time of day.
 import asyncio
 import heapq
 from collections import deque
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.worlds.processes import process_in
+
+T = TypeVar("T")
 
 
 class NothingLeft(Exception):
@@ -80,3 +83,15 @@ class BareLoop(asyncio.BaseEventLoop):
         self._ready.clear()
         self._scheduled.clear()
         self._dropped.clear()
+
+
+def live_alone(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* to its end on a loop of its own, and bury what it left. Return what it returned."""
+    loop = BareLoop()
+    try:
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(work)
+    finally:
+        loop.bury()
+        loop.close()
+        asyncio.set_event_loop(None)

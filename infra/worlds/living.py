@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from adapters.simulator.books.account import Account
-from infra.worlds.bare_loop import BareLoop
+from infra.worlds.bare_loop import live_alone
 from infra.worlds.judge import WRONG, Finding, Judge, Kind
 from infra.worlds.plan import Plan
 from infra.worlds.story import UNTOLD, Story
@@ -51,25 +51,22 @@ def live(plan: Plan, *, make_executor: MakeExecutor = production_executor, story
     random.seed(f"production {plan.seed}")
     was_collecting = gc.isenabled()
     gc.disable()  # What is destroyed when would depend on what was destroyed before.
-    loop = BareLoop()
     try:
-        asyncio.set_event_loop(loop)
-        world = loop.run_until_complete(_live(plan, make_executor, story))
-        lasted_s = loop.time()
+        world, lasted_s = live_alone(lived(plan, make_executor=make_executor, story=story))
     finally:
-        loop.bury()
-        loop.close()
-        asyncio.set_event_loop(None)
         random.setstate(before)
         if was_collecting:
             gc.enable()
     return _verdict(world, lasted_s)
 
 
-async def _live(plan: Plan, make_executor: MakeExecutor, story: Story) -> World:
+async def lived(
+    plan: Plan, *, make_executor: MakeExecutor = production_executor, story: Story = UNTOLD
+) -> tuple[World, float]:
+    """Return the world of *plan*, lived to its end on the running loop, and how many seconds that took there."""
     world = World(plan, make_executor=make_executor, story=story)
     await world.run()
-    return world
+    return world, asyncio.get_running_loop().time()
 
 
 def _verdict(world: World, lasted_s: float) -> Verdict:

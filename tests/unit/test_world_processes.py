@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from infra.worlds.bare_loop import BareLoop, NothingLeft
+from infra.worlds.bare_loop import NothingLeft, live_alone
 from infra.worlds.processes import AWAIT, Doom, Process
 
 
@@ -32,27 +32,22 @@ class Stage:
 
 def run(*, doom: Doom | None = None) -> Stage:
     """Let a process work, for as long as it lives, and end the loop."""
-    stage, loop = Stage(), BareLoop()
+    stage = Stage()
 
-    async def live() -> None:
+    async def live() -> list[str]:
         process = stage.process()
         if doom is not None:
             process.doom(doom)
         process.start(stage.work(process))
         await asyncio.sleep(7200)
+        return list(stage.done)
 
-    try:
-        loop.run_until_complete(live())
-        before_the_end = list(stage.done)
-    finally:
-        loop.bury()
-        loop.close()
-    stage.done = before_the_end
+    stage.done = live_alone(live())
     return stage
 
 
 def test_hours_pass_at_once_and_in_their_order() -> None:
-    loop, seen = BareLoop(), []
+    seen = []
 
     async def wait(seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -61,21 +56,17 @@ def test_hours_pass_at_once_and_in_their_order() -> None:
     async def live() -> None:
         await asyncio.gather(wait(3600.0), wait(1.0), wait(60.0))
 
-    loop.run_until_complete(live())
-    loop.close()
+    live_alone(live())
     assert seen == [(1.0, 1.0), (60.0, 60.0), (3600.0, 3600.0)]
 
 
 def test_a_world_that_would_stand_still_says_so() -> None:
-    loop = BareLoop()
 
     async def live() -> None:
-        await loop.create_future()
+        await asyncio.get_running_loop().create_future()
 
     with pytest.raises(NothingLeft):
-        loop.run_until_complete(live())
-    loop.bury()
-    loop.close()
+        live_alone(live())
 
 
 def test_a_process_that_is_not_doomed_does_all_of_its_work() -> None:
@@ -100,16 +91,15 @@ def test_nothing_of_a_dead_process_runs_any_more_not_even_what_tidies_up(doom: D
 
 
 def test_what_a_dead_process_has_scheduled_does_not_happen() -> None:
-    stage, loop = Stage(), BareLoop()
+    stage = Stage()
 
     async def live() -> None:
-        process = stage.process()
+        loop, process = asyncio.get_running_loop(), stage.process()
         process.context.run(loop.call_later, 5.0, stage.done.append, "late")
         loop.call_later(5.0, stage.done.append, "another's")
         await asyncio.sleep(1)
         process.die("here")
         await asyncio.sleep(10)
 
-    loop.run_until_complete(live())
-    loop.close()
+    live_alone(live())
     assert (stage.done, stage.deaths) == (["another's"], ["here"])
