@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.simulator.books.account import Account, BookedExecution, Status
-from infra.worlds.log_side import ABSENT, DOUBTFUL, FINAL, FillKey, LogSide
+from infra.worlds.log_side import DOUBTFUL, FINAL, FillKey, LogSide
 
 _E4_PER_PAISA = 100
 _WORDS = {
@@ -101,7 +101,7 @@ class Judge:
                 yield Finding(kind, f"{booked.order_id} is order number {seen[name]} of {ours.order_id}")
             elif not is_twice and booked.order_id not in ours.venue_order_ids:
                 said = f"{booked.order_id} ({booked.status}) is {ours.order_id}, in the log {ours.status} without it"
-                yield Finding(Kind.UNRESOLVED if ours.status in {ABSENT, *DOUBTFUL} else Kind.LOST, said)
+                yield Finding(Kind.UNRESOLVED if ours.status in DOUBTFUL else Kind.LOST, said)
 
     def _in_the_log(self) -> Iterator[Finding]:
         """Hold each order of the log against the venue's books."""
@@ -112,8 +112,6 @@ class Judge:
             if order.correlation_id in self._twice:
                 continue
             booked = None if order.correlation_id is None else booked_by_name.get(order.correlation_id)
-            if order.status == ABSENT:
-                continue  # That it is absent at the venue too was looked at there.
             if order.status in DOUBTFUL:
                 yield Finding(Kind.UNRESOLVED, f"{order.order_id} still is {order.status}")
             elif order.status not in FINAL:

@@ -26,8 +26,7 @@ _GOING_ON = {
     "order.presumed_absent": "presumed absent",
 }
 FINAL = frozenset({*_CLOSING.values(), "filled"})
-DOUBTFUL = frozenset({"submitting", "unknown"})
-ABSENT = "presumed absent"
+DOUBTFUL = frozenset({"submitting", "unknown", "presumed absent"})
 
 FillKey = tuple[str, str]
 """The venue's id of the order, and its number of the execution."""
@@ -73,7 +72,7 @@ class LogSide:
 
     def restless(self) -> list[LoggedOrder]:
         """Return the orders of which a word is still to come."""
-        return [order for order in self.orders.values() if order.status not in FINAL and order.status != ABSENT]
+        return [order for order in self.orders.values() if order.status not in FINAL]
 
     def _take(self, name: str, event: dict[str, Any]) -> None:
         if name == "order.intended":

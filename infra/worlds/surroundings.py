@@ -4,13 +4,16 @@ All of it outlives the processes, as the database and the market do.
 """
 
 import asyncio
+from collections.abc import Sequence
+from datetime import date
 from itertools import count
 
 import msgspec
 
 from adapters.memory.event_store import MemoryEventStore
-from commands.ports import Append, Appended, AppendOutcomeUnknown, Clock, Head, StoreUnavailable
+from commands.ports import Append, Appended, AppendOutcomeUnknown, Clock, Head, StoreUnavailable, VenueOrder
 from domain.envelope import RecordedEvent
+from domain.ids import AccountId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import NS_PER_S, Mark, trading_day
 from domain.session import Phase, SessionMoment
@@ -90,6 +93,17 @@ class WatermarksLink:
         await self._process.reach("before keeping a watermark")
         self._watermarks.kept[name] = sequence
         await self._process.reach("after keeping a watermark")
+
+
+class KeptBooks:
+    """The day's last books, in memory. Implements `commands.ports.BookArchive`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[AccountId, date], Sequence[VenueOrder]] = {}
+
+    async def keep(self, account_id: AccountId, day: date, rows: Sequence[VenueOrder]) -> None:
+        """Keep an account's book."""
+        self.kept[account_id, day] = rows
 
 
 class LogLink:

@@ -10,6 +10,7 @@ from adapters.dhan.broker import DhanBroker
 from adapters.dhan.settings import DhanSettings
 from adapters.memory.event_store import MemoryEventStore, MemoryFeed
 from commands.accounts import Accounts
+from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import Clock
 from commands.protection import Protection, ProtectionSettings
@@ -22,6 +23,7 @@ from infra.worlds.processes import Process
 from infra.worlds.story import Story
 from infra.worlds.surroundings import (
     CountingIds,
+    KeptBooks,
     KeptWatermarks,
     LeaseLink,
     LeaseOffice,
@@ -60,6 +62,7 @@ class Ground:
     sessions: OneSession
     ids: CountingIds
     watermarks: KeptWatermarks
+    books: KeptBooks
     leases: LeaseOffice
     story: Story
 
@@ -155,4 +158,8 @@ def production_executor(trading: Trading) -> Executing:
         installation_code=CODE,
         settings=ExecutorSettings(),
         updates=trading.line,
+        budget=trading.broker,
+        broker_day=BrokerDay(
+            marks=ground.marks, sessions=ground.sessions, history=trading.broker, archive=ground.books
+        ),
     )

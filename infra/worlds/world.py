@@ -21,7 +21,15 @@ from infra.worlds.person import Person
 from infra.worlds.plan import Crash, Plan, prices
 from infra.worlds.processes import NOBODYS, Process
 from infra.worlds.story import UNTOLD, Story
-from infra.worlds.surroundings import CountingIds, KeptWatermarks, LeaseOffice, LogLink, OneSession, WorldMarks
+from infra.worlds.surroundings import (
+    CountingIds,
+    KeptBooks,
+    KeptWatermarks,
+    LeaseOffice,
+    LogLink,
+    OneSession,
+    WorldMarks,
+)
 from infra.worlds.trading import Ground, MakeExecutor, Trading, production_executor
 from infra.worlds.venue import ComingTape, Venue
 from infra.worlds.virtual_time import LoopClock
@@ -56,6 +64,7 @@ class World:
             sessions=OneSession(BEGAN_NS + int(plan.ends_s * NS_PER_S)),
             ids=CountingIds(),
             watermarks=KeptWatermarks(),
+            books=KeptBooks(),
             leases=LeaseOffice(clock),
             story=story,
         )
