@@ -630,7 +630,8 @@ class Executor:
         sought = {order.order_id for order in unknown}
         # What is not unknown any more may become so again, and then the search begins anew.
         self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in sought}
-        await asyncio.gather(*(self._search(order) for order in unknown))
+        if unknown:
+            await asyncio.gather(*(self._search(order) for order in unknown))
 
     async def _search(self, order: OpenOrder) -> None:
         if order.correlation_id is None:
