@@ -38,6 +38,8 @@ ACCOUNTS = 40
 INSTRUMENTS = 4
 STOP_AWAY_BP = 500
 SLOW, FAST = 10, 100
+"""Orders a second at the broker: of each intent its entry and its stop."""
+ORDERS_AN_INTENT = 2
 WARM_UP_S = 1.0
 NEVER_MS = 5_000.0
 """What an order counts that never came to the broker: so old an entry lapses."""
@@ -62,7 +64,7 @@ class Extent(NamedTuple):
 
 
 FULL = Extent(slow_s=60.0, fast_s=20.0, doubt_s=60.0, bare_s=10.0)
-QUICK = Extent(slow_s=10.0, fast_s=5.0, doubt_s=10.0, bare_s=3.0)
+QUICK = Extent(slow_s=12.0, fast_s=6.0, doubt_s=12.0, bare_s=3.0)
 LOST_EVERY_S = 0.7
 """Between two lost answers others arrive, so that the breaker stays closed."""
 
@@ -135,7 +137,10 @@ async def run(bench: Bench) -> None:
             begin("a broker that fails")
             await _break(report, engine, broker, intents)
             median, p99 = sync_ms(engine.supervisor.settings.home)
-    report.note("intents", f"MARKET entries with a stop {STOP_AWAY_BP} bp away, {ACCOUNTS} accounts on schedule")
+    report.note(
+        "intents",
+        f"MARKET entries with a stop {STOP_AWAY_BP} bp away, on schedule; {ACCOUNTS} accounts; every other order is a stop",
+    )
     report.note("from intent to broker", "from when it was due over HTTP until the broker began to read the order")
     report.note("from fill to view", "from the broker's fill until every read model showed it to a reader")
     report.note("yardstick", f"{ACCOUNTS} clients post the same order bare to the same simulator, round trip")
@@ -167,7 +172,7 @@ async def _prepare(report: Report, engine: WholeEngine, intents: Sequence[Ask]) 
 
 
 async def _play(engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask], *, rate: int, for_s: float) -> Played:
-    """Let intents arrive at *rate*, and return what came of them once nothing moves any more."""
+    """Let orders arrive at *rate*, and return what came of them once nothing moves any more."""
     before = await engine.settled()
     arrived_before = len((await broker.stamps()).arrivals)
     spent_before_s = _cpu_s(engine)
@@ -175,7 +180,12 @@ async def _play(engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask],
     watching = asyncio.create_task(seen.run())
     try:
         outcome = await engine.drive(
-            intents, people=ACCOUNTS, rate=float(rate), for_s=for_s, warm_up_s=WARM_UP_S, keeps_answers=True
+            intents,
+            people=ACCOUNTS,
+            rate=rate / ORDERS_AN_INTENT,
+            for_s=for_s,
+            warm_up_s=WARM_UP_S,
+            keeps_answers=True,
         )
         head = await engine.settled()
         spent_s = _cpu_s(engine)
@@ -273,7 +283,7 @@ async def _doubt(
 
     losing = asyncio.create_task(lose())
     try:
-        played = await _play(engine, broker, intents, rate=SLOW, for_s=for_s)
+        played = await _play(engine, broker, intents, rate=ORDERS_AN_INTENT * SLOW, for_s=for_s)
     finally:
         await end(losing)
         await broker.heal()
