@@ -8,7 +8,7 @@ wait for it: they pass an open breaker, paced. Trouble with a token or an addres
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -327,6 +327,12 @@ class Gateway:
     def _pause(self, account_id: AccountId, call: Call[Any]) -> None:
         budget = self.budgets.of(account_id, call.counts_as, call.rate_key)
         budget.pause(self._settings.rate_limit_pause_s)
+
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count order requests that an earlier process made (UTC nanoseconds, oldest first)."""
+        budget = self.budgets.of(account_id, RateClass.ORDERS)
+        begun_ns = self._clock.wall_ns() - self._clock.monotonic_ns()
+        budget.count_earlier([at_ns - begun_ns for at_ns in sent_at_ns])
 
     async def probe(self) -> None:
         """Make the trials that are due, and wait for those under way."""
