@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from domain.charges import Tariff
+from domain.charges import Tariff, TariffLine
+from domain.contract_note import NotedFill
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
@@ -253,6 +254,12 @@ class Tariffs(Protocol):
 
     def tariff_of(self, instrument: Instrument, product: Product, side: Side, *, day: str) -> Tariff:
         """Return what is charged for an order in *instrument* on the exchange's *day* (ISO); no lines: nothing is."""
+        ...
+
+    def lines_of_other_days(
+        self, instrument: Instrument, product: Product, side: Side, *, day: str
+    ) -> tuple[TariffLine, ...]:
+        """Return the lines for such orders that were in force before *day* or are after it."""
         ...
 
 
@@ -660,6 +667,18 @@ class RequestBudget(Protocol):
 
     def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
         """Count requests that an earlier process made (UTC nanoseconds, oldest first)."""
+        ...
+
+
+class Statements(Protocol):
+    """What the venue says that it charged, some hours after the end of a day."""
+
+    async def charged_fills(self, account_id: AccountId, day: date) -> Sequence[NotedFill]:
+        """Return the rows of one of the exchange's days, as far as the venue has them by now: none yet proves nothing.
+
+        Raises:
+            BrokerUnavailable
+        """
         ...
 
 

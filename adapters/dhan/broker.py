@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
-from itertools import count
 from typing import Any
 
 from adapters.dhan.access.tokens import Logins, Tokens
@@ -14,7 +13,7 @@ from adapters.dhan.http.errors import VenueRefusal
 from adapters.dhan.rest.account import AccountCalls
 from adapters.dhan.rest.forever_orders import ForeverOrderCalls
 from adapters.dhan.rest.market_data import MarketDataCalls
-from adapters.dhan.rest.orders import OrderCalls, class_of
+from adapters.dhan.rest.orders import OrderCalls, PastTrade, class_of
 from adapters.dhan.rest.portfolio import PortfolioCalls
 from adapters.dhan.rest.super_orders import SuperOrderCalls
 from adapters.dhan.settings import DhanSettings
@@ -33,6 +32,7 @@ from adapters.dhan.words.codec import (
 )
 from commands.ports import (
     Accepted,
+    BrokerUnavailable,
     Clock,
     Modification,
     ModifyAccepted,
@@ -42,6 +42,7 @@ from commands.ports import (
     VenueOrder,
     VenuePosition,
 )
+from domain.contract_note import NotedFill
 from domain.ids import AccountId, CorrelationId, VenueOrderId
 from domain.order import OrderInstruction, Purpose
 from domain.venue import BreakerChanged
@@ -49,6 +50,8 @@ from domain.venue import BreakerChanged
 _NOT_FOUND = 404
 _ORDER_ERROR = "DH-906"
 _NOTHING_TO_CANCEL = "nothing to cancel"
+STATEMENT_PAGES_MAX = 1_000
+"""A venue that answers every page with the first one would be asked for ever."""
 
 
 class DhanBroker:
@@ -173,28 +176,42 @@ class DhanBroker:
         return await self.caller.ask(account_id, call)
 
     async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
-        """Return all executions of a past day, page by page. Implements `commands.ports.TradeHistory`.
+        """Return all executions of a past day. Implements `commands.ports.TradeHistory`.
 
         Raises:
             BrokerUnavailable
         """
-        executions: list[PastExecution] = []
-        for page in count():
-            trades = await self.order_calls.history(account_id, day, day, page=page)
-            if not trades:
-                break
-            executions += [
-                PastExecution(
-                    venue_order_id=trade.venue_order_id,
-                    instrument=trade.instrument,
-                    product=trade.product,
-                    side=trade.side,
-                    quantity=trade.quantity,
-                    executed_at_ns=trade.executed_at_ns,
-                )
-                for trade in trades
-            ]
-        return executions
+        return [
+            PastExecution(
+                venue_order_id=trade.venue_order_id,
+                instrument=trade.instrument,
+                product=trade.product,
+                side=trade.side,
+                quantity=trade.quantity,
+                executed_at_ns=trade.executed_at_ns,
+            )
+            for trade in await self._statement(account_id, day)
+        ]
+
+    async def charged_fills(self, account_id: AccountId, day: date) -> Sequence[NotedFill]:
+        """Return the rows of the statement of one day, those of other platforms included.
+
+        Implements `commands.ports.Statements`.
+
+        Raises:
+            BrokerUnavailable
+        """
+        return [_noted_fill(trade) for trade in await self._statement(account_id, day)]
+
+    async def _statement(self, account_id: AccountId, day: date) -> list[PastTrade]:
+        """Return the trade history of a day, page by page."""
+        trades: list[PastTrade] = []
+        for number in range(STATEMENT_PAGES_MAX):
+            page = await self.order_calls.history(account_id, day, day, page=number)
+            if page.is_empty:
+                return trades
+            trades += page.trades
+        raise BrokerUnavailable(f"received {STATEMENT_PAGES_MAX} pages of a statement, expected an empty one at last")
 
     # --- Looking ---
 
@@ -245,6 +262,18 @@ def _confirmed(venue_order_id: VenueOrderId, document: Any) -> None:
     answered = venue_order_id_of(document)
     if answered != venue_order_id:
         raise AnswerMalformed(f"received an answer about order {answered}, expected {venue_order_id}")
+
+
+def _noted_fill(trade: PastTrade) -> NotedFill:
+    return NotedFill(
+        venue_order_id=trade.venue_order_id,
+        instrument=trade.instrument,
+        product=trade.product,
+        side=trade.side,
+        quantity=trade.quantity,
+        price_e4=trade.price_e4,
+        charges=trade.charges,
+    )
 
 
 def _nothing(_document: Any) -> None:

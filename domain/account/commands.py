@@ -4,6 +4,7 @@ import msgspec
 
 from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Role, Trailing
 from domain.charges import Tariff
+from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.ids import (
     AccountId,
     BasketId,
@@ -117,6 +118,21 @@ class RecordSuppressedIntents(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     since_ns: int
     until_ns: int
+
+
+class RecordContractNote(msgspec.Struct, frozen=True, kw_only=True):
+    """Record what the broker says that it charged on a day, as its note *number* of that day.
+
+    *booked* is what the log has of the day, *told* the broker's rows, *fingerprint* names both. *rates* is what the
+    orders are charged by, as far as that is known.
+    """
+
+    trading_day: str
+    number: int
+    fingerprint: str
+    booked: tuple[ChargedOrder, ...]
+    told: tuple[NotedFill, ...]
+    rates: dict[VenueOrderId, Rates]
 
 
 class ApplyCorporateAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -385,6 +401,7 @@ AccountCommand = (
     | ReleaseBreach
     | MoveCash
     | RecordSuppressedIntents
+    | RecordContractNote
     | ApplyCorporateAction
     | OpenTrade
     | OpenBasket

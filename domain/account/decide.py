@@ -22,6 +22,7 @@ from domain.account.commands import (
     PresumeAbsent,
     ProtectTrade,
     RecordAccepted,
+    RecordContractNote,
     RecordDayEnd,
     RecordFill,
     RecordForeignFill,
@@ -42,6 +43,7 @@ from domain.account.commands import (
     TrailStop,
     TriggerExit,
 )
+from domain.account.contract_notes import record_contract_note
 from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged, Role
 from domain.account.evolve import evolve
 from domain.account.foreign import apply_corporate_action, record_foreign_fill
@@ -118,6 +120,8 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return move_cash(command, state)
         case RecordSuppressedIntents():
             return record_suppressed(command, state)
+        case RecordContractNote():
+            return record_contract_note(command)
         case ApplyCorporateAction():
             return apply_corporate_action(command, state)
         case OpenBasket():

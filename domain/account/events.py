@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.charges import NO_CHARGES, Charges
+from domain.contract_note import LineDifference, NotedOrder
 from domain.ids import (
     AccountId,
     BasketId,
@@ -214,6 +215,25 @@ class IntentsSuppressed(msgspec.Struct, frozen=True, kw_only=True, tag="account.
     count: int
     since_ns: int
     until_ns: int
+
+
+class ContractNoteReceived(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.contract_note.v1"
+):
+    """What the broker says that it charged on a day, beside what we booked, and why it differs. It changes no result.
+
+    `number` counts the notes of the day, from 1: each replaces the one before. A note of many orders is several events:
+    parts 1 … `part_count`, each with all `lines` of the day and some of its `orders`. `fingerprint` names what was
+    compared: the broker's rows, and ours.
+    """
+
+    trading_day: str
+    number: int
+    part: int = 1
+    part_count: int = 1
+    fingerprint: str
+    lines: tuple[LineDifference, ...]
+    orders: tuple[NotedOrder, ...]
 
 
 class CorporateActionApplied(msgspec.Struct, frozen=True, kw_only=True, tag="account.corporate_action.v1"):
@@ -597,6 +617,7 @@ AccountEvent = (
     | RiskBreachReleased
     | CashMoved
     | IntentsSuppressed
+    | ContractNoteReceived
     | CorporateActionApplied
     | BasketOpened
     | BasketFailed

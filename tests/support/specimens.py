@@ -33,6 +33,7 @@ from domain.account.events import (
     BasketOpened,
     BasketPolicy,
     CashMoved,
+    ContractNoteReceived,
     CorporateActionApplied,
     CorporateAdjustment,
     Evidence,
@@ -81,6 +82,7 @@ from domain.account.events import (
 from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBacktest
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
 from domain.charges import Charges
+from domain.contract_note import Cause, LineDifference, Match, NotedCharges, NotedOrder, NoteLine, Share
 from domain.ids import (
     AccountId,
     BacktestId,
@@ -434,6 +436,37 @@ risk_breached = RiskBreached(
 risk_breach_released = RiskBreachReleased(kind=BreachKind.DAY_LOSS, user_id=OWNER, reason="the tick was a false one")
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
+contract_note_received = ContractNoteReceived(
+    trading_day=TODAY,
+    number=1,
+    fingerprint="8d969eef6ecad3c2",
+    lines=(
+        LineDifference(line=NoteLine.BROKERAGE, ours_e4=20_0000, theirs_e4=20_0000, shares=()),
+        LineDifference(
+            line=NoteLine.STT,
+            ours_e4=71_2500,
+            theirs_e4=73_0000,
+            shares=(
+                Share(cause=Cause.WHOLE_RUPEES, amount_e4=-2500),
+                Share(cause=Cause.UNEXPLAINED, amount_e4=2_0000),
+            ),
+        ),
+    ),
+    orders=(
+        NotedOrder(
+            venue_order_id=VENUE_EXIT,
+            instrument=RELIANCE,
+            product=Product.INTRADAY,
+            side=Side.SELL,
+            match=Match.OTHER_QUANTITY,
+            quantity=101,
+            our_quantity=100,
+            our_charges_paise=91_25,
+            charges=NotedCharges(brokerage_e4=20_0000, stt_e4=73_0000),
+            unexplained_e4=2_0000,
+        ),
+    ),
+)
 corporate_action_applied = CorporateActionApplied(
     action_id="NSE-CA-2026-118",
     instrument=RELIANCE,
@@ -724,6 +757,7 @@ EVERY_EVENT = (
     risk_breach_released,
     cash_moved,
     intents_suppressed,
+    contract_note_received,
     corporate_action_applied,
     basket_opened,
     basket_failed,
