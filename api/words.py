@@ -109,7 +109,9 @@ WORDS: dict[str, Word] = {
     "difference": Word("What the broker charged more than was booked, in rupees.", "-0.0052"),
     "unexplained": Word("What of the difference no cause accounts for, in rupees.", "0.00"),
     "causes": Word("What the difference is put down to; they add up to it.", None),
-    "cause": Word("What it is put down to.", "rounding"),
+    "cause": Word(
+        "What it comes from: of a difference one of the causes, of a doubt what stood in the way.", "rounding"
+    ),
     "match": Word("Whether the order stands in both books.", "both"),
     "our_quantity": Word("Units that the log has.", 10),
     # --- A trade ---
@@ -396,6 +398,29 @@ WORDS: dict[str, Word] = {
     "charges": Word("Brokerage, taxes and fees, in rupees.", "812.35"),
     "sharpe_e4": Word("Sharpe ratio in parts of 10,000; null: too few days.", None),
     "exposure_e4": Word("Share of the time in which something was held, in parts of 10,000.", 3_200),
+    # --- Doubts and alerts ---
+    "age_s": Word("For how long, in seconds.", 7),
+    "search": Word("The search for it; null: nothing is told of one.", None),
+    "search_missing": Word("Why nothing is told of a search; null: it is told, or over.", None),
+    "by_correlation": Word("How often the broker answered that it has no order with our id.", 2),
+    "by_order_book": Word("How often its order book did not show the order.", 3),
+    "answers_wanted": Word("How many answers of each kind have to be reached.", 3),
+    "asked_at": Word("When the broker was asked last; null: not yet.", _TIME),
+    "last_answer": Word("What came of the newest question; null: none was answered.", "not_found"),
+    "looked_for_until": Word("It is looked for until then at least.", _TIME),
+    "books_read_at": Word("When the broker's books were read last; null: not told.", _TIME),
+    "lookups": Word("How many answers had not shown it; null: it is still looked for.", 6),
+    "presumed_absent_at": Word("When it was given up; null: it is still looked for.", _TIME),
+    "next_step": Word("What the engine does about it.", "look_up"),
+    "next_step_detail": Word("The same for people.", "it is looked for until 09:15:03, then presumed absent"),
+    "successor": Word("Whether another order may take its place.", "never"),
+    "alerts": Word("The alerts.", None),
+    "alert_id": Word("What the alert is about; it begins anew under the same name.", "switch:" + _ACCOUNT + ":"),
+    "severity": Word("How soon somebody should look.", "warning"),
+    "text": Word("What there is to look at, for people.", "Nobody knows whether the broker has the order."),
+    "what_to_do": Word("What helps, for people.", "Wait: it is looked for."),
+    "state": Word("Whether it goes on.", "open"),
+    "until": Word("Until when; null: it goes on.", None),
     # --- The audit trail ---
     "event": Word("The event.", None),
     "stream_id": Word("Whose stream it lies in.", f"account-{_ACCOUNT}"),
@@ -425,6 +450,8 @@ WORDS: dict[str, Word] = {
 }
 
 OWN: dict[str, Word] = {
+    "AlertView.code": Word("The kind of alert, for programs: stable.", "ORDER_UNKNOWN"),
+    "AlertView.detail": Word("What was said: a cause, or somebody's reason; null: nothing.", "no answer within 5 s"),
     "BreachView.limit": Word("The limit, in rupees.", "50000.00"),
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
     "BudgetView.name": Word("Which budget, by its field in the limits.", "orders_per_second_max"),

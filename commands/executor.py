@@ -29,8 +29,10 @@ from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
 from commands.day_end import BrokerDay, DayEnd
+from commands.doubt_reports import DoubtReport, Timeline
 from commands.evidence import (
     Search,
+    SearchAnswer,
     Terms,
     fills_to_record,
     order_of_row,
@@ -232,6 +234,7 @@ class Executor:
         self._modifies: dict[OrderId, _Asked] = {}
         self._in_transit: set[OrderId] = set()
         self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
+        self._books_read_at_ns: dict[AccountId, int] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
         self._settled_doubts = 0
@@ -315,6 +318,20 @@ class Executor:
             "overshoot": self._overshoot,
             "books": self._watch.status(),
         }
+
+    def doubts_of(self, account_id: AccountId) -> DoubtReport:
+        """Return what there is to tell of an account's orders in doubt, beside what the log has of them."""
+        timeline = Timeline(self._clock)
+        window_ns, lookups_min = self._settings.lookup_window_ms * NS_PER_MS, self._settings.lookups_min
+        read_at_ns = self._books_read_at_ns.get(account_id)
+        return DoubtReport(
+            searches={
+                order.order_id: timeline.report_of(search, window_ns=window_ns, lookups_min=lookups_min)
+                for order in self._orders.open()
+                if order.account_id == account_id and (search := self._searches.get(order.order_id)) is not None
+            },
+            books_read_at_ns=None if read_at_ns is None else timeline.utc_ns(read_at_ns),
+        )
 
     # --- Following the log ---
 
@@ -577,6 +594,7 @@ class Executor:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
                 return False
             self._watch.note_read(account_id)
+            self._books_read_at_ns[account_id] = self._clock.monotonic_ns()
             return True
 
     async def _record_terms(self, account_id: AccountId, row: VenueOrder) -> None:
@@ -634,7 +652,9 @@ class Executor:
         for order in self._orders.open():
             is_missing = order.account_id == account_id and order.correlation_id not in shown
             if order.status is OrderStatus.UNKNOWN and is_missing:
-                self._search_of(order).by_order_book += 1
+                search = self._search_of(order)
+                search.by_order_book += 1
+                search.answer = SearchAnswer.NOT_IN_BOOK
 
     def _search_of(self, order: OpenOrder) -> Search:
         return self._searches.setdefault(order.order_id, Search(began_at_ns=self._clock.monotonic_ns()))
@@ -661,6 +681,7 @@ class Executor:
                 await self._record_row(order.account_id, row, Evidence.CORRELATION_LOOKUP)
                 return
             search.by_correlation += 1
+            search.answer = SearchAnswer.NOT_FOUND
             await self._poll(order.account_id)
             if search.is_exhausted(
                 now_ns=self._clock.monotonic_ns(),
@@ -669,6 +690,7 @@ class Executor:
             ):
                 await self._record(order, PresumeAbsent(order_id=order.order_id, lookups=search.lookups))
         except _PASSING as fault:
+            search.answer = SearchAnswer.NO_ANSWER
             log.warning("look-up not answered", order_id=order.order_id, fault=str(fault))
 
     async def _succeed_all(self) -> None:

@@ -24,6 +24,7 @@ from adapters.postgres.view_rows import rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.strategy.life import StrategyStatus
+from projections.alerts import ALERTS, AlertRow
 from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
 from projections.backtests import BACKTESTS, BacktestRow
 from projections.cash_moves import CASH_MOVES
@@ -32,6 +33,7 @@ from projections.contract_notes import CONTRACT_NOTES, ContractNoteRow
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS, MembershipRow
+from projections.order_doubts import ORDER_DOUBTS
 from projections.orders import ORDERS, OrderRow
 from projections.ports import ViewSnapshot
 from projections.positions import POSITIONS
@@ -41,9 +43,11 @@ from projections.queries import (
     FIRST_PAGE,
     PAGE_MAX,
     WAIT_S,
+    AlertState,
     Answer,
     AuditFilter,
     DailyRows,
+    DoubtLine,
     LimitHistory,
     OrderFilter,
     OrderLine,
@@ -55,6 +59,7 @@ from projections.queries import (
     TradeFilter,
     page_of,
     select_accounts,
+    select_alerts,
     select_audit,
     select_backtest,
     select_backtests,
@@ -62,6 +67,7 @@ from projections.queries import (
     select_contract_note,
     select_contract_notes,
     select_days,
+    select_doubts,
     select_held_trades,
     select_limit_changes,
     select_members,
@@ -308,6 +314,26 @@ class PostgresViews:
         asked = Question(ORDERS, select_order_page, about, beside=(TRADES,), shape=OrderLine)
         sequence, [rows] = await self._read_accounts(accounts, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
+
+    async def doubts(
+        self, accounts: Sequence[AccountId], symbol: str | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[DoubtLine]:
+        """Return a page of the orders of *accounts* that are in doubt now."""
+        paging = paging.bounded()
+        asked = Question(
+            ORDER_DOUBTS, select_doubts, (accounts, symbol, paging), beside=(ORDERS, TRADES), shape=DoubtLine
+        )
+        sequence, [rows] = await self._read_accounts(accounts, asked)
+        return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
+
+    async def alerts(
+        self, accounts: Sequence[AccountId], state: AlertState | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[AlertRow]:
+        """Return a page of alerts of *accounts*."""
+        paging = paging.bounded()
+        asked = Question(ALERTS, select_alerts, (accounts, state, paging), beside=(ORDER_DOUBTS,))
+        sequence, [rows] = await self._read_accounts(accounts, asked)
+        return page_of(rows, paging, sequence, place=lambda row: row.began_sequence)
 
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and the trades that hold something."""

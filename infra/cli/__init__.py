@@ -11,6 +11,7 @@ import sys
 import typer
 
 from infra.cli import (
+    alerts,
     archive,
     backup,
     bars,
@@ -35,6 +36,7 @@ from infra.cli import (
     positions,
     rebuild,
     replay,
+    resolve,
     restore,
     run,
     trades,
@@ -63,6 +65,8 @@ COMMANDS = (
     login.login,
     logout.logout,
     orders.orders,
+    resolve.resolve,
+    alerts.alerts,
     trades.trades,
     positions.positions,
     migrate.migrate,

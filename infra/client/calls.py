@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from api.accounts import AccountAnswer, AccountMadeAnswer, AccountsAnswer, MemberAnswer
+from api.alerts import AlertsAnswer
 from api.audit_events import AuditEventAnswer, AuditEventsAnswer
 from api.auth import LoggedOutAnswer, LoginAnswer, RegisteredAnswer
 from api.backtests import BacktestAnswer, BacktestsAnswer
@@ -24,6 +25,7 @@ from api.changing import TradeCanceling, TradeChangedAnswer
 from api.charges import ChargesAnswer, ChargesRequest
 from api.closing import ClosingAccepted, ClosingAllAccepted, TradeClosing
 from api.contract_notes import ContractNoteAnswer, ContractNotesAnswer
+from api.doubts import DoubtsAnswer
 from api.drawdown import DrawdownAnswer
 from api.exposure import ExposureAnswer
 from api.funds import FundsAnswer, HoldingsAnswer
@@ -232,6 +234,16 @@ def list_orders(**query: Query) -> Call[OrdersAnswer]:
 def list_orders_of_trade(trade_id: str, **query: Query) -> Call[TradeOrdersAnswer]:
     """List the orders of a trade, oldest first."""
     return Call(method="GET", path=f"/api/trades/{trade_id}/orders", answer=TradeOrdersAnswer, query=query)
+
+
+def list_orders_in_doubt(**query: Query) -> Call[DoubtsAnswer]:
+    """List the orders that are unknown or presumed absent, with what is known of each and what comes next."""
+    return Call(method="GET", path="/api/orders/in-doubt", answer=DoubtsAnswer, query=query)
+
+
+def list_alerts(**query: Query) -> Call[AlertsAnswer]:
+    """List what somebody should look at; `state` is `open` or `ended`, without it all."""
+    return Call(method="GET", path="/api/alerts", answer=AlertsAnswer, query=query)
 
 
 def resolve_order(

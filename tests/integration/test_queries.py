@@ -15,7 +15,8 @@ from domain.ids import AccountId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
 from domain.strategy.life import StrategyStatus
 from infra.database import DatabaseUrls
-from projections.queries import AuditFilter, OrderFilter, Paging, QueriesUnavailable, Sort, TradeFilter
+from projections.alerts import AlertCode
+from projections.queries import AlertState, AuditFilter, OrderFilter, Paging, QueriesUnavailable, Sort, TradeFilter
 from projections.trades import TradeStatus
 from tests.support.eventually import eventually
 from tests.support.log_writing import Scribe
@@ -25,14 +26,21 @@ from tests.support.paging import paged
 from tests.support.projecting import reach, running, write_lives
 from tests.support.specimens import (
     BACKTEST,
+    ENTRY,
     OWNER,
     STRATEGY,
     cash_moved,
     contract_note_received,
+    kill_switch_engaged,
     limits_changed,
     member_removed,
     member_set,
+    order_intended,
+    order_outcome_unknown,
+    order_submitting,
+    protection_failed,
     strategy_drafted,
+    trade_opened,
 )
 
 DRAFTER = UserId("usr_drafter")
@@ -48,8 +56,10 @@ async def both(
 ) -> AsyncIterator[tuple[PostgresViews, MemoryQueries, list[AccountId]]]:
     """The views of a log of lives, the same log in memory, and its accounts."""
     _, lives = await write_lives(store, accounts=3, commands=90)
-    first = lives[0]
-    scribe = Scribe(store, {f"account-{first.account_id}": len(first.events)})
+    first, second = lives[:2]
+    scribe = Scribe(store, {f"account-{life.account_id}": len(life.events) for life in (first, second)})
+    lost = (trade_opened, order_intended, order_submitting, order_outcome_unknown)
+    await scribe.write(f"account-{second.account_id}", [*lost, protection_failed, kill_switch_engaged])
     members = [replace(member_set, member_id=UserId(name), role=role) for name, role in MEMBERS.items()]
     gone = replace(member_removed, member_id=UserId("usr_gone"))
     notes = [replace(contract_note_received, trading_day=day) for day in DAYS]
@@ -127,6 +137,30 @@ async def test_contract_notes_are_listed_and_found_as_by_a_fold(
     assert found.value.lines == contract_note_received.lines
     assert (await views.contract_note(accounts[0], "2026-01-01")).value is None
     assert (await views.contract_note(AccountId("acc_nobody"), DAYS[-1])).value is None
+
+
+async def test_orders_in_doubt_and_alerts_are_those_of_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    doubts = await views.doubts(accounts)
+    for symbol in (None, "RELIANCE", "TCS"):
+        assert await views.doubts(accounts, symbol) == await memory.doubts(accounts, symbol)
+    assert [(line.order_id, line.doubt) for line in doubts.rows] == [(ENTRY, order_outcome_unknown.cause)]
+    unknown = await views.orders(accounts, OrderFilter(status=OrderStatus.UNKNOWN), Paging(limit=200))
+    assert [line.order_id for line in unknown.rows] == [ENTRY]
+    open_ones = await views.alerts(accounts[1:2], AlertState.OPEN)
+    assert {AlertCode.ORDER_UNKNOWN, AlertCode.PROTECTION_FAILED} <= {row.code for row in open_ones.rows}
+    found = 0
+    for state, sort, account in product((None, *AlertState), (Sort.NEWEST, Sort.OLDEST), (accounts, accounts[1:2])):
+        paging: Paging | None = Paging(sort=sort, limit=3)
+        while paging is not None:
+            page = await views.alerts(account, state, paging)
+            assert page == await memory.alerts(account, state, paging)
+            found += len(page.rows)
+            paging = paging.following(page)
+    assert found > 30
+    assert (await views.alerts([AccountId("acc_nobody")])).rows == []
 
 
 async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQueries, list[AccountId]]) -> None:

@@ -56,6 +56,8 @@ ACCOUNT: dict[str, frozenset[str]] = {
     "GET /api/trades/{trade_id}": MEMBERS,
     "GET /api/trades/{trade_id}/orders": MEMBERS,
     "GET /api/orders": MEMBERS,
+    "GET /api/orders/in-doubt": MEMBERS,
+    "GET /api/alerts": MEMBERS,
     "GET /api/positions": MEMBERS,
     "GET /api/risk/portfolio": MEMBERS,
     "GET /api/risk/exposure": MEMBERS,

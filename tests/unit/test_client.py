@@ -89,6 +89,8 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("show_trade", client.show_trade("{trade_id}", as_of="x")),
     ("list_orders", client.list_orders(status="filled", purpose="exit", symbol="X", sort="oldest", after=1)),
     ("list_orders_of_trade", client.list_orders_of_trade("{trade_id}", at_sequence=1)),
+    ("list_orders_in_doubt", client.list_orders_in_doubt(sort="oldest", limit=1)),
+    ("list_alerts", client.list_alerts(state="open", before=1)),
     ("resolve_order", client.resolve_order("{order_id}", ABSENT, account_id="a")),
     ("list_positions", client.list_positions(open_only=True)),
     ("show_portfolio", client.show_portfolio(min_sequence=1)),
