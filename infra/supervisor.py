@@ -163,11 +163,23 @@ class Supervisor:
         """Where NATS is, user and password in it."""
         return self.runtime_file.nats_url
 
+    def runs(self, role: str) -> bool:
+        """Tell whether a process of this engine has *role*."""
+        return any(role in group.roles for group in self._groups)
+
     def process_of(self, role: str) -> ChildProcess:
         """Return the process that runs *role* at this moment; a restart makes another one."""
         child = next(group.child for group in self._groups if role in group.roles)
         assert child is not None, f"{role} has not been started"
         return child
+
+    def server(self, name: str) -> ChildProcess:
+        """Return the process of the embedded server `postgres` or `nats` at this moment, as `process_of` does."""
+        return next(process for process in self._servers() if process.name == name)
+
+    def _servers(self) -> list[ChildProcess]:
+        started = (server.process for server in (self._postgres, self._nats) if server is not None)
+        return [process for process in started if process is not None]
 
     # --- Start --------------------------------------------------------------------------------------------------------
 
@@ -330,9 +342,8 @@ class Supervisor:
         """Write down what runs, for those who look from outside."""
         if self._started is None or self._stopping:
             return
-        children = [group.child for group in self._groups]
-        children += [server.process for server in (self._postgres, self._nats) if server is not None]
-        processes = {child.name: child.pid for child in children if child is not None}
+        children = [group.child for group in self._groups if group.child is not None]
+        processes = {child.name: child.pid for child in (*children, *self._servers())}
         told = msgspec.structs.replace(self._started, processes={"supervisor": os.getpid(), **processes})
         told.write(self._home.runtime_file)
 
