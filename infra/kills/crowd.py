@@ -206,7 +206,7 @@ class Person:
 
     async def read(self, path: str, **query: str | int) -> httpx.Response:
         """Return what is shown, or why it is not."""
-        return await self._queries.get(path, params=query, headers=self._headers)
+        return await _sent(self._queries, "GET", path, params=query, headers=self._headers)
 
     async def _until_answered(
         self, request: Request, method: str, path: str, body: Mapping[str, Any] | None, patience_s: float
@@ -216,7 +216,7 @@ class Person:
         headers = {**self._headers, "Idempotency-Key": request.key}
         while True:
             try:
-                response = await self._http.request(method, path, json=body, headers=headers)
+                response = await _sent(self._http, method, path, json=body, headers=headers)
             except httpx.TransportError:
                 response = None
             if response is not None and not _is_to_come_again(response):
@@ -228,6 +228,15 @@ class Person:
             self._ledger.retries += 1
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+
+
+async def _sent(http: httpx.AsyncClient, method: str, path: str, **arguments: Any) -> httpx.Response:
+    """Send a request and return its answer. Raises httpx.TransportError where none comes."""
+    try:
+        return await http.request(method, path, **arguments)
+    except AttributeError as error:
+        # What the driver below says, on our loop, of a connection that was closed the moment it was made.
+        raise httpx.ConnectError(str(error)) from error
 
 
 def _is_to_come_again(response: httpx.Response) -> bool:

@@ -71,6 +71,7 @@ class House:
             await self.prober.done()
         finally:
             await end(*trading)
+            await self.prober.stop()
 
     async def kill(self, victim: Victim) -> float:
         """Kill *victim*, and return how long it took until a trader saw the engine whole again, in seconds.

@@ -3,10 +3,10 @@
 It imports nothing of ours and knows events by the names and fields that are stored, so that no mistake of the engine's
 is made here a second time. An order's life is folded from its events by the few rules below, a position by adding up.
 
-*Lost* is what was answered and is not in the log, an order that stays in doubt or that the log holds for unsent or absent
-although the broker has it (or the other way round), and an execution that is missing. A *duplicate* is an intent carried
-out twice, a key answered in two ways, an order sent twice, an execution counted twice. A *difference* is a quantity, a
-position or a row that is not what the events lead to, and whatever is there that nobody asked for.
+*Lost* is what was answered and is not in the log, an order that stays in doubt, one that the log holds for unsent or
+absent although the broker has it (or the other way round), and an execution that is missing. A *duplicate* is an intent
+carried out twice, a key answered in two ways, an order sent twice, an execution counted twice. A *difference* is a
+quantity, a position or a row that is not what the events lead to, and whatever is there that nobody asked for.
 """
 
 from collections import Counter, defaultdict

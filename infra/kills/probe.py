@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from infra.kills.crowd import Person, Quoted
+from projections.tasks import end
 
 GIVEN_UP_S = 60.0
 _PACE_S = 0.25
@@ -55,6 +56,10 @@ class Prober:
     async def done(self) -> None:
         """Wait until every entry that was handed in is answered, and raise what went wrong."""
         await asyncio.gather(*self._entering)
+
+    async def stop(self) -> None:
+        """Wait for no answer any more."""
+        await end(*self._entering)
 
     async def _goes_through(self) -> bool:
         """Hand in an entry, and tell whether it came to the broker. Who stops to wait for it does not take it back."""
