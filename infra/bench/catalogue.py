@@ -31,6 +31,7 @@ BENCHES: dict[str, Entry] = {
     "kill": Entry(
         "a whole engine killed part by part under load: what is lost, what is doubled, how soon it is back",
         "infra.bench.kill",
+    ),
     "execute": Entry(
         "from an intent to the broker and from a fill to who looks, with lost answers and a broker that fails",
         "infra.bench.execute",

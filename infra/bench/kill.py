@@ -8,8 +8,9 @@ import numpy as np
 
 from infra.bench.ground import throwaway_home
 from infra.bench.run import Bench
+from infra.kills.house import Kill
 from infra.kills.judge import Findings
-from infra.kills.lives import KILLS_A_LIFE, Kill, Life, play, turns
+from infra.kills.lives import KILLS_A_LIFE, Life, play, turns
 from infra.kills.victims import Victim
 
 RUNS, RUNS_QUICK = 200, 7

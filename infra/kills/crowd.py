@@ -99,6 +99,7 @@ class Person:
         self._ticks_below = itertools.count()
         self._open: list[str] = []
         self._resting: list[str] = []
+        self._bodies: dict[str, Mapping[str, Any] | None] = {}
 
     async def join(self) -> None:
         """Register, log in, and set limits that nothing here meets."""
@@ -196,13 +197,25 @@ class Person:
         """
         request = Request(next(self._keys), self.account_id, stop_e4)
         self._ledger.requests.append(request)
+        self._bodies[request.key] = body
         asking = [self._until_answered(request, method, path, body, patience_s) for _ in range(1 + twice)]
         await asyncio.gather(*asking)
         return request.answers[0]
 
-    async def ask_again(self, request: Request, path: str, body: Mapping[str, Any]) -> None:
-        """Ask what was answered once more, under its key."""
-        await self._until_answered(request, "POST", path, body, PATIENCE_S)
+    def accepted(self) -> list[Request]:
+        """Return the entries of this person that became trades."""
+        return [
+            request
+            for request in self._ledger.requests
+            if request.account_id == self.account_id
+            and request.stop_e4 is not None
+            and any(answer.status == HTTPStatus.CREATED for answer in request.answers)
+        ]
+
+    async def ask_again(self, request: Request) -> Request:
+        """Ask an entry that was answered once more, under its key, and return it with both answers."""
+        await self._until_answered(request, "POST", "/api/trades", self._bodies[request.key], PATIENCE_S)
+        return request
 
     async def read(self, path: str, **query: str | int) -> httpx.Response:
         """Return what is shown, or why it is not."""

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
 import psycopg
 
 from adapters.postgres.database import Database
 from adapters.postgres.reading import LogReads
 from adapters.postgres.views import PostgresViews
+from infra.kills.broker import BrokerDoor
 from infra.kills.crowd import Ledger, Person
 from infra.kills.judge import Event, Findings, Story, judge, unsettled
 from infra.settings import PREFIX
@@ -26,7 +26,6 @@ _EVENTS = """
     -- Read the log after a sequence.
     SELECT sequence, stream_id, name, payload FROM log.events WHERE sequence > %s ORDER BY sequence
 """
-_SECRET_HEADER = "x-simulator-secret"  # noqa: S105 - its name
 
 
 class NeverAtRest(Exception):
@@ -36,8 +35,9 @@ class NeverAtRest(Exception):
 class Witness:
     """Reads the evidence of one engine: its log by SQL, the simulator's books, and what each of *people* is shown."""
 
-    def __init__(self, engine: Supervisor, people: Sequence[Person], ledger: Ledger) -> None:
+    def __init__(self, engine: Supervisor, broker: BrokerDoor, people: Sequence[Person], ledger: Ledger) -> None:
         self._engine = engine
+        self._broker = broker
         self._people = people
         self._ledger = ledger
         self._events: list[Event] = []
@@ -59,9 +59,9 @@ class Witness:
         findings.differences += await self._not_verified()
         return findings
 
-    def orders_sent(self) -> int:
-        """Return how many orders the log had sent when it was last looked at."""
-        return sum(event.name.startswith("order.submitting.") for event in self._events)
+    def count(self, kind: str) -> int:
+        """Return how many events of *kind*, a name without its version, the log had when it was last looked at."""
+        return sum(event.name.startswith(f"{kind}.v") for event in self._events)
 
     async def _at_rest(self) -> tuple[list[Event], dict[str, Any]]:
         """Return log and books of a moment at which nothing was under way: neither changed while both were read."""
@@ -70,7 +70,7 @@ class Witness:
         before: tuple[int, Mapping[str, Any]] | None = None
         while True:
             await self._read_on()
-            books = await self._books()
+            books = await self._broker.books()
             now = (len(self._events), books)
             waiting = unsettled(self._events)
             if now == before and not waiting:
@@ -86,14 +86,6 @@ class Witness:
             rows = await (await connection.execute(_EVENTS, [after])).fetchall()
         # Some streams hold what is sealed or meant for others: their payloads are read as well, and nobody asks.
         self._events += [Event(sequence, stream, name, json.loads(payload)) for sequence, stream, name, payload in rows]
-
-    async def _books(self) -> dict[str, Any]:
-        headers = {_SECRET_HEADER: self._engine.keys.simulator.hex()}
-        async with httpx.AsyncClient(base_url=self._engine.simulator_url, headers=headers, timeout=30.0) as broker:
-            answer = await broker.get("/admin/books")
-        answer.raise_for_status()
-        clients: dict[str, Any] = answer.json()["clients"]
-        return clients
 
     async def _orders_of(self, person: Person, head: int) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []

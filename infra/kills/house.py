@@ -1,10 +1,11 @@
 """The engine that is killed: every process of `khata up` in a home of its own, people at its door, and who watches."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from adapters.instruments import InstrumentMaster
 from adapters.nats.connection import connect
 from adapters.nats.marks import NatsMarks
 from infra.home import Home
+from infra.kills.broker import BrokerDoor
 from infra.kills.crowd import GIVES_UP_S, SYMBOLS, Ledger, Person, Quoted
 from infra.kills.evidence import Witness
 from infra.kills.judge import Findings
@@ -39,15 +41,25 @@ _PRICES_WITHIN_S = 30.0
 _LOG_INS_AT_ONCE = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Who was killed, and how long it took until a trader saw the engine whole again, in seconds."""
+
+    victim: Victim
+    recovery_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """A running engine, the people who trade on it, and what they asked. Made by `running_house`."""
 
     engine: Supervisor
+    broker: BrokerDoor
     people: Sequence[Person]
     ledger: Ledger
     prober: Prober
     witness: Witness
+    kills: list[Kill] = field(default_factory=list)
 
     @asynccontextmanager
     async def load(self, random: Random, *, per_second: float) -> AsyncIterator[None]:
@@ -81,7 +93,15 @@ class House:
         """
         killed_at_s = time.monotonic()
         kill(self.engine, victim)
-        return await self.prober.whole_again(killed_at_s)
+        recovery_s = await self.prober.whole_again(killed_at_s)
+        self.kills.append(Kill(victim, recovery_s))
+        return recovery_s
+
+    async def wipe_transport(self) -> float:
+        """Delete all that NATS keeps and kill it; otherwise like `kill`."""
+        # It goes on writing until it dies, so something may come to be while it is deleted.
+        shutil.rmtree(Home(self.engine.settings.home).nats / "store", ignore_errors=True)
+        return await self.kill(Victim.NATS)
 
     async def judged(self) -> Findings:
         """Return what is wrong once nothing is under way any more."""
@@ -120,12 +140,14 @@ async def running_house(
         everybody = [Person(number, http, queries, ledger, quotes) for number in range(people + 1)]
         for first in range(0, len(everybody), _LOG_INS_AT_ONCE):
             await asyncio.gather(*(person.join() for person in everybody[first : first + _LOG_INS_AT_ONCE]))
+        broker = BrokerDoor(engine)
         yield House(
             engine=engine,
+            broker=broker,
             people=everybody[:-1],
             ledger=ledger,
             prober=Prober(everybody[-1], quotes[0]),
-            witness=Witness(engine, everybody, ledger),
+            witness=Witness(engine, broker, everybody, ledger),
         )
 
 

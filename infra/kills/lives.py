@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from infra.home import Home
-from infra.kills.house import EACH_ITS_OWN, SHARED, House, running_house
+from infra.kills.house import EACH_ITS_OWN, SHARED, House, Kill, running_house
 from infra.kills.judge import Findings
 from infra.kills.probe import NeverWhole
 from infra.kills.victims import Victim
@@ -17,14 +17,6 @@ KILLS_A_LIFE = 25
 _CALM_S = (0.3, 1.5)
 """How long, by seed, people trade on a whole engine before the next kill."""
 _WARM_UP_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """Who was killed, and how long it took until a trader saw the engine whole again, in seconds."""
-
-    victim: Victim
-    recovery_s: float
 
 
 @dataclass(slots=True)
@@ -77,10 +69,11 @@ async def play(
             return life
         finally:
             life.seconds = time.monotonic() - began
+            life.kills = house.kills
         life.requests, life.retries = len(house.ledger.requests), house.ledger.retries
         life.accepted = house.ledger.accepted()
         life.findings.add(await house.judged())
-        life.orders = house.witness.orders_sent()
+        life.orders = house.witness.count("order.submitting")
         life.findings.add(await house.judged_when_closed())
     return life
 
@@ -89,7 +82,7 @@ async def _kill(house: House, life: Life, victims: Sequence[Victim], random: Ran
     for victim in victims:
         await asyncio.sleep(random.uniform(*_CALM_S))
         try:
-            life.kills.append(Kill(victim, await house.kill(victim)))
+            await house.kill(victim)
         except NeverWhole:
             life.never_whole = victim
             raise
