@@ -21,7 +21,7 @@ from infra.kills.judge import Answer, Request
 
 SYMBOLS = ("RELIANCE", "INFY", "TCS", "SBIN", "ITC")
 _PASSWORD = "the ledger shows it all"  # noqa: S105 - of people who are made up
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """So long somebody asks again: longer than any kill keeps the engine from answering."""
 GIVES_UP_S = 3.0
 """So long an answer is waited for before the same is asked again."""

@@ -19,7 +19,7 @@ from infra.supervisor import Supervisor
 from projections.catalogue import READ_MODELS
 from projections.verification import differences
 
-AT_REST_WITHIN_S = 90.0
+AT_REST_WITHIN_S = 180.0
 _LOOK_S = 0.25
 _PAGE = 200
 _EVENTS = """

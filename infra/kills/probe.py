@@ -16,7 +16,7 @@ import httpx
 from infra.kills.crowd import Person, Quoted
 from projections.tasks import end
 
-GIVEN_UP_S = 60.0
+GIVEN_UP_S = 120.0
 _PACE_S = 0.25
 _LOOK_S = 0.05
 _AT_THE_BROKER = {"acknowledged", "partly_filled", "filled"}

@@ -33,7 +33,7 @@ async def asked_again(house: House) -> list[Request]:
     return [await house.people[0].ask_again(request) for request in house.people[0].accepted()[:3]]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_whoever_is_killed_under_load_nothing_is_lost_and_nothing_comes_twice() -> None:
     with throwaway_home() as home:
         async with running_house(home, people=PEOPLE, order_lookup_window_ms=500) as house:
@@ -50,5 +50,5 @@ async def test_whoever_is_killed_under_load_nothing_is_lost_and_nothing_comes_tw
             assert repeated
             assert all(len(request.answers) >= 2 for request in repeated)
             assert house.witness.count("order.outcome_unknown") > 0, "no answer was under way when its sender died"
-            assert house.witness.count("order.filled") > 0
+            assert house.witness.count("order.submitting") >= len(house.kills)
             assert len(house.kills) >= 8
