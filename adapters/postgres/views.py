@@ -18,6 +18,7 @@ from sqlalchemy import Select, Table, select
 
 from adapters.postgres.epochs import EpochWatch
 from adapters.postgres.lines import Lines
+from adapters.postgres.pools import RECONNECT_S, try_again
 from adapters.postgres.questions import Question, Questions, models_of
 from adapters.postgres.turns import NoTurn, Turns
 from adapters.postgres.view_rows import rows_by_key, statements_of
@@ -155,6 +156,8 @@ class PostgresViews:
             open=False,
             configure=self._configure,
             timeout=_POOL_WAIT_S,
+            reconnect_timeout=RECONNECT_S,
+            reconnect_failed=try_again,
         )
         self._reached: dict[str, dict[int, int]] = {}
         self._generations: dict[tuple[str, int], int] = {}
