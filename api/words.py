@@ -175,6 +175,13 @@ WORDS: dict[str, Word] = {
     "source": Word("Through which door; null: nobody said.", "api"),
     "flattening": Word("Whether it still closes what is held.", False),
     "remaining": Word("Trades that it had to leave open; null: not known yet.", None),
+    "invariant": Word("Which of the things that always hold.", "exits_above_holding"),
+    "broken": Word("Breaches of what always holds that nobody has released: they deny entries.", []),
+    "subject": Word("The trade, order or position of which it does not hold, or `account`.", _TRADE),
+    "expected": Word("What should have been, for people.", "exits and stops for 100 units at most"),
+    "seen": Word("What was, for people.", "150 that live ones may fill"),
+    "breached_sequence": Word("The event that broke it; where it was stopped, the last one before it.", 4711),
+    "is_prevented": Word("Whether it was a decision of the engine, which was stopped and not stored.", False),
     "kind": Word("Which limit on losses.", "day_loss"),
     "action": Word("What the breach did besides blocking entries.", "block"),
     "breached_at": Word("When the limit was reached.", _TIME),
@@ -410,6 +417,7 @@ WORDS: dict[str, Word] = {
 }
 
 OWN: dict[str, Word] = {
+    "BrokenInvariantView.breached_at": Word("When it was found.", _TIME),
     "BreachView.limit": Word("The limit, in rupees.", "50000.00"),
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
     "BudgetView.name": Word("Which budget, by its field in the limits.", "orders_per_second_max"),

@@ -38,6 +38,8 @@ from domain.account.events import (
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
+    InvariantBreached,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -107,7 +109,7 @@ from domain.order import (
     correlation_id_of,
     installation_code,
 )
-from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 from domain.session import Phase, SessionMoment
 from domain.strategy.decide import (
     ArchiveStrategy,
@@ -426,6 +428,18 @@ risk_breached = RiskBreached(
     marks=(mark_at(2_800_0000),),
 )
 risk_breach_released = RiskBreachReleased(kind=BreachKind.DAY_LOSS, user_id=OWNER, reason="the tick was a false one")
+invariant_breached = InvariantBreached(
+    invariant=Invariant.EXITS_ABOVE_HOLDING,
+    subject=TRADE,
+    expected="exits and stops for 100 units at most",
+    seen="150 that live ones may fill",
+    version=12,
+    trade_ids=(TRADE,),
+    order_ids=(EXIT, SECOND_EXIT),
+)
+invariant_released = InvariantReleased(
+    invariant=Invariant.EXITS_ABOVE_HOLDING, user_id=OWNER, reason="one of them was canceled by hand"
+)
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
 corporate_action_applied = CorporateActionApplied(
@@ -716,6 +730,8 @@ EVERY_EVENT = (
     flatten_finished,
     risk_breached,
     risk_breach_released,
+    invariant_breached,
+    invariant_released,
     cash_moved,
     intents_suppressed,
     corporate_action_applied,
