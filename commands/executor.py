@@ -5,7 +5,8 @@ side by side. One follows the log. One asks the venue for what the log wants: ca
 modifications, then entries, each by a task of its own; no entry of an account begins while an exit or stop of it waits
 to be sent. One reads the venue's books of every account that has an order there, and records what is news
 (`evidence.py`), when the venue tells of something and now and then besides (`book_watch.py`); another, slower, those of
-accounts that only hold something (`outside.py`). One looks for the unknown, and one has flattened accounts confirmed.
+accounts that only hold something (`outside.py`). One looks for the unknown, one has exits succeeded that are nowhere
+(`successors.py`), and one has flattened accounts confirmed.
 
 A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
 Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
@@ -27,6 +28,7 @@ import structlog
 from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
+from commands.day_end import BrokerDay, DayEnd
 from commands.evidence import (
     Search,
     Terms,
@@ -54,12 +56,15 @@ from commands.ports import (
     OrderInTransit,
     OrderUpdates,
     Refused,
+    RequestBudget,
     StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
+from commands.spending import Spending
+from commands.successors import ExitSuccessor, Successors
 from domain.account.commands import (
     AccountCommand,
     PresumeAbsent,
@@ -68,7 +73,7 @@ from domain.account.commands import (
     RecordUnknown,
     RecordVenueOrder,
 )
-from domain.account.events import Evidence
+from domain.account.events import AccountEvent, Evidence, OrderFilled
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
 from domain.market import NS_PER_MS
@@ -106,6 +111,10 @@ class ExecutorSettings:
     modify_again_ms: int = 1_000
     idle_poll_ms: int = 2_000
     flat_again_ms: int = 1_000
+    succeed_ms: int = 250
+    succeed_again_ms: int = 1_000
+    exit_successor: ExitSuccessor = "auto"
+    day_end_ms: int = 5_000
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
     entries_at_once_max: int = 24
@@ -140,6 +149,8 @@ class Executor:
         installation_code: str,
         settings: ExecutorSettings,
         updates: OrderUpdates | None = None,
+        budget: RequestBudget | None = None,
+        broker_day: BrokerDay | None = None,
     ) -> None:
         self._accounts = accounts
         self._broker = broker
@@ -168,6 +179,15 @@ class Executor:
             clock=clock,
             patience_ms=settings.flat_patience_ms,
         )
+        self._successors = Successors(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            clock=clock,
+            catch_up=self._catch_up,
+            mode=settings.exit_successor,
+            again_ms=settings.succeed_again_ms,
+        )
         self._watch = BookWatch(
             updates=updates,
             orders=self._orders,
@@ -176,6 +196,22 @@ class Executor:
             poll_ms=settings.poll_ms,
             told_poll_ms=settings.told_poll_ms,
             doubt_ms=settings.doubt_ms,
+        )
+        self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
+        self._day_end = (
+            None
+            if broker_day is None
+            else DayEnd(
+                accounts=accounts,
+                broker=broker,
+                orders=self._orders,
+                store=store,
+                instruments=instruments,
+                clock=clock,
+                day=broker_day,
+                window_ms=settings.lookup_window_ms,
+                reads_min=settings.lookups_min,
+            )
         )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
@@ -191,6 +227,7 @@ class Executor:
         self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
+        self._overshoot = 0
         self._has_stopped = False
 
     async def run(self) -> None:
@@ -207,7 +244,10 @@ class Executor:
                 await self._is_caught_up.wait()
                 group.create_task(self._every(self._settings.retry_ms, self._send_all, wake=True))
                 group.create_task(self._every(self._settings.lookup_ms, self._search_all))
+                group.create_task(self._every(self._settings.succeed_ms, self._succeed_all))
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
+                if self._day_end is not None:
+                    group.create_task(self._every(self._settings.day_end_ms, self._end_day))
                 if not self._settings.lock_step:
                     group.create_task(self._watch.run())
                     group.create_task(self._every(self._settings.poll_ms, self._poll_due))
@@ -240,6 +280,7 @@ class Executor:
             await self._send_all()
             await asyncio.gather(*self._asking.values())
             await self._search_all()
+            await self._succeed_all()
             await self._poll_all()
             if is_first:  # What others did meanwhile. What came of it here is looked after by the rounds that follow.
                 await self._poll_idle()
@@ -262,6 +303,8 @@ class Executor:
             "orders": dict(counts),
             "searches": len(self._searches),
             "passed_over": len(self._adoption.passed_over),
+            "exits_waiting_for_a_person": sorted(self._successors.waiting),
+            "overshoot": self._overshoot,
             "books": self._watch.status(),
         }
 
@@ -274,6 +317,10 @@ class Executor:
             for recorded in batch:
                 self._accounts.observe(recorded)
                 self._orders.apply(recorded)
+                if self._spending is not None:
+                    self._spending.observe(recorded)
+                if self._day_end is not None:
+                    self._day_end.observe(recorded)
             if not self._is_caught_up.is_set() and self._orders.sequence >= head:
                 self._is_caught_up.set()
             self._advanced.set()
@@ -343,6 +390,7 @@ class Executor:
 
         async def ask(order: OpenOrder) -> None:
             try:
+                await self._recall_spending(order)
                 await step(order)
             except _PASSING as fault:
                 log.warning("request not confirmed", order_id=order.order_id, fault=str(fault))
@@ -356,6 +404,7 @@ class Executor:
 
     async def _send(self, order: OpenOrder) -> None:
         try:
+            await self._recall_spending(order)
             sequence = await self._sender.send(order)
             self._commands += 1
             self._entering.discard(order.order_id)
@@ -371,6 +420,10 @@ class Executor:
             del self._sending[order.order_id]
             self._entering.discard(order.order_id)
             self._changed.set()
+
+    async def _recall_spending(self, order: OpenOrder) -> None:
+        if self._spending is not None:
+            await self._spending.recall(order.account_id)
 
     async def _disown(self, order: OpenOrder) -> None:
         """Make an unknown of an order that is submitting and that nobody in this process is sending."""
@@ -527,8 +580,17 @@ class Executor:
             is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
             if is_last_word or isinstance(command, RecordFill):
                 self._watch.note_news(order.account_id)
+            self._note_overshoot(order, outcome.events)
         if isinstance(command, RecordVenueOrder):
             self._searches.pop(order.order_id, None)
+
+    def _note_overshoot(self, order: OpenOrder, events: Iterable[AccountEvent]) -> None:
+        """Say what an exit filled beyond what was held: it and the order whose place it took both came alive."""
+        for event in events:
+            if isinstance(event, OrderFilled) and event.purpose.closes and event.closed_quantity < event.last_quantity:
+                beyond = event.last_quantity - event.closed_quantity
+                self._overshoot += beyond
+                log.error("more was closed than was held", order_id=order.order_id, quantity=beyond)
 
     # --- Looking for the unknown ---
 
@@ -569,6 +631,14 @@ class Executor:
                 await self._record(order, PresumeAbsent(order_id=order.order_id, lookups=search.lookups))
         except _PASSING as fault:
             log.warning("look-up not answered", order_id=order.order_id, fault=str(fault))
+
+    async def _succeed_all(self) -> None:
+        self._commands += await self._successors.place()
+
+    async def _end_day(self) -> None:
+        assert self._day_end is not None, "it is begun where there is one"
+        if await self._day_end.tend():
+            await self._catch_up()  # Until the log has brought it back, what ended must not look open.
 
     # --- Pace ---
 

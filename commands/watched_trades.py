@@ -117,6 +117,11 @@ class WatchedTrade:
         return max(0, abs(self.net_quantity) - sum(order.leaves_quantity for order in self.closing))
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether one of its exits or stops is presumed absent: the executor sees to what takes its place."""
+        return any(order.is_absent for order in self.closing)
+
+    @property
     def is_guarded(self) -> bool:
         """Whether stops that the venue has, or may have, cover all that is held, at the trade's own level."""
         covered = sum(
@@ -132,6 +137,7 @@ class WatchedTrade:
             and self.stop_loss_e4 is not None
             and not self.is_exiting
             and not self.has_failed
+            and not self.is_in_doubt
             and self.uncovered_quantity > 0
         )
 

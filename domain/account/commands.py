@@ -4,6 +4,7 @@ import msgspec
 
 from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Role, Trailing
 from domain.charges import Tariff
+from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.ids import (
     AccountId,
     BasketId,
@@ -129,6 +130,21 @@ class RecordSuppressedIntents(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     since_ns: int
     until_ns: int
+
+
+class RecordContractNote(msgspec.Struct, frozen=True, kw_only=True):
+    """Record what the broker says that it charged on a day, as its note *number* of that day.
+
+    *booked* is what the log has of the day, *told* the broker's rows, *fingerprint* names both. *rates* is what the
+    orders are charged by, as far as that is known.
+    """
+
+    trading_day: str
+    number: int
+    fingerprint: str
+    booked: tuple[ChargedOrder, ...]
+    told: tuple[NotedFill, ...]
+    rates: dict[VenueOrderId, Rates]
 
 
 class ApplyCorporateAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -369,6 +385,22 @@ class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):
     lookups: int
 
 
+class RecordDayEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's day of an order is over, and nothing showed it: neither its last book nor, later, its history."""
+
+    order_id: OrderId
+
+
+class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
+
+    `net_quantity` is what the venue's positions, read just now, show in the trade's instrument and product (signed).
+    """
+
+    trade_id: TradeId
+    net_quantity: int
+
+
 AccountCommand = (
     OpenAccount
     | SetMember
@@ -383,6 +415,7 @@ AccountCommand = (
     | InspectAccount
     | MoveCash
     | RecordSuppressedIntents
+    | RecordContractNote
     | ApplyCorporateAction
     | OpenTrade
     | OpenBasket
@@ -406,4 +439,6 @@ AccountCommand = (
     | RecordForeignFill
     | RecordFill
     | PresumeAbsent
+    | RecordDayEnd
+    | SucceedExit
 )

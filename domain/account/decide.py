@@ -23,6 +23,8 @@ from domain.account.commands import (
     PresumeAbsent,
     ProtectTrade,
     RecordAccepted,
+    RecordContractNote,
+    RecordDayEnd,
     RecordFill,
     RecordForeignFill,
     RecordModifyRefused,
@@ -39,9 +41,11 @@ from domain.account.commands import (
     SetMember,
     SetRiskParameters,
     SquareOff,
+    SucceedExit,
     TrailStop,
     TriggerExit,
 )
+from domain.account.contract_notes import record_contract_note
 from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged, Role
 from domain.account.evolve import evolve
 from domain.account.foreign import apply_corporate_action, record_foreign_fill
@@ -51,6 +55,7 @@ from domain.account.orders import (
     begin_submission,
     presume_absent,
     record_accepted,
+    record_day_end,
     record_fill,
     record_modify_refused,
     record_not_sent,
@@ -61,6 +66,7 @@ from domain.account.orders import (
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.state import Account
+from domain.account.succession import succeed_exit
 from domain.account.switches import (
     confirm_flat,
     engage_kill_switch,
@@ -122,6 +128,8 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return move_cash(command, state)
         case RecordSuppressedIntents():
             return record_suppressed(command, state)
+        case RecordContractNote():
+            return record_contract_note(command)
         case ApplyCorporateAction():
             return apply_corporate_action(command, state)
         case OpenBasket():
@@ -158,6 +166,10 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
+        case RecordDayEnd():
+            return record_day_end(command, state)
+        case SucceedExit():
+            return succeed_exit(command, state)
         case _:
             assert_never(command)
 

@@ -13,6 +13,7 @@ from domain.account.events import (
     BasketOpened,
     BasketPolicy,
     CashMoved,
+    ContractNoteReceived,
     CorporateActionApplied,
     FlattenFinished,
     ForeignFillAllocated,
@@ -193,6 +194,8 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             return _replace(state, parameters=event.parameters)
         case IntentsSuppressed():
             return state  # For people: what was turned away changes nothing.
+        case ContractNoteReceived():
+            return state  # Likewise: charges stay as they were booked.
         case _:
             assert_never(event)
 
@@ -327,6 +330,7 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
         purpose=event.purpose,
         instruction=event.instruction,
         not_after_ns=event.not_after_ns,
+        successor_of=event.successor_of,
     )
     return _with_order(state, order, trade)
 

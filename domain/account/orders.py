@@ -9,6 +9,7 @@ from domain.account.commands import (
     BeginSubmission,
     PresumeAbsent,
     RecordAccepted,
+    RecordDayEnd,
     RecordFill,
     RecordModifyRefused,
     RecordNotSent,
@@ -238,10 +239,7 @@ def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
         case OrderStatus.CANCELED:
             return [OrderCanceled(order_id=order.order_id, trade_id=order.trade_id)]
         case OrderStatus.EXPIRED:
-            expired: list[AccountEvent] = [OrderExpired(order_id=order.order_id, trade_id=order.trade_id)]
-            if order.purpose is Purpose.STOP:
-                expired.append(ProtectionLapsed(trade_id=order.trade_id, order_id=order.order_id))
-            return expired
+            return _expired(order, evidence=None)
         case OrderStatus.REJECTED:
             rejected = OrderRejected(
                 order_id=order.order_id,
@@ -254,6 +252,15 @@ def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
             return [rejected]
         case _:
             return []
+
+
+def _expired(order: Order, *, evidence: Evidence | None) -> list[AccountEvent]:
+    expired: list[AccountEvent] = [
+        OrderExpired(order_id=order.order_id, trade_id=order.trade_id, evidence=evidence),
+    ]
+    if order.purpose is Purpose.STOP:
+        expired.append(ProtectionLapsed(trade_id=order.trade_id, order_id=order.order_id))
+    return expired
 
 
 def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]:
@@ -319,3 +326,11 @@ def presume_absent(command: PresumeAbsent, state: Account) -> tuple[AccountEvent
         return ()
     absent = OrderPresumedAbsent(order_id=order.order_id, trade_id=order.trade_id, lookups=command.lookups)
     return (absent,)
+
+
+def record_day_end(command: RecordDayEnd, state: Account) -> tuple[AccountEvent, ...]:
+    """Keep that an order in doubt can do nothing any more. A fill of it would be believed all the same."""
+    order = _order(state, command.order_id)
+    if order.status not in {OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT}:
+        return ()
+    return after_word(state, _expired(order, evidence=Evidence.DAY_END), order, places=False)

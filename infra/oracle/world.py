@@ -40,6 +40,7 @@ from domain.account.commands import (
     RepriceStop,
     SetRiskParameters,
     SquareOff,
+    SucceedExit,
     TrailStop,
     TriggerExit,
 )
@@ -55,6 +56,7 @@ from domain.account.events import (
     Trailing,
 )
 from domain.account.state import Account, Order, Trade
+from domain.account.succession import owed_successors
 from domain.account.valuation import valuation_of
 from domain.charges import Tariff
 from domain.ids import AccountId, BasketId, CorrelationId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
@@ -545,6 +547,13 @@ class World:
                 self.do(PresumeAbsent(order_id=order.order_id, lookups=3))
             else:
                 self._show(at_venue, Evidence.CORRELATION_LOOKUP)
+        self.succeed()
+
+    def succeed(self) -> None:
+        """The executor has what is nowhere succeeded, by the venue's positions."""
+        for trade in owed_successors(self.state):
+            net = self.judge.shown_at_venue(*trade.position)
+            self.do(SucceedExit(trade_id=trade.trade_id, net_quantity=net))
 
     def somebody_else(self) -> None:
         """An order from outside executes: by the broker's app, or by the broker itself."""

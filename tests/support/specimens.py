@@ -13,6 +13,7 @@ from domain.account.commands import (
     OpenTrade,
     PresumeAbsent,
     RecordAccepted,
+    RecordDayEnd,
     RecordFill,
     RecordNotSent,
     RecordRefused,
@@ -20,6 +21,7 @@ from domain.account.commands import (
     RecordVenueOrder,
     ReleaseKillSwitch,
     SetRiskParameters,
+    SucceedExit,
     TriggerExit,
 )
 from domain.account.events import (
@@ -31,6 +33,7 @@ from domain.account.events import (
     BasketOpened,
     BasketPolicy,
     CashMoved,
+    ContractNoteReceived,
     CorporateActionApplied,
     CorporateAdjustment,
     Evidence,
@@ -81,6 +84,7 @@ from domain.account.events import (
 from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBacktest
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
 from domain.charges import Charges
+from domain.contract_note import Cause, LineDifference, Match, NotedCharges, NotedOrder, NoteLine, Share
 from domain.ids import (
     AccountId,
     BacktestId,
@@ -292,6 +296,8 @@ fill = RecordFill(
 )
 exit_fill = replace(fill, order_id=EXIT, venue_fill_id=VenueFillId("f-2"), price_e4=2_800_0000)
 presume_absent = PresumeAbsent(order_id=ENTRY, lookups=6)
+succeed = SucceedExit(trade_id=TRADE, net_quantity=100)
+end_of_day = RecordDayEnd(order_id=ENTRY)
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -342,6 +348,7 @@ order_intended = OrderIntended(
 exit_intended = OrderIntended(
     order_id=EXIT, trade_id=TRADE, purpose=Purpose.EXIT, instruction=exit_instruction, not_after_ns=None
 )
+exit_succeeds = replace(exit_intended, order_id=SECOND_EXIT, successor_of=EXIT)
 order_submitting = OrderSubmitting(
     order_id=ENTRY,
     trade_id=TRADE,
@@ -373,6 +380,7 @@ order_blocked = OrderBlocked(order_id=ENTRY, trade_id=TRADE)
 order_cancel_requested = OrderCancelRequested(order_id=ENTRY, trade_id=TRADE)
 order_canceled = OrderCanceled(order_id=ENTRY, trade_id=TRADE)
 order_expired = OrderExpired(order_id=ENTRY, trade_id=TRADE)
+order_never_seen = replace(order_expired, evidence=Evidence.DAY_END)
 order_filled = OrderFilled(
     order_id=ENTRY,
     trade_id=TRADE,
@@ -442,6 +450,37 @@ invariant_released = InvariantReleased(
 )
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
+contract_note_received = ContractNoteReceived(
+    trading_day=TODAY,
+    number=1,
+    fingerprint="8d969eef6ecad3c2",
+    lines=(
+        LineDifference(line=NoteLine.BROKERAGE, ours_e4=20_0000, theirs_e4=20_0000, shares=()),
+        LineDifference(
+            line=NoteLine.STT,
+            ours_e4=71_2500,
+            theirs_e4=73_0000,
+            shares=(
+                Share(cause=Cause.WHOLE_RUPEES, amount_e4=-2500),
+                Share(cause=Cause.UNEXPLAINED, amount_e4=2_0000),
+            ),
+        ),
+    ),
+    orders=(
+        NotedOrder(
+            venue_order_id=VENUE_EXIT,
+            instrument=RELIANCE,
+            product=Product.INTRADAY,
+            side=Side.SELL,
+            match=Match.OTHER_QUANTITY,
+            quantity=101,
+            our_quantity=100,
+            our_charges_paise=91_25,
+            charges=NotedCharges(brokerage_e4=20_0000, stt_e4=73_0000),
+            unexplained_e4=2_0000,
+        ),
+    ),
+)
 corporate_action_applied = CorporateActionApplied(
     action_id="NSE-CA-2026-118",
     instrument=RELIANCE,
@@ -734,6 +773,7 @@ EVERY_EVENT = (
     invariant_released,
     cash_moved,
     intents_suppressed,
+    contract_note_received,
     corporate_action_applied,
     basket_opened,
     basket_failed,
@@ -816,7 +856,8 @@ WIDENED = (
         passing="a quantity of 99",
         strategy_id=strategys_switch_engaged.strategy_id,
     ),
-    stop_intended,
+    replace(stop_intended, successor_of=EXIT),
+    order_never_seen,
     order_submitting,
     replace(exit_triggered, mark=wide_mark),
     replace(order_filled, charges=purchase_charges),

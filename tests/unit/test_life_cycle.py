@@ -16,6 +16,7 @@ from tests.support.specimens import (
     account_opened,
     begin,
     canceled_by_venue,
+    end_of_day,
     engage,
     expired_at_venue,
     fill,
@@ -51,10 +52,12 @@ ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
     (S.UNKNOWN, S.PARTLY_FILLED): (begin, unknown, part),
     (S.UNKNOWN, S.FILLED): (begin, unknown, fill),
     (S.UNKNOWN, S.PRESUMED_ABSENT): missing,
+    (S.UNKNOWN, S.EXPIRED): (begin, unknown, end_of_day),
     (S.PRESUMED_ABSENT, S.ACKNOWLEDGED): (*missing, accepted),
     (S.PRESUMED_ABSENT, S.REJECTED): (*missing, rejected_by_venue),
     (S.PRESUMED_ABSENT, S.PARTLY_FILLED): (*missing, part),
     (S.PRESUMED_ABSENT, S.FILLED): (*missing, fill),
+    (S.PRESUMED_ABSENT, S.EXPIRED): (*missing, end_of_day),
     (S.ACKNOWLEDGED, S.PARTLY_FILLED): (begin, accepted, part),
     (S.ACKNOWLEDGED, S.FILLED): (begin, accepted, fill),
     (S.ACKNOWLEDGED, S.CANCELED): (begin, accepted, canceled_by_venue),
@@ -73,7 +76,10 @@ ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
 }
 
 BY_WAY_OF_ACKNOWLEDGED = {
-    (status, final) for status in (S.SUBMITTING, S.UNKNOWN, S.PRESUMED_ABSENT) for final in (S.CANCELED, S.EXPIRED)
+    (S.SUBMITTING, S.CANCELED),
+    (S.SUBMITTING, S.EXPIRED),
+    (S.UNKNOWN, S.CANCELED),
+    (S.PRESUMED_ABSENT, S.CANCELED),
 }
 """Arrows that the decider splits: who is found canceled was acknowledged first, so that the venue's id is kept."""
 
