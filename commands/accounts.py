@@ -553,7 +553,7 @@ class Accounts:
         try:
             decided = await self._lane(account_id).execute(command_on, request)
         except DecisionBreaksInvariant as refusal:
-            log.exception("a decision was stopped", account_id=account_id, correlation_id=context.correlation_id)
+            log.error("a decision was stopped", account_id=account_id, breach=refusal.message)  # noqa: TRY400 - no fault
             raise DecisionStopped(refusal.message) from refusal
         breach = is_stopped(decided.events)
         if breach is not None:
