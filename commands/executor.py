@@ -41,6 +41,7 @@ from commands.evidence import (
 from commands.flattening import Flattening
 from commands.lane import AccountBusy, DecisionStopped
 from commands.open_orders import OpenOrder, OpenOrders
+from commands.operators_word import OperatorsWord
 from commands.outside import Outside
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -76,7 +77,7 @@ from domain.account.commands import (
 from domain.account.events import AccountEvent, Evidence, OrderFilled
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
-from domain.market import NS_PER_MS
+from domain.market import NS_PER_MS, trading_day
 from domain.order import AT_VENUE, CLOSED, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
@@ -213,6 +214,12 @@ class Executor:
                 reads_min=settings.lookups_min,
             )
         )
+        self._said = OperatorsWord(
+            orders=self._orders,
+            clock=clock,
+            window_ms=settings.lookup_window_ms,
+            reads_min=settings.lookups_min,
+        )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
@@ -348,13 +355,14 @@ class Executor:
         return order.status in {OrderStatus.SUBMITTING, OrderStatus.UNKNOWN} or waits_for_cancel
 
     async def _keep_watermark(self) -> None:
+        self._orders.forget_absent(before=trading_day(self._clock.wall_ns()).isoformat())
         self._orders.forget_closed(keep=CLOSED_KEPT)
         still_open = {order.order_id for order in self._orders.open()}
         self._cancels = {order_id: asked for order_id, asked in self._cancels.items() if order_id in still_open}
         self._modifies = {order_id: asked for order_id, asked in self._modifies.items() if order_id in still_open}
         self._told = {order_id: told for order_id, told in self._told.items() if order_id in still_open}
         self._in_transit &= still_open
-        self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in still_open}
+        self._said.forget_all_but(still_open)
         await self._watermarks.put(WATERMARK, self._orders.low_water())
         if self._outside.is_caught_up:
             await self._watermarks.put(OUTSIDE_WATERMARK, self._outside.low_water())
@@ -435,7 +443,7 @@ class Executor:
 
     def _may_cancel(self, order: OpenOrder) -> bool:
         """Tell whether it is time to ask for a cancel. It is remembered until the venue is known to have the order."""
-        if order.venue_order_id is None or order.status not in AT_VENUE:
+        if order.venue_order_id is None or order.status not in AT_VENUE or not self._said.is_to_be_believed(order):
             return False
         return self._is_due(self._cancels.get(order.order_id), self._settings.cancel_again_ms)
 
@@ -457,6 +465,8 @@ class Executor:
 
     def _may_modify(self, order: OpenOrder) -> bool:
         """Tell whether it is time to ask for a modification: not while one travels, nor while it is held back."""
+        if not self._said.is_to_be_believed(order):
+            return False
         asked = self._modifies.get(order.order_id)
         was_asked = asked is not None and asked.number == order.number
         if was_asked and order.order_id in self._in_transit:
@@ -497,7 +507,7 @@ class Executor:
 
     async def _poll_due(self) -> None:
         # The connection is made while an order is on its way, so that the venue can tell of it from the beginning.
-        self._watch.follow({order.account_id for order in self._orders.open()} | self._outside.accounts())
+        self._watch.follow({order.account_id for order in self._orders.open()} | self._quiet_accounts())
         await self._watch.read_due(self._at_venue())
 
     def _at_venue(self) -> set[AccountId]:
@@ -512,10 +522,17 @@ class Executor:
         self._commands += await self._flattening.confirm()
 
     async def _poll_idle(self) -> None:
-        """Read the books of accounts that hold something and have no order open, for what others do to it."""
+        """Read the books of accounts that have no order open, for what others do to what they hold.
+
+        And for what an operator said to be absent.
+        """
         busy = {order.account_id for order in self._orders.open()}
-        idle = (self._outside.accounts() | self._adoption.owed) - busy
+        idle = (self._quiet_accounts() | self._adoption.owed) - busy
         await asyncio.gather(*(self._poll(account_id) for account_id in sorted(idle)))
+
+    def _quiet_accounts(self) -> set[AccountId]:
+        """Return the accounts that hold something, or of which an order is said to be absent."""
+        return self._outside.accounts() | {order.account_id for order in self._orders.absent()}
 
     async def _poll(self, account_id: AccountId) -> bool:
         """Read an account's books, record what is news, and tell whether they could be read."""
@@ -526,6 +543,9 @@ class Executor:
                 rows = await self._broker.orders(account_id)
                 # Events of our own that the log has not brought back yet would be recorded twice: wait for them.
                 await self._catch_up()
+                for said, doubt in self._said.hold_against(account_id, rows):
+                    await self._record(said, doubt)
+                await self._catch_up()
                 for row in rows:
                     order = order_of_row(self._orders, account_id, row)
                     if order is not None and order.venue_order_id is None:
@@ -535,7 +555,8 @@ class Executor:
                     await self._record_terms(account_id, row)
                 await self._catch_up()
                 for order, command in fills_to_record(self._orders, account_id, rows, fills):
-                    await self._record(order, command)
+                    if self._said.is_to_be_believed(order):
+                        await self._record(order, command)
                 await self._catch_up()
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
@@ -613,6 +634,9 @@ class Executor:
 
     async def _search_all(self) -> None:
         unknown = [order for order in self._orders.open() if order.status is OrderStatus.UNKNOWN]
+        sought = {order.order_id for order in unknown}
+        # What is not unknown any more may become so again, and then the search begins anew.
+        self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in sought}
         await asyncio.gather(*(self._search(order) for order in unknown))
 
     async def _search(self, order: OpenOrder) -> None:

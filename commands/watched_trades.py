@@ -23,6 +23,8 @@ from domain.account.events import (
     OrderNotSent,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
     ProtectionFailed,
     ProtectionMode,
@@ -345,6 +347,8 @@ def _after_order(trade: WatchedTrade, event: Event) -> WatchedTrade | None:  # n
             return _with(trade, event.order_id, is_acknowledged=True, is_absent=False)
         case OrderPresumedAbsent():
             return _with(trade, event.order_id, is_absent=True)
+        case OrderResolved(resolution=OrderResolution.ABSENT):
+            return _without(trade, event.order_id)
         case OrderModifyRequested():
             return _with(trade, event.order_id, wanted=event.instruction)
         case OrderModified():

@@ -2,7 +2,16 @@
 
 import msgspec
 
-from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Role, Trailing
+from domain.account.events import (
+    AccountMode,
+    BasketPolicy,
+    Evidence,
+    KillMode,
+    OrderResolution,
+    ProtectionMode,
+    Role,
+    Trailing,
+)
 from domain.charges import Tariff
 from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.ids import (
@@ -401,6 +410,24 @@ class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
     net_quantity: int
 
 
+class ResolveOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Take a person's word on an order in doubt. `venue_order_id` is the venue's id where it has it, else None."""
+
+    order_id: OrderId
+    user_id: UserId
+    resolution: OrderResolution
+    venue_order_id: VenueOrderId | None
+    reason: str
+
+
+class DoubtOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's book does not bear out an operator's word that it has the order as *venue_order_id*."""
+
+    order_id: OrderId
+    venue_order_id: VenueOrderId
+    cause: str
+
+
 AccountCommand = (
     OpenAccount
     | SetMember
@@ -441,4 +468,6 @@ AccountCommand = (
     | PresumeAbsent
     | RecordDayEnd
     | SucceedExit
+    | ResolveOrder
+    | DoubtOrder
 )

@@ -13,6 +13,7 @@ from domain.account.commands import (
     ClosePosition,
     CloseTrade,
     ConfirmFlat,
+    DoubtOrder,
     EngageKillSwitch,
     InspectAccount,
     MoveCash,
@@ -38,6 +39,7 @@ from domain.account.commands import (
     ReleaseKillSwitch,
     RemoveMember,
     RepriceStop,
+    ResolveOrder,
     SetMember,
     SetRiskParameters,
     SquareOff,
@@ -65,6 +67,7 @@ from domain.account.orders import (
 )
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
+from domain.account.resolving import doubt_order, resolve_order
 from domain.account.state import Account
 from domain.account.succession import succeed_exit
 from domain.account.switches import (
@@ -170,6 +173,10 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_day_end(command, state)
         case SucceedExit():
             return succeed_exit(command, state)
+        case ResolveOrder():
+            return resolve_order(command, state)
+        case DoubtOrder():
+            return doubt_order(command, state)
         case _:
             assert_never(command)
 

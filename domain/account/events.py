@@ -118,6 +118,17 @@ class Evidence(StrEnum):
     ORDER_BOOK = "order_book"
     DAY_END = "day_end"
     """The order's day is over, and the venue never showed it."""
+    OPERATOR = "operator"
+    """A person looked at the venue by other means. The book has to bear it out."""
+
+
+class OrderResolution(StrEnum):
+    """What an operator says of an order in doubt."""
+
+    ABSENT = "absent"
+    """The broker does not have it."""
+    AT_BROKER = "at_broker"
+    """The broker has it, under an id that the operator names."""
 
 
 class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, tag="account.opened.v1"):
@@ -472,6 +483,20 @@ class OrderPresumedAbsent(msgspec.Struct, frozen=True, kw_only=True, tag="order.
     lookups: int
 
 
+class OrderResolved(msgspec.Struct, frozen=True, kw_only=True, tag="order.resolved.v1"):
+    """A person said what became of an order in doubt, and why they say so.
+
+    `venue_order_id` is the venue's id of it where the venue has it, and None where it has not.
+    """
+
+    order_id: OrderId
+    trade_id: TradeId
+    user_id: UserId
+    resolution: OrderResolution
+    venue_order_id: VenueOrderId | None
+    reason: str
+
+
 class OrderLapsed(msgspec.Struct, frozen=True, kw_only=True, tag="order.lapsed.v1"):
     """Too old to send. Nothing was sent."""
 
@@ -668,6 +693,7 @@ AccountEvent = (
     | OrderRejected
     | OrderOutcomeUnknown
     | OrderPresumedAbsent
+    | OrderResolved
     | OrderLapsed
     | OrderBlocked
     | OrderCancelRequested

@@ -41,6 +41,8 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
     ProtectionFailed,
     ProtectionLapsed,
@@ -93,9 +95,14 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
         case OrderRejected():
             return _with_status(state, event.order_id, OrderStatus.REJECTED)
         case OrderOutcomeUnknown():
-            return _with_status(state, event.order_id, OrderStatus.UNKNOWN)
+            # An operator may have named an id for it that the venue's book did not bear out.
+            doubted = _replace(state.orders[event.order_id], status=OrderStatus.UNKNOWN, venue_order_id=None)
+            return _with_order(state, doubted)
         case OrderPresumedAbsent():
             return _with_status(state, event.order_id, OrderStatus.PRESUMED_ABSENT)
+        case OrderResolved():
+            is_absent = event.resolution is OrderResolution.ABSENT
+            return _with_status(state, event.order_id, OrderStatus.ABSENT) if is_absent else state
         case OrderLapsed():
             return _with_status(state, event.order_id, OrderStatus.LAPSED)
         case OrderBlocked():
@@ -211,7 +218,8 @@ def on_day(state: Account, day: str, *, keep: TradeId | None = None) -> Account:
             carried_cost_paise=trade.holding.cost_paise,
         )
         for name, trade in state.trades.items()
-        if not trade.is_closed or name == keep
+        # One that is absent by an operator's word may have turned up again although its trade is closed.
+        if not trade.is_closed or trade.live_orders or name == keep
     }
     orders = {order_id: order for order_id, order in state.orders.items() if order.trade_id in trades}
     return _replace(

@@ -66,7 +66,9 @@ UNRELEASED_MAX = 50
 """So many breaches wait for a release at most: entries are denied by the first, and a person has enough to look at."""
 
 _S = OrderStatus
-_CANNOT_FILL = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.LAPSED, _S.BLOCKED, _S.PRESUMED_ABSENT})
+CANNOT_FILL = frozenset(
+    {_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.LAPSED, _S.BLOCKED, _S.PRESUMED_ABSENT, _S.ABSENT}
+)
 _HAPPENED = frozenset(
     {
         OrderFilled,
@@ -408,7 +410,7 @@ def _closed(event: TradeClosed, state: Account) -> Found | None:
         and trade.holding.net_quantity == 0
         and trade.holding.cost_paise == 0
         and trade.holding.realised_paise == event.realised_paise
-        and all(order.status in _CANNOT_FILL for order in state.orders_of(event.trade_id))
+        and all(order.status in CANNOT_FILL for order in state.orders_of(event.trade_id))
     ):
         return None
     holding = Holding() if trade is None else trade.holding
@@ -559,7 +561,7 @@ def _surplus_broken(state: Account, trade_ids: Iterable[TradeId]) -> Iterator[Fo
 
 def _may_fill(order: Order) -> int:
     """Return how many units of an order may still fill, at most: unknown or not, and however it is being changed."""
-    if order.status in _CANNOT_FILL:
+    if order.status in CANNOT_FILL:
         return 0
     largest = order.instruction.quantity
     if order.wanted is not None and order.wanted.quantity > largest:

@@ -46,7 +46,7 @@ from domain.account.state import Account, Order
 from domain.ids import OrderId, split_fill_id
 from domain.market import trading_day
 from domain.money import value_paise
-from domain.order import CLOSED, OrderInstruction, OrderStatus, OrderType, Purpose, RefusalReason, may_follow
+from domain.order import CLOSED, FINAL, OrderInstruction, OrderStatus, OrderType, Purpose, RefusalReason, may_follow
 
 
 def _order(state: Account, order_id: OrderId) -> Order:
@@ -142,7 +142,7 @@ def record_modify_refused(command: RecordModifyRefused, state: Account) -> tuple
 def record_unknown(command: RecordUnknown, state: Account) -> tuple[AccountEvent, ...]:
     """Keep that the venue may have the order."""
     order = _order(state, command.order_id)
-    if not may_follow(order.status, OrderStatus.UNKNOWN):
+    if order.status is not OrderStatus.SUBMITTING:
         return ()
     unknown = OrderOutcomeUnknown(
         order_id=order.order_id, trade_id=order.trade_id, cause=command.cause, sent_at_ns=command.sent_at_ns
@@ -172,7 +172,7 @@ def record_venue_order(command: RecordVenueOrder, state: Account) -> tuple[Accou
         order = evolve(reduce(evolve, events[:-1], state), modified).orders[order.order_id]
     # The venue's last word is final only when all of its fills are here: until then only they count.
     final: list[AccountEvent] = []
-    if command.cumulative_quantity <= order.cumulative_quantity and order.status not in CLOSED:
+    if command.cumulative_quantity <= order.cumulative_quantity and order.status not in FINAL:
         final = _final_word(command, order)
     if not events and not final:
         return ()
@@ -275,7 +275,7 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
     effect = effect_of_fill(trade.holding, side=instruction.side, quantity=command.quantity, value_paise=worth)
     cumulative = order.cumulative_quantity + command.quantity
     largest = instruction.quantity if order.wanted is None else max(instruction.quantity, order.wanted.quantity)
-    leaves = 0 if order.status in CLOSED else max(0, largest - cumulative)
+    leaves = 0 if order.status in FINAL else max(0, largest - cumulative)
     venue_segment, venue_trade_number, venue_order_id = split_fill_id(command.venue_fill_id)
     day = trading_day(command.filled_at_ns).isoformat()
     charges = charges_of(

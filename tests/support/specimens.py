@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from domain.account.commands import (
     BeginSubmission,
     ClosePosition,
+    DoubtOrder,
     EngageKillSwitch,
     OpenAccount,
     OpenTrade,
@@ -20,6 +21,7 @@ from domain.account.commands import (
     RecordUnknown,
     RecordVenueOrder,
     ReleaseKillSwitch,
+    ResolveOrder,
     SetRiskParameters,
     SucceedExit,
     TriggerExit,
@@ -64,6 +66,8 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
     ProtectionFailed,
     ProtectionLapsed,
@@ -298,6 +302,22 @@ exit_fill = replace(fill, order_id=EXIT, venue_fill_id=VenueFillId("f-2"), price
 presume_absent = PresumeAbsent(order_id=ENTRY, lookups=6)
 succeed = SucceedExit(trade_id=TRADE, net_quantity=100)
 end_of_day = RecordDayEnd(order_id=ENTRY)
+resolve_absent = ResolveOrder(
+    order_id=ENTRY,
+    user_id=OWNER,
+    resolution=OrderResolution.ABSENT,
+    venue_order_id=None,
+    reason="the broker's app does not show it",
+)
+resolve_at_broker = replace(
+    resolve_absent,
+    resolution=OrderResolution.AT_BROKER,
+    venue_order_id=VENUE_ENTRY,
+    reason="the broker's app shows it",
+)
+doubt_order = DoubtOrder(
+    order_id=ENTRY, venue_order_id=VENUE_ENTRY, cause="the broker's book shows another order under this id"
+)
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -375,6 +395,20 @@ order_outcome_unknown = OrderOutcomeUnknown(
     order_id=ENTRY, trade_id=TRADE, cause="no answer within 5 s", sent_at_ns=NOW_NS
 )
 order_presumed_absent = OrderPresumedAbsent(order_id=ENTRY, trade_id=TRADE, lookups=6)
+order_resolved_absent = OrderResolved(
+    order_id=ENTRY,
+    trade_id=TRADE,
+    user_id=OWNER,
+    resolution=OrderResolution.ABSENT,
+    venue_order_id=None,
+    reason=resolve_absent.reason,
+)
+order_resolved_at_broker = replace(
+    order_resolved_absent,
+    resolution=OrderResolution.AT_BROKER,
+    venue_order_id=VENUE_ENTRY,
+    reason=resolve_at_broker.reason,
+)
 order_lapsed = OrderLapsed(order_id=ENTRY, trade_id=TRADE)
 order_blocked = OrderBlocked(order_id=ENTRY, trade_id=TRADE)
 order_cancel_requested = OrderCancelRequested(order_id=ENTRY, trade_id=TRADE)
@@ -810,6 +844,7 @@ EVERY_EVENT = (
     user_erased,
     instruments_imported,
     breaker_changed,
+    order_resolved_at_broker,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""
 

@@ -19,7 +19,7 @@ from domain.account.events import (
     TradeOpened,
 )
 from domain.account.evolve import evolve
-from domain.account.invariants import ACCOUNT, UNRELEASED_MAX, is_stopped, looked_at, watched
+from domain.account.invariants import ACCOUNT, CANNOT_FILL, UNRELEASED_MAX, is_stopped, looked_at, watched
 from domain.account.refusals import (
     AccountNotFound,
     DecisionBreaksInvariant,
@@ -28,7 +28,7 @@ from domain.account.refusals import (
 from domain.account.state import Exposure
 from domain.decider import Decider
 from domain.ids import VenueFillId
-from domain.order import ModifyCause, OrderStatus, Purpose, Side
+from domain.order import LIVE, ModifyCause, OrderStatus, Purpose, Side
 from domain.risk import DenialCode, Invariant
 from tests.support.scenario import scenario
 from tests.support.specimens import (
@@ -395,6 +395,10 @@ def test_the_same_breach_is_recorded_once_and_there_is_an_end_to_them() -> None:
     ], "the trade's sums are recorded already, the order's are not"
     many = tuple(replace(invariant_breached, subject=str(number)) for number in range(UNRELEASED_MAX))
     assert step((*resting, *many), replace(order_filled, value_paise=1)) == (replace(order_filled, value_paise=1),)
+
+
+def test_the_watch_and_the_life_of_an_order_agree_on_what_may_fill() -> None:
+    assert set(OrderStatus) - CANNOT_FILL == LIVE, "say in invariants.py of a new status whether it may fill"
 
 
 def test_what_is_stored_already_is_told_with_its_place() -> None:
