@@ -36,7 +36,7 @@ from domain.order import (
     Side,
     TimeInForce,
 )
-from domain.risk import BreachKind, RiskParameters
+from domain.risk import BreachKind, Invariant, RiskParameters
 
 
 class OpenAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +110,18 @@ class ReleaseBreach(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UserId
     kind: BreachKind
     reason: str
+
+
+class ReleaseInvariant(msgspec.Struct, frozen=True, kw_only=True):
+    """Allow entries again although an invariant was breached: somebody has looked."""
+
+    user_id: UserId
+    invariant: Invariant
+    reason: str
+
+
+class InspectAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold the whole account against the invariants, as after a reconciliation, and not only what changes."""
 
 
 class MoveCash(msgspec.Struct, frozen=True, kw_only=True):
@@ -426,6 +438,8 @@ AccountCommand = (
     | ConfirmFlat
     | ObserveResult
     | ReleaseBreach
+    | ReleaseInvariant
+    | InspectAccount
     | MoveCash
     | RecordSuppressedIntents
     | RecordContractNote
