@@ -41,7 +41,7 @@ from commands.evidence import (
     terms_of_row,
 )
 from commands.flattening import Flattening
-from commands.lane import AccountBusy
+from commands.lane import AccountBusy, DecisionStopped
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.operators_word import OperatorsWord
 from commands.outside import Outside
@@ -200,12 +200,6 @@ class Executor:
             told_poll_ms=settings.told_poll_ms,
             doubt_ms=settings.doubt_ms,
         )
-        self._said = OperatorsWord(
-            orders=self._orders,
-            clock=clock,
-            window_ms=settings.lookup_window_ms,
-            reads_min=settings.lookups_min,
-        )
         self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
         self._day_end = (
             None
@@ -222,6 +216,12 @@ class Executor:
                 reads_min=settings.lookups_min,
             )
         )
+        self._said = OperatorsWord(
+            orders=self._orders,
+            clock=clock,
+            window_ms=settings.lookup_window_ms,
+            reads_min=settings.lookups_min,
+        )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
         self._changed = asyncio.Event()
@@ -237,6 +237,7 @@ class Executor:
         self._books_read_at_ns: dict[AccountId, int] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
+        self._settled_doubts = 0
         self._overshoot = 0
         self._has_stopped = False
 
@@ -353,6 +354,19 @@ class Executor:
     async def _catch_up(self) -> None:
         await self._reach((await self._head()).sequence)
 
+    async def _catch_up_with_ours(self) -> None:
+        """Wait until the log has brought back what this process appended, which it knows without asking the log.
+
+        Of what others appended meanwhile nothing is needed to read books. In lock-step all of it is, and so it is where
+        an append of ours may or may not have been.
+        """
+        in_doubt = self._accounts.in_doubt
+        if self._settings.lock_step or in_doubt != self._settled_doubts:
+            await self._catch_up()
+            self._settled_doubts = in_doubt
+        else:
+            await self._reach(self._accounts.appended)
+
     async def _reach(self, sequence: int) -> None:
         """Wait until the log has brought everything up to *sequence*."""
         while self._orders.sequence < sequence and not self._has_stopped:
@@ -435,10 +449,13 @@ class Executor:
             self._entering.discard(order.order_id)
             self._changed.set()
             # Until the log has brought back what was recorded, the order must not look unsent.
-            await (self._reach(sequence) if sequence else self._catch_up())
+            await (self._reach(sequence) if sequence else self._catch_up_with_ours())
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
+        except DecisionStopped as fault:
+            log.warning("send stopped", order_id=order.order_id, fault=str(fault))
+            await asyncio.sleep(self._settings.retry_ms / 1000)  # It would be again, and nothing waits for it.
         except _PASSING as fault:
             log.warning("send interrupted", order_id=order.order_id, fault=str(fault))
         finally:
@@ -512,7 +529,7 @@ class Executor:
     async def _record_modify_refused(self, order: OpenOrder, reason: RefusalReason, message: str) -> None:
         command = RecordModifyRefused(order_id=order.order_id, number=order.number, reason=reason, message=message)
         await self._record(order, command)
-        await self._catch_up()  # Until the log has brought it back, the modification must not look wanted.
+        await self._catch_up_with_ours()  # Until then the modification must not look wanted.
 
     # --- Reading the venue's books ---
 
@@ -556,22 +573,22 @@ class Executor:
                 fills = await self._broker.fills(account_id)
                 rows = await self._broker.orders(account_id)
                 # Events of our own that the log has not brought back yet would be recorded twice: wait for them.
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for said, doubt in self._said.hold_against(account_id, rows):
                     await self._record(said, doubt)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     order = order_of_row(self._orders, account_id, row)
                     if order is not None and order.venue_order_id is None:
                         await self._record_row(account_id, row, Evidence.ORDER_BOOK)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     await self._record_terms(account_id, row)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for order, command in fills_to_record(self._orders, account_id, rows, fills):
                     if self._said.is_to_be_believed(order):
                         await self._record(order, command)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)
@@ -614,6 +631,10 @@ class Executor:
         except FillInvalid as refusal:
             log.warning("execution makes no sense", order_id=order.order_id, fault=refusal.message)
             return
+        except DecisionStopped as fault:
+            # What else the books say of the account is recorded all the same.
+            log.warning("not recorded", order_id=order.order_id, command=type(command).__name__, fault=str(fault))
+            return
         if outcome.events:
             self._commands += 1
             is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
@@ -650,7 +671,8 @@ class Executor:
         sought = {order.order_id for order in unknown}
         # What is not unknown any more may become so again, and then the search begins anew.
         self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in sought}
-        await asyncio.gather(*(self._search(order) for order in unknown))
+        if unknown:
+            await asyncio.gather(*(self._search(order) for order in unknown))
 
     async def _search(self, order: OpenOrder) -> None:
         if order.correlation_id is None:

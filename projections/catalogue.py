@@ -4,6 +4,7 @@ from projections.alerts import ALERTS
 from projections.audit_trail import AUDIT_TRAIL
 from projections.backtests import BACKTESTS
 from projections.cash_moves import CASH_MOVES
+from projections.contract_notes import CONTRACT_NOTES
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS
@@ -25,6 +26,7 @@ READ_MODELS: tuple[AnyReadModel, ...] = (
     RISK,
     DAILY_RESULTS,
     CASH_MOVES,
+    CONTRACT_NOTES,
     LIMIT_CHANGES,
     ALERTS,
     ORDER_DOUBTS,

@@ -18,6 +18,7 @@ from projections.alerts import AlertRow
 from projections.audit_trail import AuditTrailRow
 from projections.backtests import BacktestRow
 from projections.cash_moves import CashMoveRow
+from projections.contract_notes import ContractNoteRow
 from projections.daily_results import DailyResultRow
 from projections.limit_changes import LimitChangeRow
 from projections.memberships import MembershipRow
@@ -319,6 +320,14 @@ class Queries(Protocol):
         """
         ...
 
+    async def contract_notes(self, account_id: AccountId, paging: Paging = FIRST_PAGE) -> Page[ContractNoteRow]:
+        """Return a page of an account's contract notes, at most 200 of them, by when the first of a day came."""
+        ...
+
+    async def contract_note(self, account_id: AccountId, day: str) -> Answer[ContractNoteRow | None]:
+        """Return an account's contract note of the exchange's *day* (ISO), None where there is none (yet)."""
+        ...
+
     async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
         """Return of which accounts a user is a member, by account."""
         ...
@@ -453,6 +462,16 @@ def select_order_page(  # noqa: PLR0917 - what it is about, and the tables
     if wanted.strategy_id is not None:
         statement = statement.where(trades.c.strategy_id == wanted.strategy_id)
     return _page(statement, orders.c.intended_sequence, paging)
+
+
+def select_contract_notes(account_id: AccountId, paging: Paging, table: Table) -> Select[Any]:
+    """Return the statement for a page of contract notes, and one more row."""
+    return _page(select(table).where(table.c.account_id == account_id), table.c.first_sequence, paging)
+
+
+def select_contract_note(account_id: AccountId, day: str, table: Table) -> Select[Any]:
+    """Return the statement for one contract note."""
+    return select(table).where(table.c.account_id == account_id, table.c.day == day)
 
 
 def select_doubts(  # noqa: PLR0917 - what it is about, and the tables

@@ -36,7 +36,7 @@ from domain.order import (
     Side,
     TimeInForce,
 )
-from domain.risk import BreachKind, RiskParameters
+from domain.risk import BreachKind, Invariant, RiskParameters
 
 
 class OpenAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +110,18 @@ class ReleaseBreach(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UserId
     kind: BreachKind
     reason: str
+
+
+class ReleaseInvariant(msgspec.Struct, frozen=True, kw_only=True):
+    """Allow entries again although an invariant was breached: somebody has looked."""
+
+    user_id: UserId
+    invariant: Invariant
+    reason: str
+
+
+class InspectAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold the whole account against the invariants, as after a reconciliation, and not only what changes."""
 
 
 class MoveCash(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,6 +394,22 @@ class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):
     lookups: int
 
 
+class RecordDayEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's day of an order is over, and nothing showed it: neither its last book nor, later, its history."""
+
+    order_id: OrderId
+
+
+class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
+
+    `net_quantity` is what the venue's positions, read just now, show in the trade's instrument and product (signed).
+    """
+
+    trade_id: TradeId
+    net_quantity: int
+
+
 class ResolveOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Take a person's word on an order in doubt. `venue_order_id` is the venue's id where it has it, else None."""
 
@@ -400,22 +428,6 @@ class DoubtOrder(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
 
 
-class RecordDayEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker's day of an order is over, and nothing showed it: neither its last book nor, later, its history."""
-
-    order_id: OrderId
-
-
-class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
-    """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
-
-    `net_quantity` is what the venue's positions, read just now, show in the trade's instrument and product (signed).
-    """
-
-    trade_id: TradeId
-    net_quantity: int
-
-
 AccountCommand = (
     OpenAccount
     | SetMember
@@ -426,6 +438,8 @@ AccountCommand = (
     | ConfirmFlat
     | ObserveResult
     | ReleaseBreach
+    | ReleaseInvariant
+    | InspectAccount
     | MoveCash
     | RecordSuppressedIntents
     | RecordContractNote
@@ -452,8 +466,8 @@ AccountCommand = (
     | RecordForeignFill
     | RecordFill
     | PresumeAbsent
-    | ResolveOrder
-    | DoubtOrder
     | RecordDayEnd
     | SucceedExit
+    | ResolveOrder
+    | DoubtOrder
 )

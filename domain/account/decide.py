@@ -15,6 +15,7 @@ from domain.account.commands import (
     ConfirmFlat,
     DoubtOrder,
     EngageKillSwitch,
+    InspectAccount,
     MoveCash,
     ObserveResult,
     OpenAccount,
@@ -34,6 +35,7 @@ from domain.account.commands import (
     RecordUnknown,
     RecordVenueOrder,
     ReleaseBreach,
+    ReleaseInvariant,
     ReleaseKillSwitch,
     RemoveMember,
     RepriceStop,
@@ -49,6 +51,7 @@ from domain.account.contract_notes import record_contract_note
 from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged, Role
 from domain.account.evolve import evolve
 from domain.account.foreign import apply_corporate_action, record_foreign_fill
+from domain.account.invariants import watched
 from domain.account.members import remove_member, set_member
 from domain.account.orders import (
     begin_submission,
@@ -74,6 +77,7 @@ from domain.account.switches import (
     observe_result,
     record_suppressed,
     release_breach,
+    release_invariant,
     release_kill_switch,
 )
 from domain.account.trades import cancel_trade, change_trade, close_all, close_position, close_trade, open_trade
@@ -119,6 +123,10 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return observe_result(command, state)
         case ReleaseBreach():
             return release_breach(command, state)
+        case ReleaseInvariant():
+            return release_invariant(command, state)
+        case InspectAccount():
+            return ()  # What it finds, if anything, is the watch's to say: see `invariants.py`.
         case MoveCash():
             return move_cash(command, state)
         case RecordSuppressedIntents():
@@ -161,14 +169,14 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
-        case ResolveOrder():
-            return resolve_order(command, state)
-        case DoubtOrder():
-            return doubt_order(command, state)
         case RecordDayEnd():
             return record_day_end(command, state)
         case SucceedExit():
             return succeed_exit(command, state)
+        case ResolveOrder():
+            return resolve_order(command, state)
+        case DoubtOrder():
+            return doubt_order(command, state)
         case _:
             assert_never(command)
 
@@ -197,4 +205,6 @@ def _set_risk_parameters(command: SetRiskParameters, state: Account) -> tuple[Ac
     return (RiskParametersChanged(parameters=command.parameters),)
 
 
-decider: Decider[AccountCommand, Account, AccountEvent] = Decider(initial=Account(), decide=decide, evolve=evolve)
+decider: Decider[AccountCommand, Account, AccountEvent] = Decider(
+    initial=Account(), decide=decide, evolve=evolve, watch=watched
+)

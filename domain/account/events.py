@@ -21,7 +21,7 @@ from domain.ids import (
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
 from domain.order import ModifyCause, NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
-from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 
 
 class AccountMode(StrEnum):
@@ -208,6 +208,35 @@ class RiskBreachReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account
     """A person allows entries again although the limit was reached today."""
 
     kind: BreachKind
+    user_id: UserId
+    reason: str
+
+
+class InvariantBreached(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.invariant_breached.v1"
+):
+    """Something that always holds did not. Entries are denied until a person has looked and releases it.
+
+    `subject` is what it does not hold of: a trade, an order, a position, or `account`; `expected` and `seen` are for
+    people. `version` is the place in the stream of the event that broke it, which lies in the same append before this
+    one. A decision of our own that would have broken it is not stored (`is_prevented`): then `version` is the place of
+    the last event before it.
+    """
+
+    invariant: Invariant
+    subject: str
+    expected: str
+    seen: str
+    version: int
+    is_prevented: bool = False
+    trade_ids: tuple[TradeId, ...] = ()
+    order_ids: tuple[OrderId, ...] = ()
+
+
+class InvariantReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.invariant_released.v1"):
+    """A person has looked at the breaches of an invariant and allows entries again."""
+
+    invariant: Invariant
     user_id: UserId
     reason: str
 
@@ -640,6 +669,8 @@ AccountEvent = (
     | FlattenFinished
     | RiskBreached
     | RiskBreachReleased
+    | InvariantBreached
+    | InvariantReleased
     | CashMoved
     | IntentsSuppressed
     | ContractNoteReceived

@@ -18,6 +18,8 @@ from domain.account.events import (
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
+    InvariantBreached,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -57,7 +59,7 @@ from domain.account.events import (
     TradeReductionAsked,
 )
 from domain.account.holding import FillEffect, after_fill, scaled_quantity
-from domain.account.state import WHOLE_ACCOUNT, Account, Basket, Order, Trade
+from domain.account.state import WHOLE_ACCOUNT, Account, Basket, BrokenInvariant, Order, Trade
 from domain.account.totals import is_live, totals_of, with_order, with_trade
 from domain.charges import NOTHING_ACCRUED
 from domain.ids import OrderId, StrategyId, TradeId
@@ -174,6 +176,11 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
         case RiskBreachReleased():
             acted = state.acted_breaches - {event.kind}
             return _replace(state, breaches=state.breaches - {event.kind}, acted_breaches=acted)
+        case InvariantBreached():
+            broken = BrokenInvariant(invariant=event.invariant, subject=event.subject, version=event.version)
+            return _replace(state, broken=(*state.broken, broken))
+        case InvariantReleased():
+            return _replace(state, broken=tuple(b for b in state.broken if b.invariant is not event.invariant))
         case CashMoved():
             state = on_day(state, event.trading_day)
             return _replace(state, cash_moved_paise=state.cash_moved_paise + event.amount_paise)

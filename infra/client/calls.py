@@ -24,12 +24,14 @@ from api.cash import CashMovedAnswer
 from api.changing import TradeCanceling, TradeChangedAnswer
 from api.charges import ChargesAnswer, ChargesRequest
 from api.closing import ClosingAccepted, ClosingAllAccepted, TradeClosing
+from api.contract_notes import ContractNoteAnswer, ContractNotesAnswer
 from api.doubts import DoubtsAnswer
 from api.drawdown import DrawdownAnswer
 from api.exposure import ExposureAnswer
 from api.funds import FundsAnswer, HoldingsAnswer
 from api.health import Health, Readiness
 from api.instruments import DefinitionsAnswer, InstrumentsAnswer
+from api.invariants import InvariantReleasedAnswer
 from api.limits import LimitHistoryAnswer
 from api.opening import TradeAccepted
 from api.orders import OrdersAnswer, TradeOrdersAnswer
@@ -51,7 +53,12 @@ from api.resolving import OrderResolvedAnswer, ResolveRequest
 from api.risk import LimitsAnswer
 from api.sessions import SessionsAnswer
 from api.strategies import StrategiesAnswer, StrategyAnswer, StrategyKept
-from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
+from api.switch_requests import (
+    BreachReleaseRequest,
+    CashMovementRequest,
+    InvariantReleaseRequest,
+    KillSwitchRequest,
+)
 from api.switches import BreachReleased, KillSwitchAnswer
 from api.trade_requests import (
     BasketRequest,
@@ -64,7 +71,7 @@ from api.trades import TradeAnswer, TradesAnswer
 from api.value_at_risk import ValueAtRiskAnswer
 from api.views import PortfolioAnswer
 from domain.instrument import Segment
-from domain.risk import BreachKind
+from domain.risk import BreachKind, Invariant
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 Query = str | int | bool | None
@@ -318,6 +325,14 @@ def release_breach(
     )
 
 
+def release_invariant(
+    invariant: Invariant, body: InvariantReleaseRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[InvariantReleasedAnswer]:
+    """Allow entries again although something that always holds did not."""
+    path = f"/api/risk/invariants/{invariant.value}/release"
+    return _command("POST", path, InvariantReleasedAnswer, body, key, account_id=account_id)
+
+
 def move_cash(
     body: CashMovementRequest, *, account_id: str | None = None, key: str | None = None
 ) -> Call[CashMovedAnswer]:
@@ -341,6 +356,16 @@ def list_holdings(**query: Query) -> Call[HoldingsAnswer]:
 def estimate_charges(body: ChargesRequest) -> Call[ChargesAnswer]:
     """Tell what an order, or a round trip, would be charged."""
     return Call(method="POST", path="/api/charges/estimate", answer=ChargesAnswer, body=body, is_harmless=True)
+
+
+def list_contract_notes(**query: Query) -> Call[ContractNotesAnswer]:
+    """List the days of which the broker told its charges, ordered and paged as trades are."""
+    return Call(method="GET", path="/api/contract-notes", answer=ContractNotesAnswer, query=query)
+
+
+def show_contract_note(day: str, **query: Query) -> Call[ContractNoteAnswer]:
+    """Show what the broker charged on a day, beside what was booked, and why it differs."""
+    return Call(method="GET", path=f"/api/contract-notes/{day}", answer=ContractNoteAnswer, query=query)
 
 
 def search_instruments(q: str, **query: Query) -> Call[InstrumentsAnswer]:

@@ -33,8 +33,10 @@ from infra.problems import OperatorProblem
 from infra.runtime import RuntimeFile
 from infra.settings import Settings, load
 from tests.support.api import PASSWORD, ApiWorld, signing_pem
+from tests.support.log_writing import Scribe
 from tests.support.security import ManualClock
 from tests.support.serving import serving
+from tests.support.specimens import contract_note_received
 
 EMAIL = "asha@example.in"
 TEN_NS = 1_795_149_000 * 1_000_000_000
@@ -169,6 +171,23 @@ async def test_orders_are_listed_and_those_of_unknown_fate_found(desk: Desk) -> 
     place = (await desk.asking("orders", "--limit", "1"))["next_before"]
     assert first_page.endswith(f"There are more: --before {place}\n")
     assert filled in await desk.type("orders", "--limit", "1", "--before", str(place))
+
+
+async def test_the_newest_contract_note_is_shown_or_that_of_a_day(desk: Desk) -> None:
+    await desk.log_in()
+    assert "told no charges yet" in await desk.type("contract-note")
+    stream_id = f"account-{desk.account_id}"
+    versions = {stream_id: len(await desk.world.log.read_stream(stream_id))}
+    notes = [msgspec.structs.replace(contract_note_received, trading_day=day) for day in ("2026-11-19", "2026-11-20")]
+    await Scribe(desk.world.log, versions).write(stream_id, notes)
+    assert (await desk.asking("contract-note"))["contract_note"]["day"] == "2026-11-20"
+    assert (await desk.asking("contract-note", "2026-11-19"))["contract_note"]["day"] == "2026-11-19"
+    shown = await desk.type("contract-note", "--account", desk.account_id)
+    assert "2026-11-20: 1 orders, note 1 of the day" in shown
+    for words in ("whole_rupees -0.25, unexplained 2.00", "other_quantity", "91.25", "112111182199"):
+        assert words in shown
+    with pytest.raises(OperatorProblem, match="2026-11-21"):
+        await desk.type("contract-note", "2026-11-21")
 
 
 async def test_an_order_in_doubt_is_shown_resolved_and_an_alert_meanwhile(desk: Desk) -> None:

@@ -29,7 +29,10 @@ from tests.support.specimens import (
     ENTRY,
     OWNER,
     STRATEGY,
+    cash_moved,
+    contract_note_received,
     kill_switch_engaged,
+    limits_changed,
     member_removed,
     member_set,
     order_intended,
@@ -42,6 +45,8 @@ from tests.support.specimens import (
 
 DRAFTER = UserId("usr_drafter")
 NAMES = ("mean reversion", "Opening range", "MEAN reversion", "breakout", "opening range", "a b", "Ab", "Opening range")
+DAYS = ("2026-12-29", "2026-12-30")
+"""Of contract notes: days on which nothing else happens."""
 MEMBERS = {"usr_trader": Role.TRADER, "usr_viewer": Role.VIEWER, "usr_gone": Role.OWNER}
 
 
@@ -57,7 +62,8 @@ async def both(
     await scribe.write(f"account-{second.account_id}", [*lost, protection_failed, kill_switch_engaged])
     members = [replace(member_set, member_id=UserId(name), role=role) for name, role in MEMBERS.items()]
     gone = replace(member_removed, member_id=UserId("usr_gone"))
-    await scribe.write(f"account-{first.account_id}", [*members, gone])
+    notes = [replace(contract_note_received, trading_day=day) for day in DAYS]
+    await scribe.write(f"account-{first.account_id}", [*members, gone, cash_moved, limits_changed, *notes])
     for number, name in enumerate(NAMES):
         strategy_id = StrategyId(f"{STRATEGY[:-2]}{number:02}")
         drafted = replace(strategy_drafted, strategy_id=strategy_id, user_id=DRAFTER, name=name)
@@ -107,10 +113,30 @@ async def test_a_portfolio_its_days_and_its_limits_are_those_of_a_fold(
         assert sum(trade.net_quantity for trade in shown.trades) == sum(row.net_quantity for row in shown.positions)
         assert await views.days(account_id) == await memory.days(account_id)
         assert await views.limit_changes(account_id, limit=3) == await memory.limit_changes(account_id, limit=3)
-    [happened] = [each for each in accounts if (await views.days(each)).value.cash]
-    first = await views.limit_changes(happened, limit=1)
-    second = await views.limit_changes(happened, limit=1, before=first.next_before)
+    assert (await views.days(accounts[0])).value.cash
+    first = await views.limit_changes(accounts[0], limit=1)
+    second = await views.limit_changes(accounts[0], limit=1, before=first.next_before)
     assert first.changes[0].sequence > second.changes[0].sequence
+
+
+async def test_contract_notes_are_listed_and_found_as_by_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    for account_id in accounts:
+        page = await views.contract_notes(account_id)
+        assert page == await memory.contract_notes(account_id)
+        for row in page.rows:
+            assert (await views.contract_note(account_id, row.day)).value == row
+    oldest = Paging(sort=Sort.OLDEST, limit=1)
+    first = await views.contract_notes(accounts[0], oldest)
+    assert first == await memory.contract_notes(accounts[0], oldest)
+    assert first.next_after is not None
+    found = await views.contract_note(accounts[0], DAYS[-1])
+    assert found.value is not None
+    assert found.value.lines == contract_note_received.lines
+    assert (await views.contract_note(accounts[0], "2026-01-01")).value is None
+    assert (await views.contract_note(AccountId("acc_nobody"), DAYS[-1])).value is None
 
 
 async def test_orders_in_doubt_and_alerts_are_those_of_a_fold(

@@ -18,6 +18,7 @@ from projections.alerts import ALERTS, AlertRow
 from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
 from projections.backtests import BACKTESTS, BacktestRow
 from projections.cash_moves import CASH_MOVES
+from projections.contract_notes import CONTRACT_NOTES, ContractNoteRow
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS, MembershipRow
@@ -196,6 +197,14 @@ class MemoryQueries:
         found = [row for row in rows if row.account_id == account_id and (before is None or row.sequence < before)]
         next_before = found[limit - 1].sequence if len(found) > limit else None
         return LimitHistory(changes=found[:limit], next_before=next_before, sequence=await self._sequence())
+
+    async def contract_notes(self, account_id: AccountId, paging: Paging = FIRST_PAGE) -> Page[ContractNoteRow]:
+        rows = [row for row in (await self._rows(CONTRACT_NOTES)).values() if row.account_id == account_id]
+        return _page(rows, paging, await self._sequence(), place=lambda row: row.first_sequence)
+
+    async def contract_note(self, account_id: AccountId, day: str) -> Answer[ContractNoteRow | None]:
+        row = (await self._rows(CONTRACT_NOTES)).get((account_id, day))
+        return Answer(value=row, sequence=await self._sequence())
 
     async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
         rows = sorted((await self._rows(MEMBERSHIPS)).items())

@@ -43,6 +43,8 @@ from domain.account.events import (
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
+    InvariantBreached,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -115,7 +117,7 @@ from domain.order import (
     correlation_id_of,
     installation_code,
 )
-from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 from domain.session import Phase, SessionMoment
 from domain.strategy.decide import (
     ArchiveStrategy,
@@ -298,6 +300,8 @@ fill = RecordFill(
 )
 exit_fill = replace(fill, order_id=EXIT, venue_fill_id=VenueFillId("f-2"), price_e4=2_800_0000)
 presume_absent = PresumeAbsent(order_id=ENTRY, lookups=6)
+succeed = SucceedExit(trade_id=TRADE, net_quantity=100)
+end_of_day = RecordDayEnd(order_id=ENTRY)
 resolve_absent = ResolveOrder(
     order_id=ENTRY,
     user_id=OWNER,
@@ -314,8 +318,6 @@ resolve_at_broker = replace(
 doubt_order = DoubtOrder(
     order_id=ENTRY, venue_order_id=VENUE_ENTRY, cause="the broker's book shows another order under this id"
 )
-succeed = SucceedExit(trade_id=TRADE, net_quantity=100)
-end_of_day = RecordDayEnd(order_id=ENTRY)
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -468,6 +470,18 @@ risk_breached = RiskBreached(
     marks=(mark_at(2_800_0000),),
 )
 risk_breach_released = RiskBreachReleased(kind=BreachKind.DAY_LOSS, user_id=OWNER, reason="the tick was a false one")
+invariant_breached = InvariantBreached(
+    invariant=Invariant.EXITS_ABOVE_HOLDING,
+    subject=TRADE,
+    expected="exits and stops for 100 units at most",
+    seen="150 that live ones may fill",
+    version=12,
+    trade_ids=(TRADE,),
+    order_ids=(EXIT, SECOND_EXIT),
+)
+invariant_released = InvariantReleased(
+    invariant=Invariant.EXITS_ABOVE_HOLDING, user_id=OWNER, reason="one of them was canceled by hand"
+)
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
 contract_note_received = ContractNoteReceived(
@@ -789,6 +803,8 @@ EVERY_EVENT = (
     flatten_finished,
     risk_breached,
     risk_breach_released,
+    invariant_breached,
+    invariant_released,
     cash_moved,
     intents_suppressed,
     contract_note_received,

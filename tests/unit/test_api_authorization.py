@@ -65,6 +65,8 @@ ACCOUNT: dict[str, frozenset[str]] = {
     "GET /api/risk/drawdown": MEMBERS,
     "GET /api/risk/value-at-risk": MEMBERS,
     "GET /api/risk/parameters": MEMBERS,
+    "GET /api/contract-notes": MEMBERS,
+    "GET /api/contract-notes/{day}": MEMBERS,
     "GET /api/funds": MEMBERS,
     "GET /api/holdings": MEMBERS,
     "GET /api/accounts/{account_id}": MEMBERS,
@@ -80,6 +82,7 @@ ACCOUNT: dict[str, frozenset[str]] = {
     "POST /api/risk/kill-switch": TRADERS,
     "DELETE /api/risk/kill-switch": OWNERS,
     "POST /api/risk/breaches/{kind}/release": OWNERS,
+    "POST /api/risk/invariants/{invariant}/release": OWNERS,
     "PUT /api/risk/parameters": OWNERS,
     "POST /api/funds/movements": OWNERS,
     "PUT /api/accounts/{account_id}/members/{user_id}": OWNERS,
@@ -116,11 +119,13 @@ class Case:
             order_id=f"{self.trade_id}.1",
             position_id="NSE_EQ-2885-INTRADAY",
             kind="day_loss",
+            invariant="sent_twice",
             account_id=owner.account_id,
             user_id=owner.user_id,
             sequence=self.sequence,
             strategy_id=self.strategy_id,
             backtest_id="btt_01J000000000000000000000A1",
+            day="2026-11-20",
         )
         return path if "{account_id}" in route or "audit" in route else f"{path}?account_id={owner.account_id}"
 
@@ -152,6 +157,7 @@ async def _body_of(route: str, case: Case) -> Any:
         "POST /api/orders/{order_id}/resolve": {"resolution": "absent", "reason": "tried"},
         "POST /api/risk/kill-switch": {"reason": "tried"},
         "POST /api/risk/breaches/{kind}/release": {"reason": "tried"},
+        "POST /api/risk/invariants/{invariant}/release": {"reason": "tried"},
         "POST /api/funds/movements": {"amount": "100.00", "reason": "tried"},
         "PUT /api/accounts/{account_id}/members/{user_id}": {"role": "owner"},
         "PUT /api/strategies/{strategy_id}": STRATEGY,

@@ -17,6 +17,7 @@ from domain.account.events import (
     TradeOpened,
 )
 from domain.backtest.decide import BacktestStatus
+from domain.contract_note import Match
 from domain.envelope import Metadata, RecordedEvent
 from domain.events import Event, decode
 from domain.ids import OrderId
@@ -27,6 +28,7 @@ from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
 from projections.backtests import BACKTESTS
 from projections.cash_moves import CASH_MOVES
 from projections.catalogue import READ_MODELS
+from projections.contract_notes import CONTRACT_NOTES
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.order_status import STATUS_AFTER, OrderEvent
@@ -64,6 +66,7 @@ from tests.support.specimens import (
     basket_failed,
     basket_opened,
     cash_moved,
+    contract_note_received,
     corporate_action_applied,
     entry_instruction,
     exit_filled,
@@ -78,6 +81,8 @@ from tests.support.specimens import (
     held,
     intended,
     intents_suppressed,
+    invariant_breached,
+    invariant_released,
     kill_switch_engaged,
     kill_switch_released,
     limits_changed,
@@ -599,6 +604,19 @@ def test_a_breach_blocks_until_it_is_released_or_the_day_is_over() -> None:
     assert (row.latched, row.breaches_today, row.breaches) == ((), (), {"day_loss": 1})
 
 
+def test_what_is_broken_is_shown_with_its_sequence_until_it_is_released() -> None:
+    overnight = the_row(RISK, account_opened, invariant_breached).on_day(TOMORROW)
+    [broken] = overnight.broken
+    assert (broken.invariant, broken.subject, broken.is_prevented) == (
+        invariant_breached.invariant,
+        invariant_breached.subject,
+        False,
+    )
+    # The breach lies at version and sequence 2 of this log, and says that an event at version 12 broke it.
+    assert broken.breached_sequence - 2 == invariant_breached.version - 2
+    assert the_row(RISK, account_opened, invariant_breached, invariant_released).broken == ()
+
+
 def test_cash_that_moved_and_intents_that_were_suppressed_add_up() -> None:
     row = the_row(RISK, account_opened, cash_moved, cash_moved, intents_suppressed, intents_suppressed)
     assert (row.cash_moved_paise, row.suppressed, row.suppressed_today) == (-20_000_00, 8_364, 8_364)
@@ -607,6 +625,21 @@ def test_cash_that_moved_and_intents_that_were_suppressed_add_up() -> None:
     assert [(each.amount_paise, each.reason, each.day) for each in moves.values()] == [
         (-10_000_00, "school fees", TODAY)
     ]
+
+
+def test_the_newest_note_of_a_day_is_shown_with_its_remarkable_orders() -> None:
+    plain = replace(contract_note_received.orders[0], match=Match.BOTH, unexplained_e4=0)
+    first = replace(contract_note_received, orders=(plain, *contract_note_received.orders))
+    row = the_row(CONTRACT_NOTES, account_opened, first)
+    assert (row.day, row.number, row.order_count, row.orders) == (TODAY, 1, 2, contract_note_received.orders)
+    assert (row.ours_e4, row.theirs_e4, row.unexplained_e4) == (91_2500, 93_0000, 2_0000)
+    parts = [replace(first, number=2, part=part, part_count=2, lines=first.lines[:1]) for part in (1, 2)]
+    again = the_row(CONTRACT_NOTES, account_opened, first, *parts)
+    assert (again.number, again.order_count, len(again.orders), again.lines) == (2, 4, 2, first.lines[:1])
+    assert (again.first_sequence, again.sequence) == (row.first_sequence, row.sequence + 2)
+    tomorrow = replace(contract_note_received, trading_day=TOMORROW)
+    days = rows_of(CONTRACT_NOTES, (account_opened, contract_note_received, tomorrow)).values()
+    assert [each.day for each in days] == [TODAY, TOMORROW]
 
 
 def test_a_basket_is_shown_until_it_is_complete_or_has_failed() -> None:
