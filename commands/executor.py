@@ -49,15 +49,18 @@ from commands.ports import (
     EventStore,
     Ids,
     Instruments,
+    Marks,
     ModifyAccepted,
     NotSent,
     OrderInTransit,
     OrderUpdates,
     Refused,
+    Sessions,
     StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
+from commands.reconciliation import PACE, Reconciliation, ReconciliationSettings
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
 from domain.account.commands import (
@@ -79,6 +82,8 @@ log = structlog.get_logger(__name__)
 WATERMARK = "executor"
 OUTSIDE_WATERMARK = "executor.outside"
 CLOSED_KEPT = 20_000
+FIRST_LOOK_S = 1.0
+"""So long an entry waits in one go for the first look at its account's books."""
 SETTLE_PACE_S = 0.05
 """How often settling looks again where nothing tells that something changed."""
 MODIFY_ASKS_MAX = 3
@@ -110,6 +115,7 @@ class ExecutorSettings:
     watermark_ms: int = 5_000
     entries_at_once_max: int = 24
     """So many entries are sent at the same time; more would take each other's time and an exit's connection."""
+    reconciliation: ReconciliationSettings = PACE
     lock_step: bool = False
 
 
@@ -136,6 +142,8 @@ class Executor:
         clock: Clock,
         watermarks: Watermarks,
         instruments: Instruments,
+        sessions: Sessions,
+        marks: Marks,
         ids: Ids,
         installation_code: str,
         settings: ExecutorSettings,
@@ -151,6 +159,20 @@ class Executor:
         self._settings = settings
         self._orders = OpenOrders()
         self._outside = Outside()
+        self.reconciliation = Reconciliation(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            outside=self._outside,
+            instruments=instruments,
+            sessions=sessions,
+            marks=marks,
+            ids=ids,
+            clock=clock,
+            installation_code=installation_code,
+            read=self._poll,
+            settings=settings.reconciliation,
+        )
         self._adoption = Adoption(
             accounts=accounts,
             orders=self._orders,
@@ -159,6 +181,7 @@ class Executor:
             ids=ids,
             clock=clock,
             installation_code=installation_code,
+            on_adopted=self.reconciliation.note_adoption,
         )
         self._flattening = Flattening(
             accounts=accounts,
@@ -176,6 +199,7 @@ class Executor:
             poll_ms=settings.poll_ms,
             told_poll_ms=settings.told_poll_ms,
             doubt_ms=settings.doubt_ms,
+            on_gap=self.reconciliation.note_gap,
         )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
@@ -209,6 +233,7 @@ class Executor:
                 group.create_task(self._every(self._settings.lookup_ms, self._search_all))
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
                 if not self._settings.lock_step:
+                    group.create_task(self.reconciliation.run())
                     group.create_task(self._watch.run())
                     group.create_task(self._every(self._settings.poll_ms, self._poll_due))
                     group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
@@ -216,6 +241,7 @@ class Executor:
         finally:
             self._has_stopped = True
             self._outside.stop()
+            await self.reconciliation.stop()
             self._advanced.set()  # Sends under way end without waiting for a log that nobody follows any more.
 
     async def drain(self, *, within_s: float) -> None:
@@ -263,6 +289,7 @@ class Executor:
             "searches": len(self._searches),
             "passed_over": len(self._adoption.passed_over),
             "books": self._watch.status(),
+            "reconciliation": self.reconciliation.status(),
         }
 
     # --- Following the log ---
@@ -274,6 +301,7 @@ class Executor:
             for recorded in batch:
                 self._accounts.observe(recorded)
                 self._orders.apply(recorded)
+                self.reconciliation.observe(recorded)
             if not self._is_caught_up.is_set() and self._orders.sequence >= head:
                 self._is_caught_up.set()
             self._advanced.set()
@@ -293,7 +321,9 @@ class Executor:
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
             # An entry that waits for an exit is no more restless than the exit is.
-            waits = not order.purpose.closes and order.account_id in _accounts_with_closing(self._orders.open())
+            is_entry = not order.purpose.closes
+            waits = is_entry and order.account_id in _accounts_with_closing(self._orders.open())
+            waits = waits or (is_entry and self.reconciliation.holds(order.account_id))
             return not waits and not self._broker.is_held_back(order.account_id, order.purpose)
         if order.is_to_be_modified:
             return not self._broker.is_held_back(order.account_id, order.purpose)
@@ -356,7 +386,8 @@ class Executor:
 
     async def _send(self, order: OpenOrder) -> None:
         try:
-            sequence = await self._sender.send(order)
+            may_enter = order.purpose.closes or await self._is_compared(order.account_id)
+            sequence = await self._sender.send(order, may_enter=may_enter)
             self._commands += 1
             self._entering.discard(order.order_id)
             self._changed.set()
@@ -371,6 +402,10 @@ class Executor:
             del self._sending[order.order_id]
             self._entering.discard(order.order_id)
             self._changed.set()
+
+    async def _is_compared(self, account_id: AccountId) -> bool:
+        """Tell whether the venue's books of an account were held against ours since this process began."""
+        return await self.reconciliation.is_open(account_id, within_s=FIRST_LOOK_S)
 
     async def _disown(self, order: OpenOrder) -> None:
         """Make an unknown of an order that is submitting and that nobody in this process is sending."""
@@ -485,9 +520,12 @@ class Executor:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)
                 self._commands += await self._adoption.record(account_id, rows, fills)
+                self._commands += await self.reconciliation.record_repairs(account_id)
             except _PASSING as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
+                self.reconciliation.note_unread(account_id)
                 return False
+            self.reconciliation.take_books(account_id, rows, fills)
             self._watch.note_read(account_id)
             return True
 
@@ -524,6 +562,7 @@ class Executor:
             return
         if outcome.events:
             self._commands += 1
+            self.reconciliation.note_repair(order, command, outcome.events)
             is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
             if is_last_word or isinstance(command, RecordFill):
                 self._watch.note_news(order.account_id)

@@ -15,6 +15,7 @@ class DenialCode(StrEnum):
 
     # Switches and gates.
     ACCOUNT_GATE_SHUT = "ACCOUNT_GATE_SHUT"
+    BOOKS_DISAGREE = "BOOKS_DISAGREE"
     KILL_SWITCH_ENGAGED = "KILL_SWITCH_ENGAGED"
     STRATEGY_KILL_SWITCH_ENGAGED = "STRATEGY_KILL_SWITCH_ENGAGED"
     # The instrument and its session.

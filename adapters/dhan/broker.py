@@ -36,6 +36,7 @@ from commands.ports import (
     ModifyAccepted,
     Placement,
     VenueFill,
+    VenueHolding,
     VenueOrder,
     VenuePosition,
 )
@@ -168,6 +169,16 @@ class DhanBroker:
         """
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/positions", read=_positions)
         return await self.caller.ask(account_id, call)
+
+    async def holdings(self, account_id: AccountId) -> Sequence[VenueHolding]:
+        """Return what is held for delivery since earlier days.
+
+        A share that is held at both exchanges goes by its id at the NSE.
+
+        Raises:
+            BrokerUnavailable
+        """
+        return [held.counted for held in await self.portfolio.holdings(account_id)]
 
     # --- Looking ---
 

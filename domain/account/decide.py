@@ -22,6 +22,8 @@ from domain.account.commands import (
     PresumeAbsent,
     ProtectTrade,
     RecordAccepted,
+    RecordConversion,
+    RecordDifferences,
     RecordFill,
     RecordForeignFill,
     RecordModifyRefused,
@@ -34,6 +36,7 @@ from domain.account.commands import (
     ReleaseKillSwitch,
     RemoveMember,
     RepriceStop,
+    ResolveDifference,
     SetMember,
     SetRiskParameters,
     SquareOff,
@@ -56,6 +59,7 @@ from domain.account.orders import (
     record_venue_order,
 )
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
+from domain.account.reconciling import record_conversion, record_differences, resolve_difference
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.state import Account
 from domain.account.switches import (
@@ -150,6 +154,12 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
+        case RecordDifferences():
+            return record_differences(command, state)
+        case RecordConversion():
+            return record_conversion(command, state)
+        case ResolveDifference():
+            return resolve_difference(command, state)
         case _:
             assert_never(command)
 

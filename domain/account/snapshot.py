@@ -9,7 +9,7 @@ import msgspec
 
 from domain.account.state import Account
 
-SCHEMA = "account.v5"
+SCHEMA = "account.v6"
 
 # JSON, because a dictionary's order is part of the state (orders and trades lie oldest first) and stays so in it.
 encode = msgspec.json.Encoder().encode

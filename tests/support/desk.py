@@ -14,6 +14,7 @@ from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, st
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import Instruments, OrderUpdates
 from commands.protection import Protection, ProtectionSettings
+from commands.reconciliation import ReconciliationSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.account.commands import AccountCommand
@@ -161,6 +162,7 @@ SETTINGS = ExecutorSettings(
     idle_poll_ms=2,
     flat_again_ms=2,
     watermark_ms=5,
+    reconciliation=ReconciliationSettings(confirm_ms=10, again_ms=10, pace_ms=2),
 )
 
 
@@ -235,6 +237,8 @@ class Desk:
             clock=self.clock,
             watermarks=self.watermarks,
             instruments=self.instruments,
+            sessions=self.sessions,
+            marks=self.marks,
             ids=self.ids,
             installation_code=CODE,
             settings=settings,
