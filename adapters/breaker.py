@@ -17,6 +17,9 @@ because it cannot be relied on where money moves. The rules that replace it:
 6. `acquire(pass_open=True)` gives a permit even when the breaker is not closed, at most one per pass interval: for
    exits and cancels, which are tried whatever happened before. Its report is of no generation: only trials close a
    breaker.
+7. `Permit.stalled` says that a call waits for its answer for too long, well before its time-out. Unless another call
+   was answered since its permit was given, the breaker opens at once. The call goes on and reports its own outcome,
+   which changes nothing any more: it is of an older generation.
 """
 
 from collections import deque
@@ -90,10 +93,11 @@ class _Outcome(Enum):
 class Permit:
     """The right to make one call, and the duty to report how it went. The first report counts."""
 
-    __slots__ = ("_is_reported", "_report_to")
+    __slots__ = ("_is_reported", "_report_to", "_stall_of")
 
-    def __init__(self, report_to: Callable[[_Outcome, str], None]) -> None:
+    def __init__(self, report_to: Callable[[_Outcome, str], None], stall_of: Callable[[str], None]) -> None:
         self._report_to = report_to
+        self._stall_of = stall_of
         self._is_reported = False
 
     def succeeded(self) -> None:
@@ -107,6 +111,11 @@ class Permit:
     def ignored(self) -> None:
         """Report an outcome that says nothing about the other side: nothing is counted, nothing is reset."""
         self._report(_Outcome.IGNORED)
+
+    def stalled(self, cause: str) -> None:
+        """Say that the call waits for its answer for too long; what becomes of it is still to be reported."""
+        if not self._is_reported:
+            self._stall_of(cause)
 
     def __enter__(self) -> Self:
         return self
@@ -149,6 +158,7 @@ class CircuitBreaker:
         )
         self._generation = 0
         self._opened_at_ns = 0
+        self._answered_at_ns: int | None = None
         self._trial_deadline_ns: int | None = None
         self._passed_at_ns: int | None = None
         self._transitions: deque[Transition] = deque(maxlen=_TRANSITIONS_KEPT)
@@ -227,11 +237,21 @@ class CircuitBreaker:
     # --- Hearing reports ---
 
     def _permit(self, generation: int | None) -> Permit:
-        return Permit(partial(self._hear, generation))
+        return Permit(
+            partial(self._hear, generation), partial(self._hear_stall, generation, given_at_ns=self._monotonic_ns())
+        )
+
+    def _hear_stall(self, generation: int | None, cause: str, *, given_at_ns: int) -> None:
+        if generation != self._generation or self.state is not BreakerState.CLOSED:
+            return  # A trial has a deadline of its own.
+        if self._answered_at_ns is None or self._answered_at_ns < given_at_ns:
+            self._open(cause)
 
     def _hear(self, generation: int | None, outcome: _Outcome, cause: str) -> None:
         if generation != self._generation:
             return
+        if outcome is not _Outcome.FAILED:
+            self._answered_at_ns = self._monotonic_ns()
         is_trial = self.state is BreakerState.HALF_OPEN
         match outcome:
             case _Outcome.SUCCEEDED if is_trial:

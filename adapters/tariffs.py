@@ -67,6 +67,16 @@ class TariffTable:
             known = self._tariffs[order, day] = Tariff(lines=tuple(line for line in in_force if line is not None))
         return known
 
+    def lines_of_other_days(
+        self, instrument: Instrument, product: Product, side: Side, *, day: str
+    ) -> tuple[TariffLine, ...]:
+        """Return the lines for such orders that were in force before *day* or are after it, by charge, oldest first."""
+        by_charge: Mapping[Charge, list[TariffLine]] = self._lines.get(
+            _Order(instrument.key.segment, instrument.kind, product, side), {}
+        )
+        in_force = {charge: _in_force(lines, day) for charge, lines in by_charge.items()}
+        return tuple(line for charge in Charge for line in by_charge.get(charge, ()) if line is not in_force[charge])
+
 
 def _in_force(lines: list[TariffLine], day: str) -> TariffLine | None:
     place = bisect_right(lines, day, key=lambda line: line.valid_from)

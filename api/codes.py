@@ -37,6 +37,7 @@ _QUERIES = "queries"
 _TRADES = "requests that name a trade"
 _INTENTS = "intents, baskets and changes of trades"
 _THEN = "queries of the past"
+_DOUBTS = "resolving an order"
 _STRATEGIES = "strategies"
 _BACKTESTS = "backtests"
 _ACCOUNTS = "accounts and their members"
@@ -367,6 +368,13 @@ PROBLEMS: dict[str, Kind] = {
         "`GET /api/trades` lists them.",
         _TRADES,
     ),
+    "ORDER_NOT_FOUND": Kind(
+        404,
+        "Not found",
+        "There is no such order, it is not this user's, or its trade was closed on an earlier day.",
+        "`GET /api/orders` lists them.",
+        _DOUBTS,
+    ),
     "POSITION_NOT_FOUND": Kind(
         404,
         "Not found",
@@ -421,6 +429,20 @@ PROBLEMS: dict[str, Kind] = {
     ),
     "NOTHING_HELD": Kind(
         409, "Not possible now", "The trade holds nothing that could be closed.", "Cancel its entry.", "closing a trade"
+    ),
+    "ORDER_NOT_IN_DOUBT": Kind(
+        409,
+        "Not possible now",
+        "What became of the order is known by now: there is nothing to resolve.",
+        "Read the order: its status says what became of it.",
+        _DOUBTS,
+    ),
+    "VENUE_ORDER_TAKEN": Kind(
+        409,
+        "Not possible now",
+        "Another order of the account has this id at the broker.",
+        "Look at the broker again: both ids are in its order book.",
+        _DOUBTS,
     ),
     "BREACH_NOT_LATCHED": Kind(
         409, "Not possible now", "No such limit is latched.", "Nothing is to be released.", "releasing a breach"

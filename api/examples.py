@@ -74,6 +74,14 @@ REQUESTS: dict[str, dict[str, Json]] = {
         "no entries": {"reason": "a look at the news"},
         "no entries, and out of everything": {"reason": "enough for today", "mode": "flatten"},
     },
+    "ResolveRequest": {
+        "the broker does not have it": {"resolution": "absent", "reason": "the broker's app does not show it"},
+        "the broker has it": {
+            "resolution": "at_broker",
+            "venue_order_id": WORDS["venue_order_id"].example,
+            "reason": "the broker's app shows it under this number",
+        },
+    },
     "BreachReleaseRequest": {"a reason": {"reason": "a split that was not adjusted"}},
     "CashMovementRequest": {
         "money that came in": {"amount": "50000.00", "reason": "from the bank"},

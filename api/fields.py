@@ -7,8 +7,8 @@ from typing import Annotated, Any, overload
 from msgspec import Meta
 
 from api.errors import FieldInvalid
-from domain.account.refusals import TradeNotFound
-from domain.ids import StrategyId, TradeId
+from domain.account.refusals import OrderNotFound, TradeNotFound
+from domain.ids import OrderId, StrategyId, TradeId
 from domain.instrument import InstrumentKey, Segment
 from domain.market import EXCHANGE_ZONE
 from domain.money import PAISE_PER_RUPEE, PriceInvalid, format_e4, format_paise, parse_price_e4
@@ -20,6 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(EXCHANGE_ZONE)
 _NS_PER_US = 1_000
 _AMOUNT_PATTERN = r"[0-9]{1,13}(\.[0-9]{1,2})?"
 _TRADE_ID = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
+_ORDER_ID = re.compile(r"[0-9A-Za-z_]{1,64}\.[0-9]{1,6}", re.ASCII)
 
 
 def _text(description: str, pattern: str, example: str) -> Any:
@@ -148,6 +149,17 @@ def parse_trade_id(text: str) -> TradeId:
     if not _TRADE_ID.fullmatch(text):
         raise TradeNotFound(f"received trade {text[:80]!r}, expected one of yours")
     return TradeId(text)
+
+
+def parse_order_id(text: str) -> OrderId:
+    """Return the order that *text* names.
+
+    Raises:
+        OrderNotFound: no order can have this name.
+    """
+    if not _ORDER_ID.fullmatch(text):
+        raise OrderNotFound(f"received order {text[:80]!r}, expected one of yours")
+    return OrderId(text)
 
 
 def position_id(instrument: InstrumentKey, product: Product) -> str:

@@ -148,6 +148,7 @@ WORDS: dict[str, Word] = {
     # --- What a command came to ---
     "sequence": Word("Place in the log: hand it to a query as `min_sequence` to read what you wrote.", 4711),
     "closing": Word("What is closed, order by order.", []),
+    "resolution": Word("What became of it, as somebody says.", "absent"),
     "canceling": Word("Orders that are being canceled.", []),
     "blocked": Word("Orders that will not be sent.", []),
     "modifying": Word("Orders that are being modified.", [_ORDER]),

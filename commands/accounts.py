@@ -30,14 +30,23 @@ from domain.account.commands import (
     ReleaseBreach,
     ReleaseKillSwitch,
     RemoveMember,
+    ResolveOrder,
     SetMember,
     SetRiskParameters,
 )
-from domain.account.events import AccountEvent, BasketPolicy, KillMode, ProtectionMode, Role, Trailing
+from domain.account.events import (
+    AccountEvent,
+    BasketPolicy,
+    KillMode,
+    OrderResolution,
+    ProtectionMode,
+    Role,
+    Trailing,
+)
 from domain.account.refusals import AccountNotFound, demand_role
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
-from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
+from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
 from domain.market import NS_PER_MS, Mark, MarketSnapshot, trading_day
 from domain.order import OrderType, Product, Side, TimeInForce
@@ -318,6 +327,23 @@ class Accounts:
     ) -> Outcome:
         """Begin to close every open trade of the account, or those of one strategy. Raises as `open_trade` does."""
         command = CloseAll(user_id=user_id, strategy_id=strategy_id, includes_external=includes_external)
+        return await self.carry_out(account_id, command, context)
+
+    async def resolve_order(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        order_id: OrderId,
+        resolution: OrderResolution,
+        *,
+        venue_order_id: VenueOrderId | None,
+        reason: str,
+        context: CommandContext,
+    ) -> Outcome:
+        """Take a person's word on an order in doubt. Raises as `open_trade` does."""
+        command = ResolveOrder(
+            order_id=order_id, user_id=user_id, resolution=resolution, venue_order_id=venue_order_id, reason=reason
+        )
         return await self.carry_out(account_id, command, context)
 
     # --- What stands over them ---

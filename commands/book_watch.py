@@ -20,12 +20,12 @@ from commands.open_orders import OpenOrder, OpenOrders
 from commands.ports import Clock, OrderUpdate, OrderUpdates
 from domain.ids import AccountId, VenueOrderId
 from domain.market import NS_PER_MS, NS_PER_S
-from domain.order import CLOSED, OrderStatus
+from domain.order import FINAL, IN_DOUBT, OrderStatus
 
 READS_AGAIN_MAX = 10
 """So often the books are read again for what was told and is not in them."""
 _LAST_WORDS = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
-_LOOKED_FOR = frozenset({OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT})
+_LOOKED_FOR = IN_DOUBT | {OrderStatus.ABSENT}
 
 Read = Callable[[AccountId], Awaitable[bool]]
 """Reads an account's books, records what is news, and tells whether they could be read."""
@@ -219,5 +219,5 @@ class BookWatch:
 
 def _is_ahead_of(order: OpenOrder, update: OrderUpdate) -> bool:
     """Tell whether an update tells more of an order than the log has."""
-    is_over = update.status in _LAST_WORDS and order.status not in CLOSED
+    is_over = update.status in _LAST_WORDS and order.status not in FINAL
     return is_over or update.cumulative_quantity > order.cumulative_quantity

@@ -9,6 +9,10 @@ the venue's own systems let go of it. After a window, and after enough fresh ans
 our id and the whole order book), an unknown order is *presumed* absent: still watched in every later book, never sent
 again.
 
+*An operator's word* that the venue has an order, and under which id, counts once the book bears it out
+(`operators_word.py`). That it is absent ends it; it is watched in every book of that day all the same, for whatever
+shows of it outweighs who said so.
+
 *Executions* come from the trade book only, by the venue's own fill id, each recorded once. Rows of the trade book carry
 no id of ours. One whose order's row carries an id of ours that we do not remember is left alone, and so is one whose
 order has no row at all: nothing is matched by guess. The row that names the venue's id of an order is recorded before
@@ -32,10 +36,10 @@ from commands.ports import VenueFill, VenueOrder
 from domain.account.commands import AccountCommand, RecordFill, RecordVenueOrder
 from domain.account.events import Evidence
 from domain.ids import AccountId
-from domain.order import CLOSED, OrderInstruction, OrderStatus, OrderType, is_correlation_id_of_ours
+from domain.order import FINAL, IN_DOUBT, OrderInstruction, OrderStatus, OrderType, is_correlation_id_of_ours
 
 _FINAL = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
-_LOOKED_FOR = frozenset({OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT})
+_LOOKED_FOR = IN_DOUBT | {OrderStatus.ABSENT}
 _UNNAMED = _LOOKED_FOR | {OrderStatus.SUBMITTING, OrderStatus.PARTLY_FILLED}
 """States in which the venue may have an order without our knowing its id there."""
 
@@ -149,7 +153,7 @@ def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> Reco
     if row.status is OrderStatus.SUBMITTING and order.status not in _LOOKED_FOR:
         return None  # In transit at the venue, as we know.
     is_first_word = order.venue_order_id is None and order.status in _UNNAMED
-    is_last_word = row.status in _FINAL and order.status not in CLOSED
+    is_last_word = row.status in _FINAL and order.status not in FINAL
     if not is_first_word and not is_last_word:
         return None
     return _venue_order(order, row, evidence)

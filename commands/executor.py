@@ -5,7 +5,8 @@ side by side. One follows the log. One asks the venue for what the log wants: ca
 modifications, then entries, each by a task of its own; no entry of an account begins while an exit or stop of it waits
 to be sent. One reads the venue's books of every account that has an order there, and records what is news
 (`evidence.py`), when the venue tells of something and now and then besides (`book_watch.py`); another, slower, those of
-accounts that only hold something (`outside.py`). One looks for the unknown, and one has flattened accounts confirmed.
+accounts that only hold something (`outside.py`). One looks for the unknown, one has exits succeeded that are nowhere
+(`successors.py`), and one has flattened accounts confirmed.
 
 A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
 Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
@@ -27,6 +28,7 @@ import structlog
 from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
+from commands.day_end import BrokerDay, DayEnd
 from commands.evidence import (
     Search,
     Terms,
@@ -39,6 +41,7 @@ from commands.evidence import (
 from commands.flattening import Flattening
 from commands.lane import AccountBusy
 from commands.open_orders import OpenOrder, OpenOrders
+from commands.operators_word import OperatorsWord
 from commands.outside import Outside
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -55,6 +58,7 @@ from commands.ports import (
     OrderInTransit,
     OrderUpdates,
     Refused,
+    RequestBudget,
     Sessions,
     StoreUnavailable,
     VenueOrder,
@@ -63,6 +67,8 @@ from commands.ports import (
 from commands.reconciliation import PACE, Reconciliation, ReconciliationSettings
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
+from commands.spending import Spending
+from commands.successors import ExitSuccessor, Successors
 from domain.account.commands import (
     AccountCommand,
     PresumeAbsent,
@@ -71,10 +77,10 @@ from domain.account.commands import (
     RecordUnknown,
     RecordVenueOrder,
 )
-from domain.account.events import Evidence
+from domain.account.events import AccountEvent, Evidence, OrderFilled
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
-from domain.market import NS_PER_MS
+from domain.market import NS_PER_MS, trading_day
 from domain.order import AT_VENUE, CLOSED, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
@@ -111,6 +117,10 @@ class ExecutorSettings:
     modify_again_ms: int = 1_000
     idle_poll_ms: int = 2_000
     flat_again_ms: int = 1_000
+    succeed_ms: int = 250
+    succeed_again_ms: int = 1_000
+    exit_successor: ExitSuccessor = "auto"
+    day_end_ms: int = 5_000
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
     entries_at_once_max: int = 24
@@ -148,6 +158,8 @@ class Executor:
         installation_code: str,
         settings: ExecutorSettings,
         updates: OrderUpdates | None = None,
+        budget: RequestBudget | None = None,
+        broker_day: BrokerDay | None = None,
     ) -> None:
         self._accounts = accounts
         self._broker = broker
@@ -191,6 +203,15 @@ class Executor:
             clock=clock,
             patience_ms=settings.flat_patience_ms,
         )
+        self._successors = Successors(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            clock=clock,
+            catch_up=self._catch_up,
+            mode=settings.exit_successor,
+            again_ms=settings.succeed_again_ms,
+        )
         self._watch = BookWatch(
             updates=updates,
             orders=self._orders,
@@ -200,6 +221,28 @@ class Executor:
             told_poll_ms=settings.told_poll_ms,
             doubt_ms=settings.doubt_ms,
             on_gap=self.reconciliation.note_gap,
+        )
+        self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
+        self._day_end = (
+            None
+            if broker_day is None
+            else DayEnd(
+                accounts=accounts,
+                broker=broker,
+                orders=self._orders,
+                store=store,
+                instruments=instruments,
+                clock=clock,
+                day=broker_day,
+                window_ms=settings.lookup_window_ms,
+                reads_min=settings.lookups_min,
+            )
+        )
+        self._said = OperatorsWord(
+            orders=self._orders,
+            clock=clock,
+            window_ms=settings.lookup_window_ms,
+            reads_min=settings.lookups_min,
         )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
@@ -215,6 +258,7 @@ class Executor:
         self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
+        self._overshoot = 0
         self._has_stopped = False
 
     async def run(self) -> None:
@@ -231,7 +275,10 @@ class Executor:
                 await self._is_caught_up.wait()
                 group.create_task(self._every(self._settings.retry_ms, self._send_all, wake=True))
                 group.create_task(self._every(self._settings.lookup_ms, self._search_all))
+                group.create_task(self._every(self._settings.succeed_ms, self._succeed_all))
                 group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
+                if self._day_end is not None:
+                    group.create_task(self._every(self._settings.day_end_ms, self._end_day))
                 if not self._settings.lock_step:
                     group.create_task(self.reconciliation.run())
                     group.create_task(self._watch.run())
@@ -266,6 +313,7 @@ class Executor:
             await self._send_all()
             await asyncio.gather(*self._asking.values())
             await self._search_all()
+            await self._succeed_all()
             await self._poll_all()
             if is_first:  # What others did meanwhile. What came of it here is looked after by the rounds that follow.
                 await self._poll_idle()
@@ -288,6 +336,8 @@ class Executor:
             "orders": dict(counts),
             "searches": len(self._searches),
             "passed_over": len(self._adoption.passed_over),
+            "exits_waiting_for_a_person": sorted(self._successors.waiting),
+            "overshoot": self._overshoot,
             "books": self._watch.status(),
             "reconciliation": self.reconciliation.status(),
         }
@@ -302,6 +352,10 @@ class Executor:
                 self._accounts.observe(recorded)
                 self._orders.apply(recorded)
                 self.reconciliation.observe(recorded)
+                if self._spending is not None:
+                    self._spending.observe(recorded)
+                if self._day_end is not None:
+                    self._day_end.observe(recorded)
             if not self._is_caught_up.is_set() and self._orders.sequence >= head:
                 self._is_caught_up.set()
             self._advanced.set()
@@ -331,13 +385,14 @@ class Executor:
         return order.status in {OrderStatus.SUBMITTING, OrderStatus.UNKNOWN} or waits_for_cancel
 
     async def _keep_watermark(self) -> None:
+        self._orders.forget_absent(before=trading_day(self._clock.wall_ns()).isoformat())
         self._orders.forget_closed(keep=CLOSED_KEPT)
         still_open = {order.order_id for order in self._orders.open()}
         self._cancels = {order_id: asked for order_id, asked in self._cancels.items() if order_id in still_open}
         self._modifies = {order_id: asked for order_id, asked in self._modifies.items() if order_id in still_open}
         self._told = {order_id: told for order_id, told in self._told.items() if order_id in still_open}
         self._in_transit &= still_open
-        self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in still_open}
+        self._said.forget_all_but(still_open)
         await self._watermarks.put(WATERMARK, self._orders.low_water())
         if self._outside.is_caught_up:
             await self._watermarks.put(OUTSIDE_WATERMARK, self._outside.low_water())
@@ -373,6 +428,7 @@ class Executor:
 
         async def ask(order: OpenOrder) -> None:
             try:
+                await self._recall_spending(order)
                 await step(order)
             except _PASSING as fault:
                 log.warning("request not confirmed", order_id=order.order_id, fault=str(fault))
@@ -386,6 +442,7 @@ class Executor:
 
     async def _send(self, order: OpenOrder) -> None:
         try:
+            await self._recall_spending(order)
             may_enter = order.purpose.closes or await self._is_compared(order.account_id)
             sequence = await self._sender.send(order, may_enter=may_enter)
             self._commands += 1
@@ -407,6 +464,10 @@ class Executor:
         """Tell whether the venue's books of an account were held against ours since this process began."""
         return await self.reconciliation.is_open(account_id, within_s=FIRST_LOOK_S)
 
+    async def _recall_spending(self, order: OpenOrder) -> None:
+        if self._spending is not None:
+            await self._spending.recall(order.account_id)
+
     async def _disown(self, order: OpenOrder) -> None:
         """Make an unknown of an order that is submitting and that nobody in this process is sending."""
         command = RecordUnknown(order_id=order.order_id, cause="the sender stopped while sending", sent_at_ns=None)
@@ -414,7 +475,7 @@ class Executor:
 
     def _may_cancel(self, order: OpenOrder) -> bool:
         """Tell whether it is time to ask for a cancel. It is remembered until the venue is known to have the order."""
-        if order.venue_order_id is None or order.status not in AT_VENUE:
+        if order.venue_order_id is None or order.status not in AT_VENUE or not self._said.is_to_be_believed(order):
             return False
         return self._is_due(self._cancels.get(order.order_id), self._settings.cancel_again_ms)
 
@@ -436,6 +497,8 @@ class Executor:
 
     def _may_modify(self, order: OpenOrder) -> bool:
         """Tell whether it is time to ask for a modification: not while one travels, nor while it is held back."""
+        if not self._said.is_to_be_believed(order):
+            return False
         asked = self._modifies.get(order.order_id)
         was_asked = asked is not None and asked.number == order.number
         if was_asked and order.order_id in self._in_transit:
@@ -476,7 +539,7 @@ class Executor:
 
     async def _poll_due(self) -> None:
         # The connection is made while an order is on its way, so that the venue can tell of it from the beginning.
-        self._watch.follow({order.account_id for order in self._orders.open()} | self._outside.accounts())
+        self._watch.follow({order.account_id for order in self._orders.open()} | self._quiet_accounts())
         await self._watch.read_due(self._at_venue())
 
     def _at_venue(self) -> set[AccountId]:
@@ -491,10 +554,17 @@ class Executor:
         self._commands += await self._flattening.confirm()
 
     async def _poll_idle(self) -> None:
-        """Read the books of accounts that hold something and have no order open, for what others do to it."""
+        """Read the books of accounts that have no order open, for what others do to what they hold.
+
+        And for what an operator said to be absent.
+        """
         busy = {order.account_id for order in self._orders.open()}
-        idle = (self._outside.accounts() | self._adoption.owed) - busy
+        idle = (self._quiet_accounts() | self._adoption.owed) - busy
         await asyncio.gather(*(self._poll(account_id) for account_id in sorted(idle)))
+
+    def _quiet_accounts(self) -> set[AccountId]:
+        """Return the accounts that hold something, or of which an order is said to be absent."""
+        return self._outside.accounts() | {order.account_id for order in self._orders.absent()}
 
     async def _poll(self, account_id: AccountId) -> bool:
         """Read an account's books, record what is news, and tell whether they could be read."""
@@ -505,6 +575,9 @@ class Executor:
                 rows = await self._broker.orders(account_id)
                 # Events of our own that the log has not brought back yet would be recorded twice: wait for them.
                 await self._catch_up()
+                for said, doubt in self._said.hold_against(account_id, rows):
+                    await self._record(said, doubt)
+                await self._catch_up()
                 for row in rows:
                     order = order_of_row(self._orders, account_id, row)
                     if order is not None and order.venue_order_id is None:
@@ -514,7 +587,8 @@ class Executor:
                     await self._record_terms(account_id, row)
                 await self._catch_up()
                 for order, command in fills_to_record(self._orders, account_id, rows, fills):
-                    await self._record(order, command)
+                    if self._said.is_to_be_believed(order):
+                        await self._record(order, command)
                 await self._catch_up()
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
@@ -566,8 +640,17 @@ class Executor:
             is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
             if is_last_word or isinstance(command, RecordFill):
                 self._watch.note_news(order.account_id)
+            self._note_overshoot(order, outcome.events)
         if isinstance(command, RecordVenueOrder):
             self._searches.pop(order.order_id, None)
+
+    def _note_overshoot(self, order: OpenOrder, events: Iterable[AccountEvent]) -> None:
+        """Say what an exit filled beyond what was held: it and the order whose place it took both came alive."""
+        for event in events:
+            if isinstance(event, OrderFilled) and event.purpose.closes and event.closed_quantity < event.last_quantity:
+                beyond = event.last_quantity - event.closed_quantity
+                self._overshoot += beyond
+                log.error("more was closed than was held", order_id=order.order_id, quantity=beyond)
 
     # --- Looking for the unknown ---
 
@@ -583,6 +666,9 @@ class Executor:
 
     async def _search_all(self) -> None:
         unknown = [order for order in self._orders.open() if order.status is OrderStatus.UNKNOWN]
+        sought = {order.order_id for order in unknown}
+        # What is not unknown any more may become so again, and then the search begins anew.
+        self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in sought}
         await asyncio.gather(*(self._search(order) for order in unknown))
 
     async def _search(self, order: OpenOrder) -> None:
@@ -608,6 +694,14 @@ class Executor:
                 await self._record(order, PresumeAbsent(order_id=order.order_id, lookups=search.lookups))
         except _PASSING as fault:
             log.warning("look-up not answered", order_id=order.order_id, fault=str(fault))
+
+    async def _succeed_all(self) -> None:
+        self._commands += await self._successors.place()
+
+    async def _end_day(self) -> None:
+        assert self._day_end is not None, "it is begun where there is one"
+        if await self._day_end.tend():
+            await self._catch_up()  # Until the log has brought it back, what ended must not look open.
 
     # --- Pace ---
 

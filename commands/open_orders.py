@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from commands.accounts import account_of
 from domain.account.events import (
+    Evidence,
     OrderAcknowledged,
     OrderBlocked,
     OrderCanceled,
@@ -19,11 +20,14 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
 )
 from domain.envelope import RecordedEvent
 from domain.events import Event, decode_known
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueFillId, VenueOrderId
+from domain.market import NS_PER_US, trading_day
 from domain.order import CLOSED, LIVE, OrderInstruction, OrderStatus, Purpose, status_after_fill
 
 _AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
@@ -34,7 +38,8 @@ class OpenOrder:
     """An order as the executor sees it. `first_sequence` is where its life began.
 
     `instruction` is what it is at the venue as far as is known, `wanted` what it shall become, None where it shall stay
-    so; `number` counts its modifications.
+    so; `number` counts its modifications. `evidence` is how the venue's id of it was learned, `absent_on` the day (ISO)
+    on which an operator said that it is absent.
     """
 
     account_id: AccountId
@@ -51,11 +56,18 @@ class OpenOrder:
     wanted: OrderInstruction | None = None
     number: int = 0
     fills: frozenset[VenueFillId] = field(default_factory=frozenset)
+    evidence: Evidence | None = None
+    absent_on: str | None = None
 
     @property
     def is_at_venue(self) -> bool:
         """Whether the venue is known to have it, by an id of its own, and something may still come of it."""
         return self.status in _AT_VENUE_FOR_SURE and self.venue_order_id is not None
+
+    @property
+    def is_said_to_be_there(self) -> bool:
+        """Whether the venue has it by an operator's word alone, as far as the log tells."""
+        return self.status is OrderStatus.ACKNOWLEDGED and self.evidence is Evidence.OPERATOR
 
     @property
     def is_to_be_modified(self) -> bool:
@@ -65,7 +77,6 @@ class OpenOrder:
 
 _STATUS_AFTER: dict[type, OrderStatus] = {
     OrderNotSent: OrderStatus.INTENDED,
-    OrderOutcomeUnknown: OrderStatus.UNKNOWN,
     OrderPresumedAbsent: OrderStatus.PRESUMED_ABSENT,
     OrderRejected: OrderStatus.REJECTED,
     OrderLapsed: OrderStatus.LAPSED,
@@ -96,9 +107,11 @@ class OpenOrders:
             return
         event = decode_known(recorded.name, recorded.payload)
         if event is not None:
-            self._apply(account_id, event, recorded.sequence)
+            self._apply(account_id, event, recorded)
 
-    def _apply(self, account_id: AccountId, event: Event, sequence: int) -> None:
+    def _apply(  # noqa: C901 - one arm per event
+        self, account_id: AccountId, event: Event, recorded: RecordedEvent
+    ) -> None:
         if isinstance(event, OrderIntended):
             self._orders[event.order_id] = OpenOrder(
                 account_id=account_id,
@@ -106,7 +119,7 @@ class OpenOrders:
                 trade_id=event.trade_id,
                 purpose=event.purpose,
                 instruction=event.instruction,
-                first_sequence=sequence,
+                first_sequence=recorded.sequence,
             )
             return
         order = self._orders.get(getattr(event, "order_id", OrderId("")))
@@ -119,7 +132,14 @@ class OpenOrders:
             case OrderAcknowledged():
                 self._by_venue_id[account_id, event.venue_order_id] = order.order_id
                 status = OrderStatus.PARTLY_FILLED if order.cumulative_quantity else OrderStatus.ACKNOWLEDGED
-                order = replace(order, status=status, venue_order_id=event.venue_order_id)
+                order = replace(order, status=status, venue_order_id=event.venue_order_id, evidence=event.evidence)
+            case OrderOutcomeUnknown():
+                # What an operator said of it was not borne out: its rows are not found by that id any more.
+                self._by_venue_id.pop((account_id, order.venue_order_id or VenueOrderId("")), None)
+                order = replace(order, status=OrderStatus.UNKNOWN, venue_order_id=None, evidence=None)
+            case OrderResolved(resolution=OrderResolution.ABSENT):
+                day = trading_day(recorded.recorded_at_us * NS_PER_US).isoformat()
+                order = replace(order, status=OrderStatus.ABSENT, absent_on=day)
             case OrderFilled():
                 order = self._filled(order, event)
             case OrderCancelRequested():
@@ -153,6 +173,16 @@ class OpenOrders:
         """Return the orders of which something is still expected, oldest first, presumed absent ones included."""
         return [order for order in self._orders.values() if order.status not in CLOSED]
 
+    def absent(self) -> list[OpenOrder]:
+        """Return the orders that an operator said to be absent today: the venue's book may still show them."""
+        return [order for order in self._orders.values() if order.absent_on is not None]
+
+    def forget_absent(self, *, before: str) -> None:
+        """Look for nothing any more that was said to be absent *before* a day (ISO): the venue's book is of one day."""
+        for order in self.absent():
+            if order.absent_on is not None and order.absent_on < before:
+                self._orders[order.order_id] = replace(order, absent_on=None)
+
     def get(self, order_id: OrderId) -> OpenOrder | None:
         """Return an order, closed or not."""
         return self._orders.get(order_id)
@@ -168,12 +198,12 @@ class OpenOrders:
         return None if order_id is None else self._orders.get(order_id)
 
     def low_water(self) -> int:
-        """Return the sequence after which a new executor has to read to find every open order."""
-        return min((order.first_sequence - 1 for order in self.open()), default=self.sequence)
+        """Return the sequence after which a new executor has to read to find every open order, and those `absent`."""
+        return min((order.first_sequence - 1 for order in [*self.open(), *self.absent()]), default=self.sequence)
 
     def forget_closed(self, *, keep: int) -> None:
         """Forget the oldest closed orders beyond *keep* of them."""
-        closed = [order for order in self._orders.values() if order.status in CLOSED]
+        closed = [order for order in self._orders.values() if order.status in CLOSED and order.absent_on is None]
         for order in closed[: max(0, len(closed) - keep)]:
             del self._orders[order.order_id]
             if order.venue_order_id is not None:

@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
 
 from domain import books
-from domain.charges import Tariff
+from domain.charges import Tariff, TariffLine
+from domain.contract_note import NotedFill
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId, CorrelationId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
@@ -252,6 +254,12 @@ class Tariffs(Protocol):
 
     def tariff_of(self, instrument: Instrument, product: Product, side: Side, *, day: str) -> Tariff:
         """Return what is charged for an order in *instrument* on the exchange's *day* (ISO); no lines: nothing is."""
+        ...
+
+    def lines_of_other_days(
+        self, instrument: Instrument, product: Product, side: Side, *, day: str
+    ) -> tuple[TariffLine, ...]:
+        """Return the lines for such orders that were in force before *day* or are after it."""
         ...
 
 
@@ -583,6 +591,54 @@ class Broker(Protocol):
 
     async def holdings(self, account_id: AccountId) -> Sequence[VenueHolding]:
         """Return what is held for delivery since earlier days. Raises BrokerUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastExecution:
+    """An execution of a day that is over, as the venue's statement has it. `executed_at_ns`: UTC, None: not told."""
+
+    venue_order_id: VenueOrderId
+    instrument: InstrumentKey
+    product: Product
+    side: Side
+    quantity: int
+    executed_at_ns: int | None
+
+
+class TradeHistory(Protocol):
+    """What was executed on days that are over."""
+
+    async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
+        """Return an account's executions of the exchange's *day*. Raises BrokerUnavailable."""
+        ...
+
+
+class BookArchive(Protocol):
+    """Where the venue's last order book of each day is kept: it forgets it over night."""
+
+    async def keep(self, account_id: AccountId, day: date, rows: Sequence[VenueOrder]) -> None:
+        """Keep an account's book, durable when this returns. Raises StoreUnavailable."""
+        ...
+
+
+class RequestBudget(Protocol):
+    """What the venue allows an account to ask for, as far as it is counted on our side."""
+
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count requests that an earlier process made (UTC nanoseconds, oldest first)."""
+        ...
+
+
+class Statements(Protocol):
+    """What the venue says that it charged, some hours after the end of a day."""
+
+    async def charged_fills(self, account_id: AccountId, day: date) -> Sequence[NotedFill]:
+        """Return the rows of one of the exchange's days, as far as the venue has them by now: none yet proves nothing.
+
+        Raises:
+            BrokerUnavailable
+        """
         ...
 
 

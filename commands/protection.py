@@ -188,7 +188,7 @@ class Protection:
 
     def _by_time(self, trade: WatchedTrade, now_ns: int) -> Proposal | None:
         mark = self._marks.get(trade.instrument)
-        if trade.is_exiting and trade.uncovered_quantity and mark is not None:
+        if _is_to_go_on(trade) and mark is not None:
             return TriggerExit(trade_id=trade.trade_id, mark=mark)
         if not self._may_place_stop(trade, now_ns, has_mark=False):
             return None
@@ -307,7 +307,7 @@ class Protection:
 
 def _calls_for_exit(trade: WatchedTrade, mark: Mark) -> bool:
     if trade.is_exiting:
-        return trade.uncovered_quantity > 0
+        return _is_to_go_on(trade)
     cause = cause_of_exit(
         side=trade.side,
         stop_loss_e4=trade.stop_loss_e4,
@@ -315,6 +315,11 @@ def _calls_for_exit(trade: WatchedTrade, mark: Mark) -> bool:
         last_price_e4=mark.last_price_e4,
     )
     return cause is ExitCause.TARGET or (cause is ExitCause.STOP_LOSS and not trade.is_guarded)
+
+
+def _is_to_go_on(trade: WatchedTrade) -> bool:
+    """Tell whether an exit that was begun needs another step; where an order is presumed absent, it is not ours."""
+    return trade.is_exiting and trade.uncovered_quantity > 0 and not trade.is_in_doubt
 
 
 def _trails(trade: WatchedTrade, mark: Mark) -> bool:

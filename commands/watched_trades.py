@@ -23,6 +23,8 @@ from domain.account.events import (
     OrderNotSent,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
     ProtectionFailed,
     ProtectionMode,
@@ -117,6 +119,11 @@ class WatchedTrade:
         return max(0, abs(self.net_quantity) - sum(order.leaves_quantity for order in self.closing))
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether one of its exits or stops is presumed absent: the executor sees to what takes its place."""
+        return any(order.is_absent for order in self.closing)
+
+    @property
     def is_guarded(self) -> bool:
         """Whether stops that the venue has, or may have, cover all that is held, at the trade's own level."""
         covered = sum(
@@ -132,6 +139,7 @@ class WatchedTrade:
             and self.stop_loss_e4 is not None
             and not self.is_exiting
             and not self.has_failed
+            and not self.is_in_doubt
             and self.uncovered_quantity > 0
         )
 
@@ -339,6 +347,8 @@ def _after_order(trade: WatchedTrade, event: Event) -> WatchedTrade | None:  # n
             return _with(trade, event.order_id, is_acknowledged=True, is_absent=False)
         case OrderPresumedAbsent():
             return _with(trade, event.order_id, is_absent=True)
+        case OrderResolved(resolution=OrderResolution.ABSENT):
+            return _without(trade, event.order_id)
         case OrderModifyRequested():
             return _with(trade, event.order_id, wanted=event.instruction)
         case OrderModified():

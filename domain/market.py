@@ -11,6 +11,7 @@ EXCHANGE_ZONE = timezone(timedelta(hours=5, minutes=30), "IST")
 """Asia/Kolkata has had no daylight saving since 1945, so a fixed offset is exact for every date we meet."""
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+NS_PER_US = 1_000
 
 
 def trading_day(market_time_ns: int) -> date:

@@ -7,7 +7,8 @@ Every rule about which state may follow which stands in this file and nowhere el
        │            │   ├─► rejected            a well-formed refusal by the venue; not sent again
        │            │   └─► unknown             anything else once a byte may have left, or a crash
        │            │          ├─► acknowledged / filled / rejected / canceled / expired, by evidence with our id
-       │            │          └─► presumed absent ─► acknowledged …, if it turns up after all
+       │            │          ├─► presumed absent ─► acknowledged …, if it turns up after all
+       │            │          └─► absent            an operator's word, also of one presumed absent
        │            └─► intended                proven by the transport: no byte left
        └─► lapsed (too old to send) · blocked (kill switch)
 
@@ -18,6 +19,11 @@ believed whenever it comes: the exchange may match an order while our cancel is 
 was held for unsent is believed, because the venue's execution outweighs what our transport proved, and because a filled
 order is not sent again. *Denied* (by our own risk
 check) is not a state of an order: a denied intent never becomes one.
+
+An operator may have the last word on an order that is unknown or presumed absent. *Absent* ends it, and whatever the
+venue shows of it later outweighs the operator: the order goes on as if it had never been ended, and is canceled. That
+the venue has it, under an id that the operator names, makes it *acknowledged*; where the venue's book does not bear
+that out, it is *unknown* again.
 """
 
 from enum import StrEnum
@@ -143,6 +149,8 @@ class OrderStatus(StrEnum):
     SUBMITTING = "submitting"
     UNKNOWN = "unknown"
     PRESUMED_ABSENT = "presumed_absent"
+    ABSENT = "absent"
+    """An operator's word: the venue does not have it."""
     ACKNOWLEDGED = "acknowledged"
     PARTLY_FILLED = "partly_filled"
     FILLED = "filled"
@@ -159,9 +167,10 @@ _VENUE_WORD = frozenset({_S.ACKNOWLEDGED, _S.PARTLY_FILLED, _S.FILLED, _S.CANCEL
 NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.INTENDED: frozenset({_S.SUBMITTING, _S.LAPSED, _S.BLOCKED, _S.PARTLY_FILLED, _S.FILLED}),
     _S.SUBMITTING: _VENUE_WORD | {_S.INTENDED, _S.UNKNOWN},
-    _S.UNKNOWN: _VENUE_WORD | {_S.PRESUMED_ABSENT},
-    _S.PRESUMED_ABSENT: _VENUE_WORD,
-    _S.ACKNOWLEDGED: _VENUE_WORD - {_S.ACKNOWLEDGED},
+    _S.UNKNOWN: _VENUE_WORD | {_S.PRESUMED_ABSENT, _S.ABSENT},
+    _S.PRESUMED_ABSENT: _VENUE_WORD | {_S.ABSENT},
+    _S.ABSENT: _VENUE_WORD,
+    _S.ACKNOWLEDGED: _VENUE_WORD - {_S.ACKNOWLEDGED} | {_S.UNKNOWN},
     _S.PARTLY_FILLED: frozenset({_S.PARTLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
     _S.CANCELED: frozenset({_S.FILLED}),
     _S.EXPIRED: frozenset({_S.FILLED}),
@@ -172,8 +181,14 @@ NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 """Which states may follow a state."""
 
-CLOSED = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.LAPSED, _S.BLOCKED})
+FINAL = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.LAPSED, _S.BLOCKED})
+"""States after which nothing but a late fill can come: the venue's last word, or our own on what was never sent."""
+
+CLOSED = FINAL | {_S.ABSENT}
 """States in which nothing more is expected (a late fill is still believed)."""
+
+IN_DOUBT = frozenset({_S.UNKNOWN, _S.PRESUMED_ABSENT})
+"""States in which nobody knows whether the venue has the order, and an operator may say so."""
 
 AT_VENUE = frozenset({_S.SUBMITTING, _S.UNKNOWN, _S.ACKNOWLEDGED, _S.PARTLY_FILLED})
 """States in which the venue has the order or may have it."""
@@ -196,8 +211,8 @@ def status_after_fill(
     """
     if cumulative_quantity >= quantity and leaves_quantity == 0:
         return OrderStatus.FILLED
-    # A late fill of a part leaves a closed order closed: nothing more can come of it.
-    return status if status in CLOSED else OrderStatus.PARTLY_FILLED
+    # A late fill of a part leaves an order that is over as it is: nothing more can come of it.
+    return status if status in FINAL else OrderStatus.PARTLY_FILLED
 
 
 MODIFICATIONS_MAX = 25

@@ -82,6 +82,11 @@ class Home:
         return self.simulator / "books.jsonl"
 
     @property
+    def order_books(self) -> Path:
+        """The broker's last order book of each account and day."""
+        return self.path / "order-books"
+
+    @property
     def witness(self) -> Path:
         """What is known of the log outside the database, so that a database that was put back can be told from it."""
         return self.path / "witness"

@@ -242,6 +242,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Fewest look-ups that found nothing before an unknown order is presumed absent."),
     ] = 3
+    exit_successor: Annotated[
+        Literal["auto", "ask"],
+        Meta(
+            description="What follows when an exit or stop is presumed absent while the broker's position is open: auto"
+            " sends another in its place, ask sends nothing before a person has said what became of the first."
+        ),
+    ] = "auto"
     stop_reprice_after_ms: Annotated[
         int,
         Meta(
@@ -281,6 +288,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " broker is believed to tell of it by itself, in milliseconds.",
         ),
     ] = 2000
+    contract_notes_from_minute: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1439,
+            description="When the broker is first asked what it charged on a day: so many minutes after the next"
+            " midnight in India.",
+        ),
+    ] = 360
+    contract_notes_retry_ms: Annotated[
+        int,
+        Meta(
+            ge=1000,
+            description="Time after which the broker is asked again for what its statement of a day does not have yet,"
+            " in milliseconds.",
+        ),
+    ] = 900_000
+    contract_notes_days_max: Annotated[
+        int,
+        Meta(ge=1, le=14, description="For so many days back statements of the broker are asked for."),
+    ] = 7
     breaker_failures_max: Annotated[
         int,
         Meta(ge=1, description="Failures in a row that open the circuit breaker of a class of broker calls."),

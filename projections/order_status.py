@@ -18,6 +18,8 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
 )
 from domain.events import Event
@@ -30,6 +32,7 @@ OrderEvent = (
     | OrderRejected
     | OrderOutcomeUnknown
     | OrderPresumedAbsent
+    | OrderResolved
     | OrderLapsed
     | OrderBlocked
     | OrderCancelRequested
@@ -56,6 +59,7 @@ STATUS_AFTER: Mapping[type[OrderEvent], OrderStatus | None] = {
     OrderBlocked: OrderStatus.BLOCKED,
     OrderCanceled: OrderStatus.CANCELED,
     OrderExpired: OrderStatus.EXPIRED,
+    OrderResolved: None,
     OrderCancelRequested: None,
     OrderModifyRequested: None,
     OrderModified: None,
@@ -87,6 +91,9 @@ def status_after(event: OrderEvent, *, status: OrderStatus, quantity: int, cumul
             quantity=quantity,
             leaves_quantity=event.leaves_quantity,
         )
+    if isinstance(event, OrderResolved):
+        # That the venue has it is said by the acknowledgement that follows.
+        return OrderStatus.ABSENT if event.resolution is OrderResolution.ABSENT else status
     if isinstance(event, OrderModified | OrderModifyRefused) and status in LIVE:
         # A modification that ends with no more than had filled already leaves nothing to come.
         whole = event.instruction.quantity if isinstance(event, OrderModified) else quantity
@@ -94,11 +101,11 @@ def status_after(event: OrderEvent, *, status: OrderStatus, quantity: int, cumul
     return status
 
 
-_REMARKED = frozenset({OrderRejected, OrderModifyRefused, OrderNotSent, OrderOutcomeUnknown})
+_REMARKED = frozenset({OrderRejected, OrderModifyRefused, OrderNotSent, OrderOutcomeUnknown, OrderResolved})
 
 
 def remark_of(event: OrderEvent) -> str | None:
-    """Return what the venue or the transport said where it did not simply take the order, None elsewhere."""
+    """Return what the venue, the transport or an operator said where the order was not simply taken, None elsewhere."""
     if type(event) not in _REMARKED:
         return None
     match event:
@@ -108,5 +115,7 @@ def remark_of(event: OrderEvent) -> str | None:
             return event.detail
         case OrderOutcomeUnknown():
             return event.cause
+        case OrderResolved():
+            return event.reason
         case _:
             return None

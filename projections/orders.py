@@ -180,8 +180,16 @@ def _rejected(event: OrderRejected, _: RecordedEvent, row: OrderRow) -> Change:
     return {"venue_order_id": event.venue_order_id or row.venue_order_id}
 
 
-def _unknown(event: OrderOutcomeUnknown, _: RecordedEvent, __: OrderRow) -> Change:
-    return {"was_unknown": True, "sent_at_ns": event.sent_at_ns}
+def _unknown(event: OrderOutcomeUnknown, _: RecordedEvent, row: OrderRow) -> Change:
+    # Where an operator had named an id that the venue's book did not bear out, it is none any more.
+    named = row.evidence is Evidence.OPERATOR
+    return {
+        "was_unknown": True,
+        "sent_at_ns": row.sent_at_ns if named else event.sent_at_ns,
+        "venue_order_id": None,
+        "evidence": None,
+        "acknowledged_at_us": None,
+    }
 
 
 def _cancel_requested(_: OrderCancelRequested, __: RecordedEvent, ___: OrderRow) -> Change:

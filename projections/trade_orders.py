@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from domain.account.events import OrderAcknowledged, OrderFilled, OrderIntended, OrderModified, OrderRejected
+from domain.account.events import (
+    OrderAcknowledged,
+    OrderFilled,
+    OrderIntended,
+    OrderModified,
+    OrderOutcomeUnknown,
+    OrderRejected,
+)
 from domain.ids import OrderId, VenueOrderId
 from domain.order import CLOSED, LIVE, OrderStatus, OrderType
 from projections.order_status import OrderEvent, status_after
@@ -60,6 +67,9 @@ def _after(order: TradeOrder, event: OrderEvent) -> TradeOrder:
         return msgspec.structs.replace(
             order, status=status, venue_order_id=event.venue_order_id or order.venue_order_id
         )
+    if isinstance(event, OrderOutcomeUnknown):
+        # An operator may have named an id for it that the venue's book did not bear out.
+        return msgspec.structs.replace(order, status=status, venue_order_id=None)
     if isinstance(event, OrderModified):
         told = event.instruction
         return msgspec.structs.replace(order, status=status, order_type=told.order_type, quantity=told.quantity)

@@ -1,6 +1,7 @@
 """The venue as the command side knows it: `commands.ports.Broker` over Dhan's REST interface."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from adapters.dhan.http.errors import VenueRefusal
 from adapters.dhan.rest.account import AccountCalls
 from adapters.dhan.rest.forever_orders import ForeverOrderCalls
 from adapters.dhan.rest.market_data import MarketDataCalls
-from adapters.dhan.rest.orders import OrderCalls, class_of
+from adapters.dhan.rest.orders import OrderCalls, PastTrade, class_of
 from adapters.dhan.rest.portfolio import PortfolioCalls
 from adapters.dhan.rest.super_orders import SuperOrderCalls
 from adapters.dhan.settings import DhanSettings
@@ -31,15 +32,18 @@ from adapters.dhan.words.codec import (
 )
 from commands.ports import (
     Accepted,
+    BrokerUnavailable,
     Clock,
     Modification,
     ModifyAccepted,
+    PastExecution,
     Placement,
     VenueFill,
     VenueHolding,
     VenueOrder,
     VenuePosition,
 )
+from domain.contract_note import NotedFill
 from domain.ids import AccountId, CorrelationId, VenueOrderId
 from domain.order import OrderInstruction, Purpose
 from domain.venue import BreakerChanged
@@ -47,6 +51,8 @@ from domain.venue import BreakerChanged
 _NOT_FOUND = 404
 _ORDER_ERROR = "DH-906"
 _NOTHING_TO_CANCEL = "nothing to cancel"
+STATEMENT_PAGES_MAX = 1_000
+"""A venue that answers every page with the first one would be asked for ever."""
 
 
 class DhanBroker:
@@ -180,6 +186,44 @@ class DhanBroker:
         """
         return [held.counted for held in await self.portfolio.holdings(account_id)]
 
+    async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
+        """Return all executions of a past day. Implements `commands.ports.TradeHistory`.
+
+        Raises:
+            BrokerUnavailable
+        """
+        return [
+            PastExecution(
+                venue_order_id=trade.venue_order_id,
+                instrument=trade.instrument,
+                product=trade.product,
+                side=trade.side,
+                quantity=trade.quantity,
+                executed_at_ns=trade.executed_at_ns,
+            )
+            for trade in await self._statement(account_id, day)
+        ]
+
+    async def charged_fills(self, account_id: AccountId, day: date) -> Sequence[NotedFill]:
+        """Return the rows of the statement of one day, those of other platforms included.
+
+        Implements `commands.ports.Statements`.
+
+        Raises:
+            BrokerUnavailable
+        """
+        return [_noted_fill(trade) for trade in await self._statement(account_id, day)]
+
+    async def _statement(self, account_id: AccountId, day: date) -> list[PastTrade]:
+        """Return the trade history of a day, page by page."""
+        trades: list[PastTrade] = []
+        for number in range(STATEMENT_PAGES_MAX):
+            page = await self.order_calls.history(account_id, day, day, page=number)
+            if page.is_empty:
+                return trades
+            trades += page.trades
+        raise BrokerUnavailable(f"received {STATEMENT_PAGES_MAX} pages of a statement, expected an empty one at last")
+
     # --- Looking ---
 
     async def tend(self) -> None:
@@ -193,6 +237,10 @@ class DhanBroker:
     def release_writes(self, account_id: AccountId) -> bool:
         """Let an account's writes through again, by an operator's word; return whether they were held back."""
         return self._gateway.addresses.release(account_id, cause="an operator says so")
+
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count order requests of an earlier process (UTC nanoseconds). Implements `commands.ports.RequestBudget`."""
+        self._gateway.count_earlier(account_id, sent_at_ns)
 
     def take_breaker_changes(self) -> Sequence[BreakerChanged]:
         """Return what breakers changed since the last call, oldest first. Implements `commands.ports.BreakerWatch`."""
@@ -225,6 +273,18 @@ def _confirmed(venue_order_id: VenueOrderId, document: Any) -> None:
     answered = venue_order_id_of(document)
     if answered != venue_order_id:
         raise AnswerMalformed(f"received an answer about order {answered}, expected {venue_order_id}")
+
+
+def _noted_fill(trade: PastTrade) -> NotedFill:
+    return NotedFill(
+        venue_order_id=trade.venue_order_id,
+        instrument=trade.instrument,
+        product=trade.product,
+        side=trade.side,
+        quantity=trade.quantity,
+        price_e4=trade.price_e4,
+        charges=trade.charges,
+    )
 
 
 def _nothing(_document: Any) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from commands.ports import (
@@ -41,7 +41,8 @@ class _Failure:
 class MemoryEventStore:
     """Implements `commands.ports.EventStore`. `appends` counts the calls that reached it."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self._wall_ns = wall_ns
         self.events: list[RecordedEvent] = []
         self.appends = 0
         self._streams: dict[str, _Stream] = {}
@@ -138,7 +139,7 @@ class MemoryEventStore:
             last = self.events[-1] if self.events else None
             sequence, version = len(self.events) + 1, stream.version + 1
             previous_hash = last.hash if last else GENESIS_HASH
-            recorded_at_us = max(time.time_ns() // 1_000, last.recorded_at_us if last else 0)
+            recorded_at_us = max(self._wall_ns() // 1_000, last.recorded_at_us if last else 0)
             leaf = leaf_hash(
                 stream_id=part.stream_id,
                 version=version,

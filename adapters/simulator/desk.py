@@ -14,6 +14,7 @@ from adapters.simulator.access.static_ips import StaticIps
 from adapters.simulator.books.account import BookedOrder
 from adapters.simulator.books.carrying import carried_over
 from adapters.simulator.books.journal import Journal
+from adapters.simulator.books.records import OrderExecuted, Record
 from adapters.simulator.config import SimulatorConfig
 from adapters.simulator.faults.call_faults import FaultDesk
 from adapters.simulator.market.quotes import QuoteBoard
@@ -21,6 +22,7 @@ from adapters.simulator.sockets.feed import Feed
 from adapters.simulator.sockets.updates import Updates
 from adapters.simulator.standing.instructions import Standing, standing_at
 from adapters.simulator.trading.simulator import Simulator
+from adapters.simulator.wires.stamps import Stamp, Stamps
 from adapters.simulator.words.refusals import (
     INVALID_IP,
     INVALID_TOKEN,
@@ -61,6 +63,7 @@ class Desk:
     faults: FaultDesk = field(default_factory=FaultDesk)
     limits: RateLimits | None = None
     ips: StaticIps = field(default_factory=StaticIps)
+    stamps: Stamps = field(default_factory=Stamps)
     pause_listening: Callable[[float], None] | None = None
     restart: Callable[[], None] | None = None
     stepping: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -102,6 +105,12 @@ class Desk:
         """
         if not self.ips.allows(client_id, address_of(request)):
             raise bad_input(INVALID_IP)
+
+    def take_record(self, record: Record) -> None:
+        """Tell whoever listens what happened to the books, and note when an order executed."""
+        if isinstance(record, OrderExecuted):
+            self.stamps.executed.append(Stamp(record.trade_id, time.monotonic_ns()))
+        self.updates.take(record)
 
     def let_arrive(self, order: BookedOrder) -> None:
         """Let an accepted order out of TRANSIT after the configured delay."""
@@ -189,8 +198,7 @@ def open_desk(config: SimulatorConfig) -> Desk:
     segments = tuple(dict.fromkeys(key.segment for key in config.tape.instruments))
     tokens = Tokens(config.secret)
     updates = Updates(simulator, tokens, secret=config.secret)
-    simulator.on_record = updates.take
-    return Desk(
+    desk = Desk(
         config=config,
         simulator=simulator,
         feed=Feed(simulator, quotes, segments=segments, glues=config.feed_glues),
@@ -201,3 +209,5 @@ def open_desk(config: SimulatorConfig) -> Desk:
         journal=journal,
         limits=RateLimits(scale=config.rate_scale) if config.limits_rates else None,
     )
+    simulator.on_record = desk.take_record
+    return desk

@@ -2,8 +2,18 @@
 
 import msgspec
 
-from domain.account.events import AccountMode, BasketPolicy, Evidence, KillMode, ProtectionMode, Role, Trailing
+from domain.account.events import (
+    AccountMode,
+    BasketPolicy,
+    Evidence,
+    KillMode,
+    OrderResolution,
+    ProtectionMode,
+    Role,
+    Trailing,
+)
 from domain.charges import Tariff
+from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.differences import Book, Finding
 from domain.ids import (
     AccountId,
@@ -119,6 +129,21 @@ class RecordSuppressedIntents(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     since_ns: int
     until_ns: int
+
+
+class RecordContractNote(msgspec.Struct, frozen=True, kw_only=True):
+    """Record what the broker says that it charged on a day, as its note *number* of that day.
+
+    *booked* is what the log has of the day, *told* the broker's rows, *fingerprint* names both. *rates* is what the
+    orders are charged by, as far as that is known.
+    """
+
+    trading_day: str
+    number: int
+    fingerprint: str
+    booked: tuple[ChargedOrder, ...]
+    told: tuple[NotedFill, ...]
+    rates: dict[VenueOrderId, Rates]
 
 
 class ApplyCorporateAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -406,6 +431,40 @@ class PresumeAbsent(msgspec.Struct, frozen=True, kw_only=True):
     lookups: int
 
 
+class RecordDayEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's day of an order is over, and nothing showed it: neither its last book nor, later, its history."""
+
+    order_id: OrderId
+
+
+class SucceedExit(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit or stop of a trade is presumed absent: let another take its place, for what is open at the venue at most.
+
+    `net_quantity` is what the venue's positions, read just now, show in the trade's instrument and product (signed).
+    """
+
+    trade_id: TradeId
+    net_quantity: int
+
+
+class ResolveOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Take a person's word on an order in doubt. `venue_order_id` is the venue's id where it has it, else None."""
+
+    order_id: OrderId
+    user_id: UserId
+    resolution: OrderResolution
+    venue_order_id: VenueOrderId | None
+    reason: str
+
+
+class DoubtOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's book does not bear out an operator's word that it has the order as *venue_order_id*."""
+
+    order_id: OrderId
+    venue_order_id: VenueOrderId
+    cause: str
+
+
 AccountCommand = (
     OpenAccount
     | SetMember
@@ -418,6 +477,7 @@ AccountCommand = (
     | ReleaseBreach
     | MoveCash
     | RecordSuppressedIntents
+    | RecordContractNote
     | ApplyCorporateAction
     | OpenTrade
     | OpenBasket
@@ -444,4 +504,8 @@ AccountCommand = (
     | RecordDifferences
     | RecordConversion
     | ResolveDifference
+    | RecordDayEnd
+    | SucceedExit
+    | ResolveOrder
+    | DoubtOrder
 )

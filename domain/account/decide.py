@@ -13,6 +13,7 @@ from domain.account.commands import (
     ClosePosition,
     CloseTrade,
     ConfirmFlat,
+    DoubtOrder,
     EngageKillSwitch,
     MoveCash,
     ObserveResult,
@@ -22,7 +23,9 @@ from domain.account.commands import (
     PresumeAbsent,
     ProtectTrade,
     RecordAccepted,
+    RecordContractNote,
     RecordConversion,
+    RecordDayEnd,
     RecordDifferences,
     RecordFill,
     RecordForeignFill,
@@ -37,12 +40,15 @@ from domain.account.commands import (
     RemoveMember,
     RepriceStop,
     ResolveDifference,
+    ResolveOrder,
     SetMember,
     SetRiskParameters,
     SquareOff,
+    SucceedExit,
     TrailStop,
     TriggerExit,
 )
+from domain.account.contract_notes import record_contract_note
 from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged, Role
 from domain.account.evolve import evolve
 from domain.account.foreign import apply_corporate_action, record_foreign_fill
@@ -51,6 +57,7 @@ from domain.account.orders import (
     begin_submission,
     presume_absent,
     record_accepted,
+    record_day_end,
     record_fill,
     record_modify_refused,
     record_not_sent,
@@ -61,7 +68,9 @@ from domain.account.orders import (
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.reconciling import record_conversion, record_differences, resolve_difference
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
+from domain.account.resolving import doubt_order, resolve_order
 from domain.account.state import Account
+from domain.account.succession import succeed_exit
 from domain.account.switches import (
     confirm_flat,
     engage_kill_switch,
@@ -118,6 +127,8 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return move_cash(command, state)
         case RecordSuppressedIntents():
             return record_suppressed(command, state)
+        case RecordContractNote():
+            return record_contract_note(command)
         case ApplyCorporateAction():
             return apply_corporate_action(command, state)
         case OpenBasket():
@@ -160,6 +171,14 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_conversion(command, state)
         case ResolveDifference():
             return resolve_difference(command, state)
+        case RecordDayEnd():
+            return record_day_end(command, state)
+        case SucceedExit():
+            return succeed_exit(command, state)
+        case ResolveOrder():
+            return resolve_order(command, state)
+        case DoubtOrder():
+            return doubt_order(command, state)
         case _:
             assert_never(command)
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.charges import NO_CHARGES, Charges
+from domain.contract_note import LineDifference, NotedOrder
 from domain.differences import DifferenceEnd, DifferenceKind, difference_name
 from domain.ids import (
     AccountId,
@@ -117,6 +118,19 @@ class Evidence(StrEnum):
     ANSWER = "answer"
     CORRELATION_LOOKUP = "correlation_lookup"
     ORDER_BOOK = "order_book"
+    DAY_END = "day_end"
+    """The order's day is over, and the venue never showed it."""
+    OPERATOR = "operator"
+    """A person looked at the venue by other means. The book has to bear it out."""
+
+
+class OrderResolution(StrEnum):
+    """What an operator says of an order in doubt."""
+
+    ABSENT = "absent"
+    """The broker does not have it."""
+    AT_BROKER = "at_broker"
+    """The broker has it, under an id that the operator names."""
 
 
 class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, tag="account.opened.v1"):
@@ -214,6 +228,25 @@ class IntentsSuppressed(msgspec.Struct, frozen=True, kw_only=True, tag="account.
     count: int
     since_ns: int
     until_ns: int
+
+
+class ContractNoteReceived(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.contract_note.v1"
+):
+    """What the broker says that it charged on a day, beside what we booked, and why it differs. It changes no result.
+
+    `number` counts the notes of the day, from 1: each replaces the one before. A note of many orders is several events:
+    parts 1 … `part_count`, each with all `lines` of the day and some of its `orders`. `fingerprint` names what was
+    compared: the broker's rows, and ours.
+    """
+
+    trading_day: str
+    number: int
+    part: int = 1
+    part_count: int = 1
+    fingerprint: str
+    lines: tuple[LineDifference, ...]
+    orders: tuple[NotedOrder, ...]
 
 
 class CorporateActionApplied(msgspec.Struct, frozen=True, kw_only=True, tag="account.corporate_action.v1"):
@@ -385,14 +418,18 @@ class TradeAdopted(msgspec.Struct, frozen=True, kw_only=True, tag="trade.adopted
     freeze_quantity: int | None = None
 
 
-class OrderIntended(msgspec.Struct, frozen=True, kw_only=True, tag="order.intended.v1"):
-    """An order shall be sent. After `not_after_ns` (market clock) it is too old to send; None: never too old."""
+class OrderIntended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="order.intended.v1"):
+    """An order shall be sent. After `not_after_ns` (market clock) it is too old to send; None: never too old.
+
+    `successor_of` names the exit or stop that is presumed absent and whose place it takes, None: it takes nobody's.
+    """
 
     order_id: OrderId
     trade_id: TradeId
     purpose: Purpose
     instruction: OrderInstruction
     not_after_ns: int | None
+    successor_of: OrderId | None = None
 
 
 class OrderSubmitting(msgspec.Struct, frozen=True, kw_only=True, tag="order.submitting.v1"):
@@ -453,6 +490,20 @@ class OrderPresumedAbsent(msgspec.Struct, frozen=True, kw_only=True, tag="order.
     order_id: OrderId
     trade_id: TradeId
     lookups: int
+
+
+class OrderResolved(msgspec.Struct, frozen=True, kw_only=True, tag="order.resolved.v1"):
+    """A person said what became of an order in doubt, and why they say so.
+
+    `venue_order_id` is the venue's id of it where the venue has it, and None where it has not.
+    """
+
+    order_id: OrderId
+    trade_id: TradeId
+    user_id: UserId
+    resolution: OrderResolution
+    venue_order_id: VenueOrderId | None
+    reason: str
 
 
 class OrderLapsed(msgspec.Struct, frozen=True, kw_only=True, tag="order.lapsed.v1"):
@@ -516,11 +567,12 @@ class OrderCanceled(msgspec.Struct, frozen=True, kw_only=True, tag="order.cancel
     trade_id: TradeId
 
 
-class OrderExpired(msgspec.Struct, frozen=True, kw_only=True, tag="order.expired.v1"):
-    """The venue's word: the order's time in force ended."""
+class OrderExpired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="order.expired.v1"):
+    """The order's time in force ended: by the venue's word (`evidence` None), or because its day is over unseen."""
 
     order_id: OrderId
     trade_id: TradeId
+    evidence: Evidence | None = None
 
 
 class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag="order.filled.v2"):
@@ -628,6 +680,7 @@ AccountEvent = (
     | RiskBreachReleased
     | CashMoved
     | IntentsSuppressed
+    | ContractNoteReceived
     | CorporateActionApplied
     | DifferenceFound
     | DifferenceClosed
@@ -649,6 +702,7 @@ AccountEvent = (
     | OrderRejected
     | OrderOutcomeUnknown
     | OrderPresumedAbsent
+    | OrderResolved
     | OrderLapsed
     | OrderBlocked
     | OrderCancelRequested

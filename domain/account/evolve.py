@@ -14,6 +14,7 @@ from domain.account.events import (
     BasketOpened,
     BasketPolicy,
     CashMoved,
+    ContractNoteReceived,
     CorporateActionApplied,
     DifferenceClosed,
     DifferenceFound,
@@ -41,6 +42,8 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
     ProtectionFailed,
     ProtectionLapsed,
@@ -93,9 +96,14 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
         case OrderRejected():
             return _with_status(state, event.order_id, OrderStatus.REJECTED)
         case OrderOutcomeUnknown():
-            return _with_status(state, event.order_id, OrderStatus.UNKNOWN)
+            # An operator may have named an id for it that the venue's book did not bear out.
+            doubted = _replace(state.orders[event.order_id], status=OrderStatus.UNKNOWN, venue_order_id=None)
+            return _with_order(state, doubted)
         case OrderPresumedAbsent():
             return _with_status(state, event.order_id, OrderStatus.PRESUMED_ABSENT)
+        case OrderResolved():
+            is_absent = event.resolution is OrderResolution.ABSENT
+            return _with_status(state, event.order_id, OrderStatus.ABSENT) if is_absent else state
         case OrderLapsed():
             return _with_status(state, event.order_id, OrderStatus.LAPSED)
         case OrderBlocked():
@@ -193,6 +201,8 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             return _replace(state, parameters=event.parameters)
         case IntentsSuppressed():
             return state  # For people: what was turned away changes nothing.
+        case ContractNoteReceived():
+            return state  # Likewise: charges stay as they were booked.
         case _:
             assert_never(event)
 
@@ -208,7 +218,8 @@ def on_day(state: Account, day: str, *, keep: TradeId | None = None) -> Account:
             carried_cost_paise=trade.holding.cost_paise,
         )
         for name, trade in state.trades.items()
-        if not trade.is_closed or name == keep
+        # One that is absent by an operator's word may have turned up again although its trade is closed.
+        if not trade.is_closed or trade.live_orders or name == keep
     }
     orders = {order_id: order for order_id, order in state.orders.items() if order.trade_id in trades}
     return _replace(
@@ -328,6 +339,7 @@ def _order_intended(state: Account, event: OrderIntended) -> Account:
         purpose=event.purpose,
         instruction=event.instruction,
         not_after_ns=event.not_after_ns,
+        successor_of=event.successor_of,
     )
     return _with_order(state, order, trade)
 

@@ -14,9 +14,12 @@ shall be closed, how much of it live exits cover, and how much a resting stop gu
 4. **What is asked of an order the venue has not confirmed is remembered** and taken up at its next word.
 5. **Nothing is tried without end.** A failed exit is tried again by later ticks up to `EXITS_MAX` times, a failed stop
    up to `STOPS_FAILED_MAX` times; then a person is called. What a person asks for is always tried.
+6. **What was looked for in vain is not replaced by guess.** As long as an exit or stop of a trade is presumed absent,
+   nothing is added to those that are there, whoever asks, but a successor of it (`succession.py`).
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import reduce
 
 import msgspec
@@ -55,6 +58,18 @@ EXITS_MAX = 10
 """After so many exit orders of one trade the engine stops trying by itself: a person has to look."""
 STOPS_FAILED_MAX = 3
 """After so many stops in a row that the venue would not have, the engine watches the level itself, and says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succession:
+    """What may be added in the place of an order that is presumed absent: *quantity* units at most.
+
+    `lost_quantity` is what exits of a part of the trade, presumed absent and not succeeded yet, would have closed.
+    """
+
+    predecessor: OrderId
+    quantity: int
+    lost_quantity: int
 
 
 def order_id_of(trade_id: TradeId, number: int) -> OrderId:
@@ -126,11 +141,24 @@ def withdraw(order: Order) -> list[AccountEvent]:
 # --- What follows from it ---------------------------------------------------------------------------------------------
 
 
-def pursue(state: Account, trade: Trade, *, is_asked: bool = False, places: bool = True) -> list[AccountEvent]:
+def absent_exits(state: Account, trade_id: TradeId) -> list[Order]:
+    """Return the exits and stops of a trade that are presumed absent, oldest first."""
+    return [o for o in state.orders_of(trade_id) if o.purpose.closes and o.status is OrderStatus.PRESUMED_ABSENT]
+
+
+def pursue(
+    state: Account,
+    trade: Trade,
+    *,
+    is_asked: bool = False,
+    places: bool = True,
+    succession: Succession | None = None,
+) -> list[AccountEvent]:
     """Return the next steps that bring the trade's exits and stops to what they shall be.
 
     *is_asked*: a person or a rule that nothing may hold up asks for it, so `EXITS_MAX` does not count. Without *places*
-    no order is added to those that are there: one has just failed, and the next is not sent at once.
+    no order is added to those that are there: one has just failed, and the next is not sent at once. While one is
+    presumed absent, nothing is added but by *succession*.
     """
     events = withdraw_surplus(state, trade)
     if events:  # Too much is under way: nothing is added before that is taken back.
@@ -138,9 +166,17 @@ def pursue(state: Account, trade: Trade, *, is_asked: bool = False, places: bool
     if trade.holding.net_quantity == 0:
         return []
     wanted = _wanted_exit(state, trade, is_asked=is_asked)
+    if succession is not None and trade.exit_cause is None:
+        wanted += succession.lost_quantity
+    room = abs(trade.holding.net_quantity) - state.closing_leaves(trade.trade_id)
+    if succession is not None:
+        room = min(room, succession.quantity)
+    elif absent_exits(state, trade.trade_id):
+        room = min(room, 0)
+    predecessor = None if succession is None else succession.predecessor
     if wanted > 0:
-        return _exit(state, trade, wanted, is_asked=is_asked, places=places)
-    return _guard(state, trade, places=places)
+        return _exit(state, trade, wanted, room, is_asked=is_asked, places=places, predecessor=predecessor)
+    return _guard(state, trade, room, places=places, predecessor=predecessor)
 
 
 def _wanted_exit(state: Account, trade: Trade, *, is_asked: bool) -> int:
@@ -160,13 +196,20 @@ def _covers(order: Order, *, is_asked: bool) -> bool:
     return order.is_working_exit and (order.is_at_market or not is_asked)
 
 
-def _exit(state: Account, trade: Trade, wanted: int, *, is_asked: bool, places: bool) -> list[AccountEvent]:
-    held = abs(trade.holding.net_quantity)
-    room = held - state.closing_leaves(trade.trade_id)
+def _exit(
+    state: Account,
+    trade: Trade,
+    wanted: int,
+    room: int,
+    *,
+    is_asked: bool,
+    places: bool,
+    predecessor: OrderId | None,
+) -> list[AccountEvent]:
     events: list[AccountEvent] = []
     now = min(room, wanted)
     if now > 0 and places and (is_asked or trade.exit_count < EXITS_MAX):
-        events += _intend(trade, now, purpose=Purpose.EXIT, stop_price_e4=None, buffer_bp=0)
+        events += _intend(trade, now, purpose=Purpose.EXIT, stop_price_e4=None, buffer_bp=0, successor_of=predecessor)
     missing = wanted - max(now, 0)
     for stop in _resting_stops(state, trade, is_asked=is_asked):
         if missing <= 0:
@@ -263,22 +306,25 @@ def _may_be_modified(order: Order) -> bool:
 # --- The resting stop -------------------------------------------------------------------------------------------------
 
 
-def _guard(state: Account, trade: Trade, *, places: bool) -> list[AccountEvent]:
-    """Return what brings the resting stop to the size of the holding and to its level."""
+def _guard(
+    state: Account, trade: Trade, uncovered: int, *, places: bool, predecessor: OrderId | None
+) -> list[AccountEvent]:
+    """Return what brings the resting stop to the size of the holding and to its level.
+
+    *uncovered* units are held that no exit or stop stands for, as far as any may be added for them.
+    """
     stops = _resting_stops(state, trade)
     if trade.protection is not ProtectionMode.RESTING or trade.exit_cause is not None:
         return []
     if trade.stop_loss_e4 is None:
         return [event for stop in stops for event in withdraw(stop)]
-    held = abs(trade.holding.net_quantity)
-    uncovered = held - state.closing_leaves(trade.trade_id)
     may_place = places and not trade.is_lapsed and not trade.has_failed_protection
     if not stops:
-        return _place_stop(state, trade, uncovered) if may_place and uncovered > 0 else []
-    return _resize(state, trade, stops, uncovered, may_place=may_place)
+        return _place_stop(state, trade, uncovered, predecessor) if may_place and uncovered > 0 else []
+    return _resize(state, trade, stops, uncovered, may_place=may_place, predecessor=predecessor)
 
 
-def _place_stop(state: Account, trade: Trade, quantity: int) -> list[AccountEvent]:
+def _place_stop(state: Account, trade: Trade, quantity: int, predecessor: OrderId | None) -> list[AccountEvent]:
     failed = _stops_failed(state, trade)
     if failed >= STOPS_FAILED_MAX:
         reason = f"the venue would not have {failed} stops; the engine watches the level itself"
@@ -289,6 +335,7 @@ def _place_stop(state: Account, trade: Trade, quantity: int) -> list[AccountEven
         purpose=Purpose.STOP,
         stop_price_e4=trade.stop_loss_e4,
         buffer_bp=state.parameters.stop_limit_buffer_bp,
+        successor_of=predecessor,
     )
 
 
@@ -306,7 +353,15 @@ def _stops_failed(state: Account, trade: Trade) -> int:
     return failed
 
 
-def _resize(state: Account, trade: Trade, stops: list[Order], uncovered: int, *, may_place: bool) -> list[AccountEvent]:
+def _resize(
+    state: Account,
+    trade: Trade,
+    stops: list[Order],
+    uncovered: int,
+    *,
+    may_place: bool,
+    predecessor: OrderId | None,
+) -> list[AccountEvent]:
     events: list[AccountEvent] = []
     for stop in stops:
         told = stop_instruction(
@@ -340,7 +395,7 @@ def _resize(state: Account, trade: Trade, stops: list[Order], uncovered: int, *,
         stop.instruction.quantity >= trade.freeze_quantity for stop in stops
     )
     if uncovered > 0 and is_full and may_place:
-        events += _place_stop(state, trade, uncovered)
+        events += _place_stop(state, trade, uncovered, predecessor)
     return events
 
 
@@ -368,7 +423,13 @@ def on_tick(price_e4: int, *, tick_e4: int, side: Side) -> int:
 
 
 def _intend(
-    trade: Trade, quantity: int, *, purpose: Purpose, stop_price_e4: int | None, buffer_bp: int
+    trade: Trade,
+    quantity: int,
+    *,
+    purpose: Purpose,
+    stop_price_e4: int | None,
+    buffer_bp: int,
+    successor_of: OrderId | None,
 ) -> list[AccountEvent]:
     events: list[AccountEvent] = []
     for number, part in enumerate(slices(quantity, trade.freeze_quantity), trade.order_count + 1):
@@ -390,6 +451,7 @@ def _intend(
                 purpose=purpose,
                 instruction=instruction,
                 not_after_ns=None,
+                successor_of=successor_of,
             )
         )
     return events

@@ -9,6 +9,7 @@ from domain.account.commands import (
     BeginSubmission,
     PresumeAbsent,
     RecordAccepted,
+    RecordDayEnd,
     RecordFill,
     RecordModifyRefused,
     RecordNotSent,
@@ -45,7 +46,7 @@ from domain.account.state import Account, Order
 from domain.ids import OrderId, split_fill_id
 from domain.market import trading_day
 from domain.money import value_paise
-from domain.order import CLOSED, OrderInstruction, OrderStatus, OrderType, Purpose, RefusalReason, may_follow
+from domain.order import CLOSED, FINAL, OrderInstruction, OrderStatus, OrderType, Purpose, RefusalReason, may_follow
 
 
 def _order(state: Account, order_id: OrderId) -> Order:
@@ -143,7 +144,7 @@ def record_modify_refused(command: RecordModifyRefused, state: Account) -> tuple
 def record_unknown(command: RecordUnknown, state: Account) -> tuple[AccountEvent, ...]:
     """Keep that the venue may have the order."""
     order = _order(state, command.order_id)
-    if not may_follow(order.status, OrderStatus.UNKNOWN):
+    if order.status is not OrderStatus.SUBMITTING:
         return ()
     unknown = OrderOutcomeUnknown(
         order_id=order.order_id, trade_id=order.trade_id, cause=command.cause, sent_at_ns=command.sent_at_ns
@@ -173,7 +174,7 @@ def record_venue_order(command: RecordVenueOrder, state: Account) -> tuple[Accou
         order = evolve(reduce(evolve, events[:-1], state), modified).orders[order.order_id]
     # The venue's last word is final only when all of its fills are here: until then only they count.
     final: list[AccountEvent] = []
-    if command.cumulative_quantity <= order.cumulative_quantity and order.status not in CLOSED:
+    if command.cumulative_quantity <= order.cumulative_quantity and order.status not in FINAL:
         final = _final_word(command, order)
     if not events and not final:
         return ()
@@ -240,10 +241,7 @@ def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
         case OrderStatus.CANCELED:
             return [OrderCanceled(order_id=order.order_id, trade_id=order.trade_id)]
         case OrderStatus.EXPIRED:
-            expired: list[AccountEvent] = [OrderExpired(order_id=order.order_id, trade_id=order.trade_id)]
-            if order.purpose is Purpose.STOP:
-                expired.append(ProtectionLapsed(trade_id=order.trade_id, order_id=order.order_id))
-            return expired
+            return _expired(order, evidence=None)
         case OrderStatus.REJECTED:
             rejected = OrderRejected(
                 order_id=order.order_id,
@@ -258,6 +256,15 @@ def _final_word(command: RecordVenueOrder, order: Order) -> list[AccountEvent]:
             return []
 
 
+def _expired(order: Order, *, evidence: Evidence | None) -> list[AccountEvent]:
+    expired: list[AccountEvent] = [
+        OrderExpired(order_id=order.order_id, trade_id=order.trade_id, evidence=evidence),
+    ]
+    if order.purpose is Purpose.STOP:
+        expired.append(ProtectionLapsed(trade_id=order.trade_id, order_id=order.order_id))
+    return expired
+
+
 def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]:
     """Keep an execution, once, and what it did to the trade."""
     order = _order(state, command.order_id)
@@ -270,7 +277,7 @@ def record_fill(command: RecordFill, state: Account) -> tuple[AccountEvent, ...]
     effect = effect_of_fill(trade.holding, side=instruction.side, quantity=command.quantity, value_paise=worth)
     cumulative = order.cumulative_quantity + command.quantity
     largest = instruction.quantity if order.wanted is None else max(instruction.quantity, order.wanted.quantity)
-    leaves = 0 if order.status in CLOSED else max(0, largest - cumulative)
+    leaves = 0 if order.status in FINAL else max(0, largest - cumulative)
     venue_segment, venue_trade_number, venue_order_id = split_fill_id(command.venue_fill_id)
     day = trading_day(command.filled_at_ns).isoformat()
     charges = charges_of(
@@ -321,3 +328,11 @@ def presume_absent(command: PresumeAbsent, state: Account) -> tuple[AccountEvent
         return ()
     absent = OrderPresumedAbsent(order_id=order.order_id, trade_id=order.trade_id, lookups=command.lookups)
     return (absent,)
+
+
+def record_day_end(command: RecordDayEnd, state: Account) -> tuple[AccountEvent, ...]:
+    """Keep that an order in doubt can do nothing any more. A fill of it would be believed all the same."""
+    order = _order(state, command.order_id)
+    if order.status not in {OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT}:
+        return ()
+    return after_word(state, _expired(order, evidence=Evidence.DAY_END), order, places=False)

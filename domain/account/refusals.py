@@ -48,9 +48,24 @@ class AccountExists(Conflict):
 
 
 class OrderNotFound(NotFound):
-    """The account has no such order. Only the executor sees it: what it found belongs to nobody we know."""
+    """The account has no such order, or it is of a trade that was closed on an earlier day.
+
+    The caller sees 404, the executor that what it found belongs to nobody we know; nothing is stored.
+    """
 
     code = "ORDER_NOT_FOUND"
+
+
+class OrderNotInDoubt(Conflict):
+    """What became of the order is known: there is nothing to resolve. The caller sees 409; nothing is stored."""
+
+    code = "ORDER_NOT_IN_DOUBT"
+
+
+class VenueOrderTaken(Conflict):
+    """Another order of the account has this id at the venue. The caller sees 409; nothing is stored."""
+
+    code = "VENUE_ORDER_TAKEN"
 
 
 class FillInvalid(InvalidInput):

@@ -41,7 +41,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order of a trade that still matters.
 
     `instruction` is what the venue has been shown to have, `wanted` what a modification under way asks for. `accrual`
-    is what its fills were worth and charged: the next one is charged by it.
+    is what its fills were worth and charged: the next one is charged by it. `successor_of` is the order, presumed
+    absent, whose place it takes.
     """
 
     order_id: OrderId
@@ -49,6 +50,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose
     instruction: OrderInstruction
     not_after_ns: int | None
+    successor_of: OrderId | None = None
     status: OrderStatus = OrderStatus.INTENDED
     venue_order_id: VenueOrderId | None = None
     cumulative_quantity: int = 0

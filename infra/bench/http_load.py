@@ -9,6 +9,7 @@ import multiprocessing
 import re
 import secrets
 import sys
+import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import uvloop
 
+from domain.market import NS_PER_MS
 from infra.bench.schedule import on_schedule
 
 BROKEN = 0
@@ -48,19 +50,23 @@ class Ask(NamedTuple):
 class Caller:
     """Somebody who asks, again and again, `asks` in their order. `token` is the access token, empty: none.
 
+    `headers` go along with every request.
+
     `number` tells callers apart: where the system lets us, each comes from an address of its own, as people do.
     """
 
     number: int
     asks: tuple[Ask, ...]
     token: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """What is asked of `url`, for so long. `rate` is how many requests arrive a second; None: the next once answered.
 
-    `rounds`: each caller asks what it has to ask so often, however long that takes.
+    `rounds`: each caller asks what it has to ask so often, however long that takes. `keeps_answers`: of a load at a
+    rate, every answer after the warm-up is brought back whole.
     """
 
     url: str
@@ -69,6 +75,15 @@ class Load:
     warm_up_s: float = 0.0
     rate: float | None = None
     rounds: int | None = None
+    keeps_answers: bool = False
+
+
+class Answered(NamedTuple):
+    """A request of a load at a rate: when it was due (monotonic nanoseconds), and what was answered."""
+
+    due_ns: int
+    status: int
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -76,7 +91,8 @@ class Outcome:
     """What came of a load: answers by status, how many a second after the warm-up (as fast as answered), and latencies.
 
     Latencies are in milliseconds.
-    `last` is what each caller of a load by rounds was answered last, `odd` a few answers of each status that says no.
+    `last` is what each caller of a load by rounds was answered last, `odd` a few answers of each status that says no,
+    `answered` every request of a load that keeps them, as they were due.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -84,6 +100,7 @@ class Outcome:
     latencies_ms: "array[float]" = field(default_factory=lambda: array("d"))
     last: dict[int, bytes] = field(default_factory=dict)
     odd: dict[int, list[bytes]] = field(default_factory=dict)
+    answered: list[Answered] = field(default_factory=list)
 
     def latency_ms(self, percentile: float) -> float:
         """Return the latency that *percentile* per cent of the answers stayed within."""
@@ -176,7 +193,7 @@ class _Driver:
         parts = urlsplit(load.url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._outcome = Outcome()
-        self._heads: dict[tuple[Ask, str], bytes] = {}
+        self._heads: dict[tuple[Ask, int], bytes] = {}
 
     async def run(self) -> Outcome:
         lines = await asyncio.gather(*(self._connected(caller.number) for caller in self._load.callers))
@@ -199,22 +216,23 @@ class _Driver:
             _, line = await asyncio.get_running_loop().create_connection(_Line, self._host, self._port, local_addr=own)
         return line
 
-    def _request(self, ask: Ask, token: str) -> bytes:
-        head = self._heads.get((ask, token))
+    def _request(self, caller: Caller, ask: Ask) -> bytes:
+        head = self._heads.get((ask, caller.number))
         if head is None:
             lines = [f"{ask.method} {ask.target} HTTP/1.1", f"host: {self._host}", f"content-length: {len(ask.body)}"]
             lines += ["content-type: application/json"] if ask.body else []
-            lines += [f"authorization: Bearer {token}"] if token else []
-            head = self._heads[ask, token] = "\r\n".join(lines).encode()
+            lines += [f"authorization: Bearer {caller.token}"] if caller.token else []
+            lines += [f"{name}: {value}" for name, value in caller.headers]
+            head = self._heads[ask, caller.number] = "\r\n".join(lines).encode()
         if not ask.is_keyed:
             return head + _END + ask.body
         key = f"\r\nidempotency-key: {next(self._keys)}".encode()
         return head + key + _END + ask.body
 
-    async def _answer(self, line: _Line, ask: Ask, token: str) -> tuple[int, bytes]:
+    async def _answer(self, line: _Line, caller: Caller, ask: Ask) -> tuple[int, bytes]:
         try:
             async with asyncio.timeout(_ANSWER_S):
-                status, body = await line.ask(self._request(ask, token))
+                status, body = await line.ask(self._request(caller, ask))
         except TimeoutError:
             status, body = BROKEN, b""
         self._outcome.statuses[status] += 1
@@ -229,7 +247,7 @@ class _Driver:
             for _ in range(self._load.rounds or 0):
                 for ask in caller.asks:
                     began = asyncio.get_running_loop().time()
-                    _, body = await self._answer(line, ask, caller.token)
+                    _, body = await self._answer(line, caller, ask)
                     self._outcome.latencies_ms.append((asyncio.get_running_loop().time() - began) * 1_000)
                     self._outcome.last[caller.number] = body
 
@@ -248,7 +266,7 @@ class _Driver:
                     asked = loop.time()
                     if asked >= ends:
                         return
-                    status, _ = await self._answer(line, ask, caller.token)
+                    status, _ = await self._answer(line, caller, ask)
                     answered = loop.time()
                     if began <= answered < ends:
                         counted += 1
@@ -261,11 +279,18 @@ class _Driver:
 
     async def _as_due(self, lines: list[_Line], rate: float) -> None:
         """Let requests arrive at *rate*."""
+        kept: dict[int, tuple[int, int, bytes]] = {}
 
         async def ask(caller: Caller, line: _Line, arrival: int) -> None:
-            await self._answer(line, caller.asks[arrival % len(caller.asks)], caller.token)
+            status, body = await self._answer(line, caller, caller.asks[arrival % len(caller.asks)])
+            if self._load.keeps_answers and arrival >= warm:
+                kept[arrival] = time.monotonic_ns(), status, body
 
         works = [partial(ask, caller, line) for caller, line in zip(self._load.callers, lines, strict=True)]
         warm, measured = int(rate * self._load.warm_up_s), int(rate * self._load.for_s)
         latencies_ms = await on_schedule(works, rate=rate, total=warm + measured)
         self._outcome.latencies_ms = array("d", latencies_ms[warm:].tobytes())
+        self._outcome.answered = [
+            Answered(told_ns - int(latencies_ms[arrival] * NS_PER_MS), status, body)
+            for arrival, (told_ns, status, body) in sorted(kept.items())
+        ]

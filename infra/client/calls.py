@@ -45,6 +45,7 @@ from api.requests import (
     StrategyRequest,
     TradeRequest,
 )
+from api.resolving import OrderResolvedAnswer, ResolveRequest
 from api.risk import LimitsAnswer
 from api.sessions import SessionsAnswer
 from api.strategies import StrategiesAnswer, StrategyAnswer, StrategyKept
@@ -230,6 +231,13 @@ def list_orders(**query: Query) -> Call[OrdersAnswer]:
 def list_orders_of_trade(trade_id: str, **query: Query) -> Call[TradeOrdersAnswer]:
     """List the orders of a trade, oldest first."""
     return Call(method="GET", path=f"/api/trades/{trade_id}/orders", answer=TradeOrdersAnswer, query=query)
+
+
+def resolve_order(
+    order_id: str, body: ResolveRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[OrderResolvedAnswer]:
+    """Have the last word on an order that is unknown or presumed absent."""
+    return _command("POST", f"/api/orders/{order_id}/resolve", OrderResolvedAnswer, body, key, account_id=account_id)
 
 
 def list_positions(**query: Query) -> Call[PositionsAnswer]:

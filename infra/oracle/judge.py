@@ -243,6 +243,16 @@ class Judge:
             for execution in order.executions[order.told :]
         )
 
+    def shown_at_venue(self, instrument: InstrumentKey, product: Product) -> int:
+        """Return what the venue's positions show: what was recorded, and what executed and was not recorded yet."""
+        position = (instrument, product)
+        untold = (
+            self._untold(trade_id)
+            for trade_id, traded in self._product_of.items()
+            if (self._instrument_of[trade_id], traded) == position
+        )
+        return self._positions[position] + sum(untold)
+
     def _check_positions(self, state: Account) -> None:
         """A position is the sum of its trades; what the account realised is its cash and the cost of what it holds."""
         sums: defaultdict[tuple[InstrumentKey, Product], int] = defaultdict(int)

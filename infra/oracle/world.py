@@ -20,6 +20,7 @@ from domain.account.commands import (
     CloseAll,
     ClosePosition,
     CloseTrade,
+    DoubtOrder,
     EngageKillSwitch,
     ObserveResult,
     OpenAccount,
@@ -38,8 +39,10 @@ from domain.account.commands import (
     ReleaseBreach,
     ReleaseKillSwitch,
     RepriceStop,
+    ResolveOrder,
     SetRiskParameters,
     SquareOff,
+    SucceedExit,
     TrailStop,
     TriggerExit,
 )
@@ -50,11 +53,13 @@ from domain.account.events import (
     Evidence,
     KillMode,
     OrderDenied,
+    OrderResolution,
     OrderSubmitting,
     ProtectionMode,
     Trailing,
 )
 from domain.account.state import Account, Order, Trade
+from domain.account.succession import owed_successors
 from domain.account.valuation import valuation_of
 from domain.charges import Tariff
 from domain.ids import AccountId, BasketId, CorrelationId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
@@ -62,6 +67,8 @@ from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import Mark, MarketSnapshot, trading_day
 from domain.order import (
     CLOSED,
+    FINAL,
+    IN_DOUBT,
     NotSentReason,
     OrderStatus,
     OrderType,
@@ -515,7 +522,7 @@ class World:
 
     def _show(self, order: VenueSide, evidence: Evidence) -> None:
         known = self.state.orders.get(order.order_id)
-        if known is None or known.status in CLOSED:
+        if known is None or known.status in FINAL:
             return
         self.do(
             RecordVenueOrder(
@@ -546,6 +553,41 @@ class World:
                 self.do(PresumeAbsent(order_id=order.order_id, lookups=3))
             else:
                 self._show(at_venue, Evidence.CORRELATION_LOOKUP)
+        self.succeed()
+
+    def succeed(self) -> None:
+        """The executor has what is nowhere succeeded, by the venue's positions."""
+        for trade in owed_successors(self.state):
+            net = self.judge.shown_at_venue(*trade.position)
+            self.do(SucceedExit(trade_id=trade.trade_id, net_quantity=net))
+
+    def resolve(self) -> None:
+        """A person says what became of orders in doubt. Now and then they are wrong."""
+        for order in list(self.state.orders.values()):
+            if order.status not in IN_DOUBT or not self.chance(40):
+                continue
+            at_venue = self.venue.orders.get(order.order_id)
+            if at_venue is not None and self.chance(70):
+                self._resolve(order, OrderResolution.AT_BROKER, at_venue.venue_order_id)
+            elif self.chance(20):
+                # A slip of the finger: the books are read before anything is asked of the venue under that id.
+                slip = VenueOrderId(self._name("slip"))
+                self._resolve(order, OrderResolution.AT_BROKER, slip)
+                self.do(DoubtOrder(order_id=order.order_id, venue_order_id=slip, cause="not in the book"))
+            else:
+                if at_venue is not None:
+                    self.judge.disturbed.add(order.trade_id)
+                self._resolve(order, OrderResolution.ABSENT, None)
+
+    def _resolve(self, order: Order, resolution: OrderResolution, venue_order_id: VenueOrderId | None) -> None:
+        resolve = ResolveOrder(
+            order_id=order.order_id,
+            user_id=OWNER,
+            resolution=resolution,
+            venue_order_id=venue_order_id,
+            reason="made up",
+        )
+        self.do(resolve)
 
     def somebody_else(self) -> None:
         """An order from outside executes: by the broker's app, or by the broker itself."""
@@ -634,6 +676,7 @@ STEPS: tuple[Callable[[World], None], ...] = (
     World.read_books,
     World.read_books,
     World.search,
+    World.resolve,
     World.tick,
     World.tick,
     World.tick,

@@ -9,7 +9,7 @@ from commands.executor import Executor
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
 from infra.wiring.process import Wiring
-from infra.wiring.trading import make_broker, make_executor, make_lease, make_venue_log
+from infra.wiring.trading import make_broker, make_contract_notes, make_executor, make_lease, make_venue_log
 from projections.tasks import end, finish
 
 DRAIN_S = 10.0
@@ -32,13 +32,14 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
     broker, lease = await make_broker(wiring), await make_lease(wiring)
     executor = await make_executor(wiring, broker, lease)
     venue_log = await make_venue_log(wiring, broker)
+    notes = await make_contract_notes(wiring, broker)
     nats = await wiring.nats()
 
     async def settle(_: dict[str, Any]) -> dict[str, Any]:
         return dict(await executor.settle())
 
     async def status(_: dict[str, Any]) -> dict[str, Any]:
-        return {**executor.status(), "broker": broker.status()}
+        return {**executor.status(), "broker": broker.status(), "contract_notes": notes.status()}
 
     async def release_writes(asked: dict[str, Any]) -> dict[str, Any]:
         return {"released": broker.release_writes(AccountId(asked["account_id"]))}
@@ -49,7 +50,7 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
         answer_on(nats, RELEASE_WRITES, release_writes),
     ):
         lost = asyncio.create_task(lease.lost())
-        working = [executor.run(), broker.tend(), venue_log.run()]
+        working = [executor.run(), broker.tend(), venue_log.run(), notes.run()]
         tasks = [lost, *(asyncio.create_task(each) for each in working)]
         try:
             ready()

@@ -9,9 +9,12 @@ from adapters.dhan.settings import DhanSettings
 from adapters.dhan.streams.feed import DhanFeed
 from adapters.dhan.streams.order_updates import DhanOrderUpdates
 from adapters.nats.marks import MarksPublisher
+from adapters.order_book_files import OrderBookFiles
 from adapters.postgres.database import Database
 from adapters.postgres.leases import PostgresLease
 from adapters.postgres.watermarks import PostgresWatermarks
+from commands.contract_notes import ContractNotes, ContractNoteSettings
+from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
 from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
@@ -19,6 +22,7 @@ from commands.sender import Sender
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
 from domain.order import installation_code
+from infra.home import Home
 from infra.instruments import watched
 from infra.wiring.process import Wiring
 
@@ -43,6 +47,7 @@ def dhan_settings(wiring: Wiring) -> DhanSettings:
         updates_url=f"{socket_url}/order-updates",
         breaker_failures_max=wiring.settings.breaker_failures_max,
         breaker_reset_s=wiring.settings.breaker_reset_ms / MS_PER_S,
+        breaker_stall_s=None if wiring.settings.lock_step else DhanSettings().breaker_stall_s,
         feed_stale_after_s=None if wiring.settings.lock_step else DhanSettings().feed_stale_after_s,
         feed_backoff_s=0.2,
         feed_backoff_max_s=5.0,
@@ -102,9 +107,37 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
             idle_poll_ms=settings.idle_poll_ms,
             lookup_window_ms=settings.order_lookup_window_ms,
             lookups_min=settings.order_lookups_min,
+            exit_successor=settings.exit_successor,
             lock_step=settings.lock_step,
         ),
         updates=None if settings.lock_step else _make_updates(wiring, broker),
+        budget=None if settings.lock_step else broker,
+        broker_day=BrokerDay(
+            marks=await wiring.marks(),
+            sessions=wiring.sessions(),
+            history=broker,
+            archive=OrderBookFiles(Home(settings.home).order_books),
+        ),
+    )
+
+
+async def make_contract_notes(wiring: Wiring, broker: DhanBroker) -> ContractNotes:
+    """The record of what the broker charged."""
+    store, settings = await wiring.store(), wiring.settings
+    return ContractNotes(
+        accounts=await wiring.accounts(),
+        statements=broker,
+        store=store,
+        marks=await wiring.marks(),
+        clock=wiring.clock,
+        watermarks=PostgresWatermarks(store.database),
+        instruments=wiring.instruments,
+        tariffs=wiring.tariffs,
+        settings=ContractNoteSettings(
+            from_minute=settings.contract_notes_from_minute,
+            retry_ms=settings.contract_notes_retry_ms,
+            days_max=settings.contract_notes_days_max,
+        ),
     )
 
 

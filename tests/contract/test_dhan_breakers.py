@@ -7,6 +7,7 @@ import pytest
 from adapters.dhan.broker import DhanBroker
 from commands.ports import Accepted, BrokerUnavailable, NotSent, OutcomeUnknown, Refused
 from domain.order import NotSentReason, Purpose
+from projections.tasks import end
 from tests.support.dhan import (
     ACCEPTED,
     ACCOUNT,
@@ -65,6 +66,35 @@ async def test_open_entries_hold_back_no_exit_and_no_look_up() -> None:
         assert not broker.is_held_back(ACCOUNT, Purpose.EXIT)
         assert isinstance(await place_exit(broker), Accepted)
         assert await broker.orders(ACCOUNT) == []
+
+
+async def test_an_entry_that_waits_too_long_keeps_others_from_following_it() -> None:
+    async with venue_and_broker(breaker_reset_s=NEVER_S, breaker_stall_s=0.05) as (venue, broker):
+        venue.on("POST", ORDERS_PATH, hang())
+        stuck = asyncio.create_task(place_entry(broker))
+        await eventually(lambda: state_of(broker, "entries") == "open")
+        assert isinstance(await place_entry(broker), NotSent)
+        assert len(venue.requests("POST", ORDERS_PATH)) == 1
+        await end(stuck)
+
+
+async def test_an_entry_that_waited_too_long_is_still_told_what_became_of_it() -> None:
+    async with venue_and_broker(breaker_reset_s=NEVER_S, breaker_stall_s=0.05, read_timeout_s=0.5) as (venue, broker):
+        venue.on("POST", ORDERS_PATH, hang())
+        assert isinstance(await place_entry(broker), OutcomeUnknown)
+        (opened,) = broker.status()["breakers"]["entries"]["transitions"]
+        assert opened["cause"] == "no answer for 0.05 s"
+
+
+async def test_an_exit_that_waits_as_long_slows_down_no_other() -> None:
+    async with venue_and_broker(breaker_reset_s=NEVER_S, breaker_stall_s=0.05) as (venue, broker):
+        venue.on("POST", ORDERS_PATH, hang())
+        stuck = [asyncio.create_task(place_exit(broker))]
+        await eventually(lambda: len(venue.requests("POST", ORDERS_PATH)) == 1)
+        stuck.append(asyncio.create_task(place_entry(broker)))  # Its time is over after that of the exit.
+        await eventually(lambda: state_of(broker, "entries") == "open")
+        assert state_of(broker, "exits") == "closed"
+        await end(*stuck)
 
 
 async def test_an_exit_is_tried_although_its_own_breaker_is_open_and_at_its_pace() -> None:

@@ -10,7 +10,9 @@ from adapters.dhan.guard.calls import Done
 from adapters.dhan.rest.forever_orders import ForeverKind, SecondTrigger
 from adapters.dhan.rest.super_orders import ExitPrices, Leg
 from commands.ports import BrokerUnavailable, NotSent, OutcomeUnknown, Refused
+from domain.contract_note import NotedCharges
 from domain.ids import VenueOrderId
+from domain.instrument import InstrumentKey, Segment
 from domain.order import OrderStatus, Product, Purpose, RefusalReason, Side, TimeInForce
 from tests.support.dhan import (
     ACCEPTED,
@@ -103,11 +105,109 @@ async def test_past_trades_are_read_with_what_they_were_charged() -> None:
     }
     async with venue_and_broker() as (venue, broker):
         venue.on("GET", "/v2/trades/2026-09-01/2026-09-30/2", answer(200, [row, {**row, "productType": "BO"}]))
-        [trade] = await broker.order_calls.history(ACCOUNT, date(2026, 9, 1), date(2026, 9, 30), page=2)
+        page = await broker.order_calls.history(ACCOUNT, date(2026, 9, 1), date(2026, 9, 30), page=2)
+    [trade] = page.trades
+    assert not page.is_empty
     assert (trade.instrument, trade.isin, trade.side) == (RELIANCE.key, "INE002A01018", Side.BUY)
     assert (trade.quantity, trade.price_e4) == (2, 28_500_500)
-    assert (trade.brokerage_paise, trade.stt_paise, trade.sebi_paise, trade.stamp_paise) == (2_000, 100, 1, 0)
-    assert trade.charges_paise == 2_000 + 100 + 1 + 363 + 17
+    assert trade.charges == NotedCharges(
+        brokerage_e4=20_0000, stt_e4=1_0000, sebi_e4=57, gst_e4=3_6300, exchange_e4=1700, stamp_duty_e4=0
+    )
+    assert trade.charges.total_e4 == 24_8057
+
+
+# Rows of live accounts, as people have published them: an option that was sold, shares of which many executions make
+# one row, and shares that were allotted.
+OPTION_SOLD = {
+    "orderId": "228260827162002",
+    "exchangeOrderId": "623962328507896",
+    "exchangeTradeId": "0",
+    "transactionType": "SELL",
+    "exchangeSegment": "MCX_COMM",
+    "productType": "MARGIN",
+    "orderType": None,
+    "customSymbol": "GOLD 31 AUG 135000 PUT",
+    "securityId": "566396",
+    "tradedQuantity": 400,
+    "tradedPrice": 19.75,
+    "isin": "",
+    "instrument": "OPTFUT",
+    "sebiTax": 0.0079,
+    "stt": 3.95,
+    "brokerageCharges": 20.0,
+    "serviceTax": 4.1958,
+    "exchangeTransactionCharges": 3.3022,
+    "stampDuty": 0.0,
+    "createTime": "NA",
+    "updateTime": "NA",
+    "exchangeTime": "2026-08-27T16:12:15",
+    "drvExpiryDate": "2026-08-31",
+    "drvOptionType": "PUT",
+    "drvStrikePrice": 135000.0,
+}
+UNITS_BOUGHT = {
+    **OPTION_SOLD,
+    "orderId": "2212608281398202",
+    "exchangeOrderId": "1200000071849921",
+    "transactionType": "BUY",
+    "exchangeSegment": "NSE_EQ",
+    "productType": "CNC",
+    "customSymbol": "Nippon 8-13 Year G-Sec ETF (LTGILTBEES)",
+    "securityId": "17700",
+    "tradedQuantity": 10000,
+    "tradedPrice": 29.9532,
+    "isin": "INF204KB1882",
+    "instrument": "EQUITY",
+    "sebiTax": 0.2985,
+    "stt": 0.0,
+    "brokerageCharges": 0.0,
+    "serviceTax": 1.7084,
+    "exchangeTransactionCharges": 9.1931,
+    "stampDuty": 44.77,
+    "exchangeTime": "2026-08-28T15:27:31",
+    "drvExpiryDate": "1970-01-01",
+    "drvOptionType": "NA",
+    "drvStrikePrice": 0.0,
+}
+ALLOTTED = {
+    **UNITS_BOUGHT,
+    "orderId": "0",
+    "securityId": "0",
+    "exchangeOrderId": "0",
+    "tradedQuantity": 36,
+    "tradedPrice": 0,
+    "sebiTax": 0,
+    "serviceTax": 0,
+    "exchangeTransactionCharges": 0,
+    "stampDuty": 0,
+    "exchangeTime": "2026-08-28T00:00:00",
+}
+
+
+async def test_the_statement_of_a_day_is_read_to_its_empty_page() -> None:
+    async with venue_and_broker() as (venue, broker):
+        pages = ([OPTION_SOLD], [ALLOTTED, {**UNITS_BOUGHT, "productType": "BO"}], [UNITS_BOUGHT], [])
+        for number, page in enumerate(pages):
+            venue.on("GET", f"/v2/trades/2026-08-28/2026-08-28/{number}", answer(200, page))
+        option, units = await broker.charged_fills(ACCOUNT, date(2026, 8, 28))
+    assert (option.venue_order_id, option.instrument) == (
+        "228260827162002",
+        InstrumentKey(Segment.MCX_COMM, "566396"),
+    )
+    assert option.charges == NotedCharges(
+        brokerage_e4=20_0000, exchange_e4=3_3022, sebi_e4=79, stt_e4=3_9500, gst_e4=4_1958
+    )
+    assert (units.quantity, units.price_e4, units.side, units.product) == (10_000, 29_9532, Side.BUY, Product.CNC)
+    assert units.charges == NotedCharges(exchange_e4=9_1931, sebi_e4=2985, stamp_duty_e4=44_7700, gst_e4=1_7084)
+
+
+async def test_a_statement_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.dhan.broker.STATEMENT_PAGES_MAX", 3)
+    async with venue_and_broker() as (venue, broker):
+        for number in range(3):
+            venue.on("GET", f"/v2/trades/2026-08-28/2026-08-28/{number}", answer(200, [OPTION_SOLD]))
+        with pytest.raises(BrokerUnavailable, match="3 pages"):
+            await broker.charged_fills(ACCOUNT, date(2026, 8, 28))
 
 
 # --- Super orders ---

@@ -19,6 +19,7 @@ from domain.account.events import (
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
+    OrderResolved,
 )
 from domain.account.state import WHOLE_ACCOUNT
 from domain.events import decode
@@ -102,7 +103,15 @@ def test_everything_that_can_happen_to_an_account_happens() -> None:
     many = [Happenings(Random(number)).go_on(120) for number in range(20)]  # noqa: S311 - no secret
     kinds = {type(event) for life in many for event in life.events}
     # An order's way to the venue and back is lived through elsewhere.
-    ways = {OrderNotSent, OrderOutcomeUnknown, OrderPresumedAbsent, OrderLapsed, OrderBlocked, OrderCancelRequested}
+    ways = {
+        OrderNotSent,
+        OrderOutcomeUnknown,
+        OrderPresumedAbsent,
+        OrderResolved,
+        OrderLapsed,
+        OrderBlocked,
+        OrderCancelRequested,
+    }
     assert kinds | ways == set(get_args(AccountEvent))
     trades = [row for life in many for row in rows_of(TRADES, life).values()]
     assert any(len(row.entries) > 1 for row in trades)

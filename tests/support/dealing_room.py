@@ -25,12 +25,14 @@ from adapters.instruments import InstrumentMaster
 from adapters.simulator.access.limits import Family, RateLimits
 from adapters.simulator.tapes.tape import TapeSecond, Tick
 from commands.accounts import TradeIntent
+from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
+from commands.ports import VenueOrder
 from commands.protection import Protection, ProtectionSettings
 from domain.account import decider
 from domain.account.events import OrderIntended, ProtectionMode, TradeOpened
 from domain.account.state import Account, Order
-from domain.ids import OrderId, TradeId
+from domain.ids import AccountId, OrderId, TradeId
 from domain.instrument import Instrument, InstrumentKey, Segment
 from domain.market import NS_PER_S, Mark, trading_day
 from domain.order import OrderStatus, OrderType, Product, Purpose, Side, TimeInForce
@@ -165,6 +167,16 @@ class Toll:
         return max((sum(0 <= at - first < seconds * NS_PER_S for at in times) for first in times), default=0)
 
 
+class KeptBooks:
+    """The last books of days, in memory. Implements `commands.ports.BookArchive`."""
+
+    def __init__(self) -> None:
+        self.books: dict[tuple[AccountId, date], list[VenueOrder]] = {}
+
+    async def keep(self, account_id: AccountId, day: date, rows: Sequence[VenueOrder]) -> None:
+        self.books[account_id, day] = list(rows)
+
+
 class DealingRoom:
     """Everybody who works for one account, and the venue that they work at."""
 
@@ -184,6 +196,7 @@ class DealingRoom:
         self.toll = toll
         self.prices_e4: dict[InstrumentKey, int] = dict.fromkeys(market.instruments, PRICE_E4)
         self.bands_e4: dict[InstrumentKey, tuple[int, int]] = {}
+        self.kept_books = KeptBooks()
         self.client_id = ""
         self._market = market
         self._day_ns = market.start_ns
@@ -205,7 +218,10 @@ class DealingRoom:
         logins = PaperLogins(PinLogin(client, self._dhan, clock), tape.SECRET)
         self.broker = DhanBroker(self._dhan, logins, client, clock)
         self.client_id = logins.client_id(ACCOUNT)
-        self.desk.broker = self.broker
+        self.desk.broker = self.desk.budget = self.broker
+        self.desk.broker_day = BrokerDay(
+            marks=self.desk.marks, sessions=self.desk.sessions, history=self.broker, archive=self.kept_books
+        )
         self.desk.accounts = self.desk.another_process()
         executor, protection = self._settings
         self.executor = self.desk.executor(executor)
@@ -298,7 +314,7 @@ class DealingRoom:
     async def close_session(self) -> None:
         """End the session: what rests at the venue expires."""
         await self.venue.step()
-        self.session(self.now_ns, phase=Phase.CLOSED)
+        self.session(self.now_ns, phase=Phase.CLOSED, continuous_s=0)
 
     def next_day(self) -> None:
         """Let it be the next morning, the session open; its first second is still to come."""
@@ -395,7 +411,7 @@ async def dealing_room(
     master = InstrumentMaster((date.min, instrument) for instrument in instruments)
     toll = Toll()
     is_first = desk is None
-    desk = desk or Desk()
+    desk = desk or Desk(wall_ns=clock.wall_ns)
     desk.clock, desk.instruments = clock, master
     config = tape.config_of(
         market,  # type: ignore[arg-type] - it is a tape like the scripted one

@@ -1,7 +1,8 @@
 """One trader's desk: the command side whole, over a log in memory and a venue in memory, with time that tests move."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, TypeVar
@@ -11,8 +12,9 @@ from msgspec.structs import replace
 from adapters.memory.event_store import MemoryEventStore, MemoryFeed
 from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
+from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
-from commands.ports import Instruments, OrderUpdates
+from commands.ports import Instruments, OrderUpdates, RequestBudget
 from commands.protection import Protection, ProtectionSettings
 from commands.reconciliation import ReconciliationSettings
 from commands.risk_watch import RiskWatch
@@ -169,8 +171,8 @@ SETTINGS = ExecutorSettings(
 class Desk:
     """An account and everything that works for it. Processes come and go; log and venue stay."""
 
-    def __init__(self, *, page: int = 1_000) -> None:
-        self.store = MemoryEventStore()
+    def __init__(self, *, page: int = 1_000, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self.store = MemoryEventStore(wall_ns)
         self.feed = MemoryFeed(self.store, page=page)
         self.broker = FakeBroker()
         self.clock = SteppingClock()
@@ -183,6 +185,8 @@ class Desk:
         self.accounts = self.another_process()
         self.lease = SetLease(1)
         self.updates: OrderUpdates | None = None
+        self.budget: RequestBudget | None = None
+        self.broker_day: BrokerDay | None = None
 
     def another_process(self) -> Accounts:
         return Accounts(
@@ -243,6 +247,8 @@ class Desk:
             installation_code=CODE,
             settings=settings,
             updates=self.updates,
+            budget=self.budget,
+            broker_day=self.broker_day,
         )
 
     def protection(self, settings: ProtectionSettings | None = None) -> Protection:

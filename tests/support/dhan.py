@@ -166,6 +166,7 @@ def settings_for(venue_url: str, **changes: Any) -> DhanSettings:
         budget_wait_s=0.05,
         rate_limit_pause_s=0.05,
         breaker_reset_s=0.05,
+        breaker_stall_s=None,
         exit_pace_s=0.02,
         read_backoff_s=0.001,
         read_backoff_max_s=0.01,

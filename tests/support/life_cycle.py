@@ -20,10 +20,12 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
 )
 from domain.ids import OrderId, TradeId
-from domain.order import CLOSED, OrderStatus, Purpose, Side
+from domain.order import CLOSED, FINAL, OrderStatus, Purpose, Side
 
 Step = tuple[OrderStatus, OrderStatus]
 
@@ -40,8 +42,15 @@ LEADS_TO: dict[type[AccountEvent], OrderStatus] = {
     OrderExpired: OrderStatus.EXPIRED,
 }
 
-WITHOUT_A_STEP = (OrderFilled, OrderCancelRequested, OrderModifyRequested, OrderModified, OrderModifyRefused)
-"""What is about an order and is no step of its own."""
+WITHOUT_A_STEP = (
+    OrderFilled,
+    OrderCancelRequested,
+    OrderModifyRequested,
+    OrderModified,
+    OrderModifyRefused,
+    OrderResolved,
+)
+"""What is about an order and is no step of its own, or one in some cases."""
 
 
 @dataclass(slots=True)
@@ -68,7 +77,7 @@ class FollowedOrder:
         most = max(self.quantity, self.wanted_quantity or 0)
         return 0 if self.status in over else max(0, most - self.filled)
 
-    def take(self, event: AccountEvent) -> None:
+    def take(self, event: AccountEvent) -> None:  # noqa: C901 - one arm an event
         """Take in an event about this order."""
         match event:
             case OrderCancelRequested():
@@ -84,8 +93,12 @@ class FollowedOrder:
                 if self.filled >= self.quantity:
                     if self.status is not OrderStatus.FILLED:
                         self._step(OrderStatus.FILLED)
-                elif self.status not in CLOSED:
+                elif self.status not in FINAL:
                     self._step(OrderStatus.PARTLY_FILLED)
+            case OrderResolved():
+                # That it is there is said by the acknowledgement that follows.
+                if event.resolution is OrderResolution.ABSENT:
+                    self._step(OrderStatus.ABSENT)
             case OrderAcknowledged() if self.filled:
                 self._step(OrderStatus.PARTLY_FILLED)
             case _:

@@ -8,18 +8,22 @@ from msgspec.structs import replace
 from domain.account.commands import (
     BeginSubmission,
     ClosePosition,
+    DoubtOrder,
     EngageKillSwitch,
     OpenAccount,
     OpenTrade,
     PresumeAbsent,
     RecordAccepted,
+    RecordDayEnd,
     RecordFill,
     RecordNotSent,
     RecordRefused,
     RecordUnknown,
     RecordVenueOrder,
     ReleaseKillSwitch,
+    ResolveOrder,
     SetRiskParameters,
+    SucceedExit,
     TriggerExit,
 )
 from domain.account.events import (
@@ -31,6 +35,7 @@ from domain.account.events import (
     BasketOpened,
     BasketPolicy,
     CashMoved,
+    ContractNoteReceived,
     CorporateActionApplied,
     CorporateAdjustment,
     DifferenceClosed,
@@ -61,6 +66,8 @@ from domain.account.events import (
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
     OrderRejected,
+    OrderResolution,
+    OrderResolved,
     OrderSubmitting,
     ProtectionFailed,
     ProtectionLapsed,
@@ -81,6 +88,7 @@ from domain.account.events import (
 from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBacktest
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
 from domain.charges import Charges
+from domain.contract_note import Cause, LineDifference, Match, NotedCharges, NotedOrder, NoteLine, Share
 from domain.differences import RULES, DifferenceEnd, DifferenceKind
 from domain.ids import (
     AccountId,
@@ -294,6 +302,24 @@ fill = RecordFill(
 )
 exit_fill = replace(fill, order_id=EXIT, venue_fill_id=VenueFillId("f-2"), price_e4=2_800_0000)
 presume_absent = PresumeAbsent(order_id=ENTRY, lookups=6)
+succeed = SucceedExit(trade_id=TRADE, net_quantity=100)
+end_of_day = RecordDayEnd(order_id=ENTRY)
+resolve_absent = ResolveOrder(
+    order_id=ENTRY,
+    user_id=OWNER,
+    resolution=OrderResolution.ABSENT,
+    venue_order_id=None,
+    reason="the broker's app does not show it",
+)
+resolve_at_broker = replace(
+    resolve_absent,
+    resolution=OrderResolution.AT_BROKER,
+    venue_order_id=VENUE_ENTRY,
+    reason="the broker's app shows it",
+)
+doubt_order = DoubtOrder(
+    order_id=ENTRY, venue_order_id=VENUE_ENTRY, cause="the broker's book shows another order under this id"
+)
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -344,6 +370,7 @@ order_intended = OrderIntended(
 exit_intended = OrderIntended(
     order_id=EXIT, trade_id=TRADE, purpose=Purpose.EXIT, instruction=exit_instruction, not_after_ns=None
 )
+exit_succeeds = replace(exit_intended, order_id=SECOND_EXIT, successor_of=EXIT)
 order_submitting = OrderSubmitting(
     order_id=ENTRY,
     trade_id=TRADE,
@@ -370,11 +397,26 @@ order_outcome_unknown = OrderOutcomeUnknown(
     order_id=ENTRY, trade_id=TRADE, cause="no answer within 5 s", sent_at_ns=NOW_NS
 )
 order_presumed_absent = OrderPresumedAbsent(order_id=ENTRY, trade_id=TRADE, lookups=6)
+order_resolved_absent = OrderResolved(
+    order_id=ENTRY,
+    trade_id=TRADE,
+    user_id=OWNER,
+    resolution=OrderResolution.ABSENT,
+    venue_order_id=None,
+    reason=resolve_absent.reason,
+)
+order_resolved_at_broker = replace(
+    order_resolved_absent,
+    resolution=OrderResolution.AT_BROKER,
+    venue_order_id=VENUE_ENTRY,
+    reason=resolve_at_broker.reason,
+)
 order_lapsed = OrderLapsed(order_id=ENTRY, trade_id=TRADE)
 order_blocked = OrderBlocked(order_id=ENTRY, trade_id=TRADE)
 order_cancel_requested = OrderCancelRequested(order_id=ENTRY, trade_id=TRADE)
 order_canceled = OrderCanceled(order_id=ENTRY, trade_id=TRADE)
 order_expired = OrderExpired(order_id=ENTRY, trade_id=TRADE)
+order_never_seen = replace(order_expired, evidence=Evidence.DAY_END)
 order_filled = OrderFilled(
     order_id=ENTRY,
     trade_id=TRADE,
@@ -432,6 +474,37 @@ risk_breached = RiskBreached(
 risk_breach_released = RiskBreachReleased(kind=BreachKind.DAY_LOSS, user_id=OWNER, reason="the tick was a false one")
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
+contract_note_received = ContractNoteReceived(
+    trading_day=TODAY,
+    number=1,
+    fingerprint="8d969eef6ecad3c2",
+    lines=(
+        LineDifference(line=NoteLine.BROKERAGE, ours_e4=20_0000, theirs_e4=20_0000, shares=()),
+        LineDifference(
+            line=NoteLine.STT,
+            ours_e4=71_2500,
+            theirs_e4=73_0000,
+            shares=(
+                Share(cause=Cause.WHOLE_RUPEES, amount_e4=-2500),
+                Share(cause=Cause.UNEXPLAINED, amount_e4=2_0000),
+            ),
+        ),
+    ),
+    orders=(
+        NotedOrder(
+            venue_order_id=VENUE_EXIT,
+            instrument=RELIANCE,
+            product=Product.INTRADAY,
+            side=Side.SELL,
+            match=Match.OTHER_QUANTITY,
+            quantity=101,
+            our_quantity=100,
+            our_charges_paise=91_25,
+            charges=NotedCharges(brokerage_e4=20_0000, stt_e4=73_0000),
+            unexplained_e4=2_0000,
+        ),
+    ),
+)
 corporate_action_applied = CorporateActionApplied(
     action_id="NSE-CA-2026-118",
     instrument=RELIANCE,
@@ -742,6 +815,7 @@ EVERY_EVENT = (
     risk_breach_released,
     cash_moved,
     intents_suppressed,
+    contract_note_received,
     corporate_action_applied,
     difference_found,
     difference_closed,
@@ -780,6 +854,7 @@ EVERY_EVENT = (
     user_erased,
     instruments_imported,
     breaker_changed,
+    order_resolved_at_broker,
 )
 """One of each kind, as the stored specimens in `tests/contract/events/` have them."""
 
@@ -826,7 +901,8 @@ WIDENED = (
         passing="a quantity of 99",
         strategy_id=strategys_switch_engaged.strategy_id,
     ),
-    stop_intended,
+    replace(stop_intended, successor_of=EXIT),
+    order_never_seen,
     order_submitting,
     replace(exit_triggered, mark=wide_mark),
     replace(order_filled, charges=purchase_charges),

@@ -72,6 +72,7 @@ ACCOUNT: dict[str, frozenset[str]] = {
     "PUT /api/trades/{trade_id}": TRADERS,
     "POST /api/trades/{trade_id}/cancel": TRADERS,
     "POST /api/trades/{trade_id}/close": TRADERS,
+    "POST /api/orders/{order_id}/resolve": TRADERS,
     "POST /api/positions/close-all": TRADERS,
     "POST /api/positions/close/{position_id}": TRADERS,
     "POST /api/risk/kill-switch": TRADERS,
@@ -110,6 +111,7 @@ class Case:
         owner = self.people[OWNER]
         path = route.partition(" ")[2].format(
             trade_id=self.trade_id,
+            order_id=f"{self.trade_id}.1",
             position_id="NSE_EQ-2885-INTRADAY",
             kind="day_loss",
             account_id=owner.account_id,
@@ -145,6 +147,7 @@ async def _body_of(route: str, case: Case) -> Any:
         "POST /api/trades": TRADE,
         "POST /api/baskets": {"legs": [TRADE, TRADE]},
         "PUT /api/trades/{trade_id}": {"expected_version": 1, "stop_loss": "2810.00"},
+        "POST /api/orders/{order_id}/resolve": {"resolution": "absent", "reason": "tried"},
         "POST /api/risk/kill-switch": {"reason": "tried"},
         "POST /api/risk/breaches/{kind}/release": {"reason": "tried"},
         "POST /api/funds/movements": {"amount": "100.00", "reason": "tried"},

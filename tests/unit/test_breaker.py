@@ -184,6 +184,52 @@ def test_a_permit_reports_once(breaker: CircuitBreaker) -> None:
     assert breaker.consecutive_failures == 1
 
 
+def test_a_call_that_waits_too_long_opens_the_breaker_and_its_late_answer_does_not_close_it(
+    breaker: CircuitBreaker,
+) -> None:
+    slow = breaker.acquire()
+    slow.stalled("no answer for 2 s")
+    with pytest.raises(BreakerOpen):
+        breaker.acquire()
+    assert breaker.transitions[-1].cause == "no answer for 2 s"
+    slow.succeeded()
+    assert is_in(breaker, BreakerState.OPEN)
+
+
+@pytest.mark.parametrize("report", ["succeeded", "ignored"])
+def test_a_slow_call_among_others_that_are_answered_opens_nothing(
+    breaker: CircuitBreaker, clock: HandClock, report: str
+) -> None:
+    slow = breaker.acquire()
+    clock.advance(1)
+    getattr(breaker.acquire(), report)()
+    slow.stalled("no answer for 2 s")
+    assert is_in(breaker, BreakerState.CLOSED)
+
+
+def test_an_answer_before_it_was_asked_says_nothing_of_a_slow_call(breaker: CircuitBreaker, clock: HandClock) -> None:
+    breaker.acquire().succeeded()
+    clock.advance(1)
+    breaker.acquire().stalled("no answer for 2 s")
+    assert is_in(breaker, BreakerState.OPEN)
+
+
+def test_a_call_that_was_answered_cannot_stall(breaker: CircuitBreaker, clock: HandClock) -> None:
+    clock.advance(1)
+    answered = breaker.acquire()
+    answered.failed("HTTP 503")
+    answered.stalled("no answer for 2 s")
+    assert is_in(breaker, BreakerState.CLOSED)
+
+
+def test_a_slow_call_of_before_does_not_keep_a_breaker_open(breaker: CircuitBreaker, clock: HandClock) -> None:
+    slow = breaker.acquire()
+    trip(breaker)
+    clock.advance(4)
+    slow.stalled("no answer for 2 s")
+    assert breaker.trial_wait_ns() == 1 * S
+
+
 def test_a_trial_that_fails_opens_the_breaker_for_another_time(breaker: CircuitBreaker, clock: HandClock) -> None:
     trip(breaker)
     clock.advance(5)

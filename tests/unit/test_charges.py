@@ -26,19 +26,10 @@ from domain.charges import (
 from domain.instrument import Instrument, InstrumentKey, InstrumentKind, Segment
 from domain.money import parse_price_e4, value_paise
 from domain.order import Product, Side
-from tests.support.tariffs import TARIFFS
+from tests.support.tariffs import EXAMPLES, TARIFFS
 
 ROOT = Path(__file__).parents[2]
 LINES = ("Brokerage", "Exchange", "IPFT", "SEBI", "STT", "CTT", "Stamp duty", "GST", "DP")
-
-
-def _examples() -> list[dict[str, str]]:
-    lines = [line for line in (ROOT / "docs" / "charges.md").read_text().splitlines() if line.startswith("|")]
-    heads, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
-    return [dict(zip(heads, row, strict=True)) for row in rows]
-
-
-EXAMPLES = _examples()
 
 
 def instrument(segment: str = "NSE_EQ", kind: str = "equity") -> Instrument:

@@ -27,6 +27,7 @@ from api.requests import (
     StrategyRequest,
     TradeRequest,
 )
+from api.resolving import ResolveRequest
 from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
 from api.trade_requests import (
     BasketRequest,
@@ -37,7 +38,7 @@ from api.trade_requests import (
     TradeChangeRequest,
     TradeCloseRequest,
 )
-from domain.account.events import Role
+from domain.account.events import OrderResolution, Role
 from domain.ids import UserId
 from domain.instrument import Segment
 from domain.order import Side
@@ -63,6 +64,7 @@ BUY = TradeRequest(symbol="RELIANCE", side=Side.BUY, quantity=10)
 LEG = LegRequest(symbol="RELIANCE", side=Side.BUY, quantity=10)
 TOKEN = RefreshRequest(refresh_token="r")
 COSTS = ChargesRequest(symbol="RELIANCE", side=Side.BUY, quantity=10, price="2850.05")
+ABSENT = ResolveRequest(resolution=OrderResolution.ABSENT, reason="x")
 POSITION = "NSE_EQ-2885-INTRADAY"
 CALLS: list[tuple[str, Call[Any]]] = [
     ("register", client.register(RegisterRequest(email="a@example.in", name="A", password=PASSWORD))),
@@ -87,6 +89,7 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("show_trade", client.show_trade("{trade_id}", as_of="x")),
     ("list_orders", client.list_orders(status="filled", purpose="exit", symbol="X", sort="oldest", after=1)),
     ("list_orders_of_trade", client.list_orders_of_trade("{trade_id}", at_sequence=1)),
+    ("resolve_order", client.resolve_order("{order_id}", ABSENT, account_id="a")),
     ("list_positions", client.list_positions(open_only=True)),
     ("show_portfolio", client.show_portfolio(min_sequence=1)),
     ("show_parameters", client.show_parameters(limit=1)),

@@ -24,7 +24,6 @@ NEVER_TOLD = {
     "REFUSED": "likewise",
     "MOMENT_REFUSED": "likewise",
     "USER_UNKNOWN": "told as TOKEN_INVALID",
-    "ORDER_NOT_FOUND": "met by the executor alone",
     "FILL_INVALID": "likewise",
     "RATIO_INVALID": "met by the operator's command line alone",
 }

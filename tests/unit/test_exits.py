@@ -65,6 +65,7 @@ from tests.support.specimens import (
     resting,
     stop_hit,
     submitting,
+    succeed,
     target_hit,
     trade_closed,
     unknown,
@@ -336,9 +337,8 @@ def test_a_person_may_try_again_when_the_engine_has_stopped() -> None:
 
 def test_an_exit_that_turns_up_beside_its_successor_is_canceled() -> None:
     absent = replace(presume_absent, order_id=EXIT)
-    given = account.given(*exiting).after(begin_exit, replace(unknown, order_id=EXIT), absent)
-    given.when(close).then(replace(exit_intended, order_id=SECOND_EXIT))
-    _, cancel = given.after(close).when(exit_found).events
+    given = account.given(*exiting).after(begin_exit, replace(unknown, order_id=EXIT), absent, succeed)
+    _, cancel = given.when(exit_found).events
     assert cancel == OrderCancelRequested(order_id=EXIT, trade_id=TRADE)
 
 
@@ -370,7 +370,7 @@ def test_what_was_sold_too_much_is_bought_back() -> None:
         begin_exit,
         replace(unknown, order_id=EXIT),
         absent,
-        close,
+        succeed,
         replace(begin, order_id=SECOND_EXIT),
         replace(exit_fill, order_id=SECOND_EXIT),
     )

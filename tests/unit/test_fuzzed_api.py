@@ -21,7 +21,12 @@ def test_whatever_is_asked_has_a_declared_answer(operation: Operation) -> None:
         placed = runner.run(
             world.client.post("/api/trades", json=ORDER, headers=people[0] | {"Idempotency-Key": "before"})
         )
-        there = {"trade_id": placed.json()["trade_id"], "position_id": "NSE_EQ-2885-INTRADAY", "kind": "day_loss"}
+        there = {
+            "trade_id": placed.json()["trade_id"],
+            "order_id": placed.json()["order_id"],
+            "position_id": "NSE_EQ-2885-INTRADAY",
+            "kind": "day_loss",
+        }
 
         def ask(request: httpx.Request) -> httpx.Response:
             world.clock.advance_s(1)  # Nobody here is asked more than once a second.

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from domain.account import decider
 from domain.account.commands import AccountCommand
 from domain.ids import VenueFillId
-from domain.order import AT_VENUE, CLOSED, LIVE, NEXT, OrderStatus, Purpose, Side, may_follow
+from domain.order import AT_VENUE, CLOSED, FINAL, IN_DOUBT, LIVE, NEXT, OrderStatus, Purpose, Side, may_follow
 from tests.support.life_cycle import FollowedOrders, Step
 from tests.support.scenario import scenario
 from tests.support.specimens import (
@@ -16,6 +16,8 @@ from tests.support.specimens import (
     account_opened,
     begin,
     canceled_by_venue,
+    doubt_order,
+    end_of_day,
     engage,
     expired_at_venue,
     fill,
@@ -24,6 +26,8 @@ from tests.support.specimens import (
     presume_absent,
     refused,
     rejected_by_venue,
+    resolve_absent,
+    resolve_at_broker,
     unknown,
 )
 
@@ -33,6 +37,7 @@ more = replace(fill, quantity=30, venue_fill_id=VenueFillId("f-8"))
 rest = replace(fill, quantity=60, venue_fill_id=VenueFillId("f-9"))
 lapse = replace(begin, market_time_ns=NOW_NS + ENTRY_LIFE_NS + 1)
 missing = (begin, unknown, presume_absent)
+absent = (begin, unknown, resolve_absent)
 
 ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
     (S.INTENDED, S.SUBMITTING): (begin,),
@@ -51,10 +56,19 @@ ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
     (S.UNKNOWN, S.PARTLY_FILLED): (begin, unknown, part),
     (S.UNKNOWN, S.FILLED): (begin, unknown, fill),
     (S.UNKNOWN, S.PRESUMED_ABSENT): missing,
+    (S.UNKNOWN, S.EXPIRED): (begin, unknown, end_of_day),
     (S.PRESUMED_ABSENT, S.ACKNOWLEDGED): (*missing, accepted),
     (S.PRESUMED_ABSENT, S.REJECTED): (*missing, rejected_by_venue),
     (S.PRESUMED_ABSENT, S.PARTLY_FILLED): (*missing, part),
     (S.PRESUMED_ABSENT, S.FILLED): (*missing, fill),
+    (S.PRESUMED_ABSENT, S.EXPIRED): (*missing, end_of_day),
+    (S.UNKNOWN, S.ABSENT): absent,
+    (S.PRESUMED_ABSENT, S.ABSENT): (*missing, resolve_absent),
+    (S.ABSENT, S.ACKNOWLEDGED): (*absent, accepted),
+    (S.ABSENT, S.REJECTED): (*absent, rejected_by_venue),
+    (S.ABSENT, S.PARTLY_FILLED): (*absent, part),
+    (S.ABSENT, S.FILLED): (*absent, fill),
+    (S.ACKNOWLEDGED, S.UNKNOWN): (begin, unknown, resolve_at_broker, doubt_order),
     (S.ACKNOWLEDGED, S.PARTLY_FILLED): (begin, accepted, part),
     (S.ACKNOWLEDGED, S.FILLED): (begin, accepted, fill),
     (S.ACKNOWLEDGED, S.CANCELED): (begin, accepted, canceled_by_venue),
@@ -73,7 +87,8 @@ ARROWS: dict[Step, tuple[AccountCommand, ...]] = {
 }
 
 BY_WAY_OF_ACKNOWLEDGED = {
-    (status, final) for status in (S.SUBMITTING, S.UNKNOWN, S.PRESUMED_ABSENT) for final in (S.CANCELED, S.EXPIRED)
+    *((status, S.CANCELED) for status in (S.SUBMITTING, S.UNKNOWN, S.PRESUMED_ABSENT, S.ABSENT)),
+    *((status, S.EXPIRED) for status in (S.SUBMITTING, S.ABSENT)),
 }
 """Arrows that the decider splits: who is found canceled was acknowledged first, so that the venue's id is kept."""
 
@@ -102,9 +117,16 @@ def test_may_follow_reads_the_table() -> None:
 
 
 def test_nothing_follows_a_last_word_but_a_fill() -> None:
-    for status in CLOSED - {S.FILLED}:
+    for status in FINAL - {S.FILLED}:
         assert NEXT[status] == {S.FILLED}
     assert not NEXT[S.FILLED]
+    assert {S.ABSENT} == CLOSED - FINAL
+
+
+def test_an_operator_may_speak_of_what_is_in_doubt_and_the_venue_outweighs_them() -> None:
+    assert [status for status in OrderStatus if S.ABSENT in NEXT[status]] == [S.UNKNOWN, S.PRESUMED_ABSENT]
+    assert {S.UNKNOWN, S.PRESUMED_ABSENT} == IN_DOUBT
+    assert NEXT[S.ABSENT] == NEXT[S.PRESUMED_ABSENT] - {S.ABSENT}
 
 
 def test_an_order_is_open_closed_or_presumed_absent() -> None:

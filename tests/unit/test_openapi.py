@@ -154,7 +154,12 @@ async def test_an_example_of_a_request_is_understood(world: ApiWorld, method: st
     headers = await world.log_in("somebody@example.in")
     placed = await world.client.post("/api/trades", json=STOPPED, headers=headers | {"Idempotency-Key": "before"})
     me = (await world.client.get("/api/auth/profile", headers=headers)).json()
-    there = {"trade_id": placed.json()["trade_id"], "position_id": "NSE_EQ-2885-INTRADAY", "kind": "day_loss"}
+    there = {
+        "trade_id": placed.json()["trade_id"],
+        "order_id": placed.json()["order_id"],
+        "position_id": "NSE_EQ-2885-INTRADAY",
+        "kind": "day_loss",
+    }
     values = me | there | {"strategy_id": WORDS["strategy_id"].example}
     if path in OF_NOBODY:
         headers = {}

@@ -173,14 +173,15 @@ async def test_an_exit_that_the_venue_canceled_in_part_is_followed_by_one_for_th
     assert watch.desk.events_of(TradeClosed)
 
 
-async def test_an_unknown_exit_is_waited_for(watch: Watch) -> None:
+async def test_an_exit_that_is_nowhere_is_succeeded_once_and_then_waited_for(watch: Watch) -> None:
     await watch.desk.open_trade()
     await watch.settle()
     watch.desk.broker.answers.append(Answer.LOST_AND_ABSENT)
     await watch.tick(later(0))
     for seconds in range(2, 5):
         await watch.tick(later(seconds * 1000))
-    assert len(watch.exits) == 1
+    first, successor = watch.exits
+    assert successor.successor_of == first.order_id
     watch.desk.broker.fill(watch.desk.broker.turn_up(1), 100, 2_800_0000)
     await watch.settle()
     assert watch.desk.events_of(TradeClosed)

@@ -25,6 +25,7 @@ from domain.account.commands import (
     RecordRefused,
     RecordUnknown,
     RecordVenueOrder,
+    SucceedExit,
 )
 from domain.account.events import (
     Evidence,
@@ -241,7 +242,13 @@ async def test_the_engine_closes_the_trade_where_no_stop_rests(floor: Floor) -> 
     await floor.desk.do(PresumeAbsent(order_id=stop.order_id, lookups=6))
     await floor.tick(mark_at(STOP_E4, later_ms=1_000))
     assert floor.causes == [ExitCause.STOP_LOSS]
-    assert len(floor.intended(Purpose.EXIT)) == 1
+    assert not floor.intended(Purpose.EXIT), "the venue's position is read before anything takes the stop's place"
+    proposed = floor.desk.store.appends
+    await floor.tick(mark_at(STOP_E4, later_ms=2_000))
+    assert floor.desk.store.appends == proposed, "what follows is not for protection to ask"
+    await floor.desk.do(SucceedExit(trade_id=entry.trade_id, net_quantity=100))
+    (exit_order,) = floor.intended(Purpose.EXIT)
+    assert exit_order.successor_of == stop.order_id
 
 
 async def test_a_level_that_was_moved_is_the_one_that_counts(floor: Floor) -> None:

@@ -13,6 +13,7 @@ from domain.account.events import (
     OrderCanceled,
     OrderFilled,
     OrderRejected,
+    ProtectionLapsed,
     TradeClosed,
 )
 from domain.account.refusals import (
@@ -30,19 +31,23 @@ from tests.support.specimens import (
     ENTRY_LIFE_NS,
     NOW_NS,
     OTHER_TRADE,
+    STOP,
     STRANGER,
+    TRADE,
     VENUE_ENTRY,
     accepted,
     account_opened,
     begin,
     begin_exit,
     canceled_by_venue,
+    end_of_day,
     engage,
     exit_filled,
     exiting,
     expired_at_venue,
     fill,
     found,
+    guarded,
     held,
     intended,
     kill_switch_engaged,
@@ -62,6 +67,7 @@ from tests.support.specimens import (
     order_filled,
     order_found,
     order_lapsed,
+    order_never_seen,
     order_not_sent,
     order_outcome_unknown,
     order_presumed_absent,
@@ -286,6 +292,24 @@ def test_a_cancel_asked_of_an_order_presumed_absent_is_remembered() -> None:
 
 def test_a_fill_of_an_order_presumed_absent_is_believed() -> None:
     account.given(*missing).when(fill).then(order_filled)
+
+
+@pytest.mark.parametrize("history", [lost, missing], ids=["unknown", "presumed absent"])
+def test_what_the_day_never_showed_ends_with_it(history: tuple[AccountEvent, ...]) -> None:
+    account.given(*history).when(end_of_day).then(order_never_seen, never_held)
+    account.given(*history).after(end_of_day).when(end_of_day).then_nothing()
+    account.given(*history).after(end_of_day).when(fill).then_kinds(OrderFilled)
+
+
+@pytest.mark.parametrize("history", [intended, submitting, resting, held], ids=["waits", "sent", "rests", "filled"])
+def test_a_days_end_ends_nothing_that_is_not_in_doubt(history: tuple[AccountEvent, ...]) -> None:
+    account.given(*history).when(end_of_day).then_nothing()
+
+
+def test_a_stop_that_the_day_never_showed_leaves_its_trade_unprotected() -> None:
+    sent = account.given(*guarded[:-1]).after(replace(unknown, order_id=STOP))
+    expired = replace(order_never_seen, order_id=STOP)
+    sent.when(replace(end_of_day, order_id=STOP)).then(expired, ProtectionLapsed(trade_id=TRADE, order_id=STOP))
 
 
 # --- Final words ------------------------------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ async def desk() -> Desk:
     account = (await asha.get("/api/accounts"))["accounts"][0]
     names = {
         "trade_id": trade["trade_id"],
+        "order_id": trade["order_id"],
         "strategy_id": strategy["strategy_id"],
         "account_id": account["account_id"],
         "backtest_id": "bt_nobodys",

@@ -346,8 +346,18 @@ def test_the_statement_tells_what_each_trade_was_charged() -> None:
         "EQUITY",
     )
     names = ("brokerageCharges", "stt", "sebiTax", "stampDuty", "exchangeTransactionCharges", "serviceTax")
-    assert [bought[name] for name in names] == [0.0, 13.1, 0.01, 1.97, 0.4, 0.07]
+    assert [bought[name] for name in names] == [0.0, 13.1, 0.0131, 1.97, 0.4022, 0.0748]
     assert sold["stt"] == 3.3
+
+
+def test_the_statement_charges_each_trade_by_itself_and_an_order_one_brokerage() -> None:
+    with counter(steady(PRICE)) as market:
+        market.place(quantity=30)
+        market.place(quantity=60)
+        one, other = market.read("/trades/2026-04-15/2026-04-15/0")
+    assert (one["brokerageCharges"], other["brokerageCharges"]) == (11.79, 20.0)
+    assert [one[name] for name in ("sebiTax", "exchangeTransactionCharges", "stampDuty")] == [0.0393, 1.2065, 1.18]
+    assert one["serviceTax"] == 2.3464
 
 
 def test_the_statement_comes_in_pages() -> None:

@@ -42,6 +42,13 @@ class Slot:
         self._monotonic_ns = monotonic_ns
         self.counted_ns = monotonic_ns() + int(ON_ITS_WAY_S * NS_PER_S)
 
+    @classmethod
+    def counted_at(cls, counted_ns: int, monotonic_ns: Callable[[], int]) -> Self:
+        """Return the place of a request of which it is known when the venue counted it at the latest."""
+        slot = cls(monotonic_ns)
+        slot.counted_ns = counted_ns
+        return slot
+
     def end(self) -> None:
         """Say that the answer is there, or that nothing will be sent."""
         self.counted_ns = min(self.counted_ns, self._monotonic_ns())
@@ -77,6 +84,10 @@ class Window:
         """Count a request."""
         self._slots.append(slot)
 
+    def count_earlier(self, slots: Sequence[Slot]) -> None:
+        """Count requests that were made, oldest first, before those that are counted already."""
+        self._slots.extendleft(reversed(slots))
+
     def used(self, now_ns: int) -> int:
         """Return how many requests the last span saw."""
         self._forget(now_ns)
@@ -111,6 +122,13 @@ class Budget:
             if self._monotonic_ns() + wait_ns > deadline_ns:
                 return None
             await asyncio.sleep(wait_ns / NS_PER_S)
+
+    def count_earlier(self, sent_at_ns: Sequence[int]) -> None:
+        """Count requests of an earlier process by when they were sent, oldest first (our monotonic clock)."""
+        now_ns = self._monotonic_ns()
+        slots = [Slot.counted_at(min(at_ns, now_ns), self._monotonic_ns) for at_ns in sent_at_ns]
+        for window in self._windows:
+            window.count_earlier(slots)
 
     def wait_ns(self, *, urgent: bool = False) -> int:
         """Return how long until a request fits (0: now)."""

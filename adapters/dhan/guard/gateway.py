@@ -8,7 +8,8 @@ wait for it: they pass an open breaker, paced. Trouble with a token or an addres
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -253,20 +254,36 @@ class Gateway:
 
     async def _send(self, account_id: AccountId, session: Session, call: Call[T], permit: Permit) -> Outcome[T]:
         document = None if call.document is None else call.document(session.client_id)
-        answer = await self._client.send(
-            HttpRequest(
-                method=call.method,
-                url=self._settings.base_url + call.path,
-                lane=Lane.READS if call.call_class in _READING else Lane.ORDERS,
-                headers=_headers(session),
-                body=None if document is None else render_document(document),
-            )
+        request = HttpRequest(
+            method=call.method,
+            url=self._settings.base_url + call.path,
+            lane=Lane.READS if call.call_class in _READING else Lane.ORDERS,
+            headers=_headers(session),
+            body=None if document is None else render_document(document),
         )
+        with self._watching_for_stall(call, permit):
+            answer = await self._client.send(request)
         if isinstance(answer, NoAnswer):
             permit.failed(answer.cause)
             return Unclear(cause=answer.cause, sent_at_ns=answer.sent_at_ns)
         self._gauges[call.call_class].latencies_ns.append(answer.latency_ns)
         return self._understand(account_id, session, call, permit, answer)
+
+    @contextmanager
+    def _watching_for_stall(self, call: Call[Any], permit: Permit) -> Iterator[None]:
+        """Have the breaker told of an entry that waits for its answer for too long, so that no others follow it.
+
+        Exits are tried whatever happens, and what only asks may take longer.
+        """
+        stall_s = self._settings.breaker_stall_s
+        if stall_s is None or call.call_class is not CallClass.ENTRIES:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(stall_s, permit.stalled, f"no answer for {stall_s:g} s")
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _understand(
         self, account_id: AccountId, session: Session, call: Call[T], permit: Permit, answer: HttpAnswer
@@ -310,6 +327,12 @@ class Gateway:
     def _pause(self, account_id: AccountId, call: Call[Any]) -> None:
         budget = self.budgets.of(account_id, call.counts_as, call.rate_key)
         budget.pause(self._settings.rate_limit_pause_s)
+
+    def count_earlier(self, account_id: AccountId, sent_at_ns: Sequence[int]) -> None:
+        """Count order requests that an earlier process made (UTC nanoseconds, oldest first)."""
+        budget = self.budgets.of(account_id, RateClass.ORDERS)
+        begun_ns = self._clock.wall_ns() - self._clock.monotonic_ns()
+        budget.count_earlier([at_ns - begun_ns for at_ns in sent_at_ns])
 
     async def probe(self) -> None:
         """Make the trials that are due, and wait for those under way."""

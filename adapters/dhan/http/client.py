@@ -1,29 +1,29 @@
 """HTTP to the venue: one request, one answer, and proof of whether anything was sent.
 
-No exception of the HTTP library leaves this module, and no time-out is outside it. Whether a request was sent is not
-read off the kind of a fault but off the transport's own trace: from the moment it begins to write the request's head, a
-byte may have left. Before that (refused, no such host, no free connection) it is proven that none did.
+No exception of the connections leaves this module, and no time-out is outside it. Whether a request was sent is not
+read off the kind of a fault but noted in the moment before it is handed to the connection, whole: from then on a byte
+may have left. Before that (refused, no such host, no free connection) it is proven that none did.
 """
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache
-from typing import Any, BinaryIO, final
+from functools import cache, lru_cache
+from typing import BinaryIO
+from urllib.parse import quote, urlencode, urlsplit
 
-import httpx
-
-from adapters.dhan.http.connections import WatchedTransport
+from adapters.dhan.http.answers import NoWholeAnswer, Take
+from adapters.dhan.http.connections import Connections, Origin
 from adapters.dhan.settings import DhanSettings
 from commands.ports import Clock
 
-BODY_BYTES_MAX = 32 * 1024 * 1024
 _CONNECTIONS_MAX = 32
-_HEAD_BEGUN = "http11.send_request_headers.started"
-_HEAD_WRITTEN = "http11.send_request_headers.complete"
+_PORTS = {"http": 80, "https": 443}
+_PLAIN_IN_PATHS = "/%:@!$&'()*+,;=~"
+_ALWAYS = b"Accept: application/json\r\nAccept-Encoding: identity\r\nUser-Agent: khata\r\n"
+_LINE_ENDS = ("\r", "\n")
 
 
 class Lane(Enum):
@@ -65,139 +65,108 @@ class NoAnswer:
     sent_at_ns: int | None
 
 
-@final
-class _SendTrace:
-    """Notes when the head of a request was written."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.sent_at_ns: int | None = None
-
-    async def __call__(self, event: str, _info: Mapping[str, Any]) -> None:
-        if event in {_HEAD_BEGUN, _HEAD_WRITTEN}:
-            self.sent_at_ns = self._clock.wall_ns()
-
-
-class _WithoutQuery(logging.Filter):
-    """Cuts the query off the addresses that the HTTP library logs: a log-in carries its pin there."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                value.copy_with(query=None) if isinstance(value, httpx.URL) else value for value in record.args
-            )
-        return True
-
-
 class HttpClient:
     """Connections to the venue. Implements nothing of the venue's meaning."""
 
     def __init__(self, settings: DhanSettings, clock: Clock) -> None:
-        library_log = logging.getLogger("httpx")
-        if not any(isinstance(known, _WithoutQuery) for known in library_log.filters):
-            library_log.addFilter(_WithoutQuery())
         self._settings = settings
         self._clock = clock
         self._lanes = {lane: self._open() for lane in Lane}
 
-    def _open(self) -> httpx.AsyncClient:
+    def _open(self) -> Connections:
         settings = self._settings
-        limits = httpx.Limits(
-            max_connections=_CONNECTIONS_MAX,
-            max_keepalive_connections=_CONNECTIONS_MAX,
-            keepalive_expiry=settings.keepalive_s,
-        )
-        return httpx.AsyncClient(
-            # The pool drops an idle connection that has become readable (closed by the venue) instead of using it.
-            transport=WatchedTransport(limits=limits, tls_context=_tls_context()),
-            timeout=httpx.Timeout(
-                connect=settings.connect_timeout_s,
-                read=settings.read_timeout_s,
-                write=settings.connect_timeout_s,
-                pool=settings.connect_timeout_s,
-            ),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            follow_redirects=False,
-            trust_env=False,  # A proxy of the environment would make "sent" mean "sent to the proxy".
+        return Connections(
+            amount_max=_CONNECTIONS_MAX,
+            connect_s=settings.connect_timeout_s,
+            silence_s=settings.read_timeout_s,
+            keep_s=settings.keepalive_s,
+            tls_context=_tls_context,
         )
 
     async def send(self, request: HttpRequest) -> HttpAnswer | NoAnswer:
         """Send *request* once and return the answer, or that there is none. Raises nothing but cancellation."""
-        trace = _SendTrace(self._clock)
-        began_ns = self._clock.monotonic_ns()
-        try:
-            async with asyncio.timeout(request.timeout_s or self._settings.call_timeout_s):
-                status, body = await self._exchange(request, trace)
-        except TimeoutError:
-            return NoAnswer(cause="no answer in time", sent_at_ns=trace.sent_at_ns)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError, _BodyTooLarge) as fault:
-            # Only the kind: messages of the library may hold the address with its query.
-            return NoAnswer(cause=type(fault).__name__, sent_at_ns=trace.sent_at_ns)
-        return HttpAnswer(
-            status=status,
-            body=body,
-            sent_at_ns=trace.sent_at_ns or self._clock.wall_ns(),
-            latency_ns=self._clock.monotonic_ns() - began_ns,
-        )
+        return await self._sent(request, None)
 
     async def download(self, request: HttpRequest, into: BinaryIO) -> HttpAnswer | NoAnswer:
         """Send *request* once and write the body of a well-formed yes to *into* as it comes: the answer's is empty.
 
         Raises nothing but cancellation and what *into* raises.
         """
-        trace = _SendTrace(self._clock)
+        return await self._sent(request, into.write)
+
+    async def _sent(self, request: HttpRequest, take: Take | None) -> HttpAnswer | NoAnswer:
         began_ns = self._clock.monotonic_ns()
+        sent_at_ns: int | None = None
+
+        def note() -> None:
+            nonlocal sent_at_ns
+            sent_at_ns = self._clock.wall_ns()
+
         try:
-            async with (
-                asyncio.timeout(request.timeout_s or self._settings.call_timeout_s),
-                self._lanes[request.lane].stream(
-                    request.method, request.url, headers=dict(request.headers), extensions={"trace": trace}
-                ) as response,
-            ):
-                async for chunk in response.aiter_bytes():
-                    if response.is_success:
-                        into.write(chunk)
+            async with asyncio.timeout(request.timeout_s or self._settings.call_timeout_s):
+                origin, written = _written(request)
+                async with self._lanes[request.lane].one(origin) as connection:
+                    answer = await connection.exchange(written, note, take)
         except TimeoutError:
-            return NoAnswer(cause="no answer in time", sent_at_ns=trace.sent_at_ns)
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as fault:
-            return NoAnswer(cause=type(fault).__name__, sent_at_ns=trace.sent_at_ns)
+            return NoAnswer(cause="no answer in time", sent_at_ns=sent_at_ns)
+        except NoWholeAnswer as fault:
+            return NoAnswer(cause=fault.cause, sent_at_ns=sent_at_ns)
         return HttpAnswer(
-            status=response.status_code,
-            body=b"",
-            sent_at_ns=trace.sent_at_ns or self._clock.wall_ns(),
+            status=answer.status,
+            body=answer.body,
+            sent_at_ns=sent_at_ns or self._clock.wall_ns(),
             latency_ns=self._clock.monotonic_ns() - began_ns,
         )
-
-    async def _exchange(self, request: HttpRequest, trace: _SendTrace) -> tuple[int, bytes]:
-        headers = dict(request.headers)
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
-        async with self._lanes[request.lane].stream(
-            request.method,
-            request.url,
-            headers=headers,
-            params=request.params or None,
-            content=request.body,
-            extensions={"trace": trace},
-        ) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise _BodyTooLarge
-        return response.status_code, bytes(body)
 
     async def aclose(self) -> None:
         """Close all connections."""
         for lane in self._lanes.values():
-            await lane.aclose()
+            lane.close()
+
+
+def _written(request: HttpRequest) -> tuple[Origin, bytes]:
+    """Return where a request goes, and it as bytes.
+
+    Raises:
+        NoWholeAnswer: it cannot be written.
+    """
+    origin, host, target = _place_of(request.url)
+    if request.params:
+        target += ("&" if "?" in target else "?") + urlencode(request.params)
+    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {host}"]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    if request.body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(request.body)}"]
+    elif request.method not in {"GET", "HEAD", "DELETE"}:
+        lines.append("Content-Length: 0")
+    if any(end in line for line in lines for end in _LINE_ENDS):
+        raise NoWholeAnswer("LocalProtocolError")  # Whatever it was to say, it would say something else.
+    try:
+        head = "\r\n".join(lines).encode("ascii")
+    except UnicodeEncodeError:
+        raise NoWholeAnswer("LocalProtocolError") from None
+    return origin, head + b"\r\n" + _ALWAYS + b"\r\n" + (request.body or b"")
+
+
+@lru_cache(maxsize=1_024)
+def _place_of(url: str) -> tuple[Origin, str, str]:
+    """Return who is behind an address, as the head of a request names them, and what is asked of them.
+
+    Raises:
+        NoWholeAnswer: it is no address of a server.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        raise NoWholeAnswer("InvalidURL") from None
+    if port is None or not parts.hostname:
+        raise NoWholeAnswer("InvalidURL")
+    target = quote(parts.path or "/", safe=_PLAIN_IN_PATHS) + (f"?{parts.query}" if parts.query else "")
+    return Origin(parts.scheme == "https", parts.hostname, port), parts.netloc.rpartition("@")[2], target
 
 
 @cache
 def _tls_context() -> ssl.SSLContext:
     # Reading the certificates takes tens of milliseconds; all connections may share them.
     return ssl.create_default_context()
-
-
-class _BodyTooLarge(Exception):
-    """The answer is larger than any the venue has reason to give."""

@@ -1,129 +1,230 @@
-"""Connections to the venue that are not used again once they have said more than they were asked.
+"""Connections to the venue: one request at a time on each, and never again on one that said more than it was asked.
 
 An answer carries nothing that tells to which request it belongs, but its place on the connection. A second answer to
 one request (of a gateway that repeats itself, or one whose length was counted wrong) would be taken for the answer to
-the next one: an order that the venue has would be told refused, or accepted under another order's id. The HTTP library
-drops an idle connection on which bytes have come, but not one of which it has read those bytes already, together with
-the answer before them. Here such a connection counts as one on which bytes have come.
+the next one: an order that the venue has would be told refused, or accepted under another order's id. So a connection
+is used again only where what came since its request is one whole answer and not a byte more, and where nothing has come
+since, its end included. What comes later than the next request cannot be told from its answer by any client.
 
-What comes later than the next request cannot be told from its answer by any client.
+A general client of HTTP takes ten times the processor's time that a request needs, and an order needs several. Here a
+request is written at once and whole, and the answer is read by the parser that the engine's own server uses.
 """
 
-import re
+import asyncio
+import ipaddress
+import select
 import ssl
-from collections.abc import Iterable
-from typing import Any
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple, cast
 
-import httpcore
-import httpx
-
-_HEAD_END = b"\r\n\r\n"
-_LINE_END = b"\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked", re.IGNORECASE)
-_KEPT_BYTES_MAX = 1024 * 1024
-"""Of a longer answer nobody knows where it ends; its connection is not used again."""
-SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+from adapters.dhan.http.addresses import first_to_connect
+from adapters.dhan.http.answers import Answer, NoWholeAnswer, Take
 
 
-class WatchedStream(httpcore.AsyncNetworkStream):
-    """A connection that remembers what came since it was last written to."""
+class Origin(NamedTuple):
+    """Who is spoken to."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._received = bytearray()
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - the base's shape
-        """Read what has come."""
-        data = await self._stream.read(max_bytes, timeout)
-        if len(self._received) <= _KEPT_BYTES_MAX:
-            self._received += data
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
-        """Write a part of a request; what came before is no answer to it."""
-        self._received.clear()
-        await self._stream.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - likewise
-    ) -> httpcore.AsyncNetworkStream:
-        """Return the connection, encrypted."""
-        return WatchedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        """Return what the library asks of a connection: an idle one that `is_readable` is not used again."""
-        if info == "is_readable" and self._received and len(self._received) != end_of_answer(self._received):
-            return True
-        return self._stream.get_extra_info(info)
+    is_encrypted: bool
+    host: str
+    port: int
 
 
-class _WatchedConnections(httpcore.AsyncNetworkBackend):
-    """Makes connections that are watched."""
+class Connection(asyncio.Protocol):
+    """One connection, and the answer that is expected on it. One that is silent for *silence_s* seconds is ended."""
 
-    def __init__(self) -> None:
-        self._backend = httpcore.AnyIOBackend()
+    def __init__(self, *, silence_s: float) -> None:
+        self._silence_s = silence_s
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._readable = select.poll()
+        self._expected: Answer | None = None
+        self._answered: asyncio.Future[Answer] = self._loop.create_future()
+        self._moved_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the base's shape
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Return a connection to a host."""
-        return WatchedStream(await self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
+    # --- As its owner sees it ---
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await self._backend.sleep(seconds)
+    @property
+    def is_usable(self) -> bool:
+        """Whether the next request may go out on it: it stands, and nothing has come that nobody asked for."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        # Nor is anything there that the loop has not handed on yet, such as the end of the connection.
+        return not self._readable.poll(0)
 
+    async def exchange(self, request: bytes, on_write: Callable[[], None], take: Take | None) -> Answer:
+        """Write *request* whole and return its answer; *on_write* is told just before, *take* as in `Answer`.
 
-class WatchedTransport(httpx.AsyncHTTPTransport):
-    """The library's transport, on connections that are watched. It tries nothing again."""
-
-    def __init__(self, *, limits: httpx.Limits, tls_context: ssl.SSLContext) -> None:
-        super().__init__(limits=limits, verify=tls_context, trust_env=False)
-        # The transport takes no connections of others; a call to the venue in the tests fails if it comes to make its
-        # own by another name.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls_context,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            retries=0,
-            network_backend=_WatchedConnections(),
-        )
-
-
-def end_of_answer(received: bytes | bytearray) -> int:
-    """Return how many of the *received* bytes are the first answer; -1 where they do not hold its end."""
-    head = received.find(_HEAD_END)
-    if head < 0:
-        return -1
-    body = head + len(_HEAD_END)
-    if _CHUNKED.search(received, 0, head):
-        return _end_of_chunks(received, body)
-    length = _LENGTH.search(received, 0, head)
-    return body + (int(length[1]) if length else 0)
-
-
-def _end_of_chunks(received: bytes | bytearray, start: int) -> int:
-    """Return where chunks that begin at *start* end. Fields after the last one are taken for more than the answer."""
-    while (line_end := received.find(_LINE_END, start)) >= 0:
+        Raises:
+            NoWholeAnswer: there came none, or none that makes sense.
+        """
+        assert self._transport is not None, "it is connected before it is handed out"
+        self._expected, self._answered = Answer(take), self._loop.create_future()
+        self._moved_at = self._loop.time()
+        self._timer = self._loop.call_later(self._silence_s, self._look_for_silence)
+        is_to_end = True
         try:
-            size = int(received[start:line_end].partition(b";")[0], 16)
-        except ValueError:
-            return -1
-        start = line_end + len(_LINE_END) + size + len(_LINE_END)
-        if size == 0:
-            return start
-    return -1
+            on_write()
+            self._transport.write(request)
+            answer = await self._answered
+            is_to_end = not answer.lets_another_follow
+            return answer
+        finally:
+            self._timer.cancel()
+            self._expected = None
+            if is_to_end:
+                self.abort()
+
+    def abort(self) -> None:
+        """End it without waiting for anything."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- As the loop sees it ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take in that it stands."""
+        self._transport = cast("asyncio.Transport", transport)  # On TCP it is one, though uvloop's is no subclass.
+        self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came."""
+        self._moved_at = self._loop.time()
+        answer = self._expected
+        if answer is None:
+            self.abort()
+            return
+        try:
+            answer.feed(data)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, whoever asked gets to know
+            self._fail(fault)
+        if answer.is_whole and not self._answered.done():
+            self._answered.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take in that it ended."""
+        self._transport = None
+        answer = self._expected
+        if answer is not None and exc is None and answer.ends_with_connection and not self._answered.done():
+            self._answered.set_result(answer)
+        self._fail(NoWholeAnswer("RemoteProtocolError" if exc is None else "ReadError"))
+
+    # --- Parts ---
+
+    def _fail(self, fault: Exception) -> None:
+        if self._expected is not None and not self._answered.done():
+            self._answered.set_exception(fault)
+        self.abort()
+
+    def _look_for_silence(self) -> None:
+        silent_s = self._loop.time() - self._moved_at
+        if silent_s >= self._silence_s:
+            self._fail(NoWholeAnswer("ReadTimeout"))
+        else:
+            self._timer = self._loop.call_later(self._silence_s - silent_s, self._look_for_silence)
+
+
+class Connections:
+    """So many connections at most, each kept for a while after its answer."""
+
+    def __init__(
+        self,
+        *,
+        amount_max: int,
+        connect_s: float,
+        silence_s: float,
+        keep_s: float,
+        tls_context: Callable[[], ssl.SSLContext],
+    ) -> None:
+        self._free = asyncio.Semaphore(amount_max)
+        self._connect_s = connect_s
+        self._silence_s = silence_s
+        self._keep_s = keep_s
+        self._tls_context = tls_context
+        self._idle: defaultdict[Origin, deque[tuple[Connection, float]]] = defaultdict(deque)
+        self._used: set[Connection] = set()
+
+    @asynccontextmanager
+    async def one(self, origin: Origin) -> AsyncIterator[Connection]:
+        """Yield a connection to *origin* that nobody else uses meanwhile.
+
+        Raises:
+            NoWholeAnswer: there is none: nothing was sent.
+        """
+        await self._turn()
+        try:
+            connection = self._kept(origin) or await self._connected(origin)
+            self._used.add(connection)
+            try:
+                yield connection
+            finally:
+                self._used.remove(connection)
+                self._keep(origin, connection)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """End all of them."""
+        idle = [connection for kept in self._idle.values() for connection, _ in kept]
+        for connection in [*self._used, *idle]:
+            connection.abort()
+        self._idle.clear()
+
+    async def _turn(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._connect_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise NoWholeAnswer("PoolTimeout") from None
+
+    def _kept(self, origin: Origin) -> Connection | None:
+        """Return the connection that was used last, if it still can be."""
+        idle, now = self._idle[origin], asyncio.get_running_loop().time()
+        while idle:
+            connection, since = idle.pop()
+            if now - since < self._keep_s and connection.is_usable:
+                return connection
+            connection.abort()
+        return None
+
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        if not connection.is_usable:
+            connection.abort()
+            return
+        idle, now = self._idle[origin], asyncio.get_running_loop().time()
+        idle.append((connection, now))
+        while now - idle[0][1] >= self._keep_s > 0:
+            idle.popleft()[0].abort()
+
+    async def _connected(self, origin: Origin) -> Connection:
+        loop = asyncio.get_running_loop()
+        context = self._tls_context() if origin.is_encrypted else None
+        name = origin.host if origin.is_encrypted else None
+        connection = Connection(silence_s=self._silence_s)
+        try:
+            async with asyncio.timeout(self._connect_s):
+                if _is_address(origin.host):
+                    await loop.create_connection(
+                        lambda: connection, origin.host, origin.port, ssl=context, server_hostname=name
+                    )
+                else:
+                    socket = await first_to_connect(origin.host, origin.port)
+                    await loop.create_connection(lambda: connection, sock=socket, ssl=context, server_hostname=name)
+        except TimeoutError:
+            raise NoWholeAnswer("ConnectTimeout") from None
+        except OSError:
+            raise NoWholeAnswer("ConnectError") from None
+        return connection
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

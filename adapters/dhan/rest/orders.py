@@ -13,6 +13,7 @@ from adapters.dhan.http.errors import VenueRefusal
 from adapters.dhan.words.codec import (
     AnswerMalformed,
     Row,
+    RowUnsupported,
     fill_of,
     first_time_in,
     in_order_of_time,
@@ -28,26 +29,28 @@ from adapters.dhan.words.codec import (
     text_in,
     venue_order_id_of,
 )
-from adapters.dhan.words.fields import optional_amount_in, price_in
+from adapters.dhan.words.fields import optional_price_in, price_in
 from commands.ports import VenueFill, VenueOrder
+from domain.contract_note import NotedCharges
 from domain.ids import AccountId, CorrelationId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.order import OrderInstruction, Product, Purpose, Side
 
 _NOT_FOUND = 404
 _INPUT_ERROR = "DH-905"
+_NO_ORDER = "0"
 _CHARGES = {
-    "brokerage_paise": "brokerageCharges",
-    "exchange_paise": "exchangeTransactionCharges",
-    "stt_paise": "stt",
-    "sebi_paise": "sebiTax",
-    "stamp_paise": "stampDuty",
-    "service_tax_paise": "serviceTax",
+    "brokerage_e4": "brokerageCharges",
+    "exchange_e4": "exchangeTransactionCharges",
+    "sebi_e4": "sebiTax",
+    "stt_e4": "stt",
+    "stamp_duty_e4": "stampDuty",
+    "gst_e4": "serviceTax",
 }
 
 
 class PastTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution of a past day with what it was charged, amounts in paise.
+    """An execution of a past day with what it was charged, or all executions of an order, at their average price.
 
     `executed_at_ns` is UTC. The venue's own number of the execution may be missing here, so a row proves no fill.
     """
@@ -60,18 +63,17 @@ class PastTrade(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     price_e4: int
     executed_at_ns: int | None
-    brokerage_paise: int
-    exchange_paise: int
-    stt_paise: int
-    sebi_paise: int
-    stamp_paise: int
-    service_tax_paise: int
+    charges: NotedCharges
 
-    @property
-    def charges_paise(self) -> int:
-        """All of what it was charged."""
-        taxes = self.stt_paise + self.sebi_paise + self.stamp_paise + self.service_tax_paise
-        return self.brokerage_paise + self.exchange_paise + taxes
+
+class PastPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of past executions, without those of what we do not trade. After the last page comes one that `is_empty`.
+
+    A page may be not empty, and have nothing for us.
+    """
+
+    trades: tuple[PastTrade, ...]
+    is_empty: bool
 
 
 class OrderCalls:
@@ -117,16 +119,14 @@ class OrderCalls:
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path=path, read=_fills)
         return await self._caller.ask(account_id, call)
 
-    async def history(
-        self, account_id: AccountId, first_day: date, last_day: date, *, page: int = 0
-    ) -> Sequence[PastTrade]:
-        """Return a page of past executions, both days included. Pages count from 0; the one after the last is empty.
+    async def history(self, account_id: AccountId, first_day: date, last_day: date, *, page: int = 0) -> PastPage:
+        """Return a page of past executions, both days included. Pages count from 0.
 
         Raises:
             BrokerUnavailable
         """
         path = f"/trades/{first_day.isoformat()}/{last_day.isoformat()}/{page}"
-        call = Call(call_class=CallClass.LOOKUPS, method="GET", path=path, read=_past_trades)
+        call = Call(call_class=CallClass.LOOKUPS, method="GET", path=path, read=_past_page)
         return await self._caller.ask(account_id, call)
 
 
@@ -175,11 +175,14 @@ def _fills(document: Any) -> Sequence[VenueFill]:
     return in_order_of_time([fill_of(row) for row in rows_of(document)])
 
 
-def _past_trades(document: Any) -> Sequence[PastTrade]:
-    return list(supported(rows_of(document), _past_trade_of))
+def _past_page(document: Any) -> PastPage:
+    rows = rows_of(document)
+    return PastPage(trades=tuple(supported(rows, _past_trade_of)), is_empty=not rows)
 
 
 def _past_trade_of(row: Row) -> PastTrade:
+    if optional_text(row, "orderId") in {None, _NO_ORDER}:
+        raise RowUnsupported("received a row without an order, such as an allotment")
     return PastTrade(
         venue_order_id=VenueOrderId(text_in(row, "orderId")),
         instrument=instrument_in(row),
@@ -189,5 +192,5 @@ def _past_trade_of(row: Row) -> PastTrade:
         quantity=integer_in(row, "tradedQuantity"),
         price_e4=price_in(row, "tradedPrice"),
         executed_at_ns=first_time_in(row, "exchangeTime", "updateTime", "createTime"),
-        **{name: optional_amount_in(row, word) for name, word in _CHARGES.items()},
+        charges=NotedCharges(**{name: optional_price_in(row, word) or 0 for name, word in _CHARGES.items()}),
     )

@@ -74,6 +74,7 @@ def admin_routes(desk: Desk) -> list[BaseRoute]:
         Route("/admin/update-faults", admin.guarded(admin.order_update_fault), methods=["POST"]),
         Route("/admin/books", admin.guarded(admin.books), methods=["GET"]),
         Route("/admin/tape", admin.guarded(admin.tape), methods=["GET"]),
+        Route("/admin/stamps", admin.guarded(admin.stamps), methods=["GET"]),
     ]
 
 
@@ -252,6 +253,11 @@ class _Admin:
                 "steps_with_prints": found.steps if found else 0,
             }
         )
+
+    async def stamps(self, _: Request) -> Response:
+        """Tell when the last orders came and the last executions were, by the machine's monotonic clock."""
+        stamps = self._desk.stamps
+        return answer({"arrived": list(stamps.arrived), "executed": list(stamps.executed)})
 
     def _progress(self) -> dict[str, Any]:
         return {

@@ -30,6 +30,8 @@ from adapters.simulator.paths.striking import (
     strike_books,
 )
 from adapters.simulator.sockets.feed import CLIENT_INVALID, TOKEN_EXPIRED, TOKEN_INVALID
+from adapters.simulator.wires.connection import began_ns
+from adapters.simulator.wires.stamps import Stamp
 from adapters.simulator.words.answers import Handler, answer, guarded, json_of
 from adapters.simulator.words.refusals import (
     INCORRECT_REQUEST,
@@ -108,6 +110,7 @@ class _Broker:
         client_id = self._desk.authenticate(request, Family.ORDERS, is_quantity_first=True)
         body = await json_of(request)
         check_quantity(body)
+        self._desk.stamps.arrived.append(Stamp(str(body.get("correlationId", "")), began_ns(request)))
         self._desk.check_address(request, client_id)
         fault = self._desk.faults.take(FaultTarget.PLACE, client_id=client_id, body=body)
         early = await strike_before(self._desk, fault, request, client_id=client_id)

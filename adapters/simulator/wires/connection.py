@@ -7,6 +7,7 @@ speaks HTTP with a protocol class that hands the connection itself to the applic
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,9 +28,9 @@ class AbortableProtocol(HttpToolsProtocol):
     """HTTP/1.1 whose application can reach the connection itself."""
 
     def on_message_begin(self) -> None:
-        """Put this connection into the scope of its next request."""
+        """Put this connection, and the time, into the scope of its next request."""
         super().on_message_begin()
-        self.scope["extensions"] = {_WIRE: {"transport": self.transport}}
+        self.scope["extensions"] = {_WIRE: {"transport": self.transport, "began_ns": time.monotonic_ns()}}
 
 
 async def end_without_answer(request: Request) -> Response:
@@ -49,6 +50,12 @@ def wire_of(request: Request) -> asyncio.Transport:
         raise NotServed("received a request that did not come through AbortableProtocol")
     transport: asyncio.Transport = extension["transport"]
     return transport
+
+
+def began_ns(request: Request) -> int:
+    """Return when *request* began to be read (monotonic nanoseconds); now, where no server of ours reads it."""
+    extension = request.scope.get("extensions", {}).get(_WIRE)
+    return time.monotonic_ns() if extension is None else int(extension["began_ns"])
 
 
 async def until_gone(request: Request) -> Response:
