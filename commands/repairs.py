@@ -8,10 +8,11 @@ from domain.account.commands import AccountCommand, RecordFill, RecordVenueOrder
 from domain.account.events import AccountEvent, ForeignFillAllocated, OrderModified
 from domain.differences import DifferenceKind, Finding
 from domain.money import format_e4
-from domain.order import CLOSED, OrderInstruction, OrderStatus, OrderType, Product, TimeInForce
+from domain.order import FINAL, OrderInstruction, OrderStatus, OrderType, Product, TimeInForce
 
 K = DifferenceKind
 _UNSENT = frozenset({OrderStatus.INTENDED, OrderStatus.LAPSED, OrderStatus.BLOCKED})
+_ABSENT = frozenset({OrderStatus.PRESUMED_ABSENT, OrderStatus.ABSENT})
 _LIVE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 SQUARE_OFF_NS = 20 * 60 * 1_000_000_000
 """In the last minutes of its session a broker closes what is intraday. Source: Dhan squares off from 15:15 to 15:20."""
@@ -29,7 +30,7 @@ def repairs_of(
             kind = _kind_of_fill(order, was_away=was_away)
             found = f"{command.quantity} at {format_e4(command.price_e4)}"
             return [] if kind is None else [_about(order, kind, ours=order.status.value, theirs=found)]
-        case RecordVenueOrder() if order.status is OrderStatus.PRESUMED_ABSENT:
+        case RecordVenueOrder() if order.status in _ABSENT:
             ours, theirs = order.status.value, command.status.value
             return [_about(order, K.ABSENT_ORDER_FOUND, ours=ours, theirs=theirs)]
         case RecordVenueOrder() if _is_canceled_outside(order, command):
@@ -66,7 +67,7 @@ def repair_of_fill(
 def _kind_of_fill(order: OpenOrder, *, was_away: bool) -> DifferenceKind | None:
     if order.status in _UNSENT:
         return K.UNSENT_FILL
-    if order.status in CLOSED:
+    if order.status in FINAL:
         return K.LATE_FILL
     return K.MISSED_FILL if was_away and order.status in _LIVE else None
 

@@ -144,7 +144,7 @@ RULES: dict[DifferenceKind, Rule] = {
         "recorded as a fill; the order is not sent again",
     ),
     K.ABSENT_ORDER_FOUND: _repaired(
-        "an order that was presumed absent is in the book",
+        "an order that was presumed absent, or said to be, is in the book",
         "the request was on its way for longer than it was looked for",
         "acknowledged by its row, and followed again; a cancel that was asked for goes out",
     ),

@@ -9,14 +9,14 @@ from domain.differences import DifferenceKind, Finding
 from domain.ids import VenueOrderId
 from domain.market import trading_day
 from domain.money import format_e4
-from domain.order import CLOSED, OrderStatus
+from domain.order import FINAL, OrderStatus
 from domain.reconciliation.knowledge import Comparison
 
 K = DifferenceKind
 _OPEN = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED, OrderStatus.SUBMITTING})
 _AT_VENUE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 _UNSENT = frozenset({OrderStatus.INTENDED, OrderStatus.LAPSED, OrderStatus.BLOCKED})
-_ENDED = CLOSED - _UNSENT - {OrderStatus.FILLED}
+_ENDED = FINAL - _UNSENT - {OrderStatus.FILLED}
 
 
 def compare_orders(known: Comparison) -> Iterator[Finding]:

@@ -14,12 +14,12 @@ from domain.account.state import Account
 from domain.books import VenueBooks
 from domain.differences import DifferenceKind, Finding
 from domain.instrument import InstrumentKey
-from domain.order import DELIVERY, OrderStatus, Product
+from domain.order import DELIVERY, IN_DOUBT, OrderStatus, Product
 from domain.reconciliation.knowledge import Comparison
 
 K = DifferenceKind
 Place = tuple[InstrumentKey, Product]
-_IN_DOUBT = frozenset({OrderStatus.SUBMITTING, OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT})
+_IN_DOUBT = IN_DOUBT | {OrderStatus.SUBMITTING}
 _RATIOS = ((2, 1), (3, 1), (4, 1), (5, 1), (10, 1), (20, 1), (3, 2), (4, 3), (5, 4), (6, 5), (11, 10))
 """New units for old of splits and bonuses as they are usual; the other way round they are consolidations."""
 
