@@ -473,7 +473,7 @@ OWN: dict[str, Word] = {
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
     "DifferenceView.difference": Word("Units that the broker has more than we; null: it is no position.", 10),
     "DifferenceView.subject": Word(
-        "The order or execution that it is about, by its id; null: instrument and product say it.", None
+        "The order or execution that it is about; null: instrument and product say it.", None
     ),
     "DifferenceView.ours": Word("What we have.", "100"),
     "DifferenceView.cause": Word("What it comes of, as far as that can be told.", "unexplained"),
