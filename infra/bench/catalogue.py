@@ -28,6 +28,10 @@ BENCHES: dict[str, Entry] = {
     "asof": Entry("a portfolio as of a random time of a long log, cold, and most of it archived", "infra.bench.asof"),
     "verify": Entry("checking that nobody touched a log of a million events", "infra.bench.verify"),
     "decide": Entry("intents decided by every check, on an account with fifty trades open", "infra.bench.decide"),
+    "kill": Entry(
+        "a whole engine killed part by part under load: what is lost, what is doubled, how soon it is back",
+        "infra.bench.kill",
+    ),
     "execute": Entry(
         "from an intent to the broker and from a fill to who looks, with lost answers and a broker that fails",
         "infra.bench.execute",
