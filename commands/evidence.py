@@ -55,6 +55,7 @@ that a person has to look.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from commands.open_orders import OpenOrder, OpenOrders
@@ -79,6 +80,17 @@ class Terms(NamedTuple):
     trigger_price_e4: int | None
 
 
+class SearchAnswer(StrEnum):
+    """What came of a question about an order that is looked for."""
+
+    NOT_FOUND = "not_found"
+    """The broker answered that it has no order with our id."""
+    NOT_IN_BOOK = "not_in_book"
+    """Its order book was read, and does not show the order."""
+    NO_ANSWER = "no_answer"
+    """The broker did not answer."""
+
+
 @dataclass(slots=True)
 class Search:
     """The search for one unknown order, and what answered in vain so far. Times in monotonic nanoseconds."""
@@ -87,6 +99,8 @@ class Search:
     asked_at_ns: int | None = None
     by_correlation: int = 0
     by_order_book: int = 0
+    answer: SearchAnswer | None = None
+    """What came of the newest question, of whichever kind."""
 
     def is_exhausted(self, *, now_ns: int, window_ns: int, lookups_min: int) -> bool:
         """Tell whether the window is over and each of the two sources answered *lookups_min* times in vain."""

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adapters.nats.control import serve as answer_on
+from adapters.nats.doubt_reports import SUBJECT as DOUBTS
+from adapters.nats.doubt_reports import account_of
+from commands.doubt_reports import DoubtReport
 from commands.executor import Executor
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
@@ -44,10 +47,14 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
     async def release_writes(asked: dict[str, Any]) -> dict[str, Any]:
         return {"released": broker.release_writes(AccountId(asked["account_id"]))}
 
+    async def doubts(asked: dict[str, Any]) -> DoubtReport:
+        return executor.doubts_of(account_of(asked))
+
     async with (
         answer_on(nats, "khata.settle.executor", settle),
         answer_on(nats, STATUS, status),
         answer_on(nats, RELEASE_WRITES, release_writes),
+        answer_on(nats, DOUBTS, doubts),
     ):
         lost = asyncio.create_task(lease.lost())
         working = [executor.run(), broker.tend(), venue_log.run(), notes.run()]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 
 from adapters.bars.parquet import ParquetBars
+from adapters.nats.doubt_reports import NatsDoubtReports
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.broker_credentials import PostgresSealedRows
 from adapters.postgres.event_store import PostgresEventStore
@@ -130,6 +131,7 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
         instruments=directory_of(wiring.settings, wiring.instruments),
         personal_data=personal_data,
         audit=audit,
+        doubt_reports=NatsDoubtReports(nats),
         calendar=lambda: wiring.exchange_sessions.table,
         follows_calendar=wiring.follows_exchanges,
         epoch=lambda: wiring.epochs.current,
