@@ -31,11 +31,13 @@ from api.exposure import ExposureAnswer
 from api.funds import FundsAnswer, HoldingsAnswer
 from api.health import Health, Readiness
 from api.instruments import DefinitionsAnswer, InstrumentsAnswer
+from api.invariants import InvariantReleasedAnswer
 from api.limits import LimitHistoryAnswer
 from api.opening import TradeAccepted
 from api.orders import OrdersAnswer, TradeOrdersAnswer
 from api.positions import PositionsAnswer
 from api.profile import ProfileAnswer, ProfileChangedAnswer
+from api.reconciling import DifferenceResolvedAnswer, ReconciliationAnswer, ResolveDifferenceRequest
 from api.requests import (
     AccountRequest,
     LoginRequest,
@@ -52,7 +54,12 @@ from api.resolving import OrderResolvedAnswer, ResolveRequest
 from api.risk import LimitsAnswer
 from api.sessions import SessionsAnswer
 from api.strategies import StrategiesAnswer, StrategyAnswer, StrategyKept
-from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
+from api.switch_requests import (
+    BreachReleaseRequest,
+    CashMovementRequest,
+    InvariantReleaseRequest,
+    KillSwitchRequest,
+)
 from api.switches import BreachReleased, KillSwitchAnswer
 from api.trade_requests import (
     BasketRequest,
@@ -65,7 +72,7 @@ from api.trades import TradeAnswer, TradesAnswer
 from api.value_at_risk import ValueAtRiskAnswer
 from api.views import PortfolioAnswer
 from domain.instrument import Segment
-from domain.risk import BreachKind
+from domain.risk import BreachKind, Invariant
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 Query = str | int | bool | None
@@ -253,6 +260,19 @@ def resolve_order(
     return _command("POST", f"/api/orders/{order_id}/resolve", OrderResolvedAnswer, body, key, account_id=account_id)
 
 
+def show_reconciliation(**query: Query) -> Call[ReconciliationAnswer]:
+    """Show where the broker's books differ from ours."""
+    return Call(method="GET", path="/api/reconciliation", answer=ReconciliationAnswer, query=query)
+
+
+def resolve_difference(
+    difference_id: str, body: ResolveDifferenceRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[DifferenceResolvedAnswer]:
+    """Take what the broker shows as it is."""
+    path = f"/api/reconciliation/{difference_id}/resolve"
+    return _command("POST", path, DifferenceResolvedAnswer, body, key, account_id=account_id)
+
+
 def list_positions(**query: Query) -> Call[PositionsAnswer]:
     """List what the account holds, and (unless `open_only`) what it held."""
     return Call(method="GET", path="/api/positions", answer=PositionsAnswer, query=query)
@@ -317,6 +337,14 @@ def release_breach(
     return _command(
         "POST", f"/api/risk/breaches/{kind.value}/release", BreachReleased, body, key, account_id=account_id
     )
+
+
+def release_invariant(
+    invariant: Invariant, body: InvariantReleaseRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[InvariantReleasedAnswer]:
+    """Allow entries again although something that always holds did not."""
+    path = f"/api/risk/invariants/{invariant.value}/release"
+    return _command("POST", path, InvariantReleasedAnswer, body, key, account_id=account_id)
 
 
 def move_cash(
