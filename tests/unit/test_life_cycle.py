@@ -132,7 +132,10 @@ def test_no_command_takes_a_step_that_the_table_has_not(status: OrderStatus) -> 
     """Whatever is reported of an order in any state, and in whatever order: a missing arrow is never gone along."""
     missing_arrows = {(status, following) for following in OrderStatus if following not in NEXT[status]}
     for command in EVERYTHING:
-        taken = steps_of((*reaching(status), command, command))
+        try:
+            taken = steps_of((*reaching(status), command))
+        except Refusal:
+            continue  # It takes no step at all.
         assert not taken & missing_arrows, type(command).__name__
 
 
