@@ -376,6 +376,13 @@ PROBLEMS: dict[str, Kind] = {
         "`GET /api/orders` lists them.",
         _DOUBTS,
     ),
+    "CONTRACT_NOTE_NOT_FOUND": Kind(
+        404,
+        "Not found",
+        "Nothing was traded on this day, or the broker has not told its charges yet: it does on the next day.",
+        "`GET /api/contract-notes` lists the days that there are.",
+        "contract notes",
+    ),
     "POSITION_NOT_FOUND": Kind(
         404,
         "Not found",

@@ -134,6 +134,7 @@ TABLE: tuple[Told, ...] = (
     Told("REFRESH_TOKEN_REUSED", "it was used before: the log-in has ended", _is_at("POST", _REFRESH)),
     Told("STRATEGY_NOT_FOUND", "received strategy 'str_1', expected one of yours", _is_in("{strategy_id}")),
     Told("BACKTEST_NOT_FOUND", "received backtest 'bkt_1', expected one of yours", _is_in("{backtest_id}")),
+    Told("CONTRACT_NOTE_NOT_FOUND", "received day '2026-11-22'", _is_in("/api/contract-notes/{day}")),
     Told("AUDIT_EVENT_NOT_FOUND", "received sequence 9, expected one you may see", _is_in("/events/{sequence}")),
     Told("USER_NOT_FOUND", "received user 'usr_1'", _is_in("{user_id}")),
     Told("MEMBER_NOT_FOUND", "they are no member", _is_at("DELETE", _MEMBER)),

@@ -8,6 +8,7 @@ from fastapi import Request
 from api.rates import Rates
 from commands.accounts import Accounts
 from commands.audit import AuditBook
+from commands.doubt_reports import DoubtReports
 from commands.estimates import Estimates
 from commands.log_ins import LogIns
 from commands.looks import LookReport
@@ -61,6 +62,7 @@ class Services:
     instruments: InstrumentDirectory
     personal_data: PersonalDataReader
     audit: AuditBook
+    doubt_reports: DoubtReports
     calendar: Callable[[], SessionTable]
     follows_calendar: bool
     readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict)

@@ -9,7 +9,17 @@ import structlog
 
 from commands.intake import IntakeLimit
 from commands.lane import Lane, Request
-from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks, Sessions, Tariffs
+from commands.ports import (
+    AppendOutcomeUnknown,
+    Clock,
+    EventFeed,
+    EventStore,
+    Ids,
+    Instruments,
+    Marks,
+    Sessions,
+    Tariffs,
+)
 from commands.snapshots import SnapshotCache, StateCodec
 from domain.account import Account, decider, snapshot
 from domain.account.commands import (
@@ -171,7 +181,11 @@ def _owner_of(account: Account) -> UserId:
 
 
 class Accounts:
-    """The commands on accounts. One lane an account; lanes of accounts that rest are forgotten, oldest first."""
+    """The commands on accounts. One lane an account; lanes of accounts that rest are forgotten, oldest first.
+
+    `appended` is the newest sequence that a command of this process is known to have led to, `in_doubt` counts those of
+    which it is not known whether they led to anything.
+    """
 
     def __init__(
         self,
@@ -198,6 +212,8 @@ class Accounts:
         self._snapshots = snapshots
         self._entry_life_ns = entry_life_ms * NS_PER_MS
         self._lanes: OrderedDict[AccountId, AccountLane] = OrderedDict()
+        self.appended = 0
+        self.in_doubt = 0
 
     # --- Trades ---
 
@@ -603,7 +619,12 @@ class Accounts:
         context: CommandContext,
     ) -> Outcome:
         request = request_of(context, command_id=self._ids.new("cmd"), scope=account_id)
-        decided = await self._lane(account_id).execute(command_on, request)
+        try:
+            decided = await self._lane(account_id).execute(command_on, request)
+        except AppendOutcomeUnknown:
+            self.in_doubt += 1
+            raise
+        self.appended = max(self.appended, decided.appended.last_sequence)
         return Outcome(
             events=decided.events,
             first_sequence=decided.appended.first_sequence,

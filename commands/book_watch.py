@@ -97,9 +97,9 @@ class BookWatch:
 
     async def read_due(self, accounts: Collection[AccountId]) -> None:
         """Read the books of those of *accounts* that have waited long enough without being told of."""
-        await asyncio.gather(
-            *(self._read_untold(account_id) for account_id in sorted(accounts) if self._is_due(account_id))
-        )
+        due = [account_id for account_id in sorted(accounts) if self._is_due(account_id)]
+        if due:
+            await asyncio.gather(*(self._read_untold(account_id) for account_id in due))
 
     def note_read(self, account_id: AccountId) -> None:
         """Take in that an account's books have just been read, for whatever reason."""

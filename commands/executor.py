@@ -29,8 +29,10 @@ from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
 from commands.day_end import BrokerDay, DayEnd
+from commands.doubt_reports import DoubtReport, Timeline
 from commands.evidence import (
     Search,
+    SearchAnswer,
     Terms,
     fills_to_record,
     order_of_row,
@@ -256,8 +258,10 @@ class Executor:
         self._modifies: dict[OrderId, _Asked] = {}
         self._in_transit: set[OrderId] = set()
         self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
+        self._books_read_at_ns: dict[AccountId, int] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
+        self._settled_doubts = 0
         self._overshoot = 0
         self._has_stopped = False
 
@@ -342,6 +346,20 @@ class Executor:
             "reconciliation": self.reconciliation.status(),
         }
 
+    def doubts_of(self, account_id: AccountId) -> DoubtReport:
+        """Return what there is to tell of an account's orders in doubt, beside what the log has of them."""
+        timeline = Timeline(self._clock)
+        window_ns, lookups_min = self._settings.lookup_window_ms * NS_PER_MS, self._settings.lookups_min
+        read_at_ns = self._books_read_at_ns.get(account_id)
+        return DoubtReport(
+            searches={
+                order.order_id: timeline.report_of(search, window_ns=window_ns, lookups_min=lookups_min)
+                for order in self._orders.open()
+                if order.account_id == account_id and (search := self._searches.get(order.order_id)) is not None
+            },
+            books_read_at_ns=None if read_at_ns is None else timeline.utc_ns(read_at_ns),
+        )
+
     # --- Following the log ---
 
     async def _follow(self, after: int, head: int) -> None:
@@ -363,6 +381,19 @@ class Executor:
 
     async def _catch_up(self) -> None:
         await self._reach((await self._head()).sequence)
+
+    async def _catch_up_with_ours(self) -> None:
+        """Wait until the log has brought back what this process appended, which it knows without asking the log.
+
+        Of what others appended meanwhile nothing is needed to read books. In lock-step all of it is, and so it is where
+        an append of ours may or may not have been.
+        """
+        in_doubt = self._accounts.in_doubt
+        if self._settings.lock_step or in_doubt != self._settled_doubts:
+            await self._catch_up()
+            self._settled_doubts = in_doubt
+        else:
+            await self._reach(self._accounts.appended)
 
     async def _reach(self, sequence: int) -> None:
         """Wait until the log has brought everything up to *sequence*."""
@@ -449,7 +480,7 @@ class Executor:
             self._entering.discard(order.order_id)
             self._changed.set()
             # Until the log has brought back what was recorded, the order must not look unsent.
-            await (self._reach(sequence) if sequence else self._catch_up())
+            await (self._reach(sequence) if sequence else self._catch_up_with_ours())
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
@@ -530,7 +561,7 @@ class Executor:
     async def _record_modify_refused(self, order: OpenOrder, reason: RefusalReason, message: str) -> None:
         command = RecordModifyRefused(order_id=order.order_id, number=order.number, reason=reason, message=message)
         await self._record(order, command)
-        await self._catch_up()  # Until the log has brought it back, the modification must not look wanted.
+        await self._catch_up_with_ours()  # Until then the modification must not look wanted.
 
     # --- Reading the venue's books ---
 
@@ -574,22 +605,22 @@ class Executor:
                 fills = await self._broker.fills(account_id)
                 rows = await self._broker.orders(account_id)
                 # Events of our own that the log has not brought back yet would be recorded twice: wait for them.
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for said, doubt in self._said.hold_against(account_id, rows):
                     await self._record(said, doubt)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     order = order_of_row(self._orders, account_id, row)
                     if order is not None and order.venue_order_id is None:
                         await self._record_row(account_id, row, Evidence.ORDER_BOOK)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     await self._record_terms(account_id, row)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for order, command in fills_to_record(self._orders, account_id, rows, fills):
                     if self._said.is_to_be_believed(order):
                         await self._record(order, command)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)
@@ -601,6 +632,7 @@ class Executor:
                 return False
             self.reconciliation.take_books(account_id, rows, fills)
             self._watch.note_read(account_id)
+            self._books_read_at_ns[account_id] = self._clock.monotonic_ns()
             return True
 
     async def _record_terms(self, account_id: AccountId, row: VenueOrder) -> None:
@@ -659,7 +691,9 @@ class Executor:
         for order in self._orders.open():
             is_missing = order.account_id == account_id and order.correlation_id not in shown
             if order.status is OrderStatus.UNKNOWN and is_missing:
-                self._search_of(order).by_order_book += 1
+                search = self._search_of(order)
+                search.by_order_book += 1
+                search.answer = SearchAnswer.NOT_IN_BOOK
 
     def _search_of(self, order: OpenOrder) -> Search:
         return self._searches.setdefault(order.order_id, Search(began_at_ns=self._clock.monotonic_ns()))
@@ -669,7 +703,8 @@ class Executor:
         sought = {order.order_id for order in unknown}
         # What is not unknown any more may become so again, and then the search begins anew.
         self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in sought}
-        await asyncio.gather(*(self._search(order) for order in unknown))
+        if unknown:
+            await asyncio.gather(*(self._search(order) for order in unknown))
 
     async def _search(self, order: OpenOrder) -> None:
         if order.correlation_id is None:
@@ -685,6 +720,7 @@ class Executor:
                 await self._record_row(order.account_id, row, Evidence.CORRELATION_LOOKUP)
                 return
             search.by_correlation += 1
+            search.answer = SearchAnswer.NOT_FOUND
             await self._poll(order.account_id)
             if search.is_exhausted(
                 now_ns=self._clock.monotonic_ns(),
@@ -693,6 +729,7 @@ class Executor:
             ):
                 await self._record(order, PresumeAbsent(order_id=order.order_id, lookups=search.lookups))
         except _PASSING as fault:
+            search.answer = SearchAnswer.NO_ANSWER
             log.warning("look-up not answered", order_id=order.order_id, fault=str(fault))
 
     async def _succeed_all(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from adapters.dhan.access.tokens import Logins, Tokens
 from adapters.dhan.guard.calls import Caller, Done
 from adapters.dhan.guard.gateway import Call, CallClass, Gateway
-from adapters.dhan.http.client import HttpClient
+from adapters.dhan.http.client import Transport
 from adapters.dhan.http.errors import VenueRefusal
 from adapters.dhan.rest.account import AccountCalls
 from adapters.dhan.rest.forever_orders import ForeverOrderCalls
@@ -62,7 +62,7 @@ class DhanBroker:
     `super_orders`, `forever_orders`, `market_data`. All of it shares tokens, budgets and breakers.
     """
 
-    def __init__(self, settings: DhanSettings, logins: Logins, client: HttpClient, clock: Clock) -> None:
+    def __init__(self, settings: DhanSettings, logins: Logins, client: Transport, clock: Clock) -> None:
         self._settings = settings
         self._gateway = Gateway(settings, logins, client, clock)
         self.caller = Caller(self._gateway, settings)

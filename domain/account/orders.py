@@ -46,7 +46,17 @@ from domain.account.state import Account, Order
 from domain.ids import OrderId, split_fill_id
 from domain.market import trading_day
 from domain.money import value_paise
-from domain.order import CLOSED, FINAL, OrderInstruction, OrderStatus, OrderType, Purpose, RefusalReason, may_follow
+from domain.order import (
+    CLOSED,
+    FINAL,
+    IN_DOUBT,
+    OrderInstruction,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    RefusalReason,
+    may_follow,
+)
 
 
 def _order(state: Account, order_id: OrderId) -> Order:
@@ -333,6 +343,6 @@ def presume_absent(command: PresumeAbsent, state: Account) -> tuple[AccountEvent
 def record_day_end(command: RecordDayEnd, state: Account) -> tuple[AccountEvent, ...]:
     """Keep that an order in doubt can do nothing any more. A fill of it would be believed all the same."""
     order = _order(state, command.order_id)
-    if order.status not in {OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT}:
+    if order.status not in IN_DOUBT:
         return ()
     return after_word(state, _expired(order, evidence=Evidence.DAY_END), order, places=False)

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from api.accounts import AccountAnswer, AccountMadeAnswer, AccountsAnswer, MemberAnswer
+from api.alerts import AlertsAnswer
 from api.audit_events import AuditEventAnswer, AuditEventsAnswer
 from api.auth import LoggedOutAnswer, LoginAnswer, RegisteredAnswer
 from api.backtests import BacktestAnswer, BacktestsAnswer
@@ -23,6 +24,8 @@ from api.cash import CashMovedAnswer
 from api.changing import TradeCanceling, TradeChangedAnswer
 from api.charges import ChargesAnswer, ChargesRequest
 from api.closing import ClosingAccepted, ClosingAllAccepted, TradeClosing
+from api.contract_notes import ContractNoteAnswer, ContractNotesAnswer
+from api.doubts import DoubtsAnswer
 from api.drawdown import DrawdownAnswer
 from api.exposure import ExposureAnswer
 from api.funds import FundsAnswer, HoldingsAnswer
@@ -234,6 +237,16 @@ def list_orders_of_trade(trade_id: str, **query: Query) -> Call[TradeOrdersAnswe
     return Call(method="GET", path=f"/api/trades/{trade_id}/orders", answer=TradeOrdersAnswer, query=query)
 
 
+def list_orders_in_doubt(**query: Query) -> Call[DoubtsAnswer]:
+    """List the orders that are unknown or presumed absent, with what is known of each and what comes next."""
+    return Call(method="GET", path="/api/orders/in-doubt", answer=DoubtsAnswer, query=query)
+
+
+def list_alerts(**query: Query) -> Call[AlertsAnswer]:
+    """List what somebody should look at; `state` is `open` or `ended`, without it all."""
+    return Call(method="GET", path="/api/alerts", answer=AlertsAnswer, query=query)
+
+
 def resolve_order(
     order_id: str, body: ResolveRequest, *, account_id: str | None = None, key: str | None = None
 ) -> Call[OrderResolvedAnswer]:
@@ -343,6 +356,16 @@ def list_holdings(**query: Query) -> Call[HoldingsAnswer]:
 def estimate_charges(body: ChargesRequest) -> Call[ChargesAnswer]:
     """Tell what an order, or a round trip, would be charged."""
     return Call(method="POST", path="/api/charges/estimate", answer=ChargesAnswer, body=body, is_harmless=True)
+
+
+def list_contract_notes(**query: Query) -> Call[ContractNotesAnswer]:
+    """List the days of which the broker told its charges, ordered and paged as trades are."""
+    return Call(method="GET", path="/api/contract-notes", answer=ContractNotesAnswer, query=query)
+
+
+def show_contract_note(day: str, **query: Query) -> Call[ContractNoteAnswer]:
+    """Show what the broker charged on a day, beside what was booked, and why it differs."""
+    return Call(method="GET", path=f"/api/contract-notes/{day}", answer=ContractNoteAnswer, query=query)
 
 
 def search_instruments(q: str, **query: Query) -> Call[InstrumentsAnswer]:

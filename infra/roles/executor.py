@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adapters.nats.control import serve as answer_on
+from adapters.nats.doubt_reports import SUBJECT as DOUBTS
+from adapters.nats.doubt_reports import account_of
+from adapters.nats.looks import LAST_LOOK, RECONCILE
+from commands.doubt_reports import DoubtReport
 from commands.executor import Executor
 from commands.looks import LookReport, LookReports
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
-from infra.channels import LAST_LOOK, RECONCILE
 from infra.wiring.process import Wiring
 from infra.wiring.trading import make_broker, make_contract_notes, make_executor, make_lease, make_venue_log
 from projections.tasks import end, finish
@@ -56,9 +59,12 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
         return LookReports(looks=tuple([await _looked(executor, account_id) for account_id in wanted]))
 
     async def last_look(asked: dict[str, Any]) -> LookReports:
-        account_id = AccountId(asked["account_id"])
+        account_id = account_of(asked)
         look = executor.reconciliation.last_look(account_id)
         return LookReports(looks=() if look is None else (LookReport.of(account_id, look),))
+
+    async def doubts(asked: dict[str, Any]) -> DoubtReport:
+        return executor.doubts_of(account_of(asked))
 
     async with (
         answer_on(nats, RECONCILE, reconcile),
@@ -66,6 +72,7 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
         answer_on(nats, "khata.settle.executor", settle),
         answer_on(nats, STATUS, status),
         answer_on(nats, RELEASE_WRITES, release_writes),
+        answer_on(nats, DOUBTS, doubts),
     ):
         lost = asyncio.create_task(lease.lost())
         working = [executor.run(), broker.tend(), venue_log.run(), notes.run()]

@@ -56,6 +56,8 @@ ACCOUNT: dict[str, frozenset[str]] = {
     "GET /api/trades/{trade_id}": MEMBERS,
     "GET /api/trades/{trade_id}/orders": MEMBERS,
     "GET /api/orders": MEMBERS,
+    "GET /api/orders/in-doubt": MEMBERS,
+    "GET /api/alerts": MEMBERS,
     "GET /api/positions": MEMBERS,
     "GET /api/risk/portfolio": MEMBERS,
     "GET /api/risk/exposure": MEMBERS,
@@ -65,6 +67,8 @@ ACCOUNT: dict[str, frozenset[str]] = {
     "GET /api/risk/drawdown": MEMBERS,
     "GET /api/risk/value-at-risk": MEMBERS,
     "GET /api/risk/parameters": MEMBERS,
+    "GET /api/contract-notes": MEMBERS,
+    "GET /api/contract-notes/{day}": MEMBERS,
     "GET /api/funds": MEMBERS,
     "GET /api/holdings": MEMBERS,
     "GET /api/accounts/{account_id}": MEMBERS,
@@ -122,6 +126,7 @@ class Case:
             sequence=self.sequence,
             strategy_id=self.strategy_id,
             backtest_id="btt_01J000000000000000000000A1",
+            day="2026-11-20",
         )
         return path if "{account_id}" in route or "audit" in route else f"{path}?account_id={owner.account_id}"
 

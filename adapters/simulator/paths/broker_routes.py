@@ -1,7 +1,6 @@
 """The broker's paths: log in, orders, trades, positions, money, feed."""
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -100,7 +99,7 @@ class _Broker:
             raise order_error("Invalid Pin")
         if totp != TOTP_ACCEPTED:
             raise order_error("Invalid TOTP")
-        token, ends_s = self._desk.tokens.issue(client_id, now_ns=time.time_ns())
+        token, ends_s = self._desk.tokens.issue(client_id, now_ns=self._desk.config.clock.wall_ns())
         self._simulator.account_of(client_id)
         return answer(token_row(client_id, token, ends_s))
 
@@ -197,7 +196,7 @@ class _Broker:
         query = websocket.query_params
         client_id, refusal = None, CLIENT_INVALID
         try:
-            client_id = self._desk.tokens.client_of(query.get("token", ""), now_ns=time.time_ns())
+            client_id = self._desk.tokens.client_of(query.get("token", ""), now_ns=self._desk.config.clock.wall_ns())
         except TokenExpired:
             refusal = TOKEN_EXPIRED
         except TokenDead:
