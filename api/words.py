@@ -500,6 +500,7 @@ OWN: dict[str, Word] = {
     ),
     "PositionView.mark_missing": Word("Whether its price is not known.", False),
     "PositionView.value": Word("What it is worth, in rupees, negative for a short; null: no price.", "28540.50"),
+    "DifferenceView.theirs": Word("What the broker shows.", "110"),
     "DifferenceView.kind": Word(
         "What kind of difference it is; `docs/reconciliation.md` has them all.", "position_larger"
     ),

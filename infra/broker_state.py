@@ -11,9 +11,9 @@ from nats.aio.client import Client
 
 from adapters.dhan.access.tokens import TokenState
 from adapters.nats.control import RoleFailed, RoleSilent, request
+from adapters.nats.looks import RECONCILE
 from commands.looks import LookReport, LookReports
 from domain.venue import BreakerState
-from infra.channels import RECONCILE
 from infra.check import Check
 from infra.home import Home
 from infra.problems import OperatorProblem

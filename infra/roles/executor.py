@@ -7,12 +7,12 @@ from typing import Any
 from adapters.nats.control import serve as answer_on
 from adapters.nats.doubt_reports import SUBJECT as DOUBTS
 from adapters.nats.doubt_reports import account_of
+from adapters.nats.looks import LAST_LOOK, RECONCILE
 from commands.doubt_reports import DoubtReport
 from commands.executor import Executor
 from commands.looks import LookReport, LookReports
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
-from infra.channels import LAST_LOOK, RECONCILE
 from infra.wiring.process import Wiring
 from infra.wiring.trading import make_broker, make_contract_notes, make_executor, make_lease, make_venue_log
 from projections.tasks import end, finish
@@ -62,7 +62,7 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
         return LookReports(looks=tuple([await _looked(executor, account_id) for account_id in wanted]))
 
     async def last_look(asked: dict[str, Any]) -> LookReports:
-        account_id = AccountId(asked["account_id"])
+        account_id = account_of(asked)
         look = executor.reconciliation.last_look(account_id)
         return LookReports(looks=() if look is None else (LookReport.of(account_id, look),))
 
