@@ -16,7 +16,7 @@ class Bench:
     """What a bench is handed: where to report, and how much it may do.
 
     `is_quick`: a minute at most, for seeing that it works. `runs` and `seed` are for benches that repeat seeded runs.
-    `clean`: remove what an earlier run left to be used again.
+    `clean`: remove what an earlier run left to be used again. `scenario` names one of those that a bench has.
     """
 
     report: Report
@@ -25,11 +25,18 @@ class Bench:
     runs: int | None = None
     seed: int = 1
     clean: bool = False
+    scenario: str | None = None
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
 
 async def run_bench(
-    name: str, *, is_quick: bool = False, runs: int | None = None, seed: int = 1, clean: bool = False
+    name: str,
+    *,
+    is_quick: bool = False,
+    runs: int | None = None,
+    seed: int = 1,
+    clean: bool = False,
+    scenario: str | None = None,
 ) -> Report:
     """Run the bench *name* and return what it found.
 
@@ -51,6 +58,7 @@ async def run_bench(
                 runs=runs,
                 seed=seed,
                 clean=clean,
+                scenario=scenario,
                 console=console,
             )
         )

@@ -18,6 +18,7 @@ def bench(
     quick: Annotated[bool, typer.Option(help="A bounded run of a minute at most.")] = False,
     runs: Annotated[int | None, typer.Option(min=1, help="How many seeded runs, where a bench repeats them.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is random.")] = 1,
+    scenario: Annotated[str | None, typer.Option(help="One of the scenarios that `kill` has.")] = None,
     clean: Annotated[bool, typer.Option(help="Remove what an earlier run left to be used again.")] = False,
 ) -> None:
     """Measure the engine beside a yardstick, on servers that are thrown away."""
@@ -41,7 +42,7 @@ def bench(
     configure(Settings(log_level="error"))
     # The loop that the roles run on.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(run_bench(name, is_quick=quick, runs=runs, seed=seed, clean=clean))
+        report = runner.run(run_bench(name, is_quick=quick, runs=runs, seed=seed, clean=clean, scenario=scenario))
     if as_json:
         sys.stdout.write(msgspec.json.encode(report.as_document()).decode() + "\n")
     else:
