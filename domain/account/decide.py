@@ -30,6 +30,7 @@ from domain.account.commands import (
     RecordForeignFill,
     RecordModifyRefused,
     RecordNotSent,
+    RecordPreopenCheck,
     RecordRefused,
     RecordSuppressedIntents,
     RecordUnknown,
@@ -65,6 +66,7 @@ from domain.account.orders import (
     record_unknown,
     record_venue_order,
 )
+from domain.account.preopen import record_preopen_check
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.resolving import doubt_order, resolve_order
@@ -127,6 +129,8 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return release_invariant(command, state)
         case InspectAccount():
             return ()  # What it finds, if anything, is the watch's to say: see `invariants.py`.
+        case RecordPreopenCheck():
+            return record_preopen_check(command, state)
         case MoveCash():
             return move_cash(command, state)
         case RecordSuppressedIntents():
