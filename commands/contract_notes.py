@@ -116,6 +116,10 @@ class ChargedDays:
             else:
                 del self._days[account_id]
 
+    def accounts(self) -> set[AccountId]:
+        """Return the accounts that traded on a day that is remembered."""
+        return set(self._days)
+
     def until(self, last_day: str) -> list[tuple[AccountId, str]]:
         """Return which accounts traded on which days up to *last_day*."""
         return sorted((account_id, day) for account_id, days in self._days.items() for day in days if day <= last_day)
@@ -191,6 +195,10 @@ class ContractNotes:
     def status(self) -> dict[str, Any]:
         """Return what is waited for, for people and probes."""
         return {"looked_for": self._looked_for, "awaited": len(self._awaited), "recorded": self.recorded}
+
+    def accounts(self) -> set[AccountId]:
+        """Return the accounts that traded lately, as far as that was looked at."""
+        return self._days.accounts()
 
     def _last_due_day(self) -> date:
         """Return the last of the exchange's days that the broker may have a statement of by now."""
