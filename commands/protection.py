@@ -294,7 +294,10 @@ class Protection:
         while True:
             await asyncio.sleep(WATERMARK_S)
             self._forget()
-            await self._watermarks.put(WATERMARK, self._trades.low_water())
+            try:
+                await self._watermarks.put(WATERMARK, self._trades.low_water())
+            except StoreUnavailable as fault:  # A later one is as good; the watch goes on.
+                log.warning("watermark not kept", fault=str(fault))
 
     def _forget(self) -> None:
         """Keep the memory bounded."""

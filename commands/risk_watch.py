@@ -177,7 +177,10 @@ class RiskWatch:
             await asyncio.sleep(WATERMARK_S)
             oldest_ns = self._market_time_ns - self._pace_ns
             self._looked_at = {each: at_ns for each, at_ns in self._looked_at.items() if at_ns > oldest_ns}
-            await self._watermarks.put(WATERMARK, self._holders.low_water())
+            try:
+                await self._watermarks.put(WATERMARK, self._holders.low_water())
+            except StoreUnavailable as fault:  # A later one is as good; the watch goes on.
+                log.warning("watermark not kept", fault=str(fault))
 
 
 def _is_inside(mark: Mark) -> bool:

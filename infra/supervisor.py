@@ -2,7 +2,7 @@
 
 Starting: lock of the home, keys, PostgreSQL and NATS side by side, a look whether the log still is the one that was
 there, migrations, then every process at once; the engine is up when each has said that it is ready. A process that
-ends is started again, after a pause that doubles with every failure and is forgotten once it has run steadily.
+ends is started again: at once where it had run steadily, else after a pause that doubles with every failure.
 
 Stopping (SIGTERM, SIGINT, or the end of the `async with`): the processes one after another in the order of `PROCESSES`,
 so that whoever takes work in stops before those who finish it; then NATS, then PostgreSQL. Each has a deadline. If the
@@ -52,7 +52,7 @@ READY_WITHIN_S = 60.0
 PAUSE_FIRST_S = 0.2
 PAUSE_MAX_S = 30.0
 STEADY_S = 10.0
-"""A process that ran this long has recovered: its next pause is the first again."""
+"""A process that ran this long has recovered: it is started again without a pause, and the next pause is the first."""
 FAILED_STARTS_MAX = 3
 EXIT_REFUSED = 2
 """How a process ends that was set up wrongly: starting it again would change nothing."""
@@ -87,6 +87,21 @@ class _Group:
     @property
     def name(self) -> str:
         return "-".join(self.roles)
+
+
+class _Pauses:
+    """How long to wait before something that ended is started again."""
+
+    def __init__(self) -> None:
+        self._next_s = PAUSE_FIRST_S
+
+    def after(self, ran_s: float) -> float:
+        """Return the pause, in seconds, after it ran for *ran_s*."""
+        if ran_s >= STEADY_S:
+            self._next_s = PAUSE_FIRST_S
+            return 0.0
+        pause_s, self._next_s = self._next_s, min(self._next_s * 2, PAUSE_MAX_S)
+        return pause_s
 
 
 class Supervisor:
@@ -163,11 +178,23 @@ class Supervisor:
         """Where NATS is, user and password in it."""
         return self.runtime_file.nats_url
 
+    def runs(self, role: str) -> bool:
+        """Tell whether a process of this engine has *role*."""
+        return any(role in group.roles for group in self._groups)
+
     def process_of(self, role: str) -> ChildProcess:
         """Return the process that runs *role* at this moment; a restart makes another one."""
         child = next(group.child for group in self._groups if role in group.roles)
         assert child is not None, f"{role} has not been started"
         return child
+
+    def server(self, name: str) -> ChildProcess:
+        """Return the process of the embedded server `postgres` or `nats` at this moment, as `process_of` does."""
+        return next(process for process in self._servers() if process.name == name)
+
+    def _servers(self) -> list[ChildProcess]:
+        started = (server.process for server in (self._postgres, self._nats) if server is not None)
+        return [process for process in started if process is not None]
 
     # --- Start --------------------------------------------------------------------------------------------------------
 
@@ -254,7 +281,7 @@ class Supervisor:
     # --- Keep ---------------------------------------------------------------------------------------------------------
 
     async def _keep(self, group: _Group) -> None:
-        pause_s = PAUSE_FIRST_S
+        pauses = _Pauses()
         while not self._stopping:
             started = time.monotonic()
             code = await self._run_once(group)
@@ -262,11 +289,9 @@ class Supervisor:
                 return
             if not group.ready.is_set():
                 group.failed_starts = FAILED_STARTS_MAX if code == EXIT_REFUSED else group.failed_starts + 1
-            if time.monotonic() - started >= STEADY_S:
-                pause_s = PAUSE_FIRST_S
+            pause_s = pauses.after(time.monotonic() - started)
             _log.warning("process_ended", process=group.name, exit_code=code, restart_in_s=pause_s)
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_MAX_S)
 
     async def _run_once(self, group: _Group) -> int:
         """Run a group's process until it ends; tell when it is ready. Return its exit code."""
@@ -306,7 +331,7 @@ class Supervisor:
 
     async def _keep_server(self, server: EmbeddedPostgres | EmbeddedNats) -> None:
         """Start a server again that ended although nobody asked it to."""
-        pause_s = PAUSE_FIRST_S
+        pauses = _Pauses()
         while True:
             process = server.process
             assert process is not None, "a server is kept once it has been started"
@@ -314,11 +339,9 @@ class Supervisor:
             code = await process.wait()
             if self._stopping:
                 return
-            if time.monotonic() - started >= STEADY_S:
-                pause_s = PAUSE_FIRST_S
+            pause_s = pauses.after(time.monotonic() - started)
             _log.error("server_ended", server=process.name, exit_code=code, restart_in_s=pause_s)
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_MAX_S)
             try:
                 await server.start()
             except OperatorProblem as problem:
@@ -330,9 +353,8 @@ class Supervisor:
         """Write down what runs, for those who look from outside."""
         if self._started is None or self._stopping:
             return
-        children = [group.child for group in self._groups]
-        children += [server.process for server in (self._postgres, self._nats) if server is not None]
-        processes = {child.name: child.pid for child in children if child is not None}
+        children = [group.child for group in self._groups if group.child is not None]
+        processes = {child.name: child.pid for child in (*children, *self._servers())}
         told = msgspec.structs.replace(self._started, processes={"supervisor": os.getpid(), **processes})
         told.write(self._home.runtime_file)
 

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres.arrays import register_arrays
 from adapters.postgres.epochs import EpochWatch
+from adapters.postgres.pools import RECONNECT_S, try_again
 from adapters.postgres.turns import NoTurn, Turns
 from commands.ports import StoreUnavailable
 
@@ -54,7 +55,8 @@ class Database:
             open=False,
             configure=self._configure,
             timeout=patience_s,
-            reconnect_timeout=patience_s,
+            reconnect_timeout=RECONNECT_S,
+            reconnect_failed=try_again,
         )
 
     async def open(self) -> None:

@@ -3,6 +3,13 @@
 The server's clock says when a lease may be taken over; its holder asks only its own monotonic clock. It counts from
 before it asked for the lease, and stops to believe in it a margin early, so that it stops before another one starts.
 Should the server's clock step all the same, the epoch, which every act carries, tells the later holder from the former.
+
+A holder who could not ask in time goes on asking. Where nobody took the lease over meanwhile it is theirs as before, in
+the same epoch; else it is lost.
+
+Nobody waits for the end of a lease whose holder is dead. The owner's name tells machine, process and when that process
+began (`adapters/liveness.py`): who stands on the same machine, and sees that there is no such process any more, takes
+the lease at once. A connection that broke would prove nothing: its process may live and send on.
 """
 
 import asyncio
@@ -10,8 +17,8 @@ import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
+from adapters.liveness import is_certainly_dead, name_of_this_process
 from adapters.postgres.database import Database
 from commands.ports import StoreUnavailable
 
@@ -24,6 +31,15 @@ _ACQUIRE = """
     SET owner = EXCLUDED.owner, epoch = leases.epoch + 1, expires_at = EXCLUDED.expires_at
     WHERE leases.expires_at <= clock_timestamp()
     RETURNING epoch
+"""
+_HOLDER = """
+    -- Tell who has a lease.
+    SELECT owner, epoch FROM ops.leases WHERE name = %s
+"""
+_TAKE_OVER = """
+    -- Let the lease of a dead holder end now, unless somebody else has it by now.
+    UPDATE ops.leases SET expires_at = clock_timestamp()
+    WHERE name = %s AND owner = %s AND epoch = %s
 """
 _RENEW = """
     -- Hold on to a lease that nobody took over.
@@ -54,7 +70,7 @@ class PostgresLease:
             raise ValueError(f"expected a margin below the duration of {duration_s} s, received {margin_s} s")
         self._database = database
         self._name = name
-        self._owner = uuid4().hex
+        self._owner = name_of_this_process()
         self._duration_s = duration_s
         self._margin_s = margin_s
         self._poll_s = poll_s
@@ -80,6 +96,8 @@ class PostgresLease:
         """
         asked_at_s = time.monotonic()
         rows = await self._database.fetch(_ACQUIRE, (self._name, self._owner, self._duration_s))
+        if not rows and await self._end_of_the_dead():
+            rows = await self._database.fetch(_ACQUIRE, (self._name, self._owner, self._duration_s))
         if not rows:
             return False
         self._epoch = rows[0][0]
@@ -122,21 +140,27 @@ class PostgresLease:
     ) -> None:
         await self.release()
 
+    async def _end_of_the_dead(self) -> bool:
+        """End the lease of a holder that certainly is dead; tell whether there was one."""
+        for owner, epoch in await self._database.fetch(_HOLDER, (self._name,)):
+            if is_certainly_dead(owner):
+                await self._database.execute(_TAKE_OVER, (self._name, owner, epoch))
+                return True
+        return False
+
     def _believe(self, asked_at_s: float) -> None:
         self._held_until_s = asked_at_s + self._duration_s - self._margin_s
 
     async def _keep(self) -> None:
         while True:
             remaining_s = self._held_until_s - time.monotonic()
-            await asyncio.sleep(max(remaining_s / 3, _RENEWAL_PAUSE_MIN_S))
+            await asyncio.sleep(max(remaining_s / 3, _RENEWAL_PAUSE_MIN_S) if remaining_s > 0 else self._poll_s)
             asked_at_s = time.monotonic()
             try:
-                async with asyncio.timeout(self._held_until_s - asked_at_s):
+                async with asyncio.timeout(max(remaining_s, self._poll_s)):
                     rows = await self._database.fetch(_RENEW, (self._duration_s, self._name, self._owner, self._epoch))
             except (StoreUnavailable, TimeoutError):
-                if self.is_held():
-                    continue
-                rows = []
+                continue
             if not rows:
                 self._held_until_s = 0.0
                 self._lost.set()

@@ -78,7 +78,10 @@ _STREAMS_NAMED = """
     -- Read where some streams end.
     SELECT stream_id, version, leaf, snapshot_sequence FROM log.streams WHERE stream_id = ANY(%s)
 """
-_SNAPSHOTS = "SELECT snapshot_sequence FROM log.streams WHERE snapshot_sequence <> 0"
+_SNAPSHOTS = """
+    -- Read where the last events lie that snapshots cover: just behind the landmarks.
+    SELECT snapshot_sequence + 1 FROM log.streams WHERE snapshot_sequence <> 0
+"""
 _HOT_BEHIND = """
     -- Find an event that lies where archives took the place of partitions.
     SELECT min(sequence) FROM log.events WHERE sequence <= %s

@@ -28,12 +28,20 @@ BENCHES: dict[str, Entry] = {
     "asof": Entry("a portfolio as of a random time of a long log, cold, and most of it archived", "infra.bench.asof"),
     "verify": Entry("checking that nobody touched a log of a million events", "infra.bench.verify"),
     "decide": Entry("intents decided by every check, on an account with fifty trades open", "infra.bench.decide"),
+    "kill": Entry(
+        "a whole engine killed part by part under load: what is lost, what is doubled, how soon it is back",
+        "infra.bench.kill",
+    ),
     "execute": Entry(
         "from an intent to the broker and from a fill to who looks, with lost answers and a broker that fails",
         "infra.bench.execute",
     ),
     "matching": Entry(
         "prints and orders that the matching of one instrument takes, beside a plain list", "infra.bench.matching"
+    ),
+    "exactly-once": Entry(
+        "whole days of the trading path in made-up time, under faults and crashes, judged by the venue's own books",
+        "infra.bench.exactly_once",
     ),
     "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
     "oracle": Entry("made-up lives of accounts, judged by plain arithmetic on their fills", "infra.bench.oracle"),

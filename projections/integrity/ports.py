@@ -37,7 +37,10 @@ class LogState(NamedTuple):
 
 
 class StreamRow(NamedTuple):
-    """Where a stream ends, as the database has it. `stream_id` is in UTF-8."""
+    """Where a stream ends, as the database has it. `stream_id` is in UTF-8.
+
+    `snapshot_sequence` lies just before the last event that a snapshot covers; 0: there never was one.
+    """
 
     stream_id: bytes
     version: int

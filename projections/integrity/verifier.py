@@ -168,8 +168,9 @@ class Verification:
             return f"its row says version {row.version}, its last event has {version}"
         if row.leaf != leaf:
             return "its row has another leaf than its last event"
-        snapshot = row.snapshot_sequence
-        if snapshot and not (0 < snapshot <= sequence and self._stream_at(snapshot) == row.stream_id):
+        # The landmark lies just before the last event that a snapshot covers, which is often another stream's place.
+        snapshot = row.snapshot_sequence + 1
+        if row.snapshot_sequence and not (1 < snapshot <= sequence and self._stream_at(snapshot) == row.stream_id):
             return f"a snapshot is said to cover it up to {snapshot}, where it has no event"
         return None
 

@@ -253,7 +253,9 @@ def change_where_a_stream_ends(random: Random, _: Subject, log: MutableLog) -> t
             log.stream_rows[place] = row._replace(leaf=flipped(row.leaf, random.randrange(256)))
         case "snapshot":
             some = random.sample(log.event_rows, 20)
-            foreign = [sequence_of(event) for event in some if event[field_of(event, 5)] != row.stream_id]
+            # The landmark lies just before the event that it speaks of.
+            foreign = [sequence_of(event) - 1 for event in some if event[field_of(event, 5)] != row.stream_id]
+            foreign = [landmark for landmark in foreign if landmark]
             log.stream_rows[place] = row._replace(snapshot_sequence=random.choice([*foreign, -1, EVENTS + 5]))
         case "gone":
             del log.stream_rows[place]
@@ -263,7 +265,7 @@ def change_where_a_stream_ends(random: Random, _: Subject, log: MutableLog) -> t
         case _:
             log.stream_rows[place] = row._replace(stream_id=row.stream_id + b"x")
     # The new snapshot places are looked for anew.
-    log.dirty = [row.snapshot_sequence for row in log.stream_rows if row.snapshot_sequence > 0]
+    log.dirty = [row.snapshot_sequence + 1 for row in log.stream_rows if row.snapshot_sequence > 0]
     names = (f"stream {named.decode()}", f"stream {named.decode()}x")
     return lambda finding: finding.kind == Kind.STREAM_WRONG and finding.place in names, f"{kind} of {named!r}"
 
@@ -517,7 +519,8 @@ def sql_change_a_stream(random: Random, subject: Subject, connection: Sql) -> tu
         case "snapshot_sequence":
             connection.execute(
                 "UPDATE log.streams SET snapshot_sequence = ("
-                "  SELECT sequence FROM log.events WHERE stream_id <> %s ORDER BY sequence LIMIT 1 OFFSET %s"
+                "  SELECT sequence - 1 FROM log.events WHERE stream_id <> %s AND sequence > 1"
+                "  ORDER BY sequence LIMIT 1 OFFSET %s"
                 ") WHERE stream_id = %s",
                 (stream, random.randrange(1_000), stream),
             )

@@ -1,12 +1,16 @@
 """`khata verify` over the real log."""
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.snapshots import PostgresSnapshots
+from commands.ports import Snapshot
+from domain.envelope import leaf_of
 from infra.database import DatabaseUrls
 from infra.wiring.integrity import verify_log
 from projections.integrity.verifier import Verdict
@@ -50,6 +54,28 @@ async def test_an_empty_log_is_intact(database: DatabaseUrls, tmp_path: Path) ->
     verdict = verify_log(database.query, tmp_path, anchors=None)
 
     assert (verdict.findings, verdict.events) == ((), 0)
+
+
+async def test_a_log_whose_streams_have_snapshots_is_intact(log: DatabaseUrls, tmp_path: Path) -> None:
+    async with PostgresEventStore(log.writer) as store:
+        snapshots = PostgresSnapshots(store.database)
+        for before, event in pairwise(await store.read_all(after_sequence=0)):
+            if before.stream_id == event.stream_id:
+                continue
+            covered = Snapshot(
+                stream_id=event.stream_id,
+                version=event.version,
+                sequence=event.sequence,
+                leaf=leaf_of(event),
+                schema="account.v0",
+                state=b"{}",
+            )
+            await snapshots.keep(covered)
+    with psycopg.connect(log.admin) as admin:
+        rows = admin.execute("SELECT snapshot_sequence FROM log.streams WHERE snapshot_sequence <> 0").fetchall()
+
+    assert len(rows) == 4
+    assert verify_log(log.query, tmp_path, anchors=None).findings == ()
 
 
 async def test_several_processes_find_what_one_finds(log: DatabaseUrls, tmp_path: Path) -> None:

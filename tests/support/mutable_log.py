@@ -134,7 +134,7 @@ class MutableLog:
         return (row for row in self.stream_rows if named is None or row.stream_id in named)
 
     def snapshots(self) -> frozenset[int]:
-        return frozenset(row.snapshot_sequence for row in self.stream_rows if row.snapshot_sequence)
+        return frozenset(row.snapshot_sequence + 1 for row in self.stream_rows if row.snapshot_sequence)
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
