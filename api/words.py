@@ -109,9 +109,7 @@ WORDS: dict[str, Word] = {
     "difference": Word("What the broker charged more than was booked, in rupees.", "-0.0052"),
     "unexplained": Word("What of the difference no cause accounts for, in rupees.", "0.00"),
     "causes": Word("What the difference is put down to; they add up to it.", None),
-    "cause": Word(
-        "What it comes from: of a difference one of the causes, of a doubt what stood in the way.", "rounding"
-    ),
+    "cause": Word("What it is put down to.", "rounding"),
     "match": Word("Whether the order stands in both books.", "both"),
     "our_quantity": Word("Units that the log has.", 10),
     # --- A trade ---
@@ -164,6 +162,17 @@ WORDS: dict[str, Word] = {
     # --- What a command came to ---
     "sequence": Word("Place in the log: hand it to a query as `min_sequence` to read what you wrote.", 4711),
     "closing": Word("What is closed, order by order.", []),
+    "difference_id": Word("The difference.", f"{_ACCOUNT}.d1"),
+    "differences": Word("What is otherwise at the broker and not over, oldest first.", []),
+    "theirs": Word("What the broker shows.", "110"),
+    "repair": Word("What is done about it by rule.", "none"),
+    "gates": Word("Whether entries are held until it is over.", True),
+    "gated": Word("Whether entries are held for a difference.", False),
+    "last_look": Word("The last look at the broker's books; null: there was none yet, or nobody knows.", None),
+    "looked_at": Word("When it was looked.", _TIME),
+    "read": Word("The books that were read.", ["executions", "holdings", "orders", "positions"]),
+    "agrees": Word("Whether all was read and nothing was otherwise.", True),
+    "suspected": Word("So many differences have to be seen once more before they count.", 0),
     "resolution": Word("What became of it, as somebody says.", "absent"),
     "canceling": Word("Orders that are being canceled.", []),
     "blocked": Word("Orders that will not be sent.", []),
@@ -199,6 +208,12 @@ WORDS: dict[str, Word] = {
     "seen": Word("What was, for people.", "150 that live ones may fill"),
     "breached_sequence": Word("The event that broke it; where it was stopped, the last one before it.", 4711),
     "is_prevented": Word("Whether it was a decision of the engine, which was stopped and not stored.", False),
+    "preopen": Word("The newest look at what could keep the account from trading; null: there was none.", None),
+    "point": Word("What was looked at.", "funds"),
+    "points": Word("What was looked at, one by one.", []),
+    "standing": Word("How it stands: `ok`, `failing` or `not_applicable`.", "ok"),
+    "remedy": Word("What to do about it; empty where nothing is to be done.", ""),
+    "checked_at": Word("When it was looked at.", _TIME),
     "kind": Word("Which limit on losses.", "day_loss"),
     "action": Word("What the breach did besides blocking entries.", "block"),
     "breached_at": Word("When the limit was reached.", _TIME),
@@ -459,9 +474,17 @@ WORDS: dict[str, Word] = {
 OWN: dict[str, Word] = {
     "AlertView.code": Word("The kind of alert, for programs: stable.", "ORDER_UNKNOWN"),
     "AlertView.detail": Word("What was said: a cause, or somebody's reason; null: nothing.", "no answer within 5 s"),
+    "PreopenPointView.detail": Word("What was seen, for people.", "412000.00 rupees for new orders"),
+    "PreopenView.day": Word("The trading day that was looked ahead to.", "2026-11-20"),
     "BrokenInvariantView.breached_at": Word("When it was found.", _TIME),
     "BreachView.limit": Word("The limit, in rupees.", "50000.00"),
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
+    "DifferenceView.difference": Word("Units that the broker has more than we; null: it is no position.", 10),
+    "DifferenceView.subject": Word(
+        "The order or execution that it is about; null: instrument and product say it.", None
+    ),
+    "DifferenceView.ours": Word("What we have.", "100"),
+    "DifferenceView.cause": Word("What it comes of, as far as that can be told.", "unexplained"),
     "DoubtView.cause": Word("What stood in the way.", "no answer within 5 s"),
     "BudgetView.name": Word("Which budget, by its field in the limits.", "orders_per_second_max"),
     "BudgetsAnswer.modifications": Word("What is left of each resting order's modifications.", None),
@@ -485,6 +508,11 @@ OWN: dict[str, Word] = {
     ),
     "PositionView.mark_missing": Word("Whether its price is not known.", False),
     "PositionView.value": Word("What it is worth, in rupees, negative for a short; null: no price.", "28540.50"),
+    "DifferenceView.theirs": Word("What the broker shows.", "110"),
+    "DifferenceView.kind": Word(
+        "What kind of difference it is; `docs/reconciliation.md` has them all.", "position_larger"
+    ),
+    "ResolveDifferenceRequest.price": Word("At what a position is taken, in rupees; null: the last price.", "2850.05"),
     "Problem.status": Word("The status of the answer.", 403),
     "Problem.limit": Word("Of a denial: the limit in force.", "5000"),
     "Problem.value": Word("Of a denial: the value that met it.", "6000"),

@@ -8,17 +8,17 @@ from typing import Any, Protocol
 
 import msgspec
 
+from domain import books
 from domain.charges import Tariff, TariffLine
 from domain.contract_note import NotedFill
 from domain.envelope import RecordedEvent
-from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
+from domain.ids import AccountId, CorrelationId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark
 from domain.order import (
     NotSentReason,
     OrderInstruction,
     OrderStatus,
-    OrderType,
     Product,
     Purpose,
     RefusalReason,
@@ -524,55 +524,11 @@ class ModifyAccepted:
 Modification = ModifyAccepted | Refused | NotSent | OutcomeUnknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueOrder:
-    """A row of the venue's order book, in our words.
-
-    `instrument`, `product` and `side` are None where the row names what we have no word for. `order_type` is None where
-    type and prices are not told; a price is None where the order has none.
-    """
-
-    venue_order_id: VenueOrderId
-    correlation_id: CorrelationId | None
-    status: OrderStatus
-    """One of acknowledged, partly_filled, filled, canceled, expired, rejected; `submitting` while in transit."""
-    quantity: int
-    cumulative_quantity: int
-    message: str
-    instrument: InstrumentKey | None = None
-    product: Product | None = None
-    side: Side | None = None
-    order_type: OrderType | None = None
-    limit_price_e4: int | None = None
-    trigger_price_e4: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueFill:
-    """One execution, as the venue's trade book has it. `filled_at_ns`: UTC.
-
-    `instrument`, `product` and `side` are None where the row names what we have no word for.
-    """
-
-    venue_fill_id: VenueFillId
-    venue_order_id: VenueOrderId
-    quantity: int
-    price_e4: int
-    filled_at_ns: int
-    instrument: InstrumentKey | None = None
-    product: Product | None = None
-    side: Side | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenuePosition:
-    """The venue's net holding in an instrument and product."""
-
-    instrument: InstrumentKey
-    product: Product
-    net_quantity: int
-    bought_quantity: int
-    sold_quantity: int
+VenueOrder = books.VenueOrder
+VenueFill = books.VenueFill
+VenuePosition = books.VenuePosition
+VenueHolding = books.VenueHolding
+"""Rows of the venue's books: values of the domain, which holds them against ours."""
 
 
 class BrokerUnavailable(Exception):
@@ -633,6 +589,10 @@ class Broker(Protocol):
         """Return the venue's positions. Raises BrokerUnavailable."""
         ...
 
+    async def holdings(self, account_id: AccountId) -> Sequence[VenueHolding]:
+        """Return what is held for delivery since earlier days. Raises BrokerUnavailable."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastExecution:
@@ -679,6 +639,47 @@ class Statements(Protocol):
         Raises:
             BrokerUnavailable
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueStanding:
+    """How an account stands at the venue before the market opens.
+
+    Its token ends at `token_ends_at_ns` (UTC) and is renewed before; `token_trouble` says why that failed last, empty:
+    it did not. `available_paise` is what new orders may use.
+    """
+
+    token_ends_at_ns: int
+    token_trouble: str
+    available_paise: int
+
+
+class Readiness(Protocol):
+    """What the venue says of an account before the market opens."""
+
+    async def standing(self, account_id: AccountId) -> VenueStanding:
+        """Return how token and money stand. Raises BrokerUnavailable: it did not tell."""
+        ...
+
+    async def is_address_registered(self, account_id: AccountId) -> bool | None:
+        """Tell whether orders may come from this machine, None: the venue does not say. Raises BrokerUnavailable."""
+        ...
+
+
+class TradingDays(Protocol):
+    """On which days the exchange trades."""
+
+    def closes_at_ns(self, market_time_ns: int) -> int | None:
+        """Return when trading ends on the day of *market_time_ns* (UTC nanoseconds), None: there is none that day."""
+        ...
+
+
+class MasterDay(Protocol):
+    """How old the instrument master in use is."""
+
+    def day(self) -> str | None:
+        """Return the exchange's day that it is of (ISO), None where the table that is shipped is in use."""
         ...
 
 

@@ -6,10 +6,12 @@ import msgspec
 
 from domain.charges import NO_CHARGES, Charges
 from domain.contract_note import LineDifference, NotedOrder
+from domain.differences import DifferenceEnd, DifferenceKind, difference_name
 from domain.ids import (
     AccountId,
     BasketId,
     CorrelationId,
+    DifferenceId,
     OrderId,
     StrategyId,
     TradeId,
@@ -21,6 +23,7 @@ from domain.ids import (
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
 from domain.order import ModifyCause, NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
+from domain.preopen import CheckedPoint
 from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 
 
@@ -241,6 +244,17 @@ class InvariantReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.
     reason: str
 
 
+class PreopenChecked(msgspec.Struct, frozen=True, kw_only=True, tag="account.preopen_checked.v1"):
+    """It was looked at what could keep the account from trading on `trading_day`.
+
+    `number` counts the records of the day, from 1: each but the first says that other points fail than before.
+    """
+
+    trading_day: str
+    number: int
+    points: tuple[CheckedPoint, ...]
+
+
 class CashMoved(msgspec.Struct, frozen=True, kw_only=True, tag="account.cash_moved.v1"):
     """Money came in (positive) or went out. It is no result: drawdown does not see it."""
 
@@ -288,6 +302,42 @@ class CorporateActionApplied(msgspec.Struct, frozen=True, kw_only=True, tag="acc
     denominator: int
     effective_on: str
     trades: tuple[CorporateAdjustment, ...]
+
+
+class DifferenceFound(msgspec.Struct, frozen=True, kw_only=True, tag="account.difference_found.v1"):
+    """The venue's books show something otherwise than ours; once more under the same id where it is another by now.
+
+    `subject` is the id of the order or execution that it is about, empty where instrument and product say it. `ours`
+    and `theirs` are what each side has, for people; `quantity` is how many units more the venue holds, None where it
+    is no position. While one that `gates` is open, entries of the account are denied.
+    """
+
+    difference_id: DifferenceId
+    kind: DifferenceKind
+    subject: str
+    instrument: InstrumentKey | None
+    product: Product | None
+    symbol: str
+    ours: str
+    theirs: str
+    quantity: int | None
+    cause: str
+    repair: str
+    gates: bool
+
+    @property
+    def name(self) -> str:
+        """What it is about, as of `domain.differences.Finding`."""
+        return difference_name(self.kind, self.subject, self.instrument, self.product)
+
+
+class DifferenceClosed(msgspec.Struct, frozen=True, kw_only=True, tag="account.difference_closed.v1"):
+    """A difference is over. `user_id` is who resolved it, None where the engine closed it by itself."""
+
+    difference_id: DifferenceId
+    how: DifferenceEnd
+    user_id: UserId | None
+    reason: str
 
 
 class BasketOpened(msgspec.Struct, frozen=True, kw_only=True, tag="basket.opened.v1"):
@@ -671,10 +721,13 @@ AccountEvent = (
     | RiskBreachReleased
     | InvariantBreached
     | InvariantReleased
+    | PreopenChecked
     | CashMoved
     | IntentsSuppressed
     | ContractNoteReceived
     | CorporateActionApplied
+    | DifferenceFound
+    | DifferenceClosed
     | BasketOpened
     | BasketFailed
     | BasketCompleted

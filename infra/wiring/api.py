@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 from adapters.bars.parquet import ParquetBars
 from adapters.nats.doubt_reports import NatsDoubtReports
+from adapters.nats.looks import NatsLooks
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.broker_credentials import PostgresSealedRows
 from adapters.postgres.event_store import PostgresEventStore
@@ -137,6 +138,7 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
         epoch=lambda: wiring.epochs.current,
         readiness={"log": log_answers, "transport": transport_answers},
         rates=rates_of(wiring.settings),
+        last_look=NatsLooks(nats).last,
         answer_within_s=wiring.settings.api_answer_within_ms / _MS_PER_S,
         cors_origins=cors_origins_of(wiring.settings),
     )

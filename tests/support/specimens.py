@@ -38,6 +38,8 @@ from domain.account.events import (
     ContractNoteReceived,
     CorporateActionApplied,
     CorporateAdjustment,
+    DifferenceClosed,
+    DifferenceFound,
     Evidence,
     ExitCause,
     FlattenFinished,
@@ -69,6 +71,7 @@ from domain.account.events import (
     OrderResolution,
     OrderResolved,
     OrderSubmitting,
+    PreopenChecked,
     ProtectionFailed,
     ProtectionLapsed,
     ProtectionMode,
@@ -89,10 +92,12 @@ from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBackte
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
 from domain.charges import Charges
 from domain.contract_note import Cause, LineDifference, Match, NotedCharges, NotedOrder, NoteLine, Share
+from domain.differences import RULES, DifferenceEnd, DifferenceKind
 from domain.ids import (
     AccountId,
     BacktestId,
     BasketId,
+    DifferenceId,
     OrderId,
     StrategyId,
     TradeId,
@@ -117,6 +122,7 @@ from domain.order import (
     correlation_id_of,
     installation_code,
 )
+from domain.preopen import CheckedPoint, PointStanding, PreopenPoint
 from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 from domain.session import Phase, SessionMoment
 from domain.strategy.decide import (
@@ -482,6 +488,19 @@ invariant_breached = InvariantBreached(
 invariant_released = InvariantReleased(
     invariant=Invariant.EXITS_ABOVE_HOLDING, user_id=OWNER, reason="one of them was canceled by hand"
 )
+preopen_checked = PreopenChecked(
+    trading_day=TODAY,
+    number=1,
+    points=(
+        CheckedPoint(point=PreopenPoint.TOKEN, standing=PointStanding.OK, detail="good to 2026-11-21 08:10"),
+        CheckedPoint(
+            point=PreopenPoint.FUNDS,
+            standing=PointStanding.FAILING,
+            detail="0.00 rupees for new orders",
+            remedy="Bring money to the broker: entries will be refused. Exits are not.",
+        ),
+    ),
+)
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
 contract_note_received = ContractNoteReceived(
@@ -522,6 +541,26 @@ corporate_action_applied = CorporateActionApplied(
     denominator=1,
     effective_on=TODAY,
     trades=(CorporateAdjustment(trade_id=TRADE, net_quantity=200, stop_loss_e4=1_400_0000, target_e4=1_450_0000),),
+)
+difference_found = DifferenceFound(
+    difference_id=DifferenceId(f"{ACCOUNT}.d1"),
+    kind=DifferenceKind.POSITION_LARGER,
+    subject="",
+    instrument=RELIANCE,
+    product=Product.INTRADAY,
+    symbol="RELIANCE",
+    ours="100",
+    theirs="110",
+    quantity=10,
+    cause=RULES[DifferenceKind.POSITION_LARGER].cause,
+    repair=RULES[DifferenceKind.POSITION_LARGER].repair,
+    gates=True,
+)
+difference_closed = DifferenceClosed(
+    difference_id=difference_found.difference_id,
+    how=DifferenceEnd.RESOLVED,
+    user_id=OWNER,
+    reason="a gift of ten shares",
 )
 basket_opened = BasketOpened(
     basket_id=BASKET,
@@ -805,10 +844,13 @@ EVERY_EVENT = (
     risk_breach_released,
     invariant_breached,
     invariant_released,
+    preopen_checked,
     cash_moved,
     intents_suppressed,
     contract_note_received,
     corporate_action_applied,
+    difference_found,
+    difference_closed,
     basket_opened,
     basket_failed,
     basket_completed,
