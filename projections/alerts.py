@@ -83,6 +83,33 @@ Change = Callable[[Any, RecordedEvent, AlertRow | None], AlertRow | None]
 """What an event makes of an alert."""
 
 
+def alert(
+    recorded: RecordedEvent,
+    code: AlertCode,
+    alert_id: str,
+    *,
+    detail: str | None = None,
+    trade_id: TradeId | None = None,
+    order_id: OrderId | None = None,
+    strategy_id: StrategyId | None = None,
+    trade_ids: tuple[TradeId, ...] = (),
+) -> AlertRow:
+    """Return an alert that begins with the event *recorded*, of the account in whose stream it lies."""
+    return AlertRow(
+        alert_id=alert_id,
+        account_id=AccountId(account_of(recorded)),
+        code=code,
+        trade_id=trade_id,
+        order_id=order_id,
+        strategy_id=strategy_id,
+        trade_ids=trade_ids,
+        detail=detail,
+        since_us=recorded.recorded_at_us,
+        began_sequence=recorded.sequence,
+        sequence=recorded.sequence,
+    )
+
+
 def ended(row: AlertRow | None, recorded: RecordedEvent) -> AlertRow | None:
     """Return *row* with its end, as it was where it had ended before or never was."""
     if row is None or not row.is_open:
@@ -99,39 +126,56 @@ def begun(row: AlertRow | None, recorded: RecordedEvent, fresh: AlertRow) -> Ale
     )
 
 
-def _protection(event: ProtectionLapsed | ProtectionFailed, recorded: RecordedEvent) -> AlertRow:
-    reason = event.reason if isinstance(event, ProtectionFailed) else None
-    return AlertRow(
-        alert_id=f"protection:{event.trade_id}",
-        account_id=AccountId(account_of(recorded)),
-        code=AlertCode.PROTECTION_LAPSED if reason is None else AlertCode.PROTECTION_FAILED,
-        trade_id=event.trade_id,
-        order_id=event.order_id,
-        detail=reason,
-        since_us=recorded.recorded_at_us,
-        began_sequence=recorded.sequence,
-        sequence=recorded.sequence,
+def alert_model(
+    name: str,
+    changes: Mapping[type[Event], Change],
+    *,
+    key_of: Callable[[Event, RecordedEvent], Key | None],
+    fresh: tuple[type[Event], ...],
+) -> ReadModel[AlertRow]:
+    """Return a read model of alerts on which events do what *changes* says, before which of them there are none."""
+
+    # By the type of the event, as in `order_status.py`: nearly all that is folded here changes nothing.
+    def apply(event: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+        change = changes.get(type(event))
+        return row if change is None else change(event, recorded, row)
+
+    return ReadModel(
+        name=name,
+        version=1,
+        row=AlertRow,
+        key=("alert_id",),
+        key_of=key_of,
+        apply=apply,
+        concerns=tuple(changes),
+        fresh=fresh,
+        indexes=(("account_id", "began_sequence"),),
     )
 
 
-def _switch(event: KillSwitchEngaged, recorded: RecordedEvent) -> AlertRow:
-    account_id = AccountId(account_of(recorded))
-    return AlertRow(
-        alert_id=f"switch:{account_id}:{event.strategy_id or ''}",
-        account_id=account_id,
-        code=AlertCode.KILL_SWITCH_ENGAGED,
-        strategy_id=event.strategy_id,
-        detail=event.reason,
-        since_us=recorded.recorded_at_us,
-        began_sequence=recorded.sequence,
-        sequence=recorded.sequence,
-    )
+def over(_: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    """Return what an event makes of an alert that ends whatever goes on."""
+    return ended(row, recorded)
+
+
+def unchanged(_: Event, __: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    """Return what an event makes of an alert of which it only tells that there is none yet."""
+    return row
 
 
 def _protection_lost(
     event: ProtectionLapsed | ProtectionFailed, recorded: RecordedEvent, row: AlertRow | None
 ) -> AlertRow | None:
-    return begun(row, recorded, _protection(event, recorded))
+    reason = event.reason if isinstance(event, ProtectionFailed) else None
+    fresh = alert(
+        recorded,
+        AlertCode.PROTECTION_LAPSED if reason is None else AlertCode.PROTECTION_FAILED,
+        f"protection:{event.trade_id}",
+        trade_id=event.trade_id,
+        order_id=event.order_id,
+        detail=reason,
+    )
+    return begun(row, recorded, fresh)
 
 
 def _stop_intended(_: OrderIntended, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
@@ -146,7 +190,9 @@ def _levels_set(_: TradeChanged, recorded: RecordedEvent, row: AlertRow | None) 
 
 
 def _engaged(event: KillSwitchEngaged, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    return begun(row, recorded, _switch(event, recorded))
+    alert_id = f"switch:{account_of(recorded)}:{event.strategy_id or ''}"
+    fresh = alert(recorded, AlertCode.KILL_SWITCH_ENGAGED, alert_id, strategy_id=event.strategy_id, detail=event.reason)
+    return begun(row, recorded, fresh)
 
 
 def _flattened(event: FlattenFinished, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
@@ -158,44 +204,27 @@ def _flattened(event: FlattenFinished, recorded: RecordedEvent, row: AlertRow | 
 
 
 def _breached(event: InvariantBreached, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    account_id = AccountId(account_of(recorded))
-    fresh = AlertRow(
-        alert_id=f"invariant:{account_id}:{event.invariant.value}",
-        account_id=account_id,
-        code=AlertCode.INVARIANT_BREACHED,
-        trade_ids=event.trade_ids,
-        detail=f"{event.invariant.value} of {event.subject}: expected {event.expected}, seen {event.seen}",
-        since_us=recorded.recorded_at_us,
-        began_sequence=recorded.sequence,
-        sequence=recorded.sequence,
-    )
+    alert_id = f"invariant:{account_of(recorded)}:{event.invariant.value}"
+    said = f"{event.invariant.value} of {event.subject}: expected {event.expected}, seen {event.seen}"
+    fresh = alert(recorded, AlertCode.INVARIANT_BREACHED, alert_id, trade_ids=event.trade_ids, detail=said)
     return begun(row, recorded, fresh)
-
-
-def _over(_: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    return ended(row, recorded)
-
-
-def _nothing_yet(_: Event, __: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    return row
 
 
 _ABOUT_SWITCHES: Mapping[type[Event], Change] = {
     KillSwitchEngaged: _engaged,
-    KillSwitchReleased: _over,
+    KillSwitchReleased: over,
     FlattenFinished: _flattened,
 }
 _ABOUT_TRADES: Mapping[type[Event], Change] = {
-    TradeOpened: _nothing_yet,
-    TradeAdopted: _nothing_yet,
+    TradeOpened: unchanged,
+    TradeAdopted: unchanged,
     OrderIntended: _stop_intended,
     TradeChanged: _levels_set,
-    TradeClosed: _over,
+    TradeClosed: over,
     ProtectionLapsed: _protection_lost,
     ProtectionFailed: _protection_lost,
 }
-_ABOUT_INVARIANTS: Mapping[type[Event], Change] = {InvariantBreached: _breached, InvariantReleased: _over}
-# By the type of the event, as in `order_status.py`: nearly all that is folded here changes nothing.
+_ABOUT_INVARIANTS: Mapping[type[Event], Change] = {InvariantBreached: _breached, InvariantReleased: over}
 _CHANGES: Mapping[type[Event], Change] = {**_ABOUT_TRADES, **_ABOUT_SWITCHES, **_ABOUT_INVARIANTS}
 
 
@@ -212,19 +241,4 @@ def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
     return None
 
 
-def _apply(event: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    change = _CHANGES.get(type(event))
-    return row if change is None else change(event, recorded, row)
-
-
-ALERTS = ReadModel(
-    name="alerts",
-    version=1,
-    row=AlertRow,
-    key=("alert_id",),
-    key_of=_key_of,
-    apply=_apply,
-    concerns=tuple(_CHANGES),
-    fresh=(TradeOpened, TradeAdopted),
-    indexes=(("account_id", "began_sequence"),),
-)
+ALERTS = alert_model("alerts", _CHANGES, key_of=_key_of, fresh=(TradeOpened, TradeAdopted))
