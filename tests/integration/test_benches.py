@@ -113,6 +113,14 @@ async def test_the_bench_of_worlds_finds_nothing_and_catches_a_naive_executor(mo
     assert measures.keys() >= {"overshoot", "other_findings"}
 
 
+async def test_the_bench_of_worlds_dies_at_steps_as_often_as_it_is_asked_to() -> None:
+    report = await run_bench("exactly-once", runs=3, is_enumerated=True)
+    assert report.broken == []
+    measures = {name: measure.ours for name, measure in report.measures.items()}
+    assert (measures["enumerated_lives"], measures["enumerated_wrong"]) == (3, 0)
+    assert report.notes["all there are"] == "33 steps, 36 after each, 12 faults"
+
+
 async def test_the_world_of_a_seed_is_told() -> None:
     report = await run_bench("exactly-once", seed=4711)
     assert report.broken == []
