@@ -19,6 +19,7 @@ class Bench:
     `clean`: remove what an earlier run left to be used again. `is_seed_asked`: somebody named the seed. `naive` and
     `late_s` are for worlds: who executes there, and how late a request may arrive. `is_enumerated`: a process dies at
     each of its steps.
+    `scenario` names one of those that a bench has.
     """
 
     report: Report
@@ -31,6 +32,7 @@ class Bench:
     naive: bool = False
     late_s: float | None = None
     is_enumerated: bool = False
+    scenario: str | None = None
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
 
@@ -44,6 +46,7 @@ async def run_bench(
     naive: bool = False,
     late_s: float | None = None,
     is_enumerated: bool = False,
+    scenario: str | None = None,
 ) -> Report:
     """Run the bench *name* and return what it found.
 
@@ -69,6 +72,7 @@ async def run_bench(
                 naive=naive,
                 late_s=late_s,
                 is_enumerated=is_enumerated,
+                scenario=scenario,
                 console=console,
             )
         )

@@ -102,6 +102,7 @@ async def test_a_command_without_an_answer_is_sent_again_and_is_there_once() -> 
     assert list(load.sequences) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.timeout(240)  # It lives its worlds in processes of their own.
 async def test_the_bench_of_worlds_finds_nothing_and_catches_a_naive_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exactly_once, "WORLDS_QUICK", 30)
     report = await run_bench("exactly-once", is_quick=True)
