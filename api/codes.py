@@ -390,6 +390,13 @@ PROBLEMS: dict[str, Kind] = {
         "Names are those of `GET /api/positions`: NSE_EQ-2885-INTRADAY.",
         "closing a position",
     ),
+    "INVARIANT_NOT_FOUND": Kind(
+        404,
+        "Not found",
+        "There is no such invariant.",
+        "Its names are in the answer.",
+        "releasing a breach of an invariant",
+    ),
     "BREACH_NOT_FOUND": Kind(
         404, "Not found", "There is no such limit.", "Names are those of the parameters.", "releasing a breach"
     ),
@@ -468,6 +475,13 @@ PROBLEMS: dict[str, Kind] = {
     ),
     "BREACH_NOT_LATCHED": Kind(
         409, "Not possible now", "No such limit is latched.", "Nothing is to be released.", "releasing a breach"
+    ),
+    "INVARIANT_NOT_BREACHED": Kind(
+        409,
+        "Not possible now",
+        "No breach of that invariant waits for a release.",
+        "Nothing is to be released.",
+        "releasing a breach of an invariant",
     ),
     "STRATEGY_TRADING": Kind(
         409, "Not possible now", "What trades is not changed.", "Pause the strategy first.", _STRATEGIES
@@ -552,6 +566,14 @@ PROBLEMS: dict[str, Kind] = {
         "The account is busy",
         "Others kept changing the account. Nothing was done.",
         "Ask again, under the same Idempotency-Key.",
+        _COMMANDS,
+    ),
+    "DECISION_STOPPED": Kind(
+        503,
+        "Stopped by the watch",
+        "A bug: what the engine decided would have broken something that always holds. Nothing of it was done, and "
+        "entries of the account are denied.",
+        "Look at `broken` of `GET /api/risk/portfolio` and report it. Close by hand at the broker what cannot wait.",
         _COMMANDS,
     ),
     "STORE_UNAVAILABLE": Kind(

@@ -109,9 +109,7 @@ WORDS: dict[str, Word] = {
     "difference": Word("What the broker charged more than was booked, in rupees.", "-0.0052"),
     "unexplained": Word("What of the difference no cause accounts for, in rupees.", "0.00"),
     "causes": Word("What the difference is put down to; they add up to it.", None),
-    "cause": Word(
-        "What it comes from: of a difference one of the causes, of a doubt what stood in the way.", "rounding"
-    ),
+    "cause": Word("What it is put down to.", "rounding"),
     "match": Word("Whether the order stands in both books.", "both"),
     "our_quantity": Word("Units that the log has.", 10),
     # --- A trade ---
@@ -166,7 +164,6 @@ WORDS: dict[str, Word] = {
     "closing": Word("What is closed, order by order.", []),
     "difference_id": Word("The difference.", f"{_ACCOUNT}.d1"),
     "differences": Word("What is otherwise at the broker and not over, oldest first.", []),
-    "subject": Word("The order or execution that it is about, by its id; null: instrument and product say it.", None),
     "theirs": Word("What the broker shows.", "110"),
     "repair": Word("What is done about it by rule.", "none"),
     "gates": Word("Whether entries are held until it is over.", True),
@@ -204,6 +201,19 @@ WORDS: dict[str, Word] = {
     "source": Word("Through which door; null: nobody said.", "api"),
     "flattening": Word("Whether it still closes what is held.", False),
     "remaining": Word("Trades that it had to leave open; null: not known yet.", None),
+    "invariant": Word("Which of the things that always hold.", "exits_above_holding"),
+    "broken": Word("Breaches of what always holds that nobody has released: they deny entries.", []),
+    "subject": Word("The trade, order or position of which it does not hold, or `account`.", _TRADE),
+    "expected": Word("What should have been, for people.", "exits and stops for 100 units at most"),
+    "seen": Word("What was, for people.", "150 that live ones may fill"),
+    "breached_sequence": Word("The event that broke it; where it was stopped, the last one before it.", 4711),
+    "is_prevented": Word("Whether it was a decision of the engine, which was stopped and not stored.", False),
+    "preopen": Word("The newest look at what could keep the account from trading; null: there was none.", None),
+    "point": Word("What was looked at.", "funds"),
+    "points": Word("What was looked at, one by one.", []),
+    "standing": Word("How it stands: `ok`, `failing` or `not_applicable`.", "ok"),
+    "remedy": Word("What to do about it; empty where nothing is to be done.", ""),
+    "checked_at": Word("When it was looked at.", _TIME),
     "kind": Word("Which limit on losses.", "day_loss"),
     "action": Word("What the breach did besides blocking entries.", "block"),
     "breached_at": Word("When the limit was reached.", _TIME),
@@ -464,8 +474,18 @@ WORDS: dict[str, Word] = {
 OWN: dict[str, Word] = {
     "AlertView.code": Word("The kind of alert, for programs: stable.", "ORDER_UNKNOWN"),
     "AlertView.detail": Word("What was said: a cause, or somebody's reason; null: nothing.", "no answer within 5 s"),
+    "PreopenPointView.detail": Word("What was seen, for people.", "412000.00 rupees for new orders"),
+    "PreopenView.day": Word("The trading day that was looked ahead to.", "2026-11-20"),
+    "BrokenInvariantView.breached_at": Word("When it was found.", _TIME),
     "BreachView.limit": Word("The limit, in rupees.", "50000.00"),
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
+    "DifferenceView.difference": Word("Units that the broker has more than we; null: it is no position.", 10),
+    "DifferenceView.subject": Word(
+        "The order or execution that it is about; null: instrument and product say it.", None
+    ),
+    "DifferenceView.ours": Word("What we have.", "100"),
+    "DifferenceView.cause": Word("What it comes of, as far as that can be told.", "unexplained"),
+    "DoubtView.cause": Word("What stood in the way.", "no answer within 5 s"),
     "BudgetView.name": Word("Which budget, by its field in the limits.", "orders_per_second_max"),
     "BudgetsAnswer.modifications": Word("What is left of each resting order's modifications.", None),
     "CauseView.difference": Word("This part of the difference, in rupees.", "-0.0052"),
@@ -488,10 +508,7 @@ OWN: dict[str, Word] = {
     ),
     "PositionView.mark_missing": Word("Whether its price is not known.", False),
     "PositionView.value": Word("What it is worth, in rupees, negative for a short; null: no price.", "28540.50"),
-    "DifferenceView.difference": Word("Units that the broker has more than we; null: it is no position.", 10),
-    "DifferenceView.ours": Word("What we have.", "100"),
     "DifferenceView.theirs": Word("What the broker shows.", "110"),
-    "DifferenceView.cause": Word("What it comes of, as far as that can be told.", "unexplained"),
     "DifferenceView.kind": Word(
         "What kind of difference it is; `docs/reconciliation.md` has them all.", "position_larger"
     ),

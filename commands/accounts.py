@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from commands.intake import IntakeLimit
-from commands.lane import Lane, Request
+from commands.lane import DecisionStopped, Lane, Request
 from commands.ports import (
     AppendOutcomeUnknown,
     Clock,
@@ -38,6 +38,7 @@ from domain.account.commands import (
     RecordFill,
     RecordForeignFill,
     ReleaseBreach,
+    ReleaseInvariant,
     ReleaseKillSwitch,
     RemoveMember,
     ResolveDifference,
@@ -54,14 +55,15 @@ from domain.account.events import (
     Role,
     Trailing,
 )
-from domain.account.refusals import AccountNotFound, demand_role
+from domain.account.invariants import in_words, is_stopped
+from domain.account.refusals import AccountNotFound, DecisionBreaksInvariant, demand_role
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
 from domain.ids import AccountId, BasketId, DifferenceId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
 from domain.market import NS_PER_MS, Mark, MarketSnapshot, trading_day
 from domain.order import OrderType, Product, Side, TimeInForce
-from domain.risk import BreachKind, RiskParameters
+from domain.risk import BreachKind, Invariant, RiskParameters
 
 log = structlog.get_logger(__name__)
 
@@ -228,6 +230,7 @@ class Accounts:
         Raises:
             domain.refusals.Refusal: the intent is malformed, or the account not the user's.
             commands.intake.IntentStorm: the account hands in too many.
+            commands.lane.DecisionStopped: what was decided would have broken an invariant.
             commands.lane.AccountBusy, commands.ports.KeyReused, StoreUnavailable, AppendOutcomeUnknown
         """
         self._intake.admit(account_id)
@@ -438,6 +441,13 @@ class Accounts:
         """Allow entries again although a limit on losses was reached today. Raises as `open_trade` does."""
         return await self.carry_out(account_id, ReleaseBreach(user_id=user_id, kind=kind, reason=reason), context)
 
+    async def release_invariant(
+        self, account_id: AccountId, user_id: UserId, invariant: Invariant, reason: str, context: CommandContext
+    ) -> Outcome:
+        """Allow entries again although an invariant was breached. Raises as `open_trade` does."""
+        command = ReleaseInvariant(user_id=user_id, invariant=invariant, reason=reason)
+        return await self.carry_out(account_id, command, context)
+
     async def move_cash(
         self, account_id: AccountId, user_id: UserId, amount_paise: int, reason: str, context: CommandContext
     ) -> Outcome:
@@ -624,7 +634,14 @@ class Accounts:
         except AppendOutcomeUnknown:
             self.in_doubt += 1
             raise
+        except DecisionBreaksInvariant as refusal:
+            log.error("a decision was stopped", account_id=account_id, breach=refusal.message)  # noqa: TRY400 - no fault
+            raise DecisionStopped(refusal.message) from refusal
         self.appended = max(self.appended, decided.appended.last_sequence)
+        breach = is_stopped(decided.events)
+        if breach is not None:
+            log.error("a decision was stopped", account_id=account_id, sequence=decided.appended.last_sequence)
+            raise DecisionStopped(in_words(breach))
         return Outcome(
             events=decided.events,
             first_sequence=decided.appended.first_sequence,

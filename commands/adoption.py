@@ -10,6 +10,7 @@ import structlog
 
 from commands.accounts import Accounts
 from commands.evidence import foreign_fills
+from commands.lane import DecisionStopped
 from commands.open_orders import OpenOrders
 from commands.outside import Outside
 from commands.ports import Clock, Ids, Instruments, VenueFill, VenueOrder
@@ -98,6 +99,8 @@ class Adoption:
             outcome = await self._accounts.carry_out(account_id, command, context)
         except (InstrumentUnknown, FillInvalid) as refusal:
             return self._pass_over(account_id, fill, refusal.message)
+        except DecisionStopped as fault:
+            return self._pass_over(account_id, fill, str(fault))
         self._on_adopted(account_id, fill, outcome.events)
         return bool(outcome.events)
 

@@ -41,7 +41,7 @@ from commands.evidence import (
     terms_of_row,
 )
 from commands.flattening import Flattening
-from commands.lane import AccountBusy
+from commands.lane import AccountBusy, DecisionStopped
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.operators_word import OperatorsWord
 from commands.outside import Outside
@@ -360,6 +360,10 @@ class Executor:
             books_read_at_ns=None if read_at_ns is None else timeline.utc_ns(read_at_ns),
         )
 
+    def accounts(self) -> set[AccountId]:
+        """Return the accounts that have an order open or hold something."""
+        return {order.account_id for order in self._orders.open()} | self._outside.accounts()
+
     # --- Following the log ---
 
     async def _follow(self, after: int, head: int) -> None:
@@ -484,6 +488,9 @@ class Executor:
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
+        except DecisionStopped as fault:
+            log.warning("send stopped", order_id=order.order_id, fault=str(fault))
+            await asyncio.sleep(self._settings.retry_ms / 1000)  # It would be again, and nothing waits for it.
         except _PASSING as fault:
             log.warning("send interrupted", order_id=order.order_id, fault=str(fault))
         finally:
@@ -665,6 +672,10 @@ class Executor:
             return
         except FillInvalid as refusal:
             log.warning("execution makes no sense", order_id=order.order_id, fault=refusal.message)
+            return
+        except DecisionStopped as fault:
+            # What else the books say of the account is recorded all the same.
+            log.warning("not recorded", order_id=order.order_id, command=type(command).__name__, fault=str(fault))
             return
         if outcome.events:
             self._commands += 1

@@ -38,7 +38,8 @@ from domain.order import (
     Side,
     TimeInForce,
 )
-from domain.risk import BreachKind, RiskParameters
+from domain.preopen import CheckedPoint
+from domain.risk import BreachKind, Invariant, RiskParameters
 
 
 class OpenAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +113,25 @@ class ReleaseBreach(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UserId
     kind: BreachKind
     reason: str
+
+
+class ReleaseInvariant(msgspec.Struct, frozen=True, kw_only=True):
+    """Allow entries again although an invariant was breached: somebody has looked."""
+
+    user_id: UserId
+    invariant: Invariant
+    reason: str
+
+
+class InspectAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold the whole account against the invariants, as after a reconciliation, and not only what changes."""
+
+
+class RecordPreopenCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at before the market opened on `trading_day`, and how each point stood."""
+
+    trading_day: str
+    points: tuple[CheckedPoint, ...]
 
 
 class MoveCash(msgspec.Struct, frozen=True, kw_only=True):
@@ -475,6 +495,9 @@ AccountCommand = (
     | ConfirmFlat
     | ObserveResult
     | ReleaseBreach
+    | ReleaseInvariant
+    | InspectAccount
+    | RecordPreopenCheck
     | MoveCash
     | RecordSuppressedIntents
     | RecordContractNote

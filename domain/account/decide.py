@@ -15,6 +15,7 @@ from domain.account.commands import (
     ConfirmFlat,
     DoubtOrder,
     EngageKillSwitch,
+    InspectAccount,
     MoveCash,
     ObserveResult,
     OpenAccount,
@@ -31,11 +32,13 @@ from domain.account.commands import (
     RecordForeignFill,
     RecordModifyRefused,
     RecordNotSent,
+    RecordPreopenCheck,
     RecordRefused,
     RecordSuppressedIntents,
     RecordUnknown,
     RecordVenueOrder,
     ReleaseBreach,
+    ReleaseInvariant,
     ReleaseKillSwitch,
     RemoveMember,
     RepriceStop,
@@ -52,6 +55,7 @@ from domain.account.contract_notes import record_contract_note
 from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged, Role
 from domain.account.evolve import evolve
 from domain.account.foreign import apply_corporate_action, record_foreign_fill
+from domain.account.invariants import watched
 from domain.account.members import remove_member, set_member
 from domain.account.orders import (
     begin_submission,
@@ -65,6 +69,7 @@ from domain.account.orders import (
     record_unknown,
     record_venue_order,
 )
+from domain.account.preopen import record_preopen_check
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.reconciling import record_conversion, record_differences, resolve_difference
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
@@ -78,6 +83,7 @@ from domain.account.switches import (
     observe_result,
     record_suppressed,
     release_breach,
+    release_invariant,
     release_kill_switch,
 )
 from domain.account.trades import cancel_trade, change_trade, close_all, close_position, close_trade, open_trade
@@ -123,6 +129,12 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return observe_result(command, state)
         case ReleaseBreach():
             return release_breach(command, state)
+        case ReleaseInvariant():
+            return release_invariant(command, state)
+        case InspectAccount():
+            return ()  # What it finds, if anything, is the watch's to say: see `invariants.py`.
+        case RecordPreopenCheck():
+            return record_preopen_check(command, state)
         case MoveCash():
             return move_cash(command, state)
         case RecordSuppressedIntents():
@@ -207,4 +219,6 @@ def _set_risk_parameters(command: SetRiskParameters, state: Account) -> tuple[Ac
     return (RiskParametersChanged(parameters=command.parameters),)
 
 
-decider: Decider[AccountCommand, Account, AccountEvent] = Decider(initial=Account(), decide=decide, evolve=evolve)
+decider: Decider[AccountCommand, Account, AccountEvent] = Decider(
+    initial=Account(), decide=decide, evolve=evolve, watch=watched
+)

@@ -23,7 +23,8 @@ from domain.ids import (
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
 from domain.order import ModifyCause, NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
-from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.preopen import CheckedPoint
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 
 
 class AccountMode(StrEnum):
@@ -212,6 +213,46 @@ class RiskBreachReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account
     kind: BreachKind
     user_id: UserId
     reason: str
+
+
+class InvariantBreached(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.invariant_breached.v1"
+):
+    """Something that always holds did not. Entries are denied until a person has looked and releases it.
+
+    `subject` is what it does not hold of: a trade, an order, a position, or `account`; `expected` and `seen` are for
+    people. `version` is the place in the stream of the event that broke it, which lies in the same append before this
+    one. A decision of our own that would have broken it is not stored (`is_prevented`): then `version` is the place of
+    the last event before it.
+    """
+
+    invariant: Invariant
+    subject: str
+    expected: str
+    seen: str
+    version: int
+    is_prevented: bool = False
+    trade_ids: tuple[TradeId, ...] = ()
+    order_ids: tuple[OrderId, ...] = ()
+
+
+class InvariantReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.invariant_released.v1"):
+    """A person has looked at the breaches of an invariant and allows entries again."""
+
+    invariant: Invariant
+    user_id: UserId
+    reason: str
+
+
+class PreopenChecked(msgspec.Struct, frozen=True, kw_only=True, tag="account.preopen_checked.v1"):
+    """It was looked at what could keep the account from trading on `trading_day`.
+
+    `number` counts the records of the day, from 1: each but the first says that other points fail than before.
+    """
+
+    trading_day: str
+    number: int
+    points: tuple[CheckedPoint, ...]
 
 
 class CashMoved(msgspec.Struct, frozen=True, kw_only=True, tag="account.cash_moved.v1"):
@@ -678,6 +719,9 @@ AccountEvent = (
     | FlattenFinished
     | RiskBreached
     | RiskBreachReleased
+    | InvariantBreached
+    | InvariantReleased
+    | PreopenChecked
     | CashMoved
     | IntentsSuppressed
     | ContractNoteReceived

@@ -72,7 +72,7 @@ def begin_submission(command: BeginSubmission, state: Account) -> tuple[AccountE
     if order.status is not OrderStatus.INTENDED:
         return ()
     if order.purpose is Purpose.ENTRY:
-        if state.is_killed(state.trades[order.trade_id].strategy_id):
+        if state.broken or state.is_killed(state.trades[order.trade_id].strategy_id):
             blocked = OrderBlocked(order_id=order.order_id, trade_id=order.trade_id)
             return with_closings(state, (blocked,), (order.trade_id,))
         if order.not_after_ns is not None and command.market_time_ns > order.not_after_ns:

@@ -176,6 +176,18 @@ class BreachNotLatched(Conflict):
     code = "BREACH_NOT_LATCHED"
 
 
+class InvariantNotBroken(Conflict):
+    """No breach of that invariant waits for a release. The caller sees 409; nothing is stored."""
+
+    code = "INVARIANT_NOT_BREACHED"
+
+
+class DecisionBreaksInvariant(Conflict):
+    """A decision that would have broken an invariant, of which a breach is recorded already. Nothing is stored."""
+
+    code = "DECISION_BREAKS_INVARIANT"
+
+
 class AmountInvalid(InvalidInput):
     """No money moved. The caller sees 422; nothing is stored."""
 

@@ -31,7 +31,8 @@ from domain.ids import (
 )
 from domain.instrument import InstrumentKey
 from domain.order import LIVE, OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
-from domain.risk import BreachKind, RiskParameters
+from domain.preopen import PreopenPoint
+from domain.risk import BreachKind, Invariant, RiskParameters
 
 WHOLE_ACCOUNT = StrategyId("")
 """Under this name the account's own kill switch lies among those of its strategies."""
@@ -197,6 +198,22 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     exposures: dict[str, Exposure] = {}
 
 
+class PreopenSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest record of a pre-open check: its day, its number on it, and the points that failed."""
+
+    trading_day: str = ""
+    number: int = 0
+    failing: tuple[PreopenPoint, ...] = ()
+
+
+class BrokenInvariant(msgspec.Struct, frozen=True, kw_only=True):
+    """An invariant that was breached and not released yet: of what, and the stream's version of what broke it."""
+
+    invariant: Invariant
+    subject: str
+    version: int
+
+
 NOTHING = Exposure()
 
 
@@ -210,11 +227,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     `realised_paise` and `charges_paise` are since ever, `peak_net_paise` is the highest that their difference was:
     drawdown is told from it. `breaches` are the limits on losses that are latched, `acted_breaches` those of them of
-    which the consequences were drawn. `debited` are the instruments of which the day's debit of the demat account was
-    charged, `foreign_accruals` what the day's orders of others came to, by `foreign_order`. `owner_id` opened the
-    account and is its owner for good; `members` holds everybody, them too. `differences` are those from the venue's
-    books that are open, `accepted_differences` names those that somebody took today as they are; `held_before` has the
-    units by instrument that the venue's holdings count from.
+    which the consequences were drawn, `broken` the invariants of which nobody has released the breach. `debited` are
+    the instruments of which the day's debit of the demat account was charged, `foreign_accruals` what the day's orders
+    of others came to, by `foreign_order`. `owner_id` opened the account and is its owner for good; `members` holds
+    everybody, them too. `differences` are those from the venue's books that are open, `accepted_differences` names
+    those that somebody took today as they are; `held_before` has the units by instrument that the venue's holdings
+    count from.
     """
 
     account_id: AccountId | None = None
@@ -226,6 +244,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     flattening: frozenset[StrategyId] = frozenset()
     breaches: frozenset[BreachKind] = frozenset()
     acted_breaches: frozenset[BreachKind] = frozenset()
+    broken: tuple[BrokenInvariant, ...] = ()
+    preopen: PreopenSeen = PreopenSeen()
     day: str = ""
     trades_today: int = 0
     realised_today_paise: int = 0

@@ -31,6 +31,7 @@ from api.exposure import ExposureAnswer
 from api.funds import FundsAnswer, HoldingsAnswer
 from api.health import Health, Readiness
 from api.instruments import DefinitionsAnswer, InstrumentsAnswer
+from api.invariants import InvariantReleasedAnswer
 from api.limits import LimitHistoryAnswer
 from api.opening import TradeAccepted
 from api.orders import OrdersAnswer, TradeOrdersAnswer
@@ -53,7 +54,12 @@ from api.resolving import OrderResolvedAnswer, ResolveRequest
 from api.risk import LimitsAnswer
 from api.sessions import SessionsAnswer
 from api.strategies import StrategiesAnswer, StrategyAnswer, StrategyKept
-from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
+from api.switch_requests import (
+    BreachReleaseRequest,
+    CashMovementRequest,
+    InvariantReleaseRequest,
+    KillSwitchRequest,
+)
 from api.switches import BreachReleased, KillSwitchAnswer
 from api.trade_requests import (
     BasketRequest,
@@ -66,7 +72,7 @@ from api.trades import TradeAnswer, TradesAnswer
 from api.value_at_risk import ValueAtRiskAnswer
 from api.views import PortfolioAnswer
 from domain.instrument import Segment
-from domain.risk import BreachKind
+from domain.risk import BreachKind, Invariant
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 Query = str | int | bool | None
@@ -331,6 +337,14 @@ def release_breach(
     return _command(
         "POST", f"/api/risk/breaches/{kind.value}/release", BreachReleased, body, key, account_id=account_id
     )
+
+
+def release_invariant(
+    invariant: Invariant, body: InvariantReleaseRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[InvariantReleasedAnswer]:
+    """Allow entries again although something that always holds did not."""
+    path = f"/api/risk/invariants/{invariant.value}/release"
+    return _command("POST", path, InvariantReleasedAnswer, body, key, account_id=account_id)
 
 
 def move_cash(

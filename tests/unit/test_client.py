@@ -29,7 +29,12 @@ from api.requests import (
     TradeRequest,
 )
 from api.resolving import ResolveRequest
-from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
+from api.switch_requests import (
+    BreachReleaseRequest,
+    CashMovementRequest,
+    InvariantReleaseRequest,
+    KillSwitchRequest,
+)
 from api.trade_requests import (
     BasketRequest,
     CloseAllRequest,
@@ -43,7 +48,7 @@ from domain.account.events import OrderResolution, Role
 from domain.ids import UserId
 from domain.instrument import Segment
 from domain.order import Side
-from domain.risk import BreachKind, RiskParameters
+from domain.risk import BreachKind, Invariant, RiskParameters
 from infra import client
 from infra.client import (
     AsyncKhata,
@@ -107,6 +112,10 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("engage_kill_switch", client.engage_kill_switch(KillSwitchRequest(reason="x"), account_id="a")),
     ("release_kill_switch", client.release_kill_switch(scope="account", strategy_id="s", account_id="a")),
     ("release_breach", client.release_breach(BreachKind.DAY_LOSS, BreachReleaseRequest(reason="x"), account_id="a")),
+    (
+        "release_invariant",
+        client.release_invariant(Invariant.SENT_TWICE, InvariantReleaseRequest(reason="x"), account_id="a"),
+    ),
     ("move_cash", client.move_cash(CashMovementRequest(amount="1.00", reason="x"), account_id="a")),
     ("show_funds", client.show_funds(account_id="a")),
     ("list_holdings", client.list_holdings(as_of="x")),
@@ -131,7 +140,7 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("healthz", client.healthz()),
     ("readyz", client.readyz()),
 ]
-WRITTEN_OUT = {"{kind}": "day_loss", "{segment}": "NSE_EQ", "{sequence}": "7"}
+WRITTEN_OUT = {"{kind}": "day_loss", "{invariant}": "sent_twice", "{segment}": "NSE_EQ", "{sequence}": "7"}
 """What stands in a path where a call takes a value that is no text."""
 
 

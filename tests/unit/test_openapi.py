@@ -161,7 +161,7 @@ async def test_an_example_of_a_request_is_understood(world: ApiWorld, method: st
         "position_id": "NSE_EQ-2885-INTRADAY",
         "kind": "day_loss",
     }
-    values = me | there | {"strategy_id": WORDS["strategy_id"].example}
+    values = me | there | {name: WORDS[name].example for name in ("strategy_id", "invariant")}
     if path in OF_NOBODY:
         headers = {}
     if path == "/api/auth/login":

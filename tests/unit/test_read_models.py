@@ -81,6 +81,8 @@ from tests.support.specimens import (
     held,
     intended,
     intents_suppressed,
+    invariant_breached,
+    invariant_released,
     kill_switch_engaged,
     kill_switch_released,
     limits_changed,
@@ -600,6 +602,19 @@ def test_a_breach_blocks_until_it_is_released_or_the_day_is_over() -> None:
     )
     row = the_row(RISK, account_opened, risk_breached).on_day(TOMORROW)
     assert (row.latched, row.breaches_today, row.breaches) == ((), (), {"day_loss": 1})
+
+
+def test_what_is_broken_is_shown_with_its_sequence_until_it_is_released() -> None:
+    overnight = the_row(RISK, account_opened, invariant_breached).on_day(TOMORROW)
+    [broken] = overnight.broken
+    assert (broken.invariant, broken.subject, broken.is_prevented) == (
+        invariant_breached.invariant,
+        invariant_breached.subject,
+        False,
+    )
+    # The breach lies at version and sequence 2 of this log, and says that an event at version 12 broke it.
+    assert broken.breached_sequence - 2 == invariant_breached.version - 2
+    assert the_row(RISK, account_opened, invariant_breached, invariant_released).broken == ()
 
 
 def test_cash_that_moved_and_intents_that_were_suppressed_add_up() -> None:

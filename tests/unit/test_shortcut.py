@@ -32,6 +32,7 @@ LONG = {
     "GET /healthz",
     "POST /api/positions/close/{position_id}",
     "POST /api/risk/breaches/{kind}/release",
+    "POST /api/risk/invariants/{invariant}/release",
     "PUT /api/accounts/{account_id}/members/{user_id}",
     "DELETE /api/accounts/{account_id}/members/{user_id}",
 }

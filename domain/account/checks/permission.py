@@ -50,6 +50,15 @@ def strategy_kill_switch(intent: Intent) -> Denial | None:
     return denied(DenialCode.STRATEGY_KILL_SWITCH_ENGAGED, "released", "engaged", "any, once it is released")
 
 
+def invariants(intent: Intent) -> Denial | None:
+    """Demand that no invariant is broken, or that a person who looked has released it. It holds to that release."""
+    if not intent.account.broken:
+        return None
+    first = intent.account.broken[0]
+    value = f"{first.invariant.value} of {first.subject} by version {first.version} of the account's stream"
+    return denied(DenialCode.INVARIANT_BREACHED, "none broken", value, "any, once it is released")
+
+
 # --- The instrument and its session -----------------------------------------------------------------------------------
 
 

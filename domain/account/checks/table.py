@@ -110,6 +110,19 @@ CHECKS: tuple[Check, ...] = (
         ),
         on_change=_SIZE_OR_PRICE,
     ),
+    Check(
+        permission.invariants,
+        (
+            Example(
+                C.INVARIANT_BREACHED,
+                "a trade after exits were found to be above what a trade holds",
+                "none broken",
+                "exits_above_holding of trd_01J00000000000000000000001 by version 12 of the account's stream",
+                "any, once it is released",
+            ),
+        ),
+        on_change=_SIZE_OR_PRICE,
+    ),
     Check(permission.tradable, (Example(C.INSTRUMENT_NOT_TRADABLE, "an index", "tradable", "NIFTY"),)),
     Check(
         permission.expiry,
