@@ -292,7 +292,7 @@ class Executor:
         finally:
             self._has_stopped = True
             self._outside.stop()
-            await self.reconciliation.stop()
+            self.reconciliation.stop()
             self._advanced.set()  # Sends under way end without waiting for a log that nobody follows any more.
 
     async def drain(self, *, within_s: float) -> None:
