@@ -38,6 +38,7 @@ _TRADES = "requests that name a trade"
 _INTENTS = "intents, baskets and changes of trades"
 _THEN = "queries of the past"
 _DOUBTS = "resolving an order"
+_DIFFERENCES = "resolving a difference"
 _STRATEGIES = "strategies"
 _BACKTESTS = "backtests"
 _ACCOUNTS = "accounts and their members"
@@ -375,12 +376,26 @@ PROBLEMS: dict[str, Kind] = {
         "`GET /api/orders` lists them.",
         _DOUBTS,
     ),
+    "CONTRACT_NOTE_NOT_FOUND": Kind(
+        404,
+        "Not found",
+        "Nothing was traded on this day, or the broker has not told its charges yet: it does on the next day.",
+        "`GET /api/contract-notes` lists the days that there are.",
+        "contract notes",
+    ),
     "POSITION_NOT_FOUND": Kind(
         404,
         "Not found",
         "No position can have this name.",
         "Names are those of `GET /api/positions`: NSE_EQ-2885-INTRADAY.",
         "closing a position",
+    ),
+    "INVARIANT_NOT_FOUND": Kind(
+        404,
+        "Not found",
+        "There is no such invariant.",
+        "Its names are in the answer.",
+        "releasing a breach of an invariant",
     ),
     "BREACH_NOT_FOUND": Kind(
         404, "Not found", "There is no such limit.", "Names are those of the parameters.", "releasing a breach"
@@ -437,6 +452,20 @@ PROBLEMS: dict[str, Kind] = {
         "Read the order: its status says what became of it.",
         _DOUBTS,
     ),
+    "DIFFERENCE_NOT_FOUND": Kind(
+        404,
+        "Not found",
+        "There is no such difference, it is not this user's, or it is over by now.",
+        "`GET /api/reconciliation` lists those that are open.",
+        _DIFFERENCES,
+    ),
+    "ADOPTION_NEEDS_PRICE": Kind(
+        409,
+        "Not possible now",
+        "A position is taken as the broker shows it at its last price, and nobody knows one.",
+        "Name a `price`: of an expired derivative the one at which it was settled.",
+        _DIFFERENCES,
+    ),
     "VENUE_ORDER_TAKEN": Kind(
         409,
         "Not possible now",
@@ -446,6 +475,13 @@ PROBLEMS: dict[str, Kind] = {
     ),
     "BREACH_NOT_LATCHED": Kind(
         409, "Not possible now", "No such limit is latched.", "Nothing is to be released.", "releasing a breach"
+    ),
+    "INVARIANT_NOT_BREACHED": Kind(
+        409,
+        "Not possible now",
+        "No breach of that invariant waits for a release.",
+        "Nothing is to be released.",
+        "releasing a breach of an invariant",
     ),
     "STRATEGY_TRADING": Kind(
         409, "Not possible now", "What trades is not changed.", "Pause the strategy first.", _STRATEGIES
@@ -530,6 +566,14 @@ PROBLEMS: dict[str, Kind] = {
         "The account is busy",
         "Others kept changing the account. Nothing was done.",
         "Ask again, under the same Idempotency-Key.",
+        _COMMANDS,
+    ),
+    "DECISION_STOPPED": Kind(
+        503,
+        "Stopped by the watch",
+        "A bug: what the engine decided would have broken something that always holds. Nothing of it was done, and "
+        "entries of the account are denied.",
+        "Look at `broken` of `GET /api/risk/portfolio` and report it. Close by hand at the broker what cannot wait.",
         _COMMANDS,
     ),
     "STORE_UNAVAILABLE": Kind(

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from api.audit import note_refusal
 from api.codes import title_of, type_of
 from commands.intake import IntentStorm
-from commands.lane import AccountBusy
+from commands.lane import AccountBusy, DecisionStopped
 from commands.log_ins import RefreshTokenInvalid, RefreshTokenReused
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -138,6 +138,7 @@ TABLE: dict[type[Exception], Row] = {
     KeyReused: Row(422, "IDEMPOTENCY_KEY_REUSED", "the same key came with another body before"),
     # Faults: ask again.
     AccountBusy: Row(503, "ACCOUNT_BUSY", "others kept changing the account: ask again", 1),
+    DecisionStopped: Row(503, "DECISION_STOPPED"),
     StoreUnavailable: Row(503, "STORE_UNAVAILABLE", "nothing was stored: ask again", 1),
     LogFull: Row(503, "LOG_FULL", "its disk has no room, and nothing was stored: ask later", 30),
     AppendOutcomeUnknown: Row(

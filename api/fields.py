@@ -32,6 +32,11 @@ Price = Annotated[str, _text("Rupees as decimal text, four places at most", _PRI
 """A price in a request or an answer. Text, never a JSON number: those are binary floats in too many programs."""
 Amount = Annotated[str, _text("Rupees as decimal text, two places at most", _AMOUNT_PATTERN, "50000.00")]
 SignedAmount = Annotated[str, _text("Rupees as decimal text, possibly negative", f"-?{_AMOUNT_PATTERN}", "-125.50")]
+FineAmount = Annotated[
+    str,
+    _text("Rupees as decimal text, possibly negative, four places at most", r"-?[0-9]{1,13}(\.[0-9]{1,4})?", "-0.0036"),
+]
+"""An amount of the broker's, which tells them more finely than in paise."""
 Share = Annotated[str, _text("A share as decimal text, four places: 0.0500 is 5 %", r"-?[0-9]+\.[0-9]{4}", "0.0500")]
 Time = Annotated[str, Meta(description="ISO 8601 with offset", examples=["2026-11-20T09:15:00.250000+05:30"])]
 PositionId = Annotated[str, Meta(description="segment-security_id-product", examples=["NSE_EQ-2885-INTRADAY"])]
@@ -101,6 +106,11 @@ def signed_amount_paise(text: str, *, field: str) -> int:
 def amount_text(paise: int) -> str:
     """Return an amount as rupees."""
     return format_paise(paise)
+
+
+def fine_amount_text(amount_e4: int) -> str:
+    """Return an amount in 1/10,000 rupee as rupees, with two decimal places, or four where they matter."""
+    return format_e4(amount_e4)
 
 
 def optional_amount_text(paise: int | None) -> str | None:

@@ -49,6 +49,12 @@ class BreachReleaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     reason: Reason
 
 
+class InvariantReleaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why entries shall be allowed again although an invariant was breached: what somebody found who looked."""
+
+    reason: Reason
+
+
 class CashMovementRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Money that came in, or (negative) went out."""
 

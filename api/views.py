@@ -30,7 +30,7 @@ from projections.limit_use import LimitUse, Unit, limit_uses, margin_used_paise
 from projections.orders import OrderRow
 from projections.portfolio import ValuedPosition
 from projections.ports import MarkSource
-from projections.risk import Breach, KillSwitch, OpenBasket, RiskRow
+from projections.risk import Breach, BrokenInvariant, KillSwitch, OpenBasket, RiskRow
 from projections.trades import TradeRow
 from projections.trailed import Trailed, trailed
 from projections.unprotected import Unprotected, WhyUnprotected, unprotected
@@ -542,6 +542,20 @@ class BasketView(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: Time
 
 
+class BrokenInvariantView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that always holds and did not. It denies entries until an owner releases it, over nights too."""
+
+    invariant: str
+    subject: str
+    expected: str
+    seen: str
+    is_prevented: bool
+    trade_ids: list[str]
+    order_ids: list[str]
+    breached_sequence: int | None
+    breached_at: Time
+
+
 class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What an account is allowed, what it used of that on `day`, and what it holds at the last prices.
 
@@ -570,6 +584,7 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     latched: list[str]
     breaches_today: list[BreachView]
     breaches: dict[str, int]
+    broken: list[BrokenInvariantView]
     unprotected: list[UnprotectedView]
     baskets: list[BasketView]
     suppressed_today: int
@@ -627,6 +642,7 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
             latched=[kind.value for kind in risk.latched],
             breaches_today=[_breach_view(each) for each in risk.breaches_today],
             breaches=risk.breaches,
+            broken=[_broken_view(each) for each in risk.broken],
             unprotected=[UnprotectedView.of(each) for each in unprotected(standing.trades)],
             baskets=[_basket_view(each) for each in risk.baskets],
             suppressed_today=risk.suppressed_today,
@@ -683,6 +699,20 @@ def _breach_view(breach: Breach) -> BreachView:
         released_at=time_text_us(breach.released_at_us),
         released_by=breach.released_by,
         release_reason=breach.release_reason,
+    )
+
+
+def _broken_view(broken: BrokenInvariant) -> BrokenInvariantView:
+    return BrokenInvariantView(
+        invariant=broken.invariant.value,
+        subject=broken.subject,
+        expected=broken.expected,
+        seen=broken.seen,
+        is_prevented=broken.is_prevented,
+        trade_ids=list(broken.trade_ids),
+        order_ids=list(broken.order_ids),
+        breached_sequence=broken.breached_sequence,
+        breached_at=time_text_us(broken.breached_at_us),
     )
 
 

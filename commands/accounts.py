@@ -8,8 +8,18 @@ import msgspec
 import structlog
 
 from commands.intake import IntakeLimit
-from commands.lane import Lane, Request
-from commands.ports import Clock, EventFeed, EventStore, Ids, Instruments, Marks, Sessions, Tariffs
+from commands.lane import DecisionStopped, Lane, Request
+from commands.ports import (
+    AppendOutcomeUnknown,
+    Clock,
+    EventFeed,
+    EventStore,
+    Ids,
+    Instruments,
+    Marks,
+    Sessions,
+    Tariffs,
+)
 from commands.snapshots import SnapshotCache, StateCodec
 from domain.account import Account, decider, snapshot
 from domain.account.commands import (
@@ -28,8 +38,10 @@ from domain.account.commands import (
     RecordFill,
     RecordForeignFill,
     ReleaseBreach,
+    ReleaseInvariant,
     ReleaseKillSwitch,
     RemoveMember,
+    ResolveDifference,
     ResolveOrder,
     SetMember,
     SetRiskParameters,
@@ -43,14 +55,15 @@ from domain.account.events import (
     Role,
     Trailing,
 )
-from domain.account.refusals import AccountNotFound, demand_role
+from domain.account.invariants import in_words, is_stopped
+from domain.account.refusals import AccountNotFound, DecisionBreaksInvariant, demand_role
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
-from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
+from domain.ids import AccountId, BasketId, DifferenceId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
 from domain.market import NS_PER_MS, Mark, MarketSnapshot, trading_day
 from domain.order import OrderType, Product, Side, TimeInForce
-from domain.risk import BreachKind, RiskParameters
+from domain.risk import BreachKind, Invariant, RiskParameters
 
 log = structlog.get_logger(__name__)
 
@@ -170,7 +183,11 @@ def _owner_of(account: Account) -> UserId:
 
 
 class Accounts:
-    """The commands on accounts. One lane an account; lanes of accounts that rest are forgotten, oldest first."""
+    """The commands on accounts. One lane an account; lanes of accounts that rest are forgotten, oldest first.
+
+    `appended` is the newest sequence that a command of this process is known to have led to, `in_doubt` counts those of
+    which it is not known whether they led to anything.
+    """
 
     def __init__(
         self,
@@ -197,6 +214,8 @@ class Accounts:
         self._snapshots = snapshots
         self._entry_life_ns = entry_life_ms * NS_PER_MS
         self._lanes: OrderedDict[AccountId, AccountLane] = OrderedDict()
+        self.appended = 0
+        self.in_doubt = 0
 
     # --- Trades ---
 
@@ -211,6 +230,7 @@ class Accounts:
         Raises:
             domain.refusals.Refusal: the intent is malformed, or the account not the user's.
             commands.intake.IntentStorm: the account hands in too many.
+            commands.lane.DecisionStopped: what was decided would have broken an invariant.
             commands.lane.AccountBusy, commands.ports.KeyReused, StoreUnavailable, AppendOutcomeUnknown
         """
         self._intake.admit(account_id)
@@ -346,6 +366,42 @@ class Accounts:
         )
         return await self.carry_out(account_id, command, context)
 
+    async def resolve_difference(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        difference_id: DifferenceId,
+        *,
+        reason: str,
+        price_e4: int | None,
+        context: CommandContext,
+    ) -> Outcome:
+        """Take what the venue shows as it is, a position at *price_e4* (None: the last). Raises like `open_trade`."""
+        adopted_as = TradeId(self._ids.new("trd"))
+
+        async def command_on(account: Account) -> AccountCommand:
+            now_ns = self._marks.market_time_ns()
+            found = account.differences.get(difference_id)
+            key = None if found is None else found.instrument
+            mark = None if key is None else self._marks.mark_of(key)
+            return ResolveDifference(
+                difference_id=difference_id,
+                user_id=user_id,
+                reason=reason,
+                adopted_as=adopted_as,
+                now_ns=now_ns,
+                instrument=None if key is None else self._known_instrument(key, now_ns),
+                price_e4=price_e4 or (None if mark is None else mark.last_price_e4),
+            )
+
+        return await self._execute(account_id, command_on, context)
+
+    def _known_instrument(self, key: InstrumentKey, market_time_ns: int) -> Instrument | None:
+        try:
+            return self._instruments.by_key(key, market_time_ns=market_time_ns)
+        except InstrumentUnknown:
+            return None
+
     # --- What stands over them ---
 
     async def set_risk_parameters(
@@ -384,6 +440,13 @@ class Accounts:
     ) -> Outcome:
         """Allow entries again although a limit on losses was reached today. Raises as `open_trade` does."""
         return await self.carry_out(account_id, ReleaseBreach(user_id=user_id, kind=kind, reason=reason), context)
+
+    async def release_invariant(
+        self, account_id: AccountId, user_id: UserId, invariant: Invariant, reason: str, context: CommandContext
+    ) -> Outcome:
+        """Allow entries again although an invariant was breached. Raises as `open_trade` does."""
+        command = ReleaseInvariant(user_id=user_id, invariant=invariant, reason=reason)
+        return await self.carry_out(account_id, command, context)
 
     async def move_cash(
         self, account_id: AccountId, user_id: UserId, amount_paise: int, reason: str, context: CommandContext
@@ -566,7 +629,19 @@ class Accounts:
         context: CommandContext,
     ) -> Outcome:
         request = request_of(context, command_id=self._ids.new("cmd"), scope=account_id)
-        decided = await self._lane(account_id).execute(command_on, request)
+        try:
+            decided = await self._lane(account_id).execute(command_on, request)
+        except AppendOutcomeUnknown:
+            self.in_doubt += 1
+            raise
+        except DecisionBreaksInvariant as refusal:
+            log.error("a decision was stopped", account_id=account_id, breach=refusal.message)  # noqa: TRY400 - no fault
+            raise DecisionStopped(refusal.message) from refusal
+        self.appended = max(self.appended, decided.appended.last_sequence)
+        breach = is_stopped(decided.events)
+        if breach is not None:
+            log.error("a decision was stopped", account_id=account_id, sequence=decided.appended.last_sequence)
+            raise DecisionStopped(in_words(breach))
         return Outcome(
             events=decided.events,
             first_sequence=decided.appended.first_sequence,

@@ -221,6 +221,9 @@ class ContractNotes:
         except (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy, KeyReused) as fault:
             log.warning("no contract note yet", account_id=account_id, day=day, fault=str(fault))
             return False
+        except Exception:  # A remark on yesterday must not end the process that sends today's orders.
+            log.exception("no contract note can be made", account_id=account_id, day=day)
+            return False
         return _has_all(told, booked)
 
     async def _booked(self, account_id: AccountId, day: str) -> list["_Booked"]:

@@ -44,12 +44,11 @@ from domain.events import decode_known
 from domain.ids import AccountId, OrderId, VenueOrderId
 from domain.instrument import InstrumentKey, InstrumentUnknown
 from domain.market import NS_PER_MS, NS_PER_S, trading_day
-from domain.order import OrderStatus
+from domain.order import IN_DOUBT
 from domain.session import Phase
 
 log = structlog.get_logger(__name__)
 
-_IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT})
 _CLOCKS_APART_NS = 60 * NS_PER_S
 """The exchange's clock and ours agree at least so well."""
 
@@ -155,7 +154,7 @@ class DayEnd:
         return [
             order
             for order in self._orders.open()
-            if order.status in _IN_DOUBT and order.order_id in self._sent and not order.instruction.after_market
+            if order.status in IN_DOUBT and order.order_id in self._sent and not order.instruction.after_market
         ]
 
     async def _end_day(self, account_id: AccountId, orders: Iterable[OpenOrder], now_ns: int) -> int:

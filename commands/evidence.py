@@ -2,7 +2,12 @@
 
 *Acceptance* is proven only by a row of the order book, or an answer to a look-up, that carries our correlation id.
 The id is a pure function of the order's own id, so nobody else's order can carry it; nothing is matched by quantity,
-price or time. Once the venue's id of an order is known, its rows are found by that id.
+price or time. Once the venue's id of an order is known, its rows are found by that id. A well-formed refusal that
+answers the request itself proves that it was not taken, and that no byte left the transport alone can prove.
+
+*Nothing* is proven by an answer that is not well-formed: a time-out, a connection that breaks once the request's head
+was written, any 5xx, a yes without an id. Nor by a look-up that could not be made, by what the venue tells of itself
+(`book_watch.py`), by a trade row, which carries no id of ours, or by a position that is as if the order had filled.
 
 *Absence* is never proven. A look-up that finds nothing may have been asked while the order was in transit, or before
 the venue's own systems let go of it. After a window, and after enough fresh answers from two sources (the look-up by
@@ -25,10 +30,32 @@ shrank is full with less, and one which grew is not full too early.
 
 *A final word* (canceled, expired, rejected) counts only when every execution that the same book counts is recorded; so
 executions are read before the orders' states are, and recorded first.
+
+*The end of the broker's day* is what an order of the day cannot outlive. When trading is over and the book, read
+afterwards as often as for presuming absence, still does not show an order in doubt, it is *expired*: not because
+anybody said so, but because nothing can come of it any more. That book is kept, for the venue forgets it over night.
+Who was away then asks the history of that day, which ends the doubt only if it has no execution that might be the
+order's (`day_end.py`).
+
+*Successors.* An exit or stop that is presumed absent is not sent again, and nothing takes its place by what we believe
+to hold. One successor does, a new order that names it, for what the venue's positions show to be open just now
+(`domain/account/succession.py`); or none, where a person shall decide. An entry has none.
+
+*What can never be guaranteed*: that an intent arrives exactly once. Each is sent at most once; whether the last message
+of a conversation got through nobody can know who has heard no answer. So a request may come alive at the venue after it
+was presumed absent, and then an exit and its successor may both fill (*overshoot*: it is undone, and counted). Nobody
+can see what the venue does not show, stop what is placed past us, or cancel what has been matched.
+
+*How the user is told*: an order in doubt is `unknown` or `presumed_absent` wherever orders are shown, with the events
+that led there; the executor's status counts them, and has the exits that wait for a person and what was overshot. A
+stop that is missing leaves its trade unprotected in the views; a trade that cannot be closed by rule is listed by the
+switch that was to close it, and after three orders that were looked for in vain its protection has failed, which says
+that a person has to look.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from commands.open_orders import OpenOrder, OpenOrders
@@ -53,6 +80,17 @@ class Terms(NamedTuple):
     trigger_price_e4: int | None
 
 
+class SearchAnswer(StrEnum):
+    """What came of a question about an order that is looked for."""
+
+    NOT_FOUND = "not_found"
+    """The broker answered that it has no order with our id."""
+    NOT_IN_BOOK = "not_in_book"
+    """Its order book was read, and does not show the order."""
+    NO_ANSWER = "no_answer"
+    """The broker did not answer."""
+
+
 @dataclass(slots=True)
 class Search:
     """The search for one unknown order, and what answered in vain so far. Times in monotonic nanoseconds."""
@@ -61,6 +99,8 @@ class Search:
     asked_at_ns: int | None = None
     by_correlation: int = 0
     by_order_book: int = 0
+    answer: SearchAnswer | None = None
+    """What came of the newest question, of whichever kind."""
 
     def is_exhausted(self, *, now_ns: int, window_ns: int, lookups_min: int) -> bool:
         """Tell whether the window is over and each of the two sources answered *lookups_min* times in vain."""

@@ -29,8 +29,10 @@ from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
 from commands.day_end import BrokerDay, DayEnd
+from commands.doubt_reports import DoubtReport, Timeline
 from commands.evidence import (
     Search,
+    SearchAnswer,
     Terms,
     fills_to_record,
     order_of_row,
@@ -39,7 +41,7 @@ from commands.evidence import (
     terms_of_row,
 )
 from commands.flattening import Flattening
-from commands.lane import AccountBusy
+from commands.lane import AccountBusy, DecisionStopped
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.operators_word import OperatorsWord
 from commands.outside import Outside
@@ -52,16 +54,19 @@ from commands.ports import (
     EventStore,
     Ids,
     Instruments,
+    Marks,
     ModifyAccepted,
     NotSent,
     OrderInTransit,
     OrderUpdates,
     Refused,
     RequestBudget,
+    Sessions,
     StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
+from commands.reconciliation import PACE, Reconciliation, ReconciliationSettings
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
 from commands.spending import Spending
@@ -85,6 +90,8 @@ log = structlog.get_logger(__name__)
 WATERMARK = "executor"
 OUTSIDE_WATERMARK = "executor.outside"
 CLOSED_KEPT = 20_000
+FIRST_LOOK_S = 1.0
+"""So long an entry waits in one go for the first look at its account's books."""
 SETTLE_PACE_S = 0.05
 """How often settling looks again where nothing tells that something changed."""
 MODIFY_ASKS_MAX = 3
@@ -120,6 +127,7 @@ class ExecutorSettings:
     watermark_ms: int = 5_000
     entries_at_once_max: int = 24
     """So many entries are sent at the same time; more would take each other's time and an exit's connection."""
+    reconciliation: ReconciliationSettings = PACE
     lock_step: bool = False
 
 
@@ -146,6 +154,8 @@ class Executor:
         clock: Clock,
         watermarks: Watermarks,
         instruments: Instruments,
+        sessions: Sessions,
+        marks: Marks,
         ids: Ids,
         installation_code: str,
         settings: ExecutorSettings,
@@ -163,6 +173,20 @@ class Executor:
         self._settings = settings
         self._orders = OpenOrders()
         self._outside = Outside()
+        self.reconciliation = Reconciliation(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            outside=self._outside,
+            instruments=instruments,
+            sessions=sessions,
+            marks=marks,
+            ids=ids,
+            clock=clock,
+            installation_code=installation_code,
+            read=self._poll,
+            settings=settings.reconciliation,
+        )
         self._adoption = Adoption(
             accounts=accounts,
             orders=self._orders,
@@ -171,6 +195,7 @@ class Executor:
             ids=ids,
             clock=clock,
             installation_code=installation_code,
+            on_adopted=self.reconciliation.note_adoption,
         )
         self._flattening = Flattening(
             accounts=accounts,
@@ -197,6 +222,7 @@ class Executor:
             poll_ms=settings.poll_ms,
             told_poll_ms=settings.told_poll_ms,
             doubt_ms=settings.doubt_ms,
+            on_gap=self.reconciliation.note_gap,
         )
         self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
         self._day_end = (
@@ -232,8 +258,10 @@ class Executor:
         self._modifies: dict[OrderId, _Asked] = {}
         self._in_transit: set[OrderId] = set()
         self._told: dict[OrderId, tuple[Terms | None, int, bool]] = {}
+        self._books_read_at_ns: dict[AccountId, int] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
+        self._settled_doubts = 0
         self._overshoot = 0
         self._has_stopped = False
 
@@ -256,6 +284,7 @@ class Executor:
                 if self._day_end is not None:
                     group.create_task(self._every(self._settings.day_end_ms, self._end_day))
                 if not self._settings.lock_step:
+                    group.create_task(self.reconciliation.run())
                     group.create_task(self._watch.run())
                     group.create_task(self._every(self._settings.poll_ms, self._poll_due))
                     group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
@@ -263,6 +292,7 @@ class Executor:
         finally:
             self._has_stopped = True
             self._outside.stop()
+            await self.reconciliation.stop()
             self._advanced.set()  # Sends under way end without waiting for a log that nobody follows any more.
 
     async def drain(self, *, within_s: float) -> None:
@@ -313,7 +343,22 @@ class Executor:
             "exits_waiting_for_a_person": sorted(self._successors.waiting),
             "overshoot": self._overshoot,
             "books": self._watch.status(),
+            "reconciliation": self.reconciliation.status(),
         }
+
+    def doubts_of(self, account_id: AccountId) -> DoubtReport:
+        """Return what there is to tell of an account's orders in doubt, beside what the log has of them."""
+        timeline = Timeline(self._clock)
+        window_ns, lookups_min = self._settings.lookup_window_ms * NS_PER_MS, self._settings.lookups_min
+        read_at_ns = self._books_read_at_ns.get(account_id)
+        return DoubtReport(
+            searches={
+                order.order_id: timeline.report_of(search, window_ns=window_ns, lookups_min=lookups_min)
+                for order in self._orders.open()
+                if order.account_id == account_id and (search := self._searches.get(order.order_id)) is not None
+            },
+            books_read_at_ns=None if read_at_ns is None else timeline.utc_ns(read_at_ns),
+        )
 
     # --- Following the log ---
 
@@ -324,6 +369,7 @@ class Executor:
             for recorded in batch:
                 self._accounts.observe(recorded)
                 self._orders.apply(recorded)
+                self.reconciliation.observe(recorded)
                 if self._spending is not None:
                     self._spending.observe(recorded)
                 if self._day_end is not None:
@@ -336,6 +382,19 @@ class Executor:
     async def _catch_up(self) -> None:
         await self._reach((await self._head()).sequence)
 
+    async def _catch_up_with_ours(self) -> None:
+        """Wait until the log has brought back what this process appended, which it knows without asking the log.
+
+        Of what others appended meanwhile nothing is needed to read books. In lock-step all of it is, and so it is where
+        an append of ours may or may not have been.
+        """
+        in_doubt = self._accounts.in_doubt
+        if self._settings.lock_step or in_doubt != self._settled_doubts:
+            await self._catch_up()
+            self._settled_doubts = in_doubt
+        else:
+            await self._reach(self._accounts.appended)
+
     async def _reach(self, sequence: int) -> None:
         """Wait until the log has brought everything up to *sequence*."""
         while self._orders.sequence < sequence and not self._has_stopped:
@@ -347,7 +406,9 @@ class Executor:
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
             # An entry that waits for an exit is no more restless than the exit is.
-            waits = not order.purpose.closes and order.account_id in _accounts_with_closing(self._orders.open())
+            is_entry = not order.purpose.closes
+            waits = is_entry and order.account_id in _accounts_with_closing(self._orders.open())
+            waits = waits or (is_entry and self.reconciliation.holds(order.account_id))
             return not waits and not self._broker.is_held_back(order.account_id, order.purpose)
         if order.is_to_be_modified:
             return not self._broker.is_held_back(order.account_id, order.purpose)
@@ -413,21 +474,29 @@ class Executor:
     async def _send(self, order: OpenOrder) -> None:
         try:
             await self._recall_spending(order)
-            sequence = await self._sender.send(order)
+            may_enter = order.purpose.closes or await self._is_compared(order.account_id)
+            sequence = await self._sender.send(order, may_enter=may_enter)
             self._commands += 1
             self._entering.discard(order.order_id)
             self._changed.set()
             # Until the log has brought back what was recorded, the order must not look unsent.
-            await (self._reach(sequence) if sequence else self._catch_up())
+            await (self._reach(sequence) if sequence else self._catch_up_with_ours())
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
+        except DecisionStopped as fault:
+            log.warning("send stopped", order_id=order.order_id, fault=str(fault))
+            await asyncio.sleep(self._settings.retry_ms / 1000)  # It would be again, and nothing waits for it.
         except _PASSING as fault:
             log.warning("send interrupted", order_id=order.order_id, fault=str(fault))
         finally:
             del self._sending[order.order_id]
             self._entering.discard(order.order_id)
             self._changed.set()
+
+    async def _is_compared(self, account_id: AccountId) -> bool:
+        """Tell whether the venue's books of an account were held against ours since this process began."""
+        return await self.reconciliation.is_open(account_id, within_s=FIRST_LOOK_S)
 
     async def _recall_spending(self, order: OpenOrder) -> None:
         if self._spending is not None:
@@ -495,7 +564,7 @@ class Executor:
     async def _record_modify_refused(self, order: OpenOrder, reason: RefusalReason, message: str) -> None:
         command = RecordModifyRefused(order_id=order.order_id, number=order.number, reason=reason, message=message)
         await self._record(order, command)
-        await self._catch_up()  # Until the log has brought it back, the modification must not look wanted.
+        await self._catch_up_with_ours()  # Until then the modification must not look wanted.
 
     # --- Reading the venue's books ---
 
@@ -539,30 +608,34 @@ class Executor:
                 fills = await self._broker.fills(account_id)
                 rows = await self._broker.orders(account_id)
                 # Events of our own that the log has not brought back yet would be recorded twice: wait for them.
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for said, doubt in self._said.hold_against(account_id, rows):
                     await self._record(said, doubt)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     order = order_of_row(self._orders, account_id, row)
                     if order is not None and order.venue_order_id is None:
                         await self._record_row(account_id, row, Evidence.ORDER_BOOK)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     await self._record_terms(account_id, row)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for order, command in fills_to_record(self._orders, account_id, rows, fills):
                     if self._said.is_to_be_believed(order):
                         await self._record(order, command)
-                await self._catch_up()
+                await self._catch_up_with_ours()
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)
                 self._commands += await self._adoption.record(account_id, rows, fills)
+                self._commands += await self.reconciliation.record_repairs(account_id)
             except _PASSING as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
+                self.reconciliation.note_unread(account_id)
                 return False
+            self.reconciliation.take_books(account_id, rows, fills)
             self._watch.note_read(account_id)
+            self._books_read_at_ns[account_id] = self._clock.monotonic_ns()
             return True
 
     async def _record_terms(self, account_id: AccountId, row: VenueOrder) -> None:
@@ -596,8 +669,13 @@ class Executor:
         except FillInvalid as refusal:
             log.warning("execution makes no sense", order_id=order.order_id, fault=refusal.message)
             return
+        except DecisionStopped as fault:
+            # What else the books say of the account is recorded all the same.
+            log.warning("not recorded", order_id=order.order_id, command=type(command).__name__, fault=str(fault))
+            return
         if outcome.events:
             self._commands += 1
+            self.reconciliation.note_repair(order, command, outcome.events)
             is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
             if is_last_word or isinstance(command, RecordFill):
                 self._watch.note_news(order.account_id)
@@ -620,7 +698,9 @@ class Executor:
         for order in self._orders.open():
             is_missing = order.account_id == account_id and order.correlation_id not in shown
             if order.status is OrderStatus.UNKNOWN and is_missing:
-                self._search_of(order).by_order_book += 1
+                search = self._search_of(order)
+                search.by_order_book += 1
+                search.answer = SearchAnswer.NOT_IN_BOOK
 
     def _search_of(self, order: OpenOrder) -> Search:
         return self._searches.setdefault(order.order_id, Search(began_at_ns=self._clock.monotonic_ns()))
@@ -630,7 +710,8 @@ class Executor:
         sought = {order.order_id for order in unknown}
         # What is not unknown any more may become so again, and then the search begins anew.
         self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in sought}
-        await asyncio.gather(*(self._search(order) for order in unknown))
+        if unknown:
+            await asyncio.gather(*(self._search(order) for order in unknown))
 
     async def _search(self, order: OpenOrder) -> None:
         if order.correlation_id is None:
@@ -646,6 +727,7 @@ class Executor:
                 await self._record_row(order.account_id, row, Evidence.CORRELATION_LOOKUP)
                 return
             search.by_correlation += 1
+            search.answer = SearchAnswer.NOT_FOUND
             await self._poll(order.account_id)
             if search.is_exhausted(
                 now_ns=self._clock.monotonic_ns(),
@@ -654,6 +736,7 @@ class Executor:
             ):
                 await self._record(order, PresumeAbsent(order_id=order.order_id, lookups=search.lookups))
         except _PASSING as fault:
+            search.answer = SearchAnswer.NO_ANSWER
             log.warning("look-up not answered", order_id=order.order_id, fault=str(fault))
 
     async def _succeed_all(self) -> None:

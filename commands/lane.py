@@ -37,6 +37,14 @@ class AccountBusy(Exception):
     """Others kept changing the stream while this command was decided. Nothing was stored; the caller sees 503."""
 
 
+class DecisionStopped(AccountBusy):
+    """A decision of our own would have broken an invariant. Nothing of it was stored, but that; entries are denied.
+
+    Whoever paces itself takes the step again later, as after any fault that passes, so that nothing else waits for it.
+    The caller sees 503.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What an append carries besides its events (see `commands.ports.Append`)."""
@@ -162,11 +170,12 @@ class Lane(Generic[Command, State, Event]):
         # From here to the append there is no await: decision, pending state and place in the queue belong together.
         refusal: Refusal | None = None
         events: tuple[Event, ...] = ()
+        state = before.state
         try:
-            events = self._decider.decide(command, before.state)
+            events, state = self._decider.step(command, state, version=before.version)
         except Refusal as reason:
             refusal = reason
-        part, self._pending = self._prepared(before, events, request)
+        part, self._pending = self._prepared(before, events, state, request)
         after = self._pending
         try:
             appended = await self._store.append(self._append_of(request, (part,)))
@@ -186,9 +195,9 @@ class Lane(Generic[Command, State, Event]):
         return Decided(events, appended)
 
     def _prepared(
-        self, before: _Place[State], events: tuple[Event, ...], request: Request
+        self, before: _Place[State], events: tuple[Event, ...], state: State, request: Request
     ) -> tuple[StreamAppend, _Place[State]]:
-        """Return the append of *events* at *before*, and the place it leads to."""
+        """Return the append of *events*, which lead from *before* to *state*, and the place that this is."""
         new = tuple(NewEvent(name=name_of(event), payload=encode(event)) for event in events)  # type: ignore[arg-type]
         part = StreamAppend(
             stream_id=self._stream_id, expected_version=before.version, expected_leaf=before.leaf, events=new
@@ -204,7 +213,7 @@ class Lane(Generic[Command, State, Event]):
             metadata=request.metadata,
             payload=new[-1].payload,
         )
-        return part, _Place(self._decider.fold(events, before.state), version, leaf)
+        return part, _Place(state, version, leaf)
 
     @staticmethod
     def _append_of(request: Request, streams: tuple[StreamAppend, ...]) -> Append:

@@ -15,8 +15,10 @@ class DenialCode(StrEnum):
 
     # Switches and gates.
     ACCOUNT_GATE_SHUT = "ACCOUNT_GATE_SHUT"
+    BOOKS_DISAGREE = "BOOKS_DISAGREE"
     KILL_SWITCH_ENGAGED = "KILL_SWITCH_ENGAGED"
     STRATEGY_KILL_SWITCH_ENGAGED = "STRATEGY_KILL_SWITCH_ENGAGED"
+    INVARIANT_BREACHED = "INVARIANT_BREACHED"
     # The instrument and its session.
     INSTRUMENT_NOT_TRADABLE = "INSTRUMENT_NOT_TRADABLE"
     INSTRUMENT_EXPIRED = "INSTRUMENT_EXPIRED"
@@ -86,6 +88,29 @@ class BreachKind(StrEnum):
 
     DAY_LOSS = "day_loss"
     DRAWDOWN = "drawdown"
+
+
+class Invariant(StrEnum):
+    """What holds of an account whatever is decided. `domain.account.invariants` says how each is looked at."""
+
+    FILL_WITHOUT_ORDER = "fill_without_order"
+    """Every fill is of an order that was intended, of its trade, instrument, product and side."""
+    FILL_BOOKED_TWICE = "fill_booked_twice"
+    """The venue's execution is booked once."""
+    FILL_BEYOND_ORDER = "fill_beyond_order"
+    """What has filled is the sum of the fills, and no more than the order was ever told to be."""
+    ORDER_WITHOUT_CHECK = "order_without_check"
+    """Every entry is of a trade that passed the checks, and no larger than what passed."""
+    EXIT_WITHOUT_HOLDING = "exit_without_holding"
+    """Every exit and stop takes away from what its trade holds."""
+    EXITS_ABOVE_HOLDING = "exits_above_holding"
+    """What live and unknown exits and stops of a trade may fill is no more than it holds."""
+    SENT_TWICE = "sent_twice"
+    """An intent is sent once; again only where it is proven that nothing was sent."""
+    RESULT_SUMS = "result_sums"
+    """Costs, results and charges are what the fills come to: of each trade, and of the account."""
+    POSITION_SUMS = "position_sums"
+    """What an account has in an instrument is what its trades hold, and what a closed trade holds is nothing."""
 
 
 class BreachAction(StrEnum):

@@ -1,16 +1,19 @@
 """How it stands with the broker, as the running executor tells it: tokens, held-back writes, breakers, budgets."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import nats
 import nats.errors
 from nats.aio.client import Client
 
 from adapters.dhan.access.tokens import TokenState
 from adapters.nats.control import RoleFailed, RoleSilent, request
+from commands.looks import LookReport, LookReports
 from domain.venue import BreakerState
+from infra.channels import RECONCILE
 from infra.check import Check
 from infra.home import Home
 from infra.problems import OperatorProblem
@@ -19,6 +22,9 @@ from infra.runtime import running_engine
 from infra.settings import Settings
 
 _CONNECT_TIMEOUT_S = 5
+_TIMEOUT_S = 2.0
+_LOOKS_TIMEOUT_S = 60.0
+"""Looks come one after another, and what is not sure is looked at twice."""
 _S_PER_HOUR = 3_600
 _TROUBLED = (TokenState.DEAD, TokenState.REFUSED, TokenState.ENDED, TokenState.ENDING)
 """States that somebody should know of, the worst first."""
@@ -47,6 +53,18 @@ async def release_writes(settings: Settings, account_id: str) -> bool:
     return bool(answer["released"])
 
 
+async def reconcile_now(settings: Settings, account_ids: Sequence[str] | None) -> tuple[LookReport, ...]:
+    """Have the broker's books held against ours now, of these accounts or (None) of all that have something.
+
+    Raises:
+        OperatorProblem: no engine runs, or its executor does not answer.
+    """
+    wanted = {"all": True} if account_ids is None else {"account_ids": list(account_ids)}
+    async with _executor(settings) as client:
+        answer = await _asked(client, RECONCILE, wanted, timeout_s=_LOOKS_TIMEOUT_S)
+    return msgspec.convert(answer, LookReports).looks
+
+
 @asynccontextmanager
 async def _executor(settings: Settings) -> AsyncIterator[Client]:
     engine = running_engine(Home(settings.home))
@@ -64,9 +82,11 @@ async def _executor(settings: Settings) -> AsyncIterator[Client]:
         await client.close()
 
 
-async def _asked(client: Client, subject: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+async def _asked(
+    client: Client, subject: str, payload: Mapping[str, Any], *, timeout_s: float = _TIMEOUT_S
+) -> dict[str, Any]:
     try:
-        return await request(client, subject, payload)
+        return await request(client, subject, payload, timeout_s=timeout_s)
     except (RoleSilent, RoleFailed) as fault:
         raise OperatorProblem(f"The executor does not answer: {fault}.", remedy="Look at its log.") from None
 

@@ -89,17 +89,17 @@ class Projection:
         model = self.part.model
         if model.only_grows:
             return ()
-        makes = model.makes
+        unasked = (*model.makes, *model.fresh)
         if self._by_row is not None:
-            return [key for key, events in self._by_row.items() if type(events[0].event) not in makes]
+            return [key for key, events in self._by_row.items() if type(events[0].event) not in unasked]
         first: dict[Key, bool] = {}
         for (_, event), keys in zip(self.concerned, self._keys(), strict=True):
             if isinstance(keys, _NoKey):
                 continue
             for key in keys:
                 if key not in first:
-                    first[key] = type(event) in makes
-        return [key for key, is_made in first.items() if not is_made]
+                    first[key] = type(event) in unasked
+        return [key for key, is_unasked in first.items() if not is_unasked]
 
     def fold(self, rows: dict[Key, Row | None]) -> None:
         """Fold the events into *rows*, which has what exists under `wanted`, and has the rows after the batch then."""
@@ -108,6 +108,9 @@ class Projection:
             self._move(self._fold_in_order(rows))
         else:
             self.changes = changes
+            if self.part.model.fresh:  # Of what was not there and is not there now, nothing is to be written.
+                was_there = {key for key in changes if rows.get(key) is not None}
+                self.changes = {key: row for key, row in changes.items() if row is not None or key in was_there}
             rows.update(changes)
             self._move(None)
 
@@ -129,7 +132,7 @@ class Projection:
 
     def _fold_in_order(self, rows: dict[Key, Row | None]) -> tuple[RecordedEvent, str] | None:
         """Fold event by event, put aside what has to be, and return where the part has to halt, and why."""
-        apply, changes = self.part.model.apply, self.changes
+        apply, changes, is_sparse = self.part.model.apply, self.changes, bool(self.part.model.fresh)
         parked = set(self.parked_before)
         for (recorded, event), keys in zip(self.concerned, self._keys(), strict=True):
             if parked and recorded.stream_id in parked:
@@ -148,7 +151,9 @@ class Projection:
                 self.parked.append(_parked(recorded, told))
                 continue
             for key, row in made:
-                rows[key] = changes[key] = row
+                if row is not None or not is_sparse or rows.get(key) is not None:
+                    changes[key] = row
+                rows[key] = row
         return None
 
     def _keys(self) -> Iterator[tuple[Key, ...] | _NoKey]:

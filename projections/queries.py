@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Select, Table, func, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, Table, case, func, or_, select, tuple_, union_all
 
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
 from domain.strategy.life import StrategyStatus
+from projections.alerts import AlertRow
 from projections.audit_trail import AuditTrailRow
 from projections.backtests import BacktestRow
 from projections.cash_moves import CashMoveRow
+from projections.contract_notes import ContractNoteRow
 from projections.daily_results import DailyResultRow
 from projections.limit_changes import LimitChangeRow
 from projections.memberships import MembershipRow
@@ -128,6 +130,22 @@ class OrderLine(OrderRow, frozen=True, kw_only=True, gc=False):
     symbol: str | None
     multiplier: int | None
     strategy_id: StrategyId | None
+
+
+class DoubtLine(OrderLine, frozen=True, kw_only=True, gc=False):
+    """An order of which nobody knows whether the broker has it, and what the log tells of that: as in `AlertRow`."""
+
+    doubted_at_us: int
+    doubt: str | None
+    lookups: int | None
+    presumed_absent_at_us: int | None
+
+
+class AlertState(StrEnum):
+    """Whether an alert goes on."""
+
+    OPEN = "open"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +290,18 @@ class Queries(Protocol):
         """Return a page of orders of *accounts*, as `trades` does."""
         ...
 
+    async def doubts(
+        self, accounts: Sequence[AccountId], symbol: str | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[DoubtLine]:
+        """Return a page of the orders of *accounts* that are in doubt now, in one instrument or (None) any."""
+        ...
+
+    async def alerts(
+        self, accounts: Sequence[AccountId], state: AlertState | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[AlertRow]:
+        """Return a page of alerts of *accounts*, those in one state or (None) all, at most 200 of them."""
+        ...
+
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and what its trades hold, of one snapshot.
 
@@ -288,6 +318,14 @@ class Queries(Protocol):
 
         Only those set before sequence *before*, where one is given.
         """
+        ...
+
+    async def contract_notes(self, account_id: AccountId, paging: Paging = FIRST_PAGE) -> Page[ContractNoteRow]:
+        """Return a page of an account's contract notes, at most 200 of them, by when the first of a day came."""
+        ...
+
+    async def contract_note(self, account_id: AccountId, day: str) -> Answer[ContractNoteRow | None]:
+        """Return an account's contract note of the exchange's *day* (ISO), None where there is none (yet)."""
         ...
 
     async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
@@ -338,7 +376,9 @@ class Queries(Protocol):
 # Each takes the tables to read: those of the generations which readers use.
 
 
-def _page(statement: Select[Any], place: Column[Any], paging: Paging, name: Column[Any] | None = None) -> Select[Any]:
+def _page(
+    statement: Select[Any], place: ColumnElement[Any], paging: Paging, name: Column[Any] | None = None
+) -> Select[Any]:
     """Return *statement* for a page of its rows and one more, which tells whether there is another page."""
     if paging.before is not None:
         statement = statement.where(place < paging.before)
@@ -422,6 +462,52 @@ def select_order_page(  # noqa: PLR0917 - what it is about, and the tables
     if wanted.strategy_id is not None:
         statement = statement.where(trades.c.strategy_id == wanted.strategy_id)
     return _page(statement, orders.c.intended_sequence, paging)
+
+
+def select_contract_notes(account_id: AccountId, paging: Paging, table: Table) -> Select[Any]:
+    """Return the statement for a page of contract notes, and one more row."""
+    return _page(select(table).where(table.c.account_id == account_id), table.c.first_sequence, paging)
+
+
+def select_contract_note(account_id: AccountId, day: str, table: Table) -> Select[Any]:
+    """Return the statement for one contract note."""
+    return select(table).where(table.c.account_id == account_id, table.c.day == day)
+
+
+def select_doubts(  # noqa: PLR0917 - what it is about, and the tables
+    accounts: Sequence[AccountId], symbol: str | None, paging: Paging, doubts: Table, orders: Table, trades: Table
+) -> Select[Any]:
+    """Return the statement for a page of orders in doubt, and one more row."""
+    said = (trades.c.symbol, trades.c.multiplier, trades.c.strategy_id)
+    doubted = (
+        doubts.c.since_us.label("doubted_at_us"),
+        doubts.c.detail.label("doubt"),
+        doubts.c.lookups,
+        doubts.c.presumed_absent_at_us,
+    )
+    joined = doubts.join(orders, orders.c.order_id == doubts.c.order_id).outerjoin(
+        trades, trades.c.trade_id == orders.c.trade_id
+    )
+    statement = select(orders, *said, *doubted).select_from(joined)
+    statement = statement.where(doubts.c.account_id.in_(accounts), doubts.c.until_us.is_(None))
+    if symbol is not None:
+        statement = statement.where(trades.c.symbol == symbol)
+    return _page(statement, orders.c.intended_sequence, paging)
+
+
+def select_alerts(
+    accounts: Sequence[AccountId], state: AlertState | None, paging: Paging, alerts: Table, doubts: Table
+) -> Select[Any]:
+    """Return the statement for a page of alerts, those about orders among the others, and one more row."""
+    parts = []
+    for table in (alerts, doubts):
+        part = select(table).where(table.c.account_id.in_(accounts))
+        if state is not None:
+            shown = case((table.c.until_us.is_(None), AlertState.OPEN.value), else_=AlertState.ENDED.value)
+            part = part.where(shown == state)
+        parts.append(select(_page(part, table.c.began_sequence, paging).subquery()))
+    both = union_all(*parts).subquery()
+    return _page(select(both), both.c.began_sequence, paging)
 
 
 def select_memberships_of(user_id: UserId, table: Table) -> Select[Any]:

@@ -74,8 +74,9 @@ class ReadModel(Generic[RowT]):
     them all: such an event is applied to each of these rows, or to none.
 
     `concerns` are the types of event that `key_of` may name a row for; `makes` those of them that make their row
-    whatever was there before. A model that `only_grows` has one new row for each event that concerns it.
-    `generation` counts how often this version's table was filled anew.
+    whatever was there before, and `fresh` those before which there cannot be a row: none is looked for, so a model of
+    what happens rarely costs next to nothing while it does not. A model that `only_grows` has one new row for each
+    event that concerns it. `generation` counts how often this version's table was filled anew.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ReadModel(Generic[RowT]):
     apply: Callable[[Event, RecordedEvent, RowT | None], RowT | None]
     concerns: tuple[type[Event], ...]
     makes: tuple[type[Event], ...] = ()
+    fresh: tuple[type[Event], ...] = ()
     several: Mapping[type[Event], Callable[[Any, RecordedEvent], tuple[Key, ...]]] = field(default_factory=dict)
     only_grows: bool = False
     on_poison: OnPoison = OnPoison.PARK

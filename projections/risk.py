@@ -15,6 +15,8 @@ from domain.account.events import (
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
+    InvariantBreached,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -29,9 +31,9 @@ from domain.account.events import (
 )
 from domain.envelope import RecordedEvent
 from domain.events import Event
-from domain.ids import AccountId, BasketId, StrategyId, TradeId, UserId
+from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId
 from domain.market import trading_day
-from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 from projections.read_model import Key, OnPoison, ReadModel, RowMissing, account_of
 
 _CONCERNED = (
@@ -42,6 +44,8 @@ _CONCERNED = (
     FlattenFinished,
     RiskBreached,
     RiskBreachReleased,
+    InvariantBreached,
+    InvariantReleased,
     CashMoved,
     IntentsSuppressed,
     CorporateActionApplied,
@@ -95,6 +99,23 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     release_reason: str | None = None
 
 
+class BrokenInvariant(msgspec.Struct, frozen=True, kw_only=True):
+    """A breach of what always holds that nobody has released. `breached_sequence` is the event that broke it.
+
+    Of a decision that was stopped (`is_prevented`) it is the last event before it.
+    """
+
+    invariant: Invariant
+    subject: str
+    expected: str
+    seen: str
+    is_prevented: bool
+    trade_ids: tuple[TradeId, ...]
+    order_ids: tuple[OrderId, ...]
+    breached_sequence: int
+    breached_at_us: int
+
+
 class OpenBasket(msgspec.Struct, frozen=True, kw_only=True):
     """A basket of which legs are still to come. `failed` names those that came to nothing or to a part."""
 
@@ -143,6 +164,7 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     denials: dict[str, int] = {}
     breaches: dict[str, int] = {}
     """How often a limit on losses was reached, by kind."""
+    broken: tuple[BrokenInvariant, ...] = ()
     suppressed: int = 0
     corporate_actions: int = 0
     open_trades: tuple[TradeId, ...] = ()
@@ -236,6 +258,12 @@ def _changed(  # noqa: C901, PLR0911, PLR0912 - one arm per event
             return _breached(event, recorded, row.on_day(event.trading_day))
         case RiskBreachReleased():
             return _breach_released(event, recorded, row)
+        case InvariantBreached():
+            return msgspec.structs.replace(row, broken=(*row.broken, _broken(event, recorded)))
+        case InvariantReleased():
+            return msgspec.structs.replace(
+                row, broken=tuple(each for each in row.broken if each.invariant is not event.invariant)
+            )
         case CashMoved():
             row = row.on_day(event.trading_day)
             return msgspec.structs.replace(row, cash_moved_paise=row.cash_moved_paise + event.amount_paise)
@@ -314,6 +342,21 @@ def _breach_released(event: RiskBreachReleased, recorded: RecordedEvent, row: Ri
     return msgspec.structs.replace(row, latched=latched, breaches_today=breaches)
 
 
+def _broken(event: InvariantBreached, recorded: RecordedEvent) -> BrokenInvariant:
+    return BrokenInvariant(
+        invariant=event.invariant,
+        subject=event.subject,
+        expected=event.expected,
+        seen=event.seen,
+        is_prevented=event.is_prevented,
+        trade_ids=event.trade_ids,
+        order_ids=event.order_ids,
+        # It lies in the same append, and the events of one follow each other in the log as they do in the stream.
+        breached_sequence=recorded.sequence - (recorded.version - event.version),
+        breached_at_us=recorded.recorded_at_us,
+    )
+
+
 def _with_kind(kinds: tuple[BreachKind, ...], kind: BreachKind) -> tuple[BreachKind, ...]:
     return tuple(sorted({*kinds, kind}))
 
@@ -388,7 +431,7 @@ def _with_failed(basket: OpenBasket, event: BasketFailed) -> OpenBasket:
 
 RISK = ReadModel(
     name="risk",
-    version=3,
+    version=4,
     row=RiskRow,
     key=("account_id",),
     key_of=_key_of,

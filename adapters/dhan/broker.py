@@ -8,7 +8,7 @@ from typing import Any
 from adapters.dhan.access.tokens import Logins, Tokens
 from adapters.dhan.guard.calls import Caller, Done
 from adapters.dhan.guard.gateway import Call, CallClass, Gateway
-from adapters.dhan.http.client import HttpClient
+from adapters.dhan.http.client import Transport
 from adapters.dhan.http.errors import VenueRefusal
 from adapters.dhan.rest.account import AccountCalls
 from adapters.dhan.rest.forever_orders import ForeverOrderCalls
@@ -39,6 +39,7 @@ from commands.ports import (
     PastExecution,
     Placement,
     VenueFill,
+    VenueHolding,
     VenueOrder,
     VenuePosition,
 )
@@ -61,7 +62,7 @@ class DhanBroker:
     `super_orders`, `forever_orders`, `market_data`. All of it shares tokens, budgets and breakers.
     """
 
-    def __init__(self, settings: DhanSettings, logins: Logins, client: HttpClient, clock: Clock) -> None:
+    def __init__(self, settings: DhanSettings, logins: Logins, client: Transport, clock: Clock) -> None:
         self._settings = settings
         self._gateway = Gateway(settings, logins, client, clock)
         self.caller = Caller(self._gateway, settings)
@@ -174,6 +175,16 @@ class DhanBroker:
         """
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/positions", read=_positions)
         return await self.caller.ask(account_id, call)
+
+    async def holdings(self, account_id: AccountId) -> Sequence[VenueHolding]:
+        """Return what is held for delivery since earlier days.
+
+        A share that is held at both exchanges goes by its id at the NSE.
+
+        Raises:
+            BrokerUnavailable
+        """
+        return [held.counted for held in await self.portfolio.holdings(account_id)]
 
     async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
         """Return all executions of a past day. Implements `commands.ports.TradeHistory`.

@@ -25,13 +25,16 @@ from adapters.postgres.view_rows import rows_by_key, statements_of
 from adapters.postgres.view_tables import CHANNEL
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.strategy.life import StrategyStatus
+from projections.alerts import ALERTS, AlertRow
 from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
 from projections.backtests import BACKTESTS, BacktestRow
 from projections.cash_moves import CASH_MOVES
 from projections.catalogue import READ_MODELS
+from projections.contract_notes import CONTRACT_NOTES, ContractNoteRow
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS, MembershipRow
+from projections.order_doubts import ORDER_DOUBTS
 from projections.orders import ORDERS, OrderRow
 from projections.ports import ViewSnapshot
 from projections.positions import POSITIONS
@@ -41,9 +44,11 @@ from projections.queries import (
     FIRST_PAGE,
     PAGE_MAX,
     WAIT_S,
+    AlertState,
     Answer,
     AuditFilter,
     DailyRows,
+    DoubtLine,
     LimitHistory,
     OrderFilter,
     OrderLine,
@@ -55,11 +60,15 @@ from projections.queries import (
     TradeFilter,
     page_of,
     select_accounts,
+    select_alerts,
     select_audit,
     select_backtest,
     select_backtests,
     select_cash,
+    select_contract_note,
+    select_contract_notes,
     select_days,
+    select_doubts,
     select_held_trades,
     select_limit_changes,
     select_members,
@@ -309,6 +318,26 @@ class PostgresViews:
         sequence, [rows] = await self._read_accounts(accounts, asked)
         return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
 
+    async def doubts(
+        self, accounts: Sequence[AccountId], symbol: str | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[DoubtLine]:
+        """Return a page of the orders of *accounts* that are in doubt now."""
+        paging = paging.bounded()
+        asked = Question(
+            ORDER_DOUBTS, select_doubts, (accounts, symbol, paging), beside=(ORDERS, TRADES), shape=DoubtLine
+        )
+        sequence, [rows] = await self._read_accounts(accounts, asked)
+        return page_of(rows, paging, sequence, place=lambda row: row.intended_sequence)
+
+    async def alerts(
+        self, accounts: Sequence[AccountId], state: AlertState | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[AlertRow]:
+        """Return a page of alerts of *accounts*."""
+        paging = paging.bounded()
+        asked = Question(ALERTS, select_alerts, (accounts, state, paging), beside=(ORDER_DOUBTS,))
+        sequence, [rows] = await self._read_accounts(accounts, asked)
+        return page_of(rows, paging, sequence, place=lambda row: row.began_sequence)
+
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         """Return an account's risk row, the positions it ever traded in and the trades that hold something."""
         sequence, [risks, held, trades] = await self._read_accounts(
@@ -336,6 +365,19 @@ class PostgresViews:
         sequence, [rows] = await self._read_accounts([account_id], asked)
         next_before = rows[limit - 1].sequence if len(rows) > limit else None
         return LimitHistory(changes=rows[:limit], next_before=next_before, sequence=sequence)
+
+    async def contract_notes(self, account_id: AccountId, paging: Paging = FIRST_PAGE) -> Page[ContractNoteRow]:
+        """Return a page of an account's contract notes."""
+        paging = paging.bounded()
+        asked = Question(CONTRACT_NOTES, select_contract_notes, (account_id, paging))
+        sequence, [rows] = await self._read_accounts([account_id], asked)
+        return page_of(rows, paging, sequence, place=lambda row: row.first_sequence)
+
+    async def contract_note(self, account_id: AccountId, day: str) -> Answer[ContractNoteRow | None]:
+        """Return an account's contract note of a day, None where there is none."""
+        asked = Question(CONTRACT_NOTES, select_contract_note, (account_id, day))
+        sequence, [rows] = await self._read_accounts([account_id], asked)
+        return Answer(value=rows[0] if rows else None, sequence=sequence)
 
     async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
         """Return of which accounts a user is a member, by account."""

@@ -1,12 +1,14 @@
 """What a simulator is told at its start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from adapters.clock import SystemClock
 from adapters.simulator.faults.fault_plan import FaultPlan
 from adapters.simulator.market.listing import Listing
 from adapters.simulator.market.market_model import PLAIN_MARKET, MarketModel
 from adapters.simulator.tapes.tape import Tape
+from commands.ports import Clock
 from projections.ports import Bars
 
 RUPEES_10_LAKH_PAISE = 10_00_000_00
@@ -27,7 +29,7 @@ class SimulatorConfig:
     are kept in memory alone). `bars` are stored days that charts go back to (None: they know the tape alone). A
     person who gave a program consent is sent to `consent_redirect`. `feed_glues`: feed packets that wait together go in
     one frame, which the broker's own client does not stand. `fault_plan` lets faults come by rates and
-    a seed from the start on.
+    a seed from the start on. Tokens end and rates are counted by `clock`.
     """
 
     secret: bytes
@@ -51,6 +53,7 @@ class SimulatorConfig:
     consent_redirect: str = "http://127.0.0.1/"
     feed_glues: bool = False
     fault_plan: FaultPlan | None = None
+    clock: Clock = field(default_factory=SystemClock)
 
     @property
     def transit_s(self) -> float:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -82,13 +81,15 @@ class Desk:
         """
         is_data = family in _DATA
         try:
-            client_id = self.tokens.client_of(request.headers.get("access-token", ""), now_ns=time.time_ns())
+            client_id = self.tokens.client_of(
+                request.headers.get("access-token", ""), now_ns=self.config.clock.wall_ns()
+            )
         except TokenDead:
             raise self._token_refusal(is_data=is_data) from None
         if is_data and request.headers.get("client-id") != client_id:
             raise data_refusal(401, 810, "Client ID is invalid")
         if self.limits is not None and not self.limits.take(
-            client_id, family, now_ns=time.monotonic_ns(), subject=subject
+            client_id, family, now_ns=self.config.clock.monotonic_ns(), subject=subject
         ):
             if is_data:
                 raise data_refusal(429, 805, TOO_MANY_QUOTES)
@@ -109,7 +110,7 @@ class Desk:
     def take_record(self, record: Record) -> None:
         """Tell whoever listens what happened to the books, and note when an order executed."""
         if isinstance(record, OrderExecuted):
-            self.stamps.executed.append(Stamp(record.trade_id, time.monotonic_ns()))
+            self.stamps.executed.append(Stamp(record.trade_id, self.config.clock.monotonic_ns()))
         self.updates.take(record)
 
     def let_arrive(self, order: BookedOrder) -> None:
@@ -185,7 +186,7 @@ def open_desk(config: SimulatorConfig) -> Desk:
     first_number = config.first_number
     if first_number is None:
         # Within a day, a simulator that starts later begins above every number an earlier one can have reached.
-        seconds_of_day = time.time_ns() // NS_PER_S % _DAY_S
+        seconds_of_day = config.clock.wall_ns() // NS_PER_S % _DAY_S
         first_number = 1 if config.lock_step else 1 + seconds_of_day * _NUMBERS_A_SECOND
     with contextlib.ExitStack() as undo:
         journal = undo.enter_context(Journal(config.journal)) if config.journal is not None else None
@@ -197,7 +198,7 @@ def open_desk(config: SimulatorConfig) -> Desk:
     quotes = QuoteBoard(simulator.record, config.instruments)
     segments = tuple(dict.fromkeys(key.segment for key in config.tape.instruments))
     tokens = Tokens(config.secret)
-    updates = Updates(simulator, tokens, secret=config.secret)
+    updates = Updates(simulator, tokens, secret=config.secret, clock=config.clock)
     desk = Desk(
         config=config,
         simulator=simulator,

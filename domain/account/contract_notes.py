@@ -5,7 +5,7 @@ from domain.account.events import ContractNoteReceived
 from domain.contract_note import compare
 
 ORDERS_A_PART = 500
-"""An event may be so large, and no larger: an order's part of it is some 350 bytes."""
+"""An event is 256 KiB at most, and an order of two executions some 290 bytes of it."""
 
 
 def record_contract_note(command: RecordContractNote) -> tuple[ContractNoteReceived, ...]:

@@ -15,6 +15,7 @@ from domain.account.commands import (
     ConfirmFlat,
     DoubtOrder,
     EngageKillSwitch,
+    InspectAccount,
     MoveCash,
     ObserveResult,
     OpenAccount,
@@ -24,7 +25,9 @@ from domain.account.commands import (
     ProtectTrade,
     RecordAccepted,
     RecordContractNote,
+    RecordConversion,
     RecordDayEnd,
+    RecordDifferences,
     RecordFill,
     RecordForeignFill,
     RecordModifyRefused,
@@ -34,9 +37,11 @@ from domain.account.commands import (
     RecordUnknown,
     RecordVenueOrder,
     ReleaseBreach,
+    ReleaseInvariant,
     ReleaseKillSwitch,
     RemoveMember,
     RepriceStop,
+    ResolveDifference,
     ResolveOrder,
     SetMember,
     SetRiskParameters,
@@ -49,6 +54,7 @@ from domain.account.contract_notes import record_contract_note
 from domain.account.events import AccountEvent, AccountOpened, RiskParametersChanged, Role
 from domain.account.evolve import evolve
 from domain.account.foreign import apply_corporate_action, record_foreign_fill
+from domain.account.invariants import watched
 from domain.account.members import remove_member, set_member
 from domain.account.orders import (
     begin_submission,
@@ -63,6 +69,7 @@ from domain.account.orders import (
     record_venue_order,
 )
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
+from domain.account.reconciling import record_conversion, record_differences, resolve_difference
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.resolving import doubt_order, resolve_order
 from domain.account.state import Account
@@ -74,6 +81,7 @@ from domain.account.switches import (
     observe_result,
     record_suppressed,
     release_breach,
+    release_invariant,
     release_kill_switch,
 )
 from domain.account.trades import cancel_trade, change_trade, close_all, close_position, close_trade, open_trade
@@ -119,6 +127,10 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return observe_result(command, state)
         case ReleaseBreach():
             return release_breach(command, state)
+        case ReleaseInvariant():
+            return release_invariant(command, state)
+        case InspectAccount():
+            return ()  # What it finds, if anything, is the watch's to say: see `invariants.py`.
         case MoveCash():
             return move_cash(command, state)
         case RecordSuppressedIntents():
@@ -161,6 +173,12 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
+        case RecordDifferences():
+            return record_differences(command, state)
+        case RecordConversion():
+            return record_conversion(command, state)
+        case ResolveDifference():
+            return resolve_difference(command, state)
         case RecordDayEnd():
             return record_day_end(command, state)
         case SucceedExit():
@@ -197,4 +215,6 @@ def _set_risk_parameters(command: SetRiskParameters, state: Account) -> tuple[Ac
     return (RiskParametersChanged(parameters=command.parameters),)
 
 
-decider: Decider[AccountCommand, Account, AccountEvent] = Decider(initial=Account(), decide=decide, evolve=evolve)
+decider: Decider[AccountCommand, Account, AccountEvent] = Decider(
+    initial=Account(), decide=decide, evolve=evolve, watch=watched
+)

@@ -6,10 +6,12 @@ import msgspec
 
 from domain.charges import NO_CHARGES, Charges
 from domain.contract_note import LineDifference, NotedOrder
+from domain.differences import DifferenceEnd, DifferenceKind, difference_name
 from domain.ids import (
     AccountId,
     BasketId,
     CorrelationId,
+    DifferenceId,
     OrderId,
     StrategyId,
     TradeId,
@@ -21,7 +23,7 @@ from domain.ids import (
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
 from domain.order import ModifyCause, NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
-from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 
 
 class AccountMode(StrEnum):
@@ -212,6 +214,35 @@ class RiskBreachReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account
     reason: str
 
 
+class InvariantBreached(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="account.invariant_breached.v1"
+):
+    """Something that always holds did not. Entries are denied until a person has looked and releases it.
+
+    `subject` is what it does not hold of: a trade, an order, a position, or `account`; `expected` and `seen` are for
+    people. `version` is the place in the stream of the event that broke it, which lies in the same append before this
+    one. A decision of our own that would have broken it is not stored (`is_prevented`): then `version` is the place of
+    the last event before it.
+    """
+
+    invariant: Invariant
+    subject: str
+    expected: str
+    seen: str
+    version: int
+    is_prevented: bool = False
+    trade_ids: tuple[TradeId, ...] = ()
+    order_ids: tuple[OrderId, ...] = ()
+
+
+class InvariantReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.invariant_released.v1"):
+    """A person has looked at the breaches of an invariant and allows entries again."""
+
+    invariant: Invariant
+    user_id: UserId
+    reason: str
+
+
 class CashMoved(msgspec.Struct, frozen=True, kw_only=True, tag="account.cash_moved.v1"):
     """Money came in (positive) or went out. It is no result: drawdown does not see it."""
 
@@ -259,6 +290,42 @@ class CorporateActionApplied(msgspec.Struct, frozen=True, kw_only=True, tag="acc
     denominator: int
     effective_on: str
     trades: tuple[CorporateAdjustment, ...]
+
+
+class DifferenceFound(msgspec.Struct, frozen=True, kw_only=True, tag="account.difference_found.v1"):
+    """The venue's books show something otherwise than ours; once more under the same id where it is another by now.
+
+    `subject` is the id of the order or execution that it is about, empty where instrument and product say it. `ours`
+    and `theirs` are what each side has, for people; `quantity` is how many units more the venue holds, None where it
+    is no position. While one that `gates` is open, entries of the account are denied.
+    """
+
+    difference_id: DifferenceId
+    kind: DifferenceKind
+    subject: str
+    instrument: InstrumentKey | None
+    product: Product | None
+    symbol: str
+    ours: str
+    theirs: str
+    quantity: int | None
+    cause: str
+    repair: str
+    gates: bool
+
+    @property
+    def name(self) -> str:
+        """What it is about, as of `domain.differences.Finding`."""
+        return difference_name(self.kind, self.subject, self.instrument, self.product)
+
+
+class DifferenceClosed(msgspec.Struct, frozen=True, kw_only=True, tag="account.difference_closed.v1"):
+    """A difference is over. `user_id` is who resolved it, None where the engine closed it by itself."""
+
+    difference_id: DifferenceId
+    how: DifferenceEnd
+    user_id: UserId | None
+    reason: str
 
 
 class BasketOpened(msgspec.Struct, frozen=True, kw_only=True, tag="basket.opened.v1"):
@@ -640,10 +707,14 @@ AccountEvent = (
     | FlattenFinished
     | RiskBreached
     | RiskBreachReleased
+    | InvariantBreached
+    | InvariantReleased
     | CashMoved
     | IntentsSuppressed
     | ContractNoteReceived
     | CorporateActionApplied
+    | DifferenceFound
+    | DifferenceClosed
     | BasketOpened
     | BasketFailed
     | BasketCompleted

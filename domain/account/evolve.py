@@ -5,6 +5,7 @@ from typing import assert_never
 import msgspec
 
 from domain.account.charging import foreign_order
+from domain.account.differing import with_difference, without_difference
 from domain.account.events import (
     AccountEvent,
     AccountOpened,
@@ -15,9 +16,13 @@ from domain.account.events import (
     CashMoved,
     ContractNoteReceived,
     CorporateActionApplied,
+    DifferenceClosed,
+    DifferenceFound,
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
+    InvariantBreached,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -57,7 +62,7 @@ from domain.account.events import (
     TradeReductionAsked,
 )
 from domain.account.holding import FillEffect, after_fill, scaled_quantity
-from domain.account.state import WHOLE_ACCOUNT, Account, Basket, Order, Trade
+from domain.account.state import WHOLE_ACCOUNT, Account, Basket, BrokenInvariant, Order, Trade
 from domain.account.totals import is_live, totals_of, with_order, with_trade
 from domain.charges import NOTHING_ACCRUED
 from domain.ids import OrderId, StrategyId, TradeId
@@ -147,6 +152,10 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             return _foreign_fill(state, event)
         case CorporateActionApplied():
             return _corporate_action(state, event)
+        case DifferenceFound():
+            return with_difference(state, event)
+        case DifferenceClosed():
+            return without_difference(state, event)
         case BasketOpened():
             basket = Basket(basket_id=event.basket_id, legs=event.legs, policy=event.policy)
             return _replace(state, baskets={**state.baskets, event.basket_id: basket})
@@ -174,6 +183,11 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
         case RiskBreachReleased():
             acted = state.acted_breaches - {event.kind}
             return _replace(state, breaches=state.breaches - {event.kind}, acted_breaches=acted)
+        case InvariantBreached():
+            broken = BrokenInvariant(invariant=event.invariant, subject=event.subject, version=event.version)
+            return _replace(state, broken=(*state.broken, broken))
+        case InvariantReleased():
+            return _replace(state, broken=tuple(b for b in state.broken if b.invariant is not event.invariant))
         case CashMoved():
             state = on_day(state, event.trading_day)
             return _replace(state, cash_moved_paise=state.cash_moved_paise + event.amount_paise)
@@ -226,6 +240,7 @@ def on_day(state: Account, day: str, *, keep: TradeId | None = None) -> Account:
         foreign_fills=frozenset(),  # The venue's trade book is of one day.
         foreign_accruals={},
         debited=frozenset(),
+        accepted_differences=frozenset(),  # Nor is its order book.
         trades=trades,
         orders=orders,
         totals=totals_of(trades, orders.values()),

@@ -46,7 +46,17 @@ from domain.account.state import Account, Order
 from domain.ids import OrderId, split_fill_id
 from domain.market import trading_day
 from domain.money import value_paise
-from domain.order import CLOSED, FINAL, OrderInstruction, OrderStatus, OrderType, Purpose, RefusalReason, may_follow
+from domain.order import (
+    CLOSED,
+    FINAL,
+    IN_DOUBT,
+    OrderInstruction,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    RefusalReason,
+    may_follow,
+)
 
 
 def _order(state: Account, order_id: OrderId) -> Order:
@@ -57,17 +67,19 @@ def _order(state: Account, order_id: OrderId) -> Order:
 
 
 def begin_submission(command: BeginSubmission, state: Account) -> tuple[AccountEvent, ...]:
-    """Let the order be sent now, unless it is too old, blocked or no longer waits."""
+    """Let the order be sent now, unless it is too old, blocked, held by a difference, or no longer waits."""
     order = _order(state, command.order_id)
     if order.status is not OrderStatus.INTENDED:
         return ()
     if order.purpose is Purpose.ENTRY:
-        if state.is_killed(state.trades[order.trade_id].strategy_id):
+        if state.broken or state.is_killed(state.trades[order.trade_id].strategy_id):
             blocked = OrderBlocked(order_id=order.order_id, trade_id=order.trade_id)
             return with_closings(state, (blocked,), (order.trade_id,))
         if order.not_after_ns is not None and command.market_time_ns > order.not_after_ns:
             lapsed = OrderLapsed(order_id=order.order_id, trade_id=order.trade_id)
             return with_closings(state, (lapsed,), (order.trade_id,))
+        if not command.may_enter or state.gating_difference is not None:
+            return ()  # It waits as long as it may: the books may agree again in time.
     submitting = OrderSubmitting(
         order_id=order.order_id,
         trade_id=order.trade_id,
@@ -331,6 +343,6 @@ def presume_absent(command: PresumeAbsent, state: Account) -> tuple[AccountEvent
 def record_day_end(command: RecordDayEnd, state: Account) -> tuple[AccountEvent, ...]:
     """Keep that an order in doubt can do nothing any more. A fill of it would be believed all the same."""
     order = _order(state, command.order_id)
-    if order.status not in {OrderStatus.UNKNOWN, OrderStatus.PRESUMED_ABSENT}:
+    if order.status not in IN_DOUBT:
         return ()
     return after_word(state, _expired(order, evidence=Evidence.DAY_END), order, places=False)

@@ -158,10 +158,34 @@ class RatioInvalid(InvalidInput):
     code = "RATIO_INVALID"
 
 
+class DifferenceNotFound(NotFound):
+    """The account has no such open difference. The caller sees 404; nothing is stored."""
+
+    code = "DIFFERENCE_NOT_FOUND"
+
+
+class AdoptionImpossible(Conflict):
+    """A position cannot be taken as it is without a price. The caller sees 409; nothing is stored."""
+
+    code = "ADOPTION_NEEDS_PRICE"
+
+
 class BreachNotLatched(Conflict):
     """No such limit is latched. The caller sees 409; nothing is stored."""
 
     code = "BREACH_NOT_LATCHED"
+
+
+class InvariantNotBroken(Conflict):
+    """No breach of that invariant waits for a release. The caller sees 409; nothing is stored."""
+
+    code = "INVARIANT_NOT_BREACHED"
+
+
+class DecisionBreaksInvariant(Conflict):
+    """A decision that would have broken an invariant, of which a breach is recorded already. Nothing is stored."""
+
+    code = "DECISION_BREAKS_INVARIANT"
 
 
 class AmountInvalid(InvalidInput):

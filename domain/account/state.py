@@ -8,6 +8,7 @@ from domain.account.events import (
     AccountMode,
     BasketLeg,
     BasketPolicy,
+    DifferenceFound,
     ExitCause,
     KillMode,
     ProtectionMode,
@@ -17,10 +18,20 @@ from domain.account.events import (
 from domain.account.holding import Holding
 from domain.account.rates import OrderRates
 from domain.charges import NOTHING_ACCRUED, Accrual
-from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.ids import (
+    AccountId,
+    BasketId,
+    DifferenceId,
+    OrderId,
+    StrategyId,
+    TradeId,
+    UserId,
+    VenueFillId,
+    VenueOrderId,
+)
 from domain.instrument import InstrumentKey
 from domain.order import LIVE, OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
-from domain.risk import BreachKind, RiskParameters
+from domain.risk import BreachKind, Invariant, RiskParameters
 
 WHOLE_ACCOUNT = StrategyId("")
 """Under this name the account's own kill switch lies among those of its strategies."""
@@ -186,6 +197,14 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     exposures: dict[str, Exposure] = {}
 
 
+class BrokenInvariant(msgspec.Struct, frozen=True, kw_only=True):
+    """An invariant that was breached and not released yet: of what, and the stream's version of what broke it."""
+
+    invariant: Invariant
+    subject: str
+    version: int
+
+
 NOTHING = Exposure()
 
 
@@ -199,9 +218,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     `realised_paise` and `charges_paise` are since ever, `peak_net_paise` is the highest that their difference was:
     drawdown is told from it. `breaches` are the limits on losses that are latched, `acted_breaches` those of them of
-    which the consequences were drawn. `debited` are the instruments of which the day's debit of the demat account was
-    charged, `foreign_accruals` what the day's orders of others came to, by `foreign_order`. `owner_id` opened the
-    account and is its owner for good; `members` holds everybody, them too.
+    which the consequences were drawn, `broken` the invariants of which nobody has released the breach. `debited` are
+    the instruments of which the day's debit of the demat account was charged, `foreign_accruals` what the day's orders
+    of others came to, by `foreign_order`. `owner_id` opened the account and is its owner for good; `members` holds
+    everybody, them too. `differences` are those from the venue's books that are open, `accepted_differences` names
+    those that somebody took today as they are; `held_before` has the units by instrument that the venue's holdings
+    count from.
     """
 
     account_id: AccountId | None = None
@@ -213,6 +235,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     flattening: frozenset[StrategyId] = frozenset()
     breaches: frozenset[BreachKind] = frozenset()
     acted_breaches: frozenset[BreachKind] = frozenset()
+    broken: tuple[BrokenInvariant, ...] = ()
     day: str = ""
     trades_today: int = 0
     realised_today_paise: int = 0
@@ -230,6 +253,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     corporate_actions: frozenset[str] = frozenset()
     totals: Totals = Totals()
     rates: OrderRates = OrderRates()
+    differences: dict[DifferenceId, DifferenceFound] = {}
+    difference_count: int = 0
+    accepted_differences: frozenset[str] = frozenset()
+    held_before: dict[str, int] = {}
+
+    @property
+    def gating_difference(self) -> DifferenceFound | None:
+        """The oldest difference from the venue's books for which entries are held, None where there is none."""
+        if not self.differences:
+            return None
+        return next((difference for difference in self.differences.values() if difference.gates), None)
 
     @property
     def net_paise(self) -> int:

@@ -9,6 +9,7 @@ from domain.account.commands import (
     ObserveResult,
     RecordSuppressedIntents,
     ReleaseBreach,
+    ReleaseInvariant,
     ReleaseKillSwitch,
 )
 from domain.account.events import (
@@ -17,6 +18,7 @@ from domain.account.events import (
     ExitCause,
     FlattenFinished,
     IntentsSuppressed,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -26,7 +28,7 @@ from domain.account.events import (
 )
 from domain.account.evolve import evolve, on_day
 from domain.account.exits import begin_exit, with_closings, withdraw_entries
-from domain.account.refusals import AmountInvalid, BreachNotLatched, demand_role
+from domain.account.refusals import AmountInvalid, BreachNotLatched, InvariantNotBroken, demand_role
 from domain.account.state import WHOLE_ACCOUNT, Account
 from domain.account.trades import close_trades, trades_in_scope
 from domain.ids import StrategyId
@@ -166,6 +168,14 @@ def release_breach(command: ReleaseBreach, state: Account) -> tuple[AccountEvent
     if command.kind not in state.breaches:
         raise BreachNotLatched(f"the limit on {command.kind.value.replace('_', ' ')} is not latched")
     return (RiskBreachReleased(kind=command.kind, user_id=command.user_id, reason=command.reason),)
+
+
+def release_invariant(command: ReleaseInvariant, state: Account) -> tuple[AccountEvent, ...]:
+    """Let entries through again. What is still broken trips again when it is looked at next."""
+    demand_role(state, command.user_id, Role.OWNER)
+    if all(each.invariant is not command.invariant for each in state.broken):
+        raise InvariantNotBroken(f"no breach of {command.invariant.value} waits for a release")
+    return (InvariantReleased(invariant=command.invariant, user_id=command.user_id, reason=command.reason),)
 
 
 def move_cash(command: MoveCash, state: Account) -> tuple[AccountEvent, ...]:

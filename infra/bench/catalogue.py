@@ -39,6 +39,10 @@ BENCHES: dict[str, Entry] = {
     "matching": Entry(
         "prints and orders that the matching of one instrument takes, beside a plain list", "infra.bench.matching"
     ),
+    "exactly-once": Entry(
+        "whole days of the trading path in made-up time, under faults and crashes, judged by the venue's own books",
+        "infra.bench.exactly_once",
+    ),
     "faults": Entry("seeded faults at named points, and whether anything is lost by them", "infra.bench.faults"),
     "oracle": Entry("made-up lives of accounts, judged by plain arithmetic on their fills", "infra.bench.oracle"),
     "instruments": Entry(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from itertools import count
@@ -19,7 +19,7 @@ from api.requests import RiskLimits, TradeRequest
 from domain.ids import CorrelationId
 from domain.market import NS_PER_S
 from domain.money import format_e4
-from domain.order import Side, installation_code
+from domain.order import OrderStatus, Side, installation_code
 from domain.risk import BASIS_POINTS
 from domain.venue import BreakerState
 from infra.bench.broker_side import BrokerSide, BrokerStamps
@@ -38,6 +38,8 @@ ACCOUNTS = 40
 INSTRUMENTS = 4
 STOP_AWAY_BP = 500
 SLOW, FAST = 10, 100
+"""Orders a second at the broker: of each intent its entry and its stop."""
+ORDERS_AN_INTENT = 2
 WARM_UP_S = 1.0
 NEVER_MS = 5_000.0
 """What an order counts that never came to the broker: so old an entry lapses."""
@@ -45,11 +47,17 @@ _HEALED_S = 30.0
 _STRUCK_S = 4.0
 _LOOK_S = 0.1
 _MS_PER_S = 1_000
+_ANSWER_S = 10.0
 _ENTRIES = "entries"
+_IN_DOUBT = {OrderStatus.SUBMITTING.value, OrderStatus.UNKNOWN.value}
 _ORDER_EVENTS = """
     -- Read what the log tells of orders above a sequence.
     SELECT sequence, name, payload FROM log.events WHERE sequence > %s AND name LIKE 'order.%%' ORDER BY sequence
 """
+
+
+Look = Callable[[], Awaitable[dict[str, Any]]]
+"""Asks the executor how it stands."""
 
 
 class Extent(NamedTuple):
@@ -62,7 +70,7 @@ class Extent(NamedTuple):
 
 
 FULL = Extent(slow_s=60.0, fast_s=20.0, doubt_s=60.0, bare_s=10.0)
-QUICK = Extent(slow_s=10.0, fast_s=5.0, doubt_s=10.0, bare_s=3.0)
+QUICK = Extent(slow_s=12.0, fast_s=6.0, doubt_s=12.0, bare_s=3.0)
 LOST_EVERY_S = 0.7
 """Between two lost answers others arrive, so that the breaker stays closed."""
 
@@ -130,12 +138,14 @@ async def run(bench: Bench) -> None:
             bare = await _bare(engine, broker, for_s=extent.bare_s)
             _tell_way(report, fast, FAST, bare)
             _tell_back(report, slow, fast)
-            begin("answers that are lost")
-            await _doubt(report, engine, broker, intents, for_s=extent.doubt_s)
-            begin("a broker that fails")
-            await _break(report, engine, broker, intents)
+            async with _executor(engine) as look:
+                begin("answers that are lost")
+                await _doubt(report, engine, broker, intents, look, for_s=extent.doubt_s)
+                begin("a broker that fails")
+                await _break(report, engine, broker, intents, look)
             median, p99 = sync_ms(engine.supervisor.settings.home)
     report.note("intents", f"MARKET entries with a stop {STOP_AWAY_BP} bp away, {ACCOUNTS} accounts on schedule")
+    report.note("orders", "entries and their stops: every other order that comes to the broker is a stop")
     report.note("from intent to broker", "from when it was due over HTTP until the broker began to read the order")
     report.note("from fill to view", "from the broker's fill until every read model showed it to a reader")
     report.note("yardstick", f"{ACCOUNTS} clients post the same order bare to the same simulator, round trip")
@@ -166,8 +176,16 @@ async def _prepare(report: Report, engine: WholeEngine, intents: Sequence[Ask]) 
 # --- Loads ------------------------------------------------------------------------------------------------------------
 
 
-async def _play(engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask], *, rate: int, for_s: float) -> Played:
-    """Let intents arrive at *rate*, and return what came of them once nothing moves any more."""
+async def _play(
+    engine: WholeEngine,
+    broker: BrokerSide,
+    intents: Sequence[Ask],
+    *,
+    rate: int,
+    for_s: float,
+    until: Callable[[], Awaitable[None]] | None = None,
+) -> Played:
+    """Let orders arrive at *rate*, and return what came of them once nothing moves any more, and not before *until*."""
     before = await engine.settled()
     arrived_before = len((await broker.stamps()).arrivals)
     spent_before_s = _cpu_s(engine)
@@ -175,8 +193,15 @@ async def _play(engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask],
     watching = asyncio.create_task(seen.run())
     try:
         outcome = await engine.drive(
-            intents, people=ACCOUNTS, rate=float(rate), for_s=for_s, warm_up_s=WARM_UP_S, keeps_answers=True
+            intents,
+            people=ACCOUNTS,
+            rate=rate / ORDERS_AN_INTENT,
+            for_s=for_s,
+            warm_up_s=WARM_UP_S,
+            keeps_answers=True,
         )
+        if until is not None:
+            await until()
         head = await engine.settled()
         spent_s = _cpu_s(engine)
         await seen.until(head)
@@ -234,7 +259,8 @@ def _tell_way(report: Report, played: Played, rate: int, bare: Outcome | None = 
     accepted = [each for each in played.outcome.answered if each.status == HTTPStatus.CREATED]
     report.check(
         f"every intent is accepted at {rate} a second",
-        holds=bool(accepted) and set(played.outcome.statuses) == {HTTPStatus.CREATED},
+        holds=set(played.outcome.statuses) == {HTTPStatus.CREATED}
+        and len(accepted) == len(played.outcome.latencies_ms),
     )
     waits_ms = played.ways.to_broker_ms(accepted, played.stamps, never_ms=NEVER_MS)
     for percent in (50, 99):
@@ -261,7 +287,7 @@ def _tell_back(report: Report, slow: Played, fast: Played) -> None:
 
 
 async def _doubt(
-    report: Report, engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask], *, for_s: float
+    report: Report, engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask], look: Look, *, for_s: float
 ) -> None:
     """Lose answers, in turns before and after the broker has the order, and see how long orders are in doubt."""
     kinds = (FaultKind.LOSE_ANSWER_AFTER_ACCEPTANCE, FaultKind.LOSE_ANSWER_BEFORE_ACCEPTANCE)
@@ -272,11 +298,17 @@ async def _doubt(
             await asyncio.sleep(LOST_EVERY_S)
 
     losing = asyncio.create_task(lose())
-    try:
-        played = await _play(engine, broker, intents, rate=SLOW, for_s=for_s)
-    finally:
+
+    async def known() -> None:
         await end(losing)
         await broker.heal()
+        while _IN_DOUBT & (await look())["orders"].keys():  # noqa: ASYNC110 - another process knows it
+            await asyncio.sleep(_LOOK_S)
+
+    try:
+        played = await _play(engine, broker, intents, rate=ORDERS_AN_INTENT * SLOW, for_s=for_s, until=known)
+    finally:
+        await end(losing)
     had, absent = [await broker.struck(kind) for kind in kinds]
     doubts = played.ways.doubts_ms([*had, *absent], played.stamps, played.visible_ns)
     known_ms = [known for _, known in doubts if known is not None]
@@ -300,22 +332,18 @@ def _told_of_doubts(played: Played, had: Sequence[CorrelationId], absent: Sequen
 # --- A broker that fails ----------------------------------------------------------------------------------------------
 
 
-async def _break(report: Report, engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask]) -> None:
+async def _break(report: Report, engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask], look: Look) -> None:
     """Let the broker fail, and then hang, and see how soon the breaker before entries opens."""
-    async with _breaker(engine) as looked:
-        opened_ns, arrivals = await _opened(engine, broker, intents, looked, FaultKind.UNAVAILABLE)
-        failures = sum(at_ns <= opened_ns for _, at_ns in arrivals)
-        opened_ns, arrivals = await _opened(engine, broker, intents, looked, FaultKind.HANG_BEFORE_ACCEPTANCE)
-        stall_s = (opened_ns - min(at_ns for _, at_ns in arrivals)) / NS_PER_S
+    opened_ns, arrivals = await _opened(engine, broker, intents, look, FaultKind.UNAVAILABLE)
+    failures = sum(at_ns <= opened_ns for _, at_ns in arrivals)
+    opened_ns, arrivals = await _opened(engine, broker, intents, look, FaultKind.HANG_BEFORE_ACCEPTANCE)
+    stall_s = (opened_ns - min(at_ns for _, at_ns in arrivals)) / NS_PER_S
     report.add("breaker_failures", failures, unit="orders", better="lower")
     report.add("breaker_stall_s", stall_s, unit="s", better="lower")
 
 
-Look = Callable[[], Any]
-
-
 async def _opened(
-    engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask], looked: Look, kind: FaultKind
+    engine: WholeEngine, broker: BrokerSide, intents: Sequence[Ask], look: Look, kind: FaultKind
 ) -> tuple[int, list[tuple[CorrelationId, int]]]:
     """Return when the breaker before entries opened once every order met *kind*, and the orders that came meanwhile."""
     known = len((await broker.stamps()).arrivals)
@@ -325,25 +353,30 @@ async def _opened(
         await engine.drive(intents, people=ACCOUNTS, rate=float(SLOW), for_s=_STRUCK_S)
         opened_ns = [
             step["at_ns"]
-            for step in (await looked())["transitions"]
+            for step in (await _breaker(look))["transitions"]
             if step["to"] == BreakerState.OPEN and step["at_ns"] > began_ns
         ]
     finally:
         await broker.heal()
     async with asyncio.timeout(_HEALED_S):
-        while (await looked())["state"] != BreakerState.CLOSED:  # noqa: ASYNC110 - another process knows it
+        while (await _breaker(look))["state"] != BreakerState.CLOSED:  # noqa: ASYNC110 - another process knows it
             await asyncio.sleep(_LOOK_S)
     if not opened_ns:
         raise RuntimeError(f"the breaker did not open within {_STRUCK_S} s of {kind}")
     return min(opened_ns), list((await broker.stamps()).arrivals[known:])
 
 
+async def _breaker(look: Look) -> Any:
+    return (await look())["broker"]["breakers"][_ENTRIES]
+
+
 @asynccontextmanager
-async def _breaker(engine: WholeEngine) -> AsyncIterator[Look]:
+async def _executor(engine: WholeEngine) -> AsyncIterator[Look]:
+    """Yield what asks the executor how it stands."""
     nats = await connect(engine.supervisor.nats_url)
 
-    async def look() -> Any:
-        return (await request(nats, STATUS))["broker"]["breakers"][_ENTRIES]
+    async def look() -> dict[str, Any]:
+        return await request(nats, STATUS, timeout_s=_ANSWER_S)
 
     try:
         yield look

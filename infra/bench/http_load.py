@@ -9,7 +9,6 @@ import multiprocessing
 import re
 import secrets
 import sys
-import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -24,8 +23,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import uvloop
 
-from domain.market import NS_PER_MS
-from infra.bench.schedule import on_schedule
+from domain.market import NS_PER_S
+from infra.bench.schedule import SOON_S, on_schedule
 
 BROKEN = 0
 """Stands for the status of a request whose connection was lost."""
@@ -279,18 +278,19 @@ class _Driver:
 
     async def _as_due(self, lines: list[_Line], rate: float) -> None:
         """Let requests arrive at *rate*."""
-        kept: dict[int, tuple[int, int, bytes]] = {}
+        kept: dict[int, tuple[int, bytes]] = {}
 
         async def ask(caller: Caller, line: _Line, arrival: int) -> None:
             status, body = await self._answer(line, caller, caller.asks[arrival % len(caller.asks)])
             if self._load.keeps_answers and arrival >= warm:
-                kept[arrival] = time.monotonic_ns(), status, body
+                kept[arrival] = status, body
 
         works = [partial(ask, caller, line) for caller, line in zip(self._load.callers, lines, strict=True)]
         warm, measured = int(rate * self._load.warm_up_s), int(rate * self._load.for_s)
-        latencies_ms = await on_schedule(works, rate=rate, total=warm + measured)
+        began = asyncio.get_running_loop().time() + SOON_S  # Every loop's clock is the machine's monotonic one.
+        latencies_ms = await on_schedule(works, rate=rate, total=warm + measured, began=began)
         self._outcome.latencies_ms = array("d", latencies_ms[warm:].tobytes())
         self._outcome.answered = [
-            Answered(told_ns - int(latencies_ms[arrival] * NS_PER_MS), status, body)
-            for arrival, (told_ns, status, body) in sorted(kept.items())
+            Answered(int((began + arrival / rate) * NS_PER_S), status, body)
+            for arrival, (status, body) in sorted(kept.items())
         ]

@@ -16,7 +16,9 @@ class Bench:
     """What a bench is handed: where to report, and how much it may do.
 
     `is_quick`: a minute at most, for seeing that it works. `runs` and `seed` are for benches that repeat seeded runs.
-    `clean`: remove what an earlier run left to be used again. `scenario` names one of those that a bench has.
+    `clean`: remove what an earlier run left to be used again. `is_seed_asked`: somebody named the seed. `naive` and
+    `late_s` are for worlds: who executes there, and how late a request may arrive. `scenario` names one of those that
+    a bench has.
     """
 
     report: Report
@@ -25,6 +27,9 @@ class Bench:
     runs: int | None = None
     seed: int = 1
     clean: bool = False
+    is_seed_asked: bool = False
+    naive: bool = False
+    late_s: float | None = None
     scenario: str | None = None
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
@@ -34,8 +39,10 @@ async def run_bench(
     *,
     is_quick: bool = False,
     runs: int | None = None,
-    seed: int = 1,
+    seed: int | None = None,
     clean: bool = False,
+    naive: bool = False,
+    late_s: float | None = None,
     scenario: str | None = None,
 ) -> Report:
     """Run the bench *name* and return what it found.
@@ -56,8 +63,11 @@ async def run_bench(
                 progress=progress,
                 is_quick=is_quick,
                 runs=runs,
-                seed=seed,
+                seed=1 if seed is None else seed,
                 clean=clean,
+                is_seed_asked=seed is not None,
+                naive=naive,
+                late_s=late_s,
                 scenario=scenario,
                 console=console,
             )

@@ -8,21 +8,23 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 
 PATIENCE = 2
+SOON_S = 0.01
 _TICK_S = 0.001
 
 
 async def on_schedule(
-    works: Sequence[Callable[[int], Awaitable[object]]], *, rate: float, total: int
+    works: Sequence[Callable[[int], Awaitable[object]]], *, rate: float, total: int, began: float | None = None
 ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Let *total* arrivals come at *rate* a second, each for one of *works*, which take its number; return latencies.
 
     A latency, in milliseconds, counts from when the arrival was due, so one that finds all of *works* busy is charged
     for its wait, and so is one that the schedule's clock, which looks every millisecond, hands out late. Who falls
     behind is left after twice the time of the schedule: what was not begun by then has waited at least until then.
+    *began* is when the first is due, by the loop's clock, None: at once.
     """
     loop = asyncio.get_running_loop()
     latencies_s = array("d", bytes(8 * total))
-    began = loop.time() + 0.01
+    began = loop.time() + SOON_S if began is None else began
     gives_up = began + PATIENCE * total / rate
     # Who waits for an arrival that is not due yet. One clock wakes them all: a timer for each arrival would cost the
     # process more than half of what the work costs it.

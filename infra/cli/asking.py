@@ -42,6 +42,24 @@ def print_table(
         Console().print(table)
     else:
         sys.stdout.write(f"{nothing}\n")
+    _print_more(next_before)
+
+
+def print_blocks(
+    blocks: Sequence[tuple[str, Sequence[tuple[str, str | None]]]], *, nothing: str, next_before: int | None = None
+) -> None:
+    """Print things that have more to say than a row holds: a headline each, and below it what is said, by its name."""
+    for headline, said in blocks:
+        sys.stdout.write(f"{headline}\n")
+        for name, text in said:
+            if text:
+                sys.stdout.write(f"  {name:<8} {text}\n")
+    if not blocks:
+        sys.stdout.write(f"{nothing}\n")
+    _print_more(next_before)
+
+
+def _print_more(next_before: int | None) -> None:
     if next_before is not None:
         sys.stdout.write(f"There are more: --before {next_before}\n")
 

@@ -13,7 +13,11 @@ _UNKNOWN = "unknown"
 def orders(
     *,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Only those of which nobody knows whether the broker has them.")
+        bool,
+        typer.Option(
+            "--unknown",
+            help="Only those of which nobody knows whether the broker has them: what was asked, what is next.",
+        ),
     ] = False,
     status: Annotated[
         str | None, typer.Option("--status", metavar="STATUS", help="Only those in this status, such as filled.")
@@ -25,14 +29,21 @@ def orders(
     as_json: AsJson = False,
 ) -> None:
     """List your orders, newest first: entries, exits and stops. Wants `khata login`, and the engine running."""
-    from infra.client import list_orders
+    from infra.cli.doubts import print_doubts
+    from infra.client import list_orders, list_orders_in_doubt
     from infra.kept_log_in import ask
     from infra.settings import load
 
     if unknown and status not in {None, _UNKNOWN}:
         raise OperatorProblem("Nothing was asked: --unknown is a status.", remedy="Leave one of the two out.")
-    wanted = _UNKNOWN if unknown else status
-    shown = ask(load(), list_orders(status=wanted, symbol=symbol, account_id=account, limit=limit, before=before))
+    if unknown:
+        in_doubt = ask(load(), list_orders_in_doubt(symbol=symbol, account_id=account, limit=limit, before=before))
+        if as_json:
+            print_json(in_doubt)
+        else:
+            print_doubts(in_doubt)
+        return
+    shown = ask(load(), list_orders(status=status, symbol=symbol, account_id=account, limit=limit, before=before))
     if as_json:
         print_json(shown)
         return

@@ -9,7 +9,9 @@ import typer
 from infra.problems import OperatorProblem
 
 if TYPE_CHECKING:
-    from infra.replay.request import Wish
+    from infra.replay.request import Mode, Wish
+
+EXIT_BROKEN = 1
 
 
 def replay(
@@ -30,6 +32,10 @@ def replay(
     state: Annotated[str | None, typer.Option(help="Rebuild the aggregate of this stream and print its state.")] = None,
     at_sequence: Annotated[int | None, typer.Option(min=0, help="With --state: as it was at this sequence.")] = None,
     as_of: Annotated[str | None, typer.Option(help="With --state: as it was at this ISO time.")] = None,
+    invariants: Annotated[
+        bool,
+        typer.Option("--invariants", help="Hold an account's past against what always holds; end with 1 if it broke."),
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is recorded from now on.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
 ) -> None:
@@ -47,15 +53,27 @@ def replay(
         names=tuple(name or ()),
         times=(since, until, as_of),
         sequences=(first, last, at_sequence),
-        mode="state" if state else "step" if step else "follow" if follow else "list",
+        mode=_mode(state=bool(state), invariants=invariants, step=step, follow=follow),
     )
     try:
-        asyncio.run(_run(wish, as_json=as_json))
+        holds = asyncio.run(_run(wish, as_json=as_json))
     except (KeyboardInterrupt, BrokenPipeError):
         sys.stderr.close()  # Whoever read along has left, in the usual way.
+        return
+    sys.exit(0 if holds else EXIT_BROKEN)
 
 
-async def _run(wish: "Wish", *, as_json: bool) -> None:
+def _mode(*, state: bool, invariants: bool, step: bool, follow: bool) -> "Mode":
+    if state:
+        return "state"
+    if invariants:
+        return "invariants"
+    if step:
+        return "step"
+    return "follow" if follow else "list"
+
+
+async def _run(wish: "Wish", *, as_json: bool) -> bool:
     from rich.console import Console
 
     from adapters.archive.parquet import ParquetArchive
@@ -79,7 +97,7 @@ async def _run(wish: "Wish", *, as_json: bool) -> None:
     try:
         archive = ParquetArchive(archive_folder(settings))
         async with reach_database(settings) as urls, PostgresHistory(urls.query, archive) as history:
-            await run_replay(wish, history, PostgresFeed(urls.query, archive=archive), printer)
+            return await run_replay(wish, history, PostgresFeed(urls.query, archive=archive), printer)
     except StoreUnavailable as fault:
         raise OperatorProblem(f"The log cannot be read: {fault}.", remedy="`khata doctor` says more.") from fault
     except LogHole as fault:

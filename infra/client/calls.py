@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from api.accounts import AccountAnswer, AccountMadeAnswer, AccountsAnswer, MemberAnswer
+from api.alerts import AlertsAnswer
 from api.audit_events import AuditEventAnswer, AuditEventsAnswer
 from api.auth import LoggedOutAnswer, LoginAnswer, RegisteredAnswer
 from api.backtests import BacktestAnswer, BacktestsAnswer
@@ -23,16 +24,20 @@ from api.cash import CashMovedAnswer
 from api.changing import TradeCanceling, TradeChangedAnswer
 from api.charges import ChargesAnswer, ChargesRequest
 from api.closing import ClosingAccepted, ClosingAllAccepted, TradeClosing
+from api.contract_notes import ContractNoteAnswer, ContractNotesAnswer
+from api.doubts import DoubtsAnswer
 from api.drawdown import DrawdownAnswer
 from api.exposure import ExposureAnswer
 from api.funds import FundsAnswer, HoldingsAnswer
 from api.health import Health, Readiness
 from api.instruments import DefinitionsAnswer, InstrumentsAnswer
+from api.invariants import InvariantReleasedAnswer
 from api.limits import LimitHistoryAnswer
 from api.opening import TradeAccepted
 from api.orders import OrdersAnswer, TradeOrdersAnswer
 from api.positions import PositionsAnswer
 from api.profile import ProfileAnswer, ProfileChangedAnswer
+from api.reconciling import DifferenceResolvedAnswer, ReconciliationAnswer, ResolveDifferenceRequest
 from api.requests import (
     AccountRequest,
     LoginRequest,
@@ -49,7 +54,12 @@ from api.resolving import OrderResolvedAnswer, ResolveRequest
 from api.risk import LimitsAnswer
 from api.sessions import SessionsAnswer
 from api.strategies import StrategiesAnswer, StrategyAnswer, StrategyKept
-from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
+from api.switch_requests import (
+    BreachReleaseRequest,
+    CashMovementRequest,
+    InvariantReleaseRequest,
+    KillSwitchRequest,
+)
 from api.switches import BreachReleased, KillSwitchAnswer
 from api.trade_requests import (
     BasketRequest,
@@ -62,7 +72,7 @@ from api.trades import TradeAnswer, TradesAnswer
 from api.value_at_risk import ValueAtRiskAnswer
 from api.views import PortfolioAnswer
 from domain.instrument import Segment
-from domain.risk import BreachKind
+from domain.risk import BreachKind, Invariant
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 Query = str | int | bool | None
@@ -233,11 +243,34 @@ def list_orders_of_trade(trade_id: str, **query: Query) -> Call[TradeOrdersAnswe
     return Call(method="GET", path=f"/api/trades/{trade_id}/orders", answer=TradeOrdersAnswer, query=query)
 
 
+def list_orders_in_doubt(**query: Query) -> Call[DoubtsAnswer]:
+    """List the orders that are unknown or presumed absent, with what is known of each and what comes next."""
+    return Call(method="GET", path="/api/orders/in-doubt", answer=DoubtsAnswer, query=query)
+
+
+def list_alerts(**query: Query) -> Call[AlertsAnswer]:
+    """List what somebody should look at; `state` is `open` or `ended`, without it all."""
+    return Call(method="GET", path="/api/alerts", answer=AlertsAnswer, query=query)
+
+
 def resolve_order(
     order_id: str, body: ResolveRequest, *, account_id: str | None = None, key: str | None = None
 ) -> Call[OrderResolvedAnswer]:
     """Have the last word on an order that is unknown or presumed absent."""
     return _command("POST", f"/api/orders/{order_id}/resolve", OrderResolvedAnswer, body, key, account_id=account_id)
+
+
+def show_reconciliation(**query: Query) -> Call[ReconciliationAnswer]:
+    """Show where the broker's books differ from ours."""
+    return Call(method="GET", path="/api/reconciliation", answer=ReconciliationAnswer, query=query)
+
+
+def resolve_difference(
+    difference_id: str, body: ResolveDifferenceRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[DifferenceResolvedAnswer]:
+    """Take what the broker shows as it is."""
+    path = f"/api/reconciliation/{difference_id}/resolve"
+    return _command("POST", path, DifferenceResolvedAnswer, body, key, account_id=account_id)
 
 
 def list_positions(**query: Query) -> Call[PositionsAnswer]:
@@ -306,6 +339,14 @@ def release_breach(
     )
 
 
+def release_invariant(
+    invariant: Invariant, body: InvariantReleaseRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[InvariantReleasedAnswer]:
+    """Allow entries again although something that always holds did not."""
+    path = f"/api/risk/invariants/{invariant.value}/release"
+    return _command("POST", path, InvariantReleasedAnswer, body, key, account_id=account_id)
+
+
 def move_cash(
     body: CashMovementRequest, *, account_id: str | None = None, key: str | None = None
 ) -> Call[CashMovedAnswer]:
@@ -329,6 +370,16 @@ def list_holdings(**query: Query) -> Call[HoldingsAnswer]:
 def estimate_charges(body: ChargesRequest) -> Call[ChargesAnswer]:
     """Tell what an order, or a round trip, would be charged."""
     return Call(method="POST", path="/api/charges/estimate", answer=ChargesAnswer, body=body, is_harmless=True)
+
+
+def list_contract_notes(**query: Query) -> Call[ContractNotesAnswer]:
+    """List the days of which the broker told its charges, ordered and paged as trades are."""
+    return Call(method="GET", path="/api/contract-notes", answer=ContractNotesAnswer, query=query)
+
+
+def show_contract_note(day: str, **query: Query) -> Call[ContractNoteAnswer]:
+    """Show what the broker charged on a day, beside what was booked, and why it differs."""
+    return Call(method="GET", path=f"/api/contract-notes/{day}", answer=ContractNoteAnswer, query=query)
 
 
 def search_instruments(q: str, **query: Query) -> Call[InstrumentsAnswer]:

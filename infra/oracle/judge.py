@@ -15,6 +15,7 @@ from domain.account.events import (
     BasketPolicy,
     CorporateActionApplied,
     ForeignFillAllocated,
+    InvariantBreached,
     KillSwitchEngaged,
     KillSwitchReleased,
     OrderBlocked,
@@ -114,6 +115,8 @@ class Judge:
                     losses.get(event.kind) == event.value_paise, f"{event.kind} of {event.value_paise}, not {losses}"
                 )
                 self._latched.add((event.trading_day, event.kind))
+            case InvariantBreached():
+                demand(holds=False, claim=f"the watch saw {event.seen} where it expected {event.expected}: {event}")
             case RiskBreachReleased():
                 self._latched = {each for each in self._latched if each[1] is not event.kind}
             case AccountOpened() | RiskParametersChanged():

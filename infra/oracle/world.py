@@ -168,10 +168,9 @@ class World:
         """Carry out a command and hold what came of it against the oracle."""
         self.commands += 1
         try:
-            events = decider.decide(command, self.state)
+            events, self.state = decider.step(command, self.state, version=len(self.events))
         except Refusal:
             return ()
-        self.state = decider.fold(events, self.state)
         self.events += events
         for event in events:
             self.judge.take(event)

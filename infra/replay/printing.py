@@ -11,8 +11,10 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from domain.account.invariants import in_words
 from infra.replay.request import time_text
 from projections.replay.aggregates import Rebuilt, Step
+from projections.replay.invariants import Broken, HeldAgainst
 from projections.replay.selection import ReadEvent
 from projections.replay.trees import Change, leaves
 
@@ -123,6 +125,20 @@ class TablePrinter:
         for path, text in leaves(rebuilt.state):
             self._console.print(Text(f"{path}: {text}"), highlight=False)
 
+    def broken(self, broken: Broken) -> None:
+        """Show what an event broke, with the event's place."""
+        recorded = broken.recorded
+        self._console.print(
+            Text(f"sequence {recorded.sequence} · {recorded.name} · version {recorded.version}", style="red"),
+            Text(in_words(broken.found)),
+            highlight=False,
+        )
+
+    def held_against(self, looked_at: HeldAgainst) -> None:
+        """Show how much was looked at."""
+        found = "nothing is broken" if not looked_at.broken else f"{looked_at.broken:,} breaches"
+        self._console.print(f"{looked_at.events:,} events held against the invariants: {found}.", highlight=False)
+
     def _print_changes(self, found: Iterable[Change]) -> None:
         shown = False
         for change in found:
@@ -176,6 +192,29 @@ class JsonPrinter:
                 "state": rebuilt.state,
             }
         )
+
+    def broken(self, broken: Broken) -> None:
+        """Write what an event broke."""
+        recorded, found = broken.recorded, broken.found
+        self._write(
+            {
+                "sequence": recorded.sequence,
+                "recorded_at": time_text(recorded.recorded_at_us),
+                "stream_id": recorded.stream_id,
+                "version": recorded.version,
+                "name": recorded.name,
+                "invariant": found.invariant.value,
+                "subject": found.subject,
+                "expected": found.expected,
+                "seen": found.seen,
+                "trade_ids": found.trade_ids,
+                "order_ids": found.order_ids,
+            }
+        )
+
+    def held_against(self, looked_at: HeldAgainst) -> None:
+        """Write how much was looked at."""
+        self._write({"events": looked_at.events, "broken": looked_at.broken})
 
     def _document(self, read: ReadEvent) -> dict[str, Any]:
         recorded = read.recorded

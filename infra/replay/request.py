@@ -9,7 +9,7 @@ from domain.market import EXCHANGE_ZONE
 from infra.problems import OperatorProblem
 from projections.replay.selection import Selection
 
-Mode = Literal["list", "follow", "step", "state"]
+Mode = Literal["list", "follow", "step", "state", "invariants"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,6 +56,8 @@ class Wish:
             raise OperatorProblem(
                 "--step goes through one aggregate.", remedy="Name --account, --user, --stream, --trade or --order."
             )
+        if mode == "invariants" and not named:
+            raise OperatorProblem("--invariants looks at one account.", remedy="Name --account or --stream.")
         return cls(
             mode=mode,
             selection=Selection(

@@ -6,6 +6,7 @@ from infra.problems import OperatorProblem
 from infra.replay.request import Wish
 from projections.ports import EventFeed
 from projections.replay.aggregates import NoAggregate, Rebuilt, Step, rebuild, steps
+from projections.replay.invariants import Broken, HeldAgainst, broken_in
 from projections.replay.selection import HistoryReader, ReadEvent, select, stream_of
 
 
@@ -32,9 +33,17 @@ class Printer(Protocol):
         """Show a state."""
         ...
 
+    def broken(self, broken: Broken) -> None:
+        """Show what an event broke that always holds."""
+        ...
 
-async def run_replay(wish: Wish, log: HistoryReader, feed: EventFeed, printer: Printer) -> None:
-    """Show what *wish* asks for; with the mode `follow` until canceled.
+    def held_against(self, looked_at: HeldAgainst) -> None:
+        """Show how much was held against the invariants, at the end."""
+        ...
+
+
+async def run_replay(wish: Wish, log: HistoryReader, feed: EventFeed, printer: Printer) -> bool:
+    """Show what *wish* asks for; with the mode `follow` until canceled. Tell whether nothing was found broken.
 
     Raises:
         OperatorProblem: there is no such stream, trade or order, or no state of ours is folded from it.
@@ -45,10 +54,13 @@ async def run_replay(wish: Wish, log: HistoryReader, feed: EventFeed, printer: P
                 await _state(wish, log, printer)
             case "step":
                 await _steps(wish, log, printer)
+            case "invariants":
+                return await _invariants(wish, log, printer)
             case "list" | "follow":
                 await _events(wish, log, feed, printer)
     except NoAggregate as problem:
         raise OperatorProblem(f"There is no state to show: {problem}.") from None
+    return True
 
 
 async def _events(wish: Wish, log: HistoryReader, feed: EventFeed, printer: Printer) -> None:
@@ -87,3 +99,14 @@ async def _state(wish: Wish, log: HistoryReader, printer: Printer) -> None:
     if rebuilt.version == 0 and not await log.stream_page(stream_id, after_version=-1, limit=1):
         raise OperatorProblem(f"There is no stream {stream_id!r}.")
     printer.state(rebuilt)
+
+
+async def _invariants(wish: Wish, log: HistoryReader, printer: Printer) -> bool:
+    stream_id = wish.selection.stream_id or ""
+    so_far = HeldAgainst()
+    async for broken in broken_in(log, stream_id, so_far):
+        printer.broken(broken)
+    if not so_far.events:
+        raise OperatorProblem(f"There is no stream {stream_id!r}.")
+    printer.held_against(so_far)
+    return so_far.broken == 0

@@ -63,15 +63,16 @@ def _local(port: int) -> str:
 
 
 class LoopClock:
-    """The running loop's time. Implements `commands.ports.Clock`."""
+    """The time of the loop that runs when it is made. Implements `commands.ports.Clock`."""
 
     def __init__(self, wall_ns: int) -> None:
         self._began_ns = wall_ns
+        self._time = asyncio.get_running_loop().time
 
     def wall_ns(self) -> int:
         """Return UTC, as it would be had the world begun then."""
-        return self._began_ns + self.monotonic_ns()
+        return self._began_ns + round(self._time() * NS_PER_S)
 
     def monotonic_ns(self) -> int:
         """Return the loop's time."""
-        return round(asyncio.get_running_loop().time() * NS_PER_S)
+        return round(self._time() * NS_PER_S)

@@ -42,6 +42,7 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
     assert "['INFY', 'RELIANCE']\n['RELIANCE']\n" in printed
     assert "QUANTITY_ABOVE_LIMIT 5000 900000" in printed
     assert names["found"][0].symbol == "RELIANCE"
+    assert names["notes"] == [], "today is not over"
     assert "['INFY']\n[False, True]\nRavi Iyer\n" in printed
     first, second = names["kept"]
     assert first.refresh_token != second.refresh_token

@@ -1,4 +1,4 @@
-"""`khata login`, `orders`, `trades` and `positions`, typed at an API that is served."""
+"""`khata login`, `orders`, `resolve`, `alerts`, `trades` and `positions`, typed at an API that is served."""
 
 import asyncio
 import fcntl
@@ -17,10 +17,13 @@ from typer.testing import CliRunner
 from adapters.security.tokens import Ed25519Tokens
 from api.requests import RegisterRequest, TradeRequest
 from commands.accounts import CommandContext
-from domain.account.commands import BeginSubmission, RecordAccepted, RecordFill, RecordUnknown
+from commands.doubt_reports import DoubtReport, SearchReport
+from commands.evidence import SearchAnswer
+from domain.account.commands import BeginSubmission, PresumeAbsent, RecordAccepted, RecordFill, RecordUnknown
 from domain.ids import AccountId, CorrelationId, OrderId, UserId, VenueFillId, VenueOrderId
 from domain.order import Side
 from infra.cli import app
+from infra.cli.doubts import age_text
 from infra.client import AsyncKhata, list_positions, open_trade, register
 from infra.database import DatabaseUrls
 from infra.edge import Edge
@@ -30,10 +33,14 @@ from infra.problems import OperatorProblem
 from infra.runtime import RuntimeFile
 from infra.settings import Settings, load
 from tests.support.api import PASSWORD, ApiWorld, signing_pem
+from tests.support.log_writing import Scribe
 from tests.support.security import ManualClock
 from tests.support.serving import serving
+from tests.support.specimens import contract_note_received
 
 EMAIL = "asha@example.in"
+TEN_NS = 1_795_149_000 * 1_000_000_000
+"""2026-11-20 10:00:00 in India."""
 
 
 class Desk:
@@ -155,6 +162,7 @@ async def test_orders_are_listed_and_those_of_unknown_fate_found(desk: Desk) -> 
     ]
     for words in (("--unknown",), ("--status", "unknown"), ("--unknown", "--status", "unknown")):
         assert [each["order_id"] for each in (await desk.asking("orders", *words))["orders"]] == [lost]
+    assert (await desk.asking("orders", "--unknown", "--symbol", "TCS"))["orders"] == []
     shown = await desk.type("orders")
     assert lost in shown
     assert "10/10" in shown
@@ -163,6 +171,80 @@ async def test_orders_are_listed_and_those_of_unknown_fate_found(desk: Desk) -> 
     place = (await desk.asking("orders", "--limit", "1"))["next_before"]
     assert first_page.endswith(f"There are more: --before {place}\n")
     assert filled in await desk.type("orders", "--limit", "1", "--before", str(place))
+
+
+async def test_the_newest_contract_note_is_shown_or_that_of_a_day(desk: Desk) -> None:
+    await desk.log_in()
+    assert "told no charges yet" in await desk.type("contract-note")
+    stream_id = f"account-{desk.account_id}"
+    versions = {stream_id: len(await desk.world.log.read_stream(stream_id))}
+    notes = [msgspec.structs.replace(contract_note_received, trading_day=day) for day in ("2026-11-19", "2026-11-20")]
+    await Scribe(desk.world.log, versions).write(stream_id, notes)
+    assert (await desk.asking("contract-note"))["contract_note"]["day"] == "2026-11-20"
+    assert (await desk.asking("contract-note", "2026-11-19"))["contract_note"]["day"] == "2026-11-19"
+    shown = await desk.type("contract-note", "--account", desk.account_id)
+    assert "2026-11-20: 1 orders, note 1 of the day" in shown
+    for words in ("whole_rupees -0.25, unexplained 2.00", "other_quantity", "91.25", "112111182199"):
+        assert words in shown
+    with pytest.raises(OperatorProblem, match="2026-11-21"):
+        await desk.type("contract-note", "2026-11-21")
+
+
+async def test_an_order_in_doubt_is_shown_resolved_and_an_alert_meanwhile(desk: Desk) -> None:
+    await desk.log_in()
+    assert await desk.type("orders", "--unknown") == "No order is in doubt.\n"
+    assert await desk.type("alerts") == "There is nothing to look at.\n"
+    lost, there = await desk.buy(5), await desk.buy(7)
+    for order_id in (lost, there):
+        await desk.submit(order_id)
+        await desk.do(RecordUnknown(order_id=order_id, cause="no [answer]", sent_at_ns=1))
+    await desk.do(PresumeAbsent(order_id=lost, lookups=6))
+    desk.world.doubt_reports.report = report_of(there)
+    shown = await desk.type("orders", "--unknown")
+    for told in (
+        "no [answer]",
+        "2 look-ups and 4 order books without it; last: not found at 2026-11-20 10:00:00",
+        "6 answers without it, then given up",
+        "and it ends with that day; it is never sent again",
+        "The broker's books were read last: at 2026-11-20 10:00:01.",
+        "`khata resolve ORDER_ID --absent --reason WHY`",
+    ):
+        assert told in " ".join(shown.split()), told
+    desk.world.doubt_reports.report = None
+    assert "the executor does not tell just now" in " ".join((await desk.type("orders", "--unknown")).split())
+    assert f"Nobody knows whether the broker has order {there}." in " ".join((await desk.type("alerts")).split())
+
+    for words in ((), ("--absent", "--at-broker", "1")):
+        with pytest.raises(OperatorProblem, match="Nothing was done"):
+            await desk.type("resolve", lost, "--reason", "x", *words)
+    said = await desk.type("resolve", lost, "--absent", "--reason", "the app does not show it")
+    assert said == f"{lost} is absent: should it turn up after all, it is canceled.\n"
+    done = await desk.asking("resolve", there, "--at-broker", "11211", "--reason", "the app shows it")
+    assert (done["status"], done["venue_order_id"]) == ("acknowledged", "11211")
+    with pytest.raises(OperatorProblem, match="ORDER_NOT_IN_DOUBT"):
+        await desk.type("resolve", lost, "--absent", "--reason", "again")
+    assert await desk.type("orders", "--unknown") == "No order is in doubt.\n"
+    assert await desk.type("alerts") == "There is nothing to look at.\n"
+    assert {each["state"] for each in (await desk.asking("alerts", "--all"))["alerts"]} == {"ended"}
+
+
+def report_of(order_id: OrderId) -> DoubtReport:
+    search = SearchReport(
+        by_correlation=2,
+        by_order_book=4,
+        answers_wanted=3,
+        asked_at_ns=TEN_NS,
+        answer=SearchAnswer.NOT_FOUND,
+        until_ns=TEN_NS + 3_000_000_000,
+    )
+    return DoubtReport(searches={order_id: search}, books_read_at_ns=TEN_NS + 1_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "text"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (7380, "2 h 3 min")]
+)
+def test_an_age_is_told_in_the_largest_unit_that_fits(age_s: int, text: str) -> None:
+    assert age_text(age_s) == text
 
 
 async def test_trades_and_positions_are_listed(desk: Desk) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.memory.event_store import MemoryEventStore
 from commands.ports import Append, Appended, AppendOutcomeUnknown, StoreUnavailable
-from infra.bench import decide, history, instruments, store
+from infra.bench import decide, exactly_once, history, instruments, store
 from infra.bench.run import run_bench
 from infra.bench.store_load import EVENT, PAYLOAD_BYTES, Load, command_numbers, open_loop
 
@@ -100,3 +100,19 @@ async def test_a_command_without_an_answer_is_sent_again_and_is_there_once() -> 
     assert len(latencies_ms) == 5
     assert load.retries == 2
     assert list(load.sequences) == [1, 2, 3, 4, 5]
+
+
+async def test_the_bench_of_worlds_finds_nothing_and_catches_a_naive_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exactly_once, "WORLDS_QUICK", 30)
+    report = await run_bench("exactly-once", is_quick=True)
+    assert report.broken == []
+    measures = {name: measure.ours for name, measure in report.measures.items()}
+    assert (measures["worlds"], measures["duplicates"], measures["lost"], measures["unresolved"]) == (30, 0, 0, 0)
+    assert min(measures["crashes"], measures["worlds_per_second"], measures["naive_duplicates"]) > 0
+    assert measures.keys() >= {"overshoot", "other_findings"}
+
+
+async def test_the_world_of_a_seed_is_told() -> None:
+    report = await run_bench("exactly-once", seed=4711)
+    assert report.broken == []
+    assert len(report.notes["last hash of the log"]) == 64

@@ -1,10 +1,8 @@
 """The broker's official client asks the simulator for all that is no order."""
 
 import asyncio
-import time
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -17,7 +15,7 @@ from domain.market import EXCHANGE_ZONE
 from projections.ports import DailyBar
 from tests.support.dhan_sdk import ask, official_client, refusal
 from tests.support.option_market import CALL, NEAR, NEXT, OPTION_MARKET, STRIKES
-from tests.support.tape import CLIENT_ID, NIFTY, RELIANCE, SECRET, ScriptedTape, config_of, steady, venue
+from tests.support.tape import CLIENT_ID, NIFTY, RELIANCE, SECRET, MovedClock, ScriptedTape, config_of, steady, venue
 
 PRICE = 1_310_00_00
 DAY, OPEN = "2026-04-15", int(datetime(2026, 4, 15, 9, 15, tzinfo=EXCHANGE_ZONE).timestamp())
@@ -343,10 +341,10 @@ async def test_what_was_bought_for_delivery_on_an_earlier_day_is_a_holding(tmp_p
 # --- Rates
 
 
-async def test_each_family_has_its_own_limit_and_its_own_429(monkeypatch: pytest.MonkeyPatch) -> None:
-    # However long the machine takes for them, all requests come in one moment.
-    monkeypatch.setattr("adapters.simulator.desk.time", SimpleNamespace(time_ns=time.time_ns, monotonic_ns=lambda: 0))
-    async with venue(config_of(steady(PRICE), rate_limited=True, instruments=OPTION_MARKET)) as client:
+async def test_each_family_has_its_own_limit_and_its_own_429() -> None:
+    clock = MovedClock()
+    clock.stands_at_ns = 0  # However long the machine takes for them, all requests come in one moment.
+    async with venue(config_of(steady(PRICE), rate_limited=True, instruments=OPTION_MARKET, clock=clock)) as client:
         await client.step()
 
         async def twice(path: str, body: dict[str, object], *, times: int = 2) -> list[httpx.Response]:

@@ -15,7 +15,8 @@ from domain.ids import AccountId, StrategyId, TradeId, UserId
 from domain.order import OrderStatus, Purpose
 from domain.strategy.life import StrategyStatus
 from infra.database import DatabaseUrls
-from projections.queries import AuditFilter, OrderFilter, Paging, QueriesUnavailable, Sort, TradeFilter
+from projections.alerts import AlertCode
+from projections.queries import AlertState, AuditFilter, OrderFilter, Paging, QueriesUnavailable, Sort, TradeFilter
 from projections.trades import TradeStatus
 from tests.support.eventually import eventually
 from tests.support.log_writing import Scribe
@@ -23,10 +24,29 @@ from tests.support.memory_log import MemoryLog
 from tests.support.memory_queries import MemoryQueries
 from tests.support.paging import paged
 from tests.support.projecting import reach, running, write_lives
-from tests.support.specimens import BACKTEST, OWNER, STRATEGY, member_removed, member_set, strategy_drafted
+from tests.support.specimens import (
+    BACKTEST,
+    ENTRY,
+    OWNER,
+    STRATEGY,
+    cash_moved,
+    contract_note_received,
+    kill_switch_engaged,
+    limits_changed,
+    member_removed,
+    member_set,
+    order_intended,
+    order_outcome_unknown,
+    order_submitting,
+    protection_failed,
+    strategy_drafted,
+    trade_opened,
+)
 
 DRAFTER = UserId("usr_drafter")
 NAMES = ("mean reversion", "Opening range", "MEAN reversion", "breakout", "opening range", "a b", "Ab", "Opening range")
+DAYS = ("2026-12-29", "2026-12-30")
+"""Of contract notes: days on which nothing else happens."""
 MEMBERS = {"usr_trader": Role.TRADER, "usr_viewer": Role.VIEWER, "usr_gone": Role.OWNER}
 
 
@@ -36,11 +56,14 @@ async def both(
 ) -> AsyncIterator[tuple[PostgresViews, MemoryQueries, list[AccountId]]]:
     """The views of a log of lives, the same log in memory, and its accounts."""
     _, lives = await write_lives(store, accounts=3, commands=90)
-    first = lives[0]
-    scribe = Scribe(store, {f"account-{first.account_id}": len(first.events)})
+    first, second = lives[:2]
+    scribe = Scribe(store, {f"account-{life.account_id}": len(life.events) for life in (first, second)})
+    lost = (trade_opened, order_intended, order_submitting, order_outcome_unknown)
+    await scribe.write(f"account-{second.account_id}", [*lost, protection_failed, kill_switch_engaged])
     members = [replace(member_set, member_id=UserId(name), role=role) for name, role in MEMBERS.items()]
     gone = replace(member_removed, member_id=UserId("usr_gone"))
-    await scribe.write(f"account-{first.account_id}", [*members, gone])
+    notes = [replace(contract_note_received, trading_day=day) for day in DAYS]
+    await scribe.write(f"account-{first.account_id}", [*members, gone, cash_moved, limits_changed, *notes])
     for number, name in enumerate(NAMES):
         strategy_id = StrategyId(f"{STRATEGY[:-2]}{number:02}")
         drafted = replace(strategy_drafted, strategy_id=strategy_id, user_id=DRAFTER, name=name)
@@ -90,10 +113,54 @@ async def test_a_portfolio_its_days_and_its_limits_are_those_of_a_fold(
         assert sum(trade.net_quantity for trade in shown.trades) == sum(row.net_quantity for row in shown.positions)
         assert await views.days(account_id) == await memory.days(account_id)
         assert await views.limit_changes(account_id, limit=3) == await memory.limit_changes(account_id, limit=3)
-    [happened] = [each for each in accounts if (await views.days(each)).value.cash]
-    first = await views.limit_changes(happened, limit=1)
-    second = await views.limit_changes(happened, limit=1, before=first.next_before)
+    assert (await views.days(accounts[0])).value.cash
+    first = await views.limit_changes(accounts[0], limit=1)
+    second = await views.limit_changes(accounts[0], limit=1, before=first.next_before)
     assert first.changes[0].sequence > second.changes[0].sequence
+
+
+async def test_contract_notes_are_listed_and_found_as_by_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    for account_id in accounts:
+        page = await views.contract_notes(account_id)
+        assert page == await memory.contract_notes(account_id)
+        for row in page.rows:
+            assert (await views.contract_note(account_id, row.day)).value == row
+    oldest = Paging(sort=Sort.OLDEST, limit=1)
+    first = await views.contract_notes(accounts[0], oldest)
+    assert first == await memory.contract_notes(accounts[0], oldest)
+    assert first.next_after is not None
+    found = await views.contract_note(accounts[0], DAYS[-1])
+    assert found.value is not None
+    assert found.value.lines == contract_note_received.lines
+    assert (await views.contract_note(accounts[0], "2026-01-01")).value is None
+    assert (await views.contract_note(AccountId("acc_nobody"), DAYS[-1])).value is None
+
+
+async def test_orders_in_doubt_and_alerts_are_those_of_a_fold(
+    both: tuple[PostgresViews, MemoryQueries, list[AccountId]],
+) -> None:
+    views, memory, accounts = both
+    doubts = await views.doubts(accounts)
+    for symbol in (None, "RELIANCE", "TCS"):
+        assert await views.doubts(accounts, symbol) == await memory.doubts(accounts, symbol)
+    assert [(line.order_id, line.doubt) for line in doubts.rows] == [(ENTRY, order_outcome_unknown.cause)]
+    unknown = await views.orders(accounts, OrderFilter(status=OrderStatus.UNKNOWN), Paging(limit=200))
+    assert [line.order_id for line in unknown.rows] == [ENTRY]
+    open_ones = await views.alerts(accounts[1:2], AlertState.OPEN)
+    assert {AlertCode.ORDER_UNKNOWN, AlertCode.PROTECTION_FAILED} <= {row.code for row in open_ones.rows}
+    found = 0
+    for state, sort, account in product((None, *AlertState), (Sort.NEWEST, Sort.OLDEST), (accounts, accounts[1:2])):
+        paging: Paging | None = Paging(sort=sort, limit=3)
+        while paging is not None:
+            page = await views.alerts(account, state, paging)
+            assert page == await memory.alerts(account, state, paging)
+            found += len(page.rows)
+            paging = paging.following(page)
+    assert found > 30
+    assert (await views.alerts([AccountId("acc_nobody")])).rows == []
 
 
 async def test_trades_are_found_by_strategy(both: tuple[PostgresViews, MemoryQueries, list[AccountId]]) -> None:

@@ -15,7 +15,7 @@ from adapters.postgres.history import PostgresHistory
 from adapters.postgres.log_feed import PostgresFeed
 from commands.ports import NewEvent
 from domain.account import decider
-from domain.account.events import AccountEvent, OrderFilled, OrderIntended
+from domain.account.events import AccountEvent, OrderFilled, OrderIntended, OrderSubmitting
 from domain.envelope import RecordedEvent
 from domain.events import decode, name_of
 from infra.database import DatabaseUrls
@@ -178,6 +178,23 @@ async def test_on_a_terminal_each_step_waits_for_a_word(world: World, monkeypatc
     assert [sequence for sequence in shown if f"{sequence} · " in told.getvalue()] == shown[:3]
 
 
+async def test_an_accounts_past_is_held_against_what_always_holds(world: World) -> None:
+    wish = Wish.of(streams=(world.stream,), mode="invariants")
+    [line] = await world.shown(wish)
+    assert line == {"events": len(world.lives[0].events), "broken": 0}
+    sent = next(event for event in world.lives[0].events if isinstance(event, OrderSubmitting))
+    async with PostgresEventStore(world.database.writer) as store:
+        await Scribe(store, versions={world.stream: len(world.lives[0].events) + 1}).write(world.stream, [sent])
+    *found, counted = await world.shown(wish)
+    assert [(each["invariant"], each["subject"]) for each in found] == [("sent_twice", sent.order_id)]
+    assert found[0]["sequence"] == (await world.log())[-1].sequence
+    assert counted["broken"] == 1
+    told = io.StringIO()
+    printer = TablePrinter(Console(file=told, width=300))
+    assert not await run_replay(wish, world.history, PostgresFeed(world.database.query), printer)
+    assert f"sequence {found[0]['sequence']} · order.submitting.v1" in told.getvalue()
+
+
 async def test_what_does_not_go_together_or_does_not_exist_is_said(world: World) -> None:
     for wish in (
         Wish.of(streams=("account-nobody",), mode="state"),
@@ -189,6 +206,7 @@ async def test_what_does_not_go_together_or_does_not_exist_is_said(world: World)
     for problem in (
         {"streams": ("account-1", "user-1")},
         {"streams": (), "mode": "step"},
+        {"streams": (), "mode": "invariants"},
         {"streams": (), "sequences": (1, None, 5)},
         {"streams": ("account-1",), "times": (None, None, "2026-11-20"), "sequences": (1, None, 5), "mode": "state"},
         {"streams": (), "times": ("yesterday", None, None)},

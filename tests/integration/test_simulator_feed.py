@@ -2,8 +2,6 @@
 
 import json
 import struct
-import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ from tests.support.tape import (
     NIFTY,
     OTHER_CLIENT_ID,
     RELIANCE,
+    MovedClock,
     ScriptedTape,
     Venue,
     config_of,
@@ -189,13 +188,12 @@ async def test_handshakes_are_refused_as_often_as_was_asked_for() -> None:
             await feed.ping()
 
 
-async def test_whoever_comes_with_a_wrong_token_is_told_what_is_wrong_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with venue(config_of(steady(PRICE))) as client:
+async def test_whoever_comes_with_a_wrong_token_is_told_what_is_wrong_with_it() -> None:
+    clock = MovedClock()
+    async with venue(config_of(steady(PRICE), clock=clock)) as client:
         async with feed_of(client, client_id=OTHER_CLIENT_ID) as feed:
             assert await feed.recv() == struct.pack("<BHBIh", 50, 10, 0, 0, 808)
-        tomorrow_ns = time.time_ns() + 86_401 * 1_000_000_000
-        later = SimpleNamespace(time_ns=lambda: tomorrow_ns, monotonic_ns=time.monotonic_ns)
-        monkeypatch.setattr("adapters.simulator.paths.broker_routes.time", later)
+        clock.ahead_ns = 86_401 * 1_000_000_000
         async with feed_of(client) as feed:
             assert await feed.recv() == struct.pack("<BHBIh", 50, 10, 0, 0, 807)
 

@@ -1,8 +1,10 @@
 """The simulator over real HTTP: from an order to the position, and what it refuses."""
 
 import asyncio
+import time
 from typing import Any
 
+import httpx
 import pytest
 
 from adapters.simulator.words.refusals import BAD_VALUES
@@ -82,6 +84,23 @@ async def test_an_order_in_transit_is_hidden_from_look_up_and_cannot_be_canceled
         cancel = await client.http.delete(f"/v2/orders/{order_id}")
     assert (hidden.status_code, hidden.json()["errorCode"]) == (404, "DH-906")
     assert (cancel.status_code, cancel.json()["errorMessage"]) == (400, "Order is in Transit state")
+
+
+async def test_when_orders_came_and_executed_is_told_by_the_clock_of_the_machine() -> None:
+    async with venue(config_of(steady(PRICE))) as client:
+        await client.step()
+        began_ns = time.monotonic_ns()
+        await client.fault("lose_answer_before_acceptance")
+        with pytest.raises(httpx.HTTPError):
+            await client.place(correlationId="lost")
+        await client.place()
+        (trade,) = await client.get("/trades")
+        told = await client.admin("GET", "/stamps")
+        ended_ns = time.monotonic_ns()
+    (lost, lost_ns), (correlation_id, arrived_ns) = told["arrived"]
+    ((number, executed_ns),) = told["executed"]
+    assert (lost, correlation_id, number) == ("lost", ORDER["correlationId"], trade["exchangeTradeId"])
+    assert began_ns <= lost_ns <= arrived_ns <= executed_ns <= ended_ns
 
 
 async def test_an_order_leaves_transit_by_itself() -> None:

@@ -36,6 +36,7 @@ from projections.as_of import History
 from projections.historical_marks import BarMarks, EventMarks
 from projections.past import PastAccounts
 from projections.ports import LogOfThePast
+from tests.support.doubt_reports import SetDoubtReports
 from tests.support.memory_bars import MemoryBars
 from tests.support.memory_queries import MemoryQueries
 from tests.support.memory_states import MemoryStates
@@ -153,6 +154,7 @@ class ApiWorld:
         )
         self.audit_store = MemoryAudit()
         self.bars = MemoryBars()
+        self.doubt_reports = SetDoubtReports()
         self.services = Services(
             clock=self.clock,
             ids=self.ids,
@@ -204,6 +206,7 @@ class ApiWorld:
             instruments=directory_of(Settings(home=Path("/nowhere")), InstrumentMaster.load()),
             personal_data=self.personal_data,
             audit=AuditBook(self.audit_store, self.clock, pseudonym=lambda address: f"client-{len(address)}"),
+            doubt_reports=self.doubt_reports,
             calendar=lambda: CALENDAR,
             follows_calendar=sessions is not None,
             **{"rates": AMPLE, **options},

@@ -7,8 +7,7 @@ price; a second of the market is a second of everybody's clock.
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 from itertools import count
 from typing import Any
@@ -39,6 +38,7 @@ from domain.order import OrderStatus, OrderType, Product, Purpose, Side, TimeInF
 from domain.risk import RiskParameters
 from domain.session import Phase, SessionMoment
 from infra.wiring.trading import LEASE_S
+from infra.worlds.venue import ComingTape
 from infra.worlds.virtual_time import LoopClock
 from tests.support import tape
 from tests.support.desk import Desk, kill
@@ -101,39 +101,6 @@ buy = TradeIntent(
 """A good intent: its stop rests at the venue."""
 
 
-class SetTape:
-    """Seconds as the test adds them. Where none was added, the session ends, and the next one begins another session.
-
-    Implements `adapters.simulator.tapes.tape.Tape`, and is the iterator of its seconds.
-    """
-
-    def __init__(self, instruments: Sequence[InstrumentKey], start_ns: int) -> None:
-        self.instruments = instruments
-        self.start_ns = start_ns
-        self.seconds = None
-        self.previous_closes_e4: Mapping[InstrumentKey, int] = {}
-        self.to_come: deque[TapeSecond] = deque()
-
-    def play(self) -> Iterator[TapeSecond]:
-        return self
-
-    def __iter__(self) -> Iterator[TapeSecond]:
-        return self
-
-    def __next__(self) -> TapeSecond:
-        if not self.to_come:
-            raise StopIteration
-        return self.to_come.popleft()
-
-
-class LoopTime:
-    """The module `time`, as far as the simulator uses it, in the loop's time."""
-
-    def __init__(self, clock: LoopClock) -> None:
-        self.time_ns = clock.wall_ns
-        self.monotonic_ns = clock.monotonic_ns
-
-
 class Toll:
     """The venue's limits on requests, which count as they always do; and what they counted."""
 
@@ -183,7 +150,7 @@ class DealingRoom:
     def __init__(
         self,
         venue: tape.Venue,
-        market: SetTape,
+        market: ComingTape,
         desk: Desk,
         toll: Toll,
         *,
@@ -407,7 +374,7 @@ async def dealing_room(
     With *desk* the day begins on the log of an earlier one. Its first prices have just been printed.
     """
     clock = LoopClock(start_ns)
-    market = SetTape([instrument.key for instrument in instruments], start_ns)
+    market = ComingTape([instrument.key for instrument in instruments], start_ns)
     master = InstrumentMaster((date.min, instrument) for instrument in instruments)
     toll = Toll()
     is_first = desk is None
@@ -420,15 +387,11 @@ async def dealing_room(
             "opening_balance_paise": 10**12,
             "rate_limited": True,
             "participation_bp": 10_000,
+            "clock": clock,
             **simulator,
         },
     )
-    venue_time = LoopTime(clock)
-    with (
-        patch("adapters.simulator.desk.time", venue_time),
-        patch("adapters.simulator.paths.broker_routes.time", venue_time),
-        patch("adapters.simulator.desk.RateLimits", toll.limits),
-    ):
+    with patch("adapters.simulator.desk.RateLimits", toll.limits):
         async with tape.venue(config, logged_in=False) as venue:
             url = f"http://127.0.0.1:{venue.port}"
             room = DealingRoom(

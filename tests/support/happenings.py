@@ -54,6 +54,7 @@ from tests.support.specimens import (
     NOW_NS,
     RELIANCE,
     account_opened,
+    contract_note_received,
     foreign_fill_allocated,
     infy_mark,
     limits_changed,
@@ -112,7 +113,16 @@ class Happenings:
         """Let so many more things happen."""
         often = [self._open, self._open, self._guard, self._modify, self._exit, self._foreign]
         seldom = [self._deny, self._trail, self._change, self._reduce, self._lapse, self._switch, self._breach]
-        rare = [self._cash, self._storm, self._split, self._basket, self._limits, self._member, self._next_day]
+        rare = [
+            self._cash,
+            self._storm,
+            self._split,
+            self._basket,
+            self._limits,
+            self._member,
+            self._note,
+            self._next_day,
+        ]
         for _ in range(steps):
             kind = self._random.choice([often, often, often, seldom, seldom, rare])
             self._random.choice(kind)()
@@ -486,6 +496,12 @@ class Happenings:
     def _storm(self) -> None:
         count = self._random.randint(1, 5_000)
         self.events.append(IntentsSuppressed(count=count, since_ns=self._now_ns, until_ns=self._now_ns + 1))
+
+    def _note(self) -> None:
+        """Let the broker tell what it charged on this day, for the first time or again, in one part or two."""
+        part_count = self._random.choice([1, 2])
+        changed = replace(contract_note_received, trading_day=self._day, number=self._next(), part_count=part_count)
+        self.events += [replace(changed, part=part) for part in range(1, part_count + 1)]
 
     def _limits(self) -> None:
         changed = replace(limits_changed.parameters, open_trades_max=self._next())

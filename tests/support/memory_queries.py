@@ -14,12 +14,15 @@ from domain.envelope import RecordedEvent
 from domain.events import decode
 from domain.ids import AccountId, BacktestId, StrategyId, TradeId, UserId
 from domain.strategy.life import StrategyStatus
+from projections.alerts import ALERTS, AlertRow
 from projections.audit_trail import AUDIT_TRAIL, AuditTrailRow
 from projections.backtests import BACKTESTS, BacktestRow
 from projections.cash_moves import CASH_MOVES
+from projections.contract_notes import CONTRACT_NOTES, ContractNoteRow
 from projections.daily_results import DAILY_RESULTS
 from projections.limit_changes import LIMIT_CHANGES
 from projections.memberships import MEMBERSHIPS, MembershipRow
+from projections.order_doubts import ORDER_DOUBTS
 from projections.orders import ORDERS, OrderRow
 from projections.positions import POSITIONS
 from projections.queries import (
@@ -27,9 +30,11 @@ from projections.queries import (
     EVERY_TRADE,
     FIRST_PAGE,
     WAIT_S,
+    AlertState,
     Answer,
     AuditFilter,
     DailyRows,
+    DoubtLine,
     LimitHistory,
     OrderFilter,
     OrderLine,
@@ -47,6 +52,7 @@ from projections.strategies import STRATEGIES, StrategyRow
 from projections.trades import TRADES, TradeRow
 from projections.users import USERS, UserRow
 
+EVERYTHING = Paging(limit=10_000)
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 
@@ -135,6 +141,36 @@ class MemoryQueries:
         rows, trades = await self._rows(ORDERS), await self._rows(TRADES)
         return _page(lines(), paging, await self._sequence(), place=lambda row: row.intended_sequence)
 
+    async def doubts(
+        self, accounts: Sequence[AccountId], symbol: str | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[DoubtLine]:
+        doubts = await self._rows(ORDER_DOUBTS)
+        open_ones = [row for row in doubts.values() if row.is_open and row.account_id in accounts]
+        known = {line.order_id: line for line in (await self.orders(accounts, paging=EVERYTHING)).rows}
+        lines = [
+            DoubtLine(
+                **msgspec.structs.asdict(known[row.order_id]),
+                doubted_at_us=row.since_us,
+                doubt=row.detail,
+                lookups=row.lookups,
+                presumed_absent_at_us=row.presumed_absent_at_us,
+            )
+            for row in open_ones
+            if row.order_id is not None and symbol in {None, known[row.order_id].symbol}
+        ]
+        return _page(lines, paging, await self._sequence(), place=lambda row: row.intended_sequence)
+
+    async def alerts(
+        self, accounts: Sequence[AccountId], state: AlertState | None = None, paging: Paging = FIRST_PAGE
+    ) -> Page[AlertRow]:
+        rows = [*(await self._rows(ALERTS)).values(), *(await self._rows(ORDER_DOUBTS)).values()]
+        found = [
+            row
+            for row in rows
+            if row.account_id in accounts and state in {None, AlertState.OPEN if row.is_open else AlertState.ENDED}
+        ]
+        return _page(found, paging, await self._sequence(), place=lambda row: row.began_sequence)
+
     async def portfolio(self, account_id: AccountId) -> Answer[PortfolioRows | None]:
         risk = (await self._rows(RISK)).get((account_id,))
         positions = [
@@ -161,6 +197,14 @@ class MemoryQueries:
         found = [row for row in rows if row.account_id == account_id and (before is None or row.sequence < before)]
         next_before = found[limit - 1].sequence if len(found) > limit else None
         return LimitHistory(changes=found[:limit], next_before=next_before, sequence=await self._sequence())
+
+    async def contract_notes(self, account_id: AccountId, paging: Paging = FIRST_PAGE) -> Page[ContractNoteRow]:
+        rows = [row for row in (await self._rows(CONTRACT_NOTES)).values() if row.account_id == account_id]
+        return _page(rows, paging, await self._sequence(), place=lambda row: row.first_sequence)
+
+    async def contract_note(self, account_id: AccountId, day: str) -> Answer[ContractNoteRow | None]:
+        row = (await self._rows(CONTRACT_NOTES)).get((account_id, day))
+        return Answer(value=row, sequence=await self._sequence())
 
     async def memberships_of(self, user_id: UserId) -> Answer[list[MembershipRow]]:
         rows = sorted((await self._rows(MEMBERSHIPS)).items())

@@ -38,11 +38,15 @@ from domain.account.events import (
     ContractNoteReceived,
     CorporateActionApplied,
     CorporateAdjustment,
+    DifferenceClosed,
+    DifferenceFound,
     Evidence,
     ExitCause,
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
+    InvariantBreached,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -87,10 +91,12 @@ from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBackte
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
 from domain.charges import Charges
 from domain.contract_note import Cause, LineDifference, Match, NotedCharges, NotedOrder, NoteLine, Share
+from domain.differences import RULES, DifferenceEnd, DifferenceKind
 from domain.ids import (
     AccountId,
     BacktestId,
     BasketId,
+    DifferenceId,
     OrderId,
     StrategyId,
     TradeId,
@@ -115,7 +121,7 @@ from domain.order import (
     correlation_id_of,
     installation_code,
 )
-from domain.risk import BreachAction, BreachKind, DenialCode, RiskParameters
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 from domain.session import Phase, SessionMoment
 from domain.strategy.decide import (
     ArchiveStrategy,
@@ -468,6 +474,18 @@ risk_breached = RiskBreached(
     marks=(mark_at(2_800_0000),),
 )
 risk_breach_released = RiskBreachReleased(kind=BreachKind.DAY_LOSS, user_id=OWNER, reason="the tick was a false one")
+invariant_breached = InvariantBreached(
+    invariant=Invariant.EXITS_ABOVE_HOLDING,
+    subject=TRADE,
+    expected="exits and stops for 100 units at most",
+    seen="150 that live ones may fill",
+    version=12,
+    trade_ids=(TRADE,),
+    order_ids=(EXIT, SECOND_EXIT),
+)
+invariant_released = InvariantReleased(
+    invariant=Invariant.EXITS_ABOVE_HOLDING, user_id=OWNER, reason="one of them was canceled by hand"
+)
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
 contract_note_received = ContractNoteReceived(
@@ -508,6 +526,26 @@ corporate_action_applied = CorporateActionApplied(
     denominator=1,
     effective_on=TODAY,
     trades=(CorporateAdjustment(trade_id=TRADE, net_quantity=200, stop_loss_e4=1_400_0000, target_e4=1_450_0000),),
+)
+difference_found = DifferenceFound(
+    difference_id=DifferenceId(f"{ACCOUNT}.d1"),
+    kind=DifferenceKind.POSITION_LARGER,
+    subject="",
+    instrument=RELIANCE,
+    product=Product.INTRADAY,
+    symbol="RELIANCE",
+    ours="100",
+    theirs="110",
+    quantity=10,
+    cause=RULES[DifferenceKind.POSITION_LARGER].cause,
+    repair=RULES[DifferenceKind.POSITION_LARGER].repair,
+    gates=True,
+)
+difference_closed = DifferenceClosed(
+    difference_id=difference_found.difference_id,
+    how=DifferenceEnd.RESOLVED,
+    user_id=OWNER,
+    reason="a gift of ten shares",
 )
 basket_opened = BasketOpened(
     basket_id=BASKET,
@@ -789,10 +827,14 @@ EVERY_EVENT = (
     flatten_finished,
     risk_breached,
     risk_breach_released,
+    invariant_breached,
+    invariant_released,
     cash_moved,
     intents_suppressed,
     contract_note_received,
     corporate_action_applied,
+    difference_found,
+    difference_closed,
     basket_opened,
     basket_failed,
     basket_completed,

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from adapters.clock import SystemClock
 from adapters.instruments import InstrumentMaster
 from adapters.simulator.access.clients import pin_of
 from adapters.simulator.config import SimulatorConfig
@@ -72,6 +73,20 @@ def config_of(tape: ScriptedTape, **changes: Any) -> SimulatorConfig:
     """Return a lock-step configuration over *tape*, changed as asked."""
     settings: dict[str, Any] = {"secret": SECRET, "instruments": INSTRUMENTS, "lock_step": True, **changes}
     return SimulatorConfig(tape=tape, **settings)
+
+
+class MovedClock(SystemClock):
+    """The machine's clock, which a test moves ahead or lets stand. Implements `commands.ports.Clock`."""
+
+    def __init__(self) -> None:
+        self.ahead_ns = 0
+        self.stands_at_ns: int | None = None
+
+    def wall_ns(self) -> int:
+        return super().wall_ns() + self.ahead_ns
+
+    def monotonic_ns(self) -> int:
+        return super().monotonic_ns() if self.stands_at_ns is None else self.stands_at_ns
 
 
 class Venue:

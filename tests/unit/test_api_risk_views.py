@@ -41,6 +41,8 @@ from tests.support.specimens import (
     foreign_sale_allocated,
     guarded,
     intents_suppressed,
+    invariant_breached,
+    invariant_released,
     kill_switch_engaged,
     limits_changed,
     order_cancel_requested,
@@ -292,6 +294,19 @@ async def test_breaches_suppressed_intents_and_baskets_are_shown(asha: Trader) -
         False,
         risk_breach_released.reason,
     )
+
+
+async def test_what_is_broken_is_shown_and_an_owner_releases_it(asha: Trader) -> None:
+    await asha.live(*holding, invariant_breached)
+    [shown] = (await asha.ask("risk/portfolio"))["broken"]
+    assert (shown["invariant"], shown["expected"], shown["seen"], shown["order_ids"]) == (
+        "exits_above_holding",
+        invariant_breached.expected,
+        invariant_breached.seen,
+        list(invariant_breached.order_ids),
+    )
+    await asha.live(invariant_released)
+    assert (await asha.ask("risk/portfolio"))["broken"] == []
 
 
 async def test_what_no_stop_guards_is_listed_with_why(asha: Trader) -> None:

@@ -473,6 +473,15 @@ async def test_a_strategys_switch_is_its_own(asha: Trader) -> None:
     assert (await asha.get("DELETE", path, expect=200))["engaged"] is False
 
 
+async def test_a_broken_invariant_is_released_by_name_and_with_a_reason(asha: Trader) -> None:
+    path = "/api/risk/invariants/sent_twice/release"
+    reason = {"reason": "the venue has it once"}
+    assert (await asha.get("POST", path, reason, expect=409))["code"] == "INVARIANT_NOT_BREACHED"
+    assert (await asha.get("POST", path.replace("sent_twice", "luck"), reason, expect=404))["code"] == (
+        "INVARIANT_NOT_FOUND"
+    )
+
+
 async def test_a_latched_limit_is_released_by_name_and_with_a_reason(asha: Trader) -> None:
     path = "/api/risk/breaches/day_loss/release"
     reason = {"reason": "the loss was a wrong mark"}

@@ -15,6 +15,7 @@ from adapters.security.tokens import Ed25519Tokens
 from api.auth import LoginAnswer
 from api.charges import ChargesRequest
 from api.openapi import JSON
+from api.reconciling import ResolveDifferenceRequest
 from api.requests import (
     AccountRequest,
     LoginRequest,
@@ -28,7 +29,12 @@ from api.requests import (
     TradeRequest,
 )
 from api.resolving import ResolveRequest
-from api.switch_requests import BreachReleaseRequest, CashMovementRequest, KillSwitchRequest
+from api.switch_requests import (
+    BreachReleaseRequest,
+    CashMovementRequest,
+    InvariantReleaseRequest,
+    KillSwitchRequest,
+)
 from api.trade_requests import (
     BasketRequest,
     CloseAllRequest,
@@ -42,7 +48,7 @@ from domain.account.events import OrderResolution, Role
 from domain.ids import UserId
 from domain.instrument import Segment
 from domain.order import Side
-from domain.risk import BreachKind, RiskParameters
+from domain.risk import BreachKind, Invariant, RiskParameters
 from infra import client
 from infra.client import (
     AsyncKhata,
@@ -65,6 +71,7 @@ LEG = LegRequest(symbol="RELIANCE", side=Side.BUY, quantity=10)
 TOKEN = RefreshRequest(refresh_token="r")
 COSTS = ChargesRequest(symbol="RELIANCE", side=Side.BUY, quantity=10, price="2850.05")
 ABSENT = ResolveRequest(resolution=OrderResolution.ABSENT, reason="x")
+AS_IT_IS = ResolveDifferenceRequest(reason="x", price="2850.05")
 POSITION = "NSE_EQ-2885-INTRADAY"
 CALLS: list[tuple[str, Call[Any]]] = [
     ("register", client.register(RegisterRequest(email="a@example.in", name="A", password=PASSWORD))),
@@ -89,7 +96,11 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("show_trade", client.show_trade("{trade_id}", as_of="x")),
     ("list_orders", client.list_orders(status="filled", purpose="exit", symbol="X", sort="oldest", after=1)),
     ("list_orders_of_trade", client.list_orders_of_trade("{trade_id}", at_sequence=1)),
+    ("list_orders_in_doubt", client.list_orders_in_doubt(sort="oldest", limit=1)),
+    ("list_alerts", client.list_alerts(state="open", before=1)),
     ("resolve_order", client.resolve_order("{order_id}", ABSENT, account_id="a")),
+    ("show_reconciliation", client.show_reconciliation(min_sequence=1)),
+    ("resolve_difference", client.resolve_difference("{difference_id}", AS_IT_IS, account_id="a")),
     ("list_positions", client.list_positions(open_only=True)),
     ("show_portfolio", client.show_portfolio(min_sequence=1)),
     ("show_parameters", client.show_parameters(limit=1)),
@@ -101,10 +112,16 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("engage_kill_switch", client.engage_kill_switch(KillSwitchRequest(reason="x"), account_id="a")),
     ("release_kill_switch", client.release_kill_switch(scope="account", strategy_id="s", account_id="a")),
     ("release_breach", client.release_breach(BreachKind.DAY_LOSS, BreachReleaseRequest(reason="x"), account_id="a")),
+    (
+        "release_invariant",
+        client.release_invariant(Invariant.SENT_TWICE, InvariantReleaseRequest(reason="x"), account_id="a"),
+    ),
     ("move_cash", client.move_cash(CashMovementRequest(amount="1.00", reason="x"), account_id="a")),
     ("show_funds", client.show_funds(account_id="a")),
     ("list_holdings", client.list_holdings(as_of="x")),
     ("estimate_charges", client.estimate_charges(COSTS)),
+    ("list_contract_notes", client.list_contract_notes(sort="oldest", after=1, limit=1)),
+    ("show_contract_note", client.show_contract_note("{day}", min_sequence=1)),
     ("search_instruments", client.search_instruments("rel", segment="NSE_EQ", kind="equity", limit=1)),
     ("instrument_definitions", client.instrument_definitions(Segment.NSE_EQ, "{security_id}")),
     ("show_sessions", client.show_sessions(segment="NSE_EQ", first_day="x", last_day="x", limit=1)),
@@ -123,7 +140,7 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("healthz", client.healthz()),
     ("readyz", client.readyz()),
 ]
-WRITTEN_OUT = {"{kind}": "day_loss", "{segment}": "NSE_EQ", "{sequence}": "7"}
+WRITTEN_OUT = {"{kind}": "day_loss", "{invariant}": "sent_twice", "{segment}": "NSE_EQ", "{sequence}": "7"}
 """What stands in a path where a call takes a value that is no text."""
 
 

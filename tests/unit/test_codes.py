@@ -25,6 +25,7 @@ NEVER_TOLD = {
     "MOMENT_REFUSED": "likewise",
     "USER_UNKNOWN": "told as TOKEN_INVALID",
     "FILL_INVALID": "likewise",
+    "DECISION_BREAKS_INVARIANT": "told as DECISION_STOPPED",
     "RATIO_INVALID": "met by the operator's command line alone",
 }
 KINDS = (Refusal, InvalidInput, NotFound, Forbidden, Conflict)

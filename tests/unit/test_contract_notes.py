@@ -289,6 +289,18 @@ async def test_the_account_whose_statement_fails_keeps_no_other_from_its_own(tra
     assert [len(trading.recorded(each)) for each in (ACCOUNT, ELSEWHERE)] == [1, 1]
 
 
+async def test_a_statement_that_breaks_us_stops_nothing_else(trading: Trading) -> None:
+    await trading.execute(1)
+    await trading.execute(1, account_id=ELSEWHERE)
+    (row,) = trading.tell()
+    trading.tell(account_id=ELSEWHERE)
+    trading.office.rows[ACCOUNT, day_of()] = [replace(row, quantity=None)]  # type: ignore[arg-type]
+    trading.at(MORNING_NS)
+    await trading.notes.look_if_due()
+    assert [len(trading.recorded(each)) for each in (ACCOUNT, ELSEWHERE)] == [0, 1]
+    assert trading.notes.status()["awaited"] == 1
+
+
 # --- Once ---
 
 

@@ -6,7 +6,9 @@ from dataclasses import replace as but
 import pytest
 from msgspec.structs import replace
 
-from commands.executor import WATERMARK
+from commands.doubt_reports import DoubtReport, SearchReport
+from commands.evidence import SearchAnswer
+from commands.executor import WATERMARK, Executor
 from commands.open_orders import OpenOrders
 from domain.account.commands import ResolveOrder
 from domain.account.events import (
@@ -20,12 +22,12 @@ from domain.account.events import (
     OrderResolution,
     TradeClosed,
 )
-from domain.ids import OrderId, VenueOrderId
+from domain.ids import AccountId, OrderId, VenueOrderId
 from domain.order import OrderType, Side
 from tests.support.desk import SETTINGS, Desk, buy, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import Answer, Row
-from tests.support.specimens import INFY, OWNER, engage
+from tests.support.specimens import ACCOUNT, INFY, NOW_NS, NS_PER_S, OWNER, engage
 
 PRICE_E4 = 2_850_0000
 LIMIT = but(buy, order_type=OrderType.LIMIT, limit_price_e4=2_849_0000)
@@ -218,3 +220,42 @@ async def test_what_the_book_bore_out_once_is_not_doubted_because_it_is_gone(des
         read = desk.broker.reads
         await eventually(lambda: desk.broker.reads > read + 100)
         assert len(desk.events_of(OrderOutcomeUnknown)) == 1
+
+
+# --- What is told of a search -----------------------------------------------------------------------------------------
+
+
+async def test_a_search_under_way_tells_what_was_asked_and_answered(desk: Desk) -> None:
+    desk.broker.answers.append(Answer.LOST_AND_ABSENT)
+    await desk.open_trade(LIMIT)
+    executor = desk.executor(but(SETTINGS, lookup_window_ms=10_000_000))
+    [order_id] = {event.order_id for event in desk.events_of(OrderIntended)} - {order_id_of(desk)}
+    async with running(executor):
+        told = await eventually(lambda: _asked_both_ways(executor, order_id))
+        assert told.answer in {SearchAnswer.NOT_IN_BOOK, SearchAnswer.NOT_FOUND}
+        assert told.answers_wanted == SETTINGS.lookups_min
+        assert told.asked_at_ns is not None
+        assert NOW_NS - 10_000 * NS_PER_S < told.asked_at_ns <= NOW_NS < told.until_ns
+        report = executor.doubts_of(ACCOUNT)
+        assert set(report.searches) == {order_id}, "the one that is presumed absent is looked for no more"
+        assert report.books_read_at_ns is not None
+        assert report.books_read_at_ns <= NOW_NS
+        desk.broker.away |= {"find_order", "orders", "fills"}
+        await eventually(lambda: _unanswered(executor, order_id))
+    assert executor.doubts_of(AccountId("acc_nobody")) == DoubtReport()
+
+
+def _asked_both_ways(executor: Executor, order_id: OrderId) -> SearchReport | None:
+    search = executor.doubts_of(ACCOUNT).searches.get(order_id)
+    return search if search is not None and search.by_correlation and search.by_order_book else None
+
+
+def _unanswered(executor: Executor, order_id: OrderId) -> bool:
+    return executor.doubts_of(ACCOUNT).searches[order_id].answer is SearchAnswer.NO_ANSWER
+
+
+async def test_a_search_that_is_over_is_told_no_more(desk: Desk) -> None:
+    executor = desk.executor()
+    async with running(executor):
+        await eventually(lambda: desk.watermarks.kept.get(WATERMARK))
+        assert executor.doubts_of(ACCOUNT).searches == {}

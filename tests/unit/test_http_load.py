@@ -1,9 +1,13 @@
 """The client of the bench over HTTP: it asks what it is told, counts what it is answered, and tells what went wrong."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
 
 from infra.bench.http_load import BROKEN, Ask, Caller, Load, Outcome, _Driver
 
@@ -76,6 +80,22 @@ async def test_on_schedule_every_request_that_was_due_is_asked() -> None:
     outcome = await driven(Server(), *callers, for_s=0.2, rate=200.0)
     assert outcome.statuses == {200: 40}
     assert len(outcome.latencies_ms) == 40
+
+
+async def test_answers_that_are_kept_come_with_the_time_at_which_they_were_due() -> None:
+    callers = [Caller(number=number, asks=(GET,), headers=(("x-who", str(number)),)) for number in range(2)]
+    server = Server()
+    began_ns = time.monotonic_ns()
+    outcome = await driven(server, *callers, for_s=0.1, warm_up_s=0.05, rate=100.0, keeps_answers=True)
+    assert [(each.status, each.body) for each in outcome.answered] == [(200, b"hello")] * 10
+    due_ns = [each.due_ns for each in outcome.answered]
+    assert began_ns < due_ns[0] < time.monotonic_ns()
+    # A hundredth of a second after one another, whenever they were answered.
+    assert [late - early for early, late in pairwise(due_ns)] == pytest.approx([10_000_000] * 9, abs=1_000)
+    assert {line for head in server.heads for line in head.split("\r\n") if line.startswith("x-who")} == {
+        "x-who: 0",
+        "x-who: 1",
+    }
 
 
 async def test_what_says_no_is_told() -> None:

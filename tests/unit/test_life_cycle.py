@@ -110,6 +110,24 @@ def test_every_arrow_of_the_table_has_its_commands() -> None:
     assert set(NEXT) == set(OrderStatus)
 
 
+EVERYTHING = tuple({id(command): command for commands in ARROWS.values() for command in commands}.values())
+"""Every command that moves an order, once."""
+
+
+def reaching(status: OrderStatus) -> tuple[AccountCommand, ...]:
+    """Return commands that bring an order to *status*."""
+    return next((commands for (_, following), commands in ARROWS.items() if following is status), ())
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_no_command_takes_a_step_that_the_table_has_not(status: OrderStatus) -> None:
+    """Whatever is reported of an order in any state, and in whatever order: a missing arrow is never gone along."""
+    missing_arrows = {(status, following) for following in OrderStatus if following not in NEXT[status]}
+    for command in EVERYTHING:
+        taken = steps_of((*reaching(status), command, command))
+        assert not taken & missing_arrows, type(command).__name__
+
+
 def test_may_follow_reads_the_table() -> None:
     for status in OrderStatus:
         for following in OrderStatus:

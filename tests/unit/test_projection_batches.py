@@ -14,6 +14,7 @@ from domain.ids import TradeId
 from infra.bench.events import lives, recorded
 from projections.batches import Decoded, Projection, project, read_batch
 from projections.catalogue import READ_MODELS
+from projections.order_doubts import ORDER_DOUBTS
 from projections.ports import Checkpoint, Part
 from projections.positions import POSITIONS
 from projections.prefetch import prefetched
@@ -25,11 +26,15 @@ from projections.trades import TRADES
 from tests.support.log_writing import recorded_log
 from tests.support.specimens import (
     ACCOUNT,
+    ENTRY,
     OTHER_TRADE,
     account_opened,
     corporate_action_applied,
+    order_acknowledged,
     order_filled,
     order_intended,
+    order_outcome_unknown,
+    order_submitting,
     strategy_drafted,
     strategy_paused,
     strategy_resumed,
@@ -235,3 +240,18 @@ def test_of_a_row_that_was_forgotten_the_table_is_asked_again() -> None:
     rows: dict[Key, Row | None] = {}
     assert cache.take([("a",), ("b",)], rows) == [("a",)]
     assert rows == {("b",): None}
+
+
+def test_what_never_was_is_neither_asked_for_nor_written_and_what_ends_is_kept() -> None:
+    """Orders are many and those in doubt are few: the others cost their read model no question and no row."""
+    sent = [(MINE, event) for event in (account_opened, trade_opened, order_intended, order_submitting)]
+    acknowledged, unknown = (MINE, order_acknowledged), (MINE, order_outcome_unknown)
+    [usual] = project({Part(ORDER_DOUBTS, 0): START}, decoded(*sent, acknowledged))
+    rows: dict[Key, Row | None] = {}
+    assert not list(usual.wanted())
+    usual.fold(rows)
+    assert (usual.changes, rows) == ({}, {(f"order:{ENTRY}",): None})
+    lost = projected(ORDER_DOUBTS, decoded(*sent, unknown, acknowledged))
+    assert [row.until_us is not None for row in lost.changes.values() if row is not None] == [True]
+    [later] = project({Part(ORDER_DOUBTS, 0): START}, decoded(acknowledged))
+    assert list(later.wanted()) == [(f"order:{ENTRY}",)], "of an order that was intended before, it is not known"

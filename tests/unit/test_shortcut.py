@@ -32,6 +32,7 @@ LONG = {
     "GET /healthz",
     "POST /api/positions/close/{position_id}",
     "POST /api/risk/breaches/{kind}/release",
+    "POST /api/risk/invariants/{invariant}/release",
     "PUT /api/accounts/{account_id}/members/{user_id}",
     "DELETE /api/accounts/{account_id}/members/{user_id}",
 }
@@ -111,9 +112,11 @@ async def desk() -> Desk:
     names = {
         "trade_id": trade["trade_id"],
         "order_id": trade["order_id"],
+        "difference_id": f"{account['account_id']}.d1",
         "strategy_id": strategy["strategy_id"],
         "account_id": account["account_id"],
         "backtest_id": "bt_nobodys",
+        "day": "2026-11-21",
     }
     return Desk(asha, names)
 
@@ -141,7 +144,7 @@ async def test_what_is_read_is_the_same_by_both_ways(desk: Desk) -> None:
         statuses = [short[0] for short, _ in answers]
         if path != "/readyz":
             assert statuses[:4] == [401] * 4
-            assert statuses[4] == (404 if "backtest_id" in path else 200)
+            assert statuses[4] == (404 if "backtest_id" in path or "{day}" in path else 200)
 
 
 async def test_what_is_asked_in_a_query_is_answered_the_same_by_both_ways(desk: Desk) -> None:

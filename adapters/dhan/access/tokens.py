@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import structlog
 
 from adapters.breaker import BreakerOpen, CircuitBreaker
-from adapters.dhan.http.client import HttpAnswer, HttpClient, HttpRequest, Lane
+from adapters.dhan.http.client import HttpAnswer, HttpRequest, Lane, Transport
 from adapters.dhan.http.errors import Ambiguous, Fine, VenueRefusal, classify
 from adapters.dhan.secret import Secret
 from adapters.dhan.settings import DhanSettings
@@ -122,7 +122,7 @@ def _expiry_in(token: Secret) -> int | None:
 class PinLogin:
     """The venue's log-in with client id, pin and one-time code, and its renewal of tokens."""
 
-    def __init__(self, client: HttpClient, settings: DhanSettings, clock: Clock) -> None:
+    def __init__(self, client: Transport, settings: DhanSettings, clock: Clock) -> None:
         self._client = client
         self._settings = settings
         self._clock = clock

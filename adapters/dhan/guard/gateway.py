@@ -23,7 +23,7 @@ from adapters.dhan.guard.budget import Slot
 from adapters.dhan.guard.budgets import Budgets, RateClass
 from adapters.dhan.guard.gauges import Gauge
 from adapters.dhan.guard.prober import Prober
-from adapters.dhan.http.client import HttpAnswer, HttpClient, HttpRequest, Lane, NoAnswer
+from adapters.dhan.http.client import HttpAnswer, HttpRequest, Lane, NoAnswer, Transport
 from adapters.dhan.http.errors import Ambiguous, Fine, VenueRefusal, classify
 from adapters.dhan.settings import DhanSettings
 from adapters.dhan.words.codec import AnswerMalformed, render_document
@@ -126,7 +126,7 @@ Outcome = Answered[T] | Declined | Unclear
 class Gateway:
     """Makes guarded calls for all accounts at one host. Use it on one event loop."""
 
-    def __init__(self, settings: DhanSettings, logins: Logins, client: HttpClient, clock: Clock) -> None:
+    def __init__(self, settings: DhanSettings, logins: Logins, client: Transport, clock: Clock) -> None:
         self._settings = settings
         self._client = client
         self._clock = clock

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, lru_cache
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from adapters.dhan.http.answers import NoWholeAnswer, Take
@@ -65,8 +65,20 @@ class NoAnswer:
     sent_at_ns: int | None
 
 
+class Transport(Protocol):
+    """One request, one answer: the seam between what is said to the venue and the way that it takes."""
+
+    async def send(self, request: HttpRequest) -> HttpAnswer | NoAnswer:
+        """Send *request* once and return the answer, or that there is none. Raises nothing but cancellation."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
 class HttpClient:
-    """Connections to the venue. Implements nothing of the venue's meaning."""
+    """Connections to the venue. Implements `Transport`, and nothing of the venue's meaning."""
 
     def __init__(self, settings: DhanSettings, clock: Clock) -> None:
         self._settings = settings

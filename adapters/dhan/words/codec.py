@@ -8,6 +8,7 @@ the year 0001, numbers may come as text, a single row may come bare or as a list
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +27,8 @@ _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _UNSET = frozenset({"", "NA"})
 _YEAR_UNSET = 1
+_TIMES_KEPT = 10_000
+"""A book is read again and again, and its rows tell the same times every time."""
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
 
 
@@ -174,6 +177,7 @@ def price_e4_of(value: Any) -> int:
     return int((decimal_of(value) * E4_PER_RUPEE).to_integral_value(ROUND_HALF_EVEN))
 
 
+@lru_cache(maxsize=_TIMES_KEPT)
 def utc_ns_of(text: str) -> int | None:
     """Return the UTC nanoseconds that Dhan's *text* (Indian time, no zone) means, None for its year 0001.
 

@@ -1,6 +1,5 @@
 """The broker's paths of an account beyond its orders: tokens, consents, addresses, margins, holdings, ledger, eDIS."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -43,7 +42,6 @@ from domain.market import trading_day
 from domain.money import E4_PER_PAISA
 from domain.order import Side
 
-_DELIVERY = frozenset({"CNC", "MTF"})
 _EVERYTHING = "ALL"
 
 Read = Callable[[Request, str], Any]
@@ -87,7 +85,7 @@ class _Entrance:
 
     async def renew(self, request: Request) -> Response:
         """Answer a new token for a live one, which is dead from then on."""
-        now_ns = time.time_ns()
+        now_ns = self._desk.config.clock.wall_ns()
         try:
             client_id = self._desk.tokens.client_of(request.headers.get("access-token", ""), now_ns=now_ns)
         except TokenDead:
@@ -104,7 +102,9 @@ class _Entrance:
         client_id = request.query_params.get("client_id", "")
         app_id, app_secret = _api_key(request)
         try:
-            consent_id = self._consents.ask(client_id, app_id=app_id, app_secret=app_secret, now_ns=time.time_ns())
+            consent_id = self._consents.ask(
+                client_id, app_id=app_id, app_secret=app_secret, now_ns=self._desk.config.clock.wall_ns()
+            )
         except ApiKeyWrong:
             raise authentication_error() from None
         except ConsentsExhausted:
@@ -127,7 +127,7 @@ class _Entrance:
             raise bad_input() from None
         except ApiKeyWrong:
             raise authentication_error() from None
-        return self._token(client_id, time.time_ns(), consumer="APP")
+        return self._token(client_id, self._desk.config.clock.wall_ns(), consumer="APP")
 
     def _token(self, client_id: str, now_ns: int, *, consumer: str = "SELF") -> Response:
         token, ends_s = self._desk.tokens.issue(client_id, now_ns=now_ns, consumer=consumer)
@@ -145,7 +145,7 @@ class _Affairs:
     async def set_ip(self, request: Request, client_id: str) -> Response:
         flag, address = await _wanted_ip(request, client_id)
         try:
-            self._desk.ips.set(client_id, flag, address, now_ns=time.time_ns())
+            self._desk.ips.set(client_id, flag, address, now_ns=self._desk.config.clock.wall_ns())
         except IpLocked:
             raise bad_input(IP_LOCKED) from None
         except ValueError:
@@ -155,7 +155,7 @@ class _Affairs:
     async def modify_ip(self, request: Request, client_id: str) -> Response:
         flag, address = await _wanted_ip(request, client_id)
         try:
-            self._desk.ips.modify(client_id, flag, address, now_ns=time.time_ns())
+            self._desk.ips.modify(client_id, flag, address, now_ns=self._desk.config.clock.wall_ns())
         except IpLocked:
             raise bad_input(IP_LOCKED) from None
         except (IpNotSet, ValueError):
@@ -298,7 +298,7 @@ def demat_quantity(account: Account, isin: str) -> int:
 
 def _delivered(account: Account) -> list[Holding]:
     """Return what was delivered: bought on earlier days and carried since."""
-    return [held for held in account.holdings.values() if held.product in _DELIVERY and held.carried_quantity > 0]
+    return [held for held in account.holdings.values() if held.is_delivered]
 
 
 def _api_key(request: Request) -> tuple[str, str]:

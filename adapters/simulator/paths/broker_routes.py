@@ -1,7 +1,6 @@
 """The broker's paths: log in, orders, trades, positions, money, feed."""
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -100,7 +99,7 @@ class _Broker:
             raise order_error("Invalid Pin")
         if totp != TOTP_ACCEPTED:
             raise order_error("Invalid TOTP")
-        token, ends_s = self._desk.tokens.issue(client_id, now_ns=time.time_ns())
+        token, ends_s = self._desk.tokens.issue(client_id, now_ns=self._desk.config.clock.wall_ns())
         self._simulator.account_of(client_id)
         return answer(token_row(client_id, token, ends_s))
 
@@ -181,7 +180,8 @@ class _Broker:
     def positions(self, _: Request, client_id: str) -> Any:
         prices = self._simulator.last_prices_e4
         holdings = self._simulator.account_of(client_id).holdings.values()
-        return [position_row(client_id, held, prices.get(held.instrument.key, 0)) for held in holdings]
+        shown = [held for held in holdings if not held.is_delivered or held.of_the_day.is_traded]
+        return [position_row(client_id, held, prices.get(held.instrument.key, 0)) for held in shown]
 
     def funds(self, _: Request, client_id: str) -> Any:
         account = self._simulator.account_of(client_id)
@@ -196,7 +196,7 @@ class _Broker:
         query = websocket.query_params
         client_id, refusal = None, CLIENT_INVALID
         try:
-            client_id = self._desk.tokens.client_of(query.get("token", ""), now_ns=time.time_ns())
+            client_id = self._desk.tokens.client_of(query.get("token", ""), now_ns=self._desk.config.clock.wall_ns())
         except TokenExpired:
             refusal = TOKEN_EXPIRED
         except TokenDead:

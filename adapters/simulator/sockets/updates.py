@@ -8,7 +8,6 @@ word; a moment later the connection is reset.
 import asyncio
 import contextlib
 import hmac
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ from adapters.simulator.sockets.feed import Connection
 from adapters.simulator.sockets.update_frames import update_frame
 from adapters.simulator.trading.simulator import Simulator
 from adapters.simulator.wires.websocket_wire import deafen, reset
+from commands.ports import Clock
 
 LOGIN_CODE = 42
 REFUSED_AFTER_S = 0.01
@@ -63,11 +63,12 @@ class Listener(Connection):
 class Updates:
     """All connections. One event loop owns it."""
 
-    def __init__(self, simulator: Simulator, tokens: Tokens, *, secret: bytes) -> None:
+    def __init__(self, simulator: Simulator, tokens: Tokens, *, secret: bytes, clock: Clock) -> None:
         self.faults = UpdateFaultDesk()
         self._simulator = simulator
         self._tokens = tokens
         self._secret = secret
+        self._clock = clock
         self._listeners: list[Listener] = []
         self._late: set[asyncio.TimerHandle] = set()
 
@@ -171,7 +172,7 @@ class Updates:
             secret = partner_secret_of(named, secret=self._secret)
             return _EVERYBODY if hmac.compare_digest(secret.encode(), str(request.get("Secret")).encode()) else None
         try:
-            client_id = self._tokens.client_of(str(login.get("Token", "")), now_ns=time.time_ns())
+            client_id = self._tokens.client_of(str(login.get("Token", "")), now_ns=self._clock.wall_ns())
         except TokenDead:
             return None
         return client_id if client_id == named and request.get("UserType") == "SELF" else None

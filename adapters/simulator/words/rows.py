@@ -1,6 +1,7 @@
 """Rows as the broker answers them: its field names, rupees as floats, times as IST text."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from adapters.simulator.books.account import Account, BookedExecution, BookedOrder, Holding, Status
@@ -13,6 +14,7 @@ _TYPE_WORDS = {OrderType.SL: "STOP_LOSS", OrderType.SL_M: "STOP_LOSS_MARKET"}
 NEVER = "0001-01-01 00:00:00"
 _NO_DERIVATIVE = {"drvExpiryDate": "0001-01-01", "drvOptionType": "NA", "drvStrikePrice": 0.0}
 _AVERAGE_PLACES = 4
+_TIMES_KEPT = 10_000
 _INDEX_SEGMENT = "IDX_I"
 PLACES = {
     Segment.NSE_EQ: ("NSE", "E"),
@@ -51,7 +53,12 @@ def type_of(word: str) -> OrderType | None:
 
 def ist_text(time_ns: int | None) -> str:
     """Return UTC nanoseconds as the broker prints them; None never was."""
-    return NEVER if time_ns is None else f"{ist(time_ns):%Y-%m-%d %H:%M:%S}"
+    return NEVER if time_ns is None else _ist_text_of_second(time_ns // NS_PER_S)
+
+
+@lru_cache(maxsize=_TIMES_KEPT)
+def _ist_text_of_second(time_s: int) -> str:
+    return f"{ist(time_s * NS_PER_S):%Y-%m-%d %H:%M:%S}"
 
 
 def utc_text(time_ns: int) -> str:
@@ -127,8 +134,12 @@ def execution_row(execution: BookedExecution) -> dict[str, Any]:
     }
 
 
-def position_row(client_id: str, holding: Holding, last_price_e4: int) -> dict[str, Any]:
-    """Return a row of the positions; one whose quantity is closed stays for the day."""
+def position_row(client_id: str, held: Holding, last_price_e4: int) -> dict[str, Any]:
+    """Return a row of the positions; one whose quantity is closed stays for the day.
+
+    What was delivered on earlier days stands in the holdings alone: of it a position shows what the day sold.
+    """
+    holding = held.of_the_day if held.is_delivered else held
     net = holding.net_quantity
     bought = _average(holding.bought_value_e4, holding.bought_quantity)
     sold = _average(holding.sold_value_e4, holding.sold_quantity)

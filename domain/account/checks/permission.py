@@ -22,6 +22,20 @@ def gate(intent: Intent) -> Denial | None:
     return denied(DenialCode.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet")
 
 
+def books_agree(intent: Intent) -> Denial | None:
+    """Demand that the venue's books show nothing that ours do not explain."""
+    found = intent.account.gating_difference
+    if found is None:
+        return None
+    about = " ".join(filter(None, (found.symbol or found.subject, found.product)))
+    return denied(
+        DenialCode.BOOKS_DISAGREE,
+        "books that agree with the venue's",
+        f"{found.kind.value} of {about}: ours {found.ours}, the venue's {found.theirs}",
+        f"any, once they agree again or {found.difference_id} is resolved",
+    )
+
+
 def kill_switch(intent: Intent) -> Denial | None:
     """Demand that the account's kill switch is released."""
     if not intent.account.kill_switches or not intent.account.kill_switch_engaged:
@@ -34,6 +48,15 @@ def strategy_kill_switch(intent: Intent) -> Denial | None:
     if not intent.account.kill_switches or not intent.account.is_killed(intent.strategy_id):
         return None
     return denied(DenialCode.STRATEGY_KILL_SWITCH_ENGAGED, "released", "engaged", "any, once it is released")
+
+
+def invariants(intent: Intent) -> Denial | None:
+    """Demand that no invariant is broken, or that a person who looked has released it. It holds to that release."""
+    if not intent.account.broken:
+        return None
+    first = intent.account.broken[0]
+    value = f"{first.invariant.value} of {first.subject} by version {first.version} of the account's stream"
+    return denied(DenialCode.INVARIANT_BREACHED, "none broken", value, "any, once it is released")
 
 
 # --- The instrument and its session -----------------------------------------------------------------------------------

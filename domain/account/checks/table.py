@@ -72,6 +72,19 @@ CHECKS: tuple[Check, ...] = (
         on_change=_SIZE_OR_PRICE,
     ),
     Check(
+        permission.books_agree,
+        (
+            Example(
+                C.BOOKS_DISAGREE,
+                "a trade while the venue holds more than our trades add up to",
+                "books that agree with the venue's",
+                "position_larger of RELIANCE INTRADAY: ours 100, the venue's 110",
+                "any, once they agree again or acc_01J0000000000000000000ASHA.d1 is resolved",
+            ),
+        ),
+        on_change=_SIZE_OR_PRICE,
+    ),
+    Check(
         permission.kill_switch,
         (
             Example(
@@ -92,6 +105,19 @@ CHECKS: tuple[Check, ...] = (
                 "a trade of the strategy while its switch is engaged",
                 "released",
                 "engaged",
+                "any, once it is released",
+            ),
+        ),
+        on_change=_SIZE_OR_PRICE,
+    ),
+    Check(
+        permission.invariants,
+        (
+            Example(
+                C.INVARIANT_BREACHED,
+                "a trade after exits were found to be above what a trade holds",
+                "none broken",
+                "exits_above_holding of trd_01J00000000000000000000001 by version 12 of the account's stream",
                 "any, once it is released",
             ),
         ),
