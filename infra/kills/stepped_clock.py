@@ -38,7 +38,7 @@ class SteppedClock:
 
 
 def step_times_of_tokens(clock: SteppedClock) -> None:
-    """Have the driver that reads tokens ask *clock* what time it is: it asks `datetime`, which no name of ours covers."""
+    """Have the driver that reads tokens ask *clock* what time it is, where it asks `datetime` by itself."""
     import jwt.api_jwt  # noqa: PLC0415 - not before the clock
 
     class Stepped(datetime):
@@ -46,7 +46,7 @@ def step_times_of_tokens(clock: SteppedClock) -> None:
         def now(cls, tz: tzinfo | None = None) -> Self:
             return cls.fromtimestamp(clock.time(), tz)
 
-    jwt.api_jwt.datetime = Stepped  # type: ignore[misc]
+    jwt.api_jwt.datetime = Stepped  # type: ignore[attr-defined]
 
 
 def main(file: Path, roles: list[str]) -> None:
