@@ -360,6 +360,10 @@ class Executor:
             books_read_at_ns=None if read_at_ns is None else timeline.utc_ns(read_at_ns),
         )
 
+    def accounts(self) -> set[AccountId]:
+        """Return the accounts that have an order open or hold something."""
+        return {order.account_id for order in self._orders.open()} | self._outside.accounts()
+
     # --- Following the log ---
 
     async def _follow(self, after: int, head: int) -> None:

@@ -20,7 +20,7 @@ from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
 from adapters.tariffs import TariffTable
 from commands.accounts import ACCOUNT_STATES, Accounts
-from commands.ports import EventStore, Sessions
+from commands.ports import EventStore, Sessions, TradingDays
 from commands.snapshots import SnapshotCache
 from domain.account import Account
 from infra.home import Home
@@ -101,6 +101,10 @@ class Wiring:
 
     def sessions(self) -> Sessions:
         """When the market trades: at any time on a tape of our own making, else as the exchanges do."""
+        return self.exchange_sessions if self.follows_exchanges else OpenSessions()
+
+    def trading_days(self) -> TradingDays:
+        """On which days the market trades: none has an opening on a tape of our own making."""
         return self.exchange_sessions if self.follows_exchanges else OpenSessions()
 
     @property
