@@ -12,12 +12,15 @@ from typing import Any
 import msgspec
 
 from domain.account.events import (
+    DifferenceClosed,
+    DifferenceFound,
     FlattenFinished,
     InvariantBreached,
     InvariantReleased,
     KillSwitchEngaged,
     KillSwitchReleased,
     OrderIntended,
+    PreopenChecked,
     ProtectionFailed,
     ProtectionLapsed,
     TradeAdopted,
@@ -29,6 +32,7 @@ from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, OrderId, StrategyId, TradeId
 from domain.order import Purpose
+from domain.preopen import PointStanding
 from projections.read_model import Key, ReadModel, account_of
 
 
@@ -49,6 +53,12 @@ class AlertCode(StrEnum):
     """A switch that closes what is held could not close everything."""
     INVARIANT_BREACHED = "INVARIANT_BREACHED"
     """Something that always holds did not, and entries are denied until a person has looked."""
+    BOOKS_DISAGREE = "BOOKS_DISAGREE"
+    """The broker's books show what nothing explains, and entries are denied."""
+    BOOKS_DIFFER = "BOOKS_DIFFER"
+    """The broker's books show something otherwise than ours, and it is known why."""
+    PREOPEN_CHECK_FAILING = "PREOPEN_CHECK_FAILING"
+    """Something could keep the account from trading today."""
 
 
 class AlertRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -210,6 +220,22 @@ def _breached(event: InvariantBreached, recorded: RecordedEvent, row: AlertRow |
     return begun(row, recorded, fresh)
 
 
+def _difference(event: DifferenceFound, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    what = " ".join(part for part in (event.symbol, event.subject) if part)
+    said = f"{event.kind.value} of {what}: ours {event.ours}, the broker's {event.theirs}. {event.cause}"
+    code = AlertCode.BOOKS_DISAGREE if event.gates else AlertCode.BOOKS_DIFFER
+    return begun(row, recorded, alert(recorded, code, event.difference_id, detail=said))
+
+
+def _preopen(event: PreopenChecked, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    failing = [point for point in event.points if point.standing is PointStanding.FAILING]
+    if not failing:
+        return ended(row, recorded)
+    said = " ".join(f"{point.point.value}: {point.detail}. {point.remedy}" for point in failing)
+    fresh = alert(recorded, AlertCode.PREOPEN_CHECK_FAILING, f"preopen:{account_of(recorded)}", detail=said)
+    return fresh if event.number == 1 else begun(row, recorded, fresh)
+
+
 _ABOUT_SWITCHES: Mapping[type[Event], Change] = {
     KillSwitchEngaged: _engaged,
     KillSwitchReleased: over,
@@ -225,7 +251,14 @@ _ABOUT_TRADES: Mapping[type[Event], Change] = {
     ProtectionFailed: _protection_lost,
 }
 _ABOUT_INVARIANTS: Mapping[type[Event], Change] = {InvariantBreached: _breached, InvariantReleased: over}
-_CHANGES: Mapping[type[Event], Change] = {**_ABOUT_TRADES, **_ABOUT_SWITCHES, **_ABOUT_INVARIANTS}
+_ABOUT_BOOKS: Mapping[type[Event], Change] = {DifferenceFound: _difference, DifferenceClosed: over}
+_CHANGES: Mapping[type[Event], Change] = {
+    **_ABOUT_TRADES,
+    **_ABOUT_SWITCHES,
+    **_ABOUT_INVARIANTS,
+    **_ABOUT_BOOKS,
+    PreopenChecked: _preopen,
+}
 
 
 def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
@@ -238,7 +271,9 @@ def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
         return (f"switch:{account_of(recorded)}:{event.strategy_id or ''}",)  # type: ignore[union-attr]
     if kind in _ABOUT_INVARIANTS:
         return (f"invariant:{account_of(recorded)}:{event.invariant.value}",)  # type: ignore[union-attr]
-    return None
+    if kind in _ABOUT_BOOKS:
+        return (event.difference_id,)  # type: ignore[union-attr]
+    return (f"preopen:{account_of(recorded)}",) if kind is PreopenChecked else None
 
 
 ALERTS = alert_model("alerts", _CHANGES, key_of=_key_of, fresh=(TradeOpened, TradeAdopted))
