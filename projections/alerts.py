@@ -13,6 +13,8 @@ import msgspec
 
 from domain.account.events import (
     FlattenFinished,
+    InvariantBreached,
+    InvariantReleased,
     KillSwitchEngaged,
     KillSwitchReleased,
     OrderIntended,
@@ -45,6 +47,8 @@ class AlertCode(StrEnum):
     """Entries are blocked until the switch is released."""
     FLATTEN_INCOMPLETE = "FLATTEN_INCOMPLETE"
     """A switch that closes what is held could not close everything."""
+    INVARIANT_BREACHED = "INVARIANT_BREACHED"
+    """Something that always holds did not, and entries are denied until a person has looked."""
 
 
 class AlertRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -153,6 +157,21 @@ def _flattened(event: FlattenFinished, recorded: RecordedEvent, row: AlertRow | 
     )
 
 
+def _breached(event: InvariantBreached, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    account_id = AccountId(account_of(recorded))
+    fresh = AlertRow(
+        alert_id=f"invariant:{account_id}:{event.invariant.value}",
+        account_id=account_id,
+        code=AlertCode.INVARIANT_BREACHED,
+        trade_ids=event.trade_ids,
+        detail=f"{event.invariant.value} of {event.subject}: expected {event.expected}, seen {event.seen}",
+        since_us=recorded.recorded_at_us,
+        began_sequence=recorded.sequence,
+        sequence=recorded.sequence,
+    )
+    return begun(row, recorded, fresh)
+
+
 def _over(_: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
     return ended(row, recorded)
 
@@ -175,8 +194,9 @@ _ABOUT_TRADES: Mapping[type[Event], Change] = {
     ProtectionLapsed: _protection_lost,
     ProtectionFailed: _protection_lost,
 }
+_ABOUT_INVARIANTS: Mapping[type[Event], Change] = {InvariantBreached: _breached, InvariantReleased: _over}
 # By the type of the event, as in `order_status.py`: nearly all that is folded here changes nothing.
-_CHANGES: Mapping[type[Event], Change] = {**_ABOUT_TRADES, **_ABOUT_SWITCHES}
+_CHANGES: Mapping[type[Event], Change] = {**_ABOUT_TRADES, **_ABOUT_SWITCHES, **_ABOUT_INVARIANTS}
 
 
 def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
@@ -187,6 +207,8 @@ def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
         return ("protection:" + event.trade_id,)  # type: ignore[union-attr]
     if kind in _ABOUT_SWITCHES:
         return (f"switch:{account_of(recorded)}:{event.strategy_id or ''}",)  # type: ignore[union-attr]
+    if kind in _ABOUT_INVARIANTS:
+        return (f"invariant:{account_of(recorded)}:{event.invariant.value}",)  # type: ignore[union-attr]
     return None
 
 

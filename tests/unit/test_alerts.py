@@ -21,6 +21,8 @@ from tests.support.specimens import (
     flatten_finished,
     guarded,
     held,
+    invariant_breached,
+    invariant_released,
     kill_switch_engaged,
     kill_switch_released,
     never_held,
@@ -194,6 +196,15 @@ def test_a_switch_that_left_something_says_what() -> None:
     flat = replace(flatten_finished, remaining=())
     row = alerts_of(ALERTS, *held, strategys_switch_engaged, flat)[OF_STRATEGY]
     assert (row.code, row.trade_ids) == (AlertCode.KILL_SWITCH_ENGAGED, ())
+
+
+def test_a_breach_of_an_invariant_is_an_alert_until_it_is_released() -> None:
+    name = f"invariant:{ACCOUNT}:{invariant_breached.invariant.value}"
+    row = alerts_of(ALERTS, *held, invariant_breached)[name]
+    assert (row.code, row.trade_ids, row.is_open) == (AlertCode.INVARIANT_BREACHED, (TRADE,), True)
+    told = "expected exits and stops for 100 units at most, seen 150 that live ones may fill"
+    assert row.detail == f"exits_above_holding of {TRADE}: {told}"
+    assert not alerts_of(ALERTS, *held, invariant_breached, invariant_released)[name].is_open
 
 
 def test_what_is_engaged_anew_is_an_alert_since_then() -> None:
