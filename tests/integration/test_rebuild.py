@@ -30,6 +30,7 @@ from projections.rebuild import (
     Rebuilt,
     fill_missing,
 )
+from projections.risk import RISK
 from projections.tasks import end
 from projections.trades import TRADES
 from projections.verification import differences
@@ -293,7 +294,7 @@ async def test_a_start_on_the_views_of_the_first_release_fills_what_has_changed_
             await reach(present, last)
             await queries.wait_for(last)
             assert (await queries.portfolio(lives[0].account_id)).value is not None
-        assert tables(database, "risk") == {"risk_v1", "risk_v3"}
+        assert tables(database, "risk") == {"risk_v1", RISK.table_name}
         assert tables(database, "cash_moves") == {"cash_moves_v1"}
         assert await differences(READ_MODELS, log=store, views=views) == []
     finally:
