@@ -169,6 +169,11 @@ class ExchangeSessions:
             self._look()
         return self._table.moment_of(instrument, market_time_ns)
 
+    def closes_at_ns(self, market_time_ns: int) -> int | None:
+        """Return when the stocks of the NSE end their day. Implements `commands.ports.TradingDays`."""
+        day = self.table.day_of(Segment.NSE_EQ, trading_day(market_time_ns))
+        return day.phases[-1].ends_at_ns if day is not None and day.continuous else None
+
     def _look(self) -> None:
         self._look_at_ns = self._clock.monotonic_ns() + LOOK_AGAIN_NS
         stamp = self._file.stamp()
@@ -187,3 +192,7 @@ class OpenSessions:
     def moment_of(self, instrument: Instrument, market_time_ns: int) -> SessionMoment | None:  # noqa: ARG002 - the port's shape
         """Return a moment of continuous trading that has no end."""
         return SessionMoment(phase=Phase.CONTINUOUS, trading_day=trading_day(market_time_ns).isoformat())
+
+    def closes_at_ns(self, market_time_ns: int) -> int | None:  # noqa: ARG002 - the port's shape
+        """Return that no day has an end."""
+        return None

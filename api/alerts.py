@@ -68,6 +68,12 @@ KINDS: Mapping[AlertCode, _Kind] = {
         "A kill switch could not close everything.",
         "Look at `trade_ids`: close them here, or at the broker.",
     ),
+    AlertCode.INVARIANT_BREACHED: _Kind(
+        Severity.CRITICAL,
+        "Something that always holds of an account did not: entries are denied.",
+        "Look at what `detail` names, in the engine and at the broker; then"
+        " `POST /api/risk/invariants/{{invariant}}/release`.",
+    ),
 }
 """What an alert says to people, by its code."""
 

@@ -30,7 +30,7 @@ from projections.limit_use import LimitUse, Unit, limit_uses, margin_used_paise
 from projections.orders import OrderRow
 from projections.portfolio import ValuedPosition
 from projections.ports import MarkSource
-from projections.risk import Breach, BrokenInvariant, KillSwitch, OpenBasket, RiskRow
+from projections.risk import Breach, BrokenInvariant, KillSwitch, OpenBasket, Preopen, RiskRow
 from projections.trades import TradeRow
 from projections.trailed import Trailed, trailed
 from projections.unprotected import Unprotected, WhyUnprotected, unprotected
@@ -556,6 +556,23 @@ class BrokenInvariantView(msgspec.Struct, frozen=True, kw_only=True):
     breached_at: Time
 
 
+class PreopenPointView(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the points that are looked at before the market opens."""
+
+    point: str
+    standing: str
+    detail: str
+    remedy: str
+
+
+class PreopenView(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest pre-open check: of each day the first is kept, and each later one in which other points fail."""
+
+    day: str
+    checked_at: Time
+    points: list[PreopenPointView]
+
+
 class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What an account is allowed, what it used of that on `day`, and what it holds at the last prices.
 
@@ -585,6 +602,7 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     breaches_today: list[BreachView]
     breaches: dict[str, int]
     broken: list[BrokenInvariantView]
+    preopen: PreopenView | None
     unprotected: list[UnprotectedView]
     baskets: list[BasketView]
     suppressed_today: int
@@ -643,6 +661,7 @@ class PortfolioAnswer(msgspec.Struct, frozen=True, kw_only=True):
             breaches_today=[_breach_view(each) for each in risk.breaches_today],
             breaches=risk.breaches,
             broken=[_broken_view(each) for each in risk.broken],
+            preopen=None if risk.preopen is None else _preopen_view(risk.preopen),
             unprotected=[UnprotectedView.of(each) for each in unprotected(standing.trades)],
             baskets=[_basket_view(each) for each in risk.baskets],
             suppressed_today=risk.suppressed_today,
@@ -714,6 +733,14 @@ def _broken_view(broken: BrokenInvariant) -> BrokenInvariantView:
         breached_sequence=broken.breached_sequence,
         breached_at=time_text_us(broken.breached_at_us),
     )
+
+
+def _preopen_view(preopen: Preopen) -> PreopenView:
+    points = [
+        PreopenPointView(point=each.point.value, standing=each.standing.value, detail=each.detail, remedy=each.remedy)
+        for each in preopen.points
+    ]
+    return PreopenView(day=preopen.day, checked_at=time_text_us(preopen.checked_at_us), points=points)
 
 
 def _basket_view(basket: OpenBasket) -> BasketView:

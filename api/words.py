@@ -208,6 +208,12 @@ WORDS: dict[str, Word] = {
     "seen": Word("What was, for people.", "150 that live ones may fill"),
     "breached_sequence": Word("The event that broke it; where it was stopped, the last one before it.", 4711),
     "is_prevented": Word("Whether it was a decision of the engine, which was stopped and not stored.", False),
+    "preopen": Word("The newest look at what could keep the account from trading; null: there was none.", None),
+    "point": Word("What was looked at.", "funds"),
+    "points": Word("What was looked at, one by one.", []),
+    "standing": Word("How it stands: `ok`, `failing` or `not_applicable`.", "ok"),
+    "remedy": Word("What to do about it; empty where nothing is to be done.", ""),
+    "checked_at": Word("When it was looked at.", _TIME),
     "kind": Word("Which limit on losses.", "day_loss"),
     "action": Word("What the breach did besides blocking entries.", "block"),
     "breached_at": Word("When the limit was reached.", _TIME),
@@ -468,12 +474,14 @@ WORDS: dict[str, Word] = {
 OWN: dict[str, Word] = {
     "AlertView.code": Word("The kind of alert, for programs: stable.", "ORDER_UNKNOWN"),
     "AlertView.detail": Word("What was said: a cause, or somebody's reason; null: nothing.", "no answer within 5 s"),
+    "PreopenPointView.detail": Word("What was seen, for people.", "412000.00 rupees for new orders"),
+    "PreopenView.day": Word("The trading day that was looked ahead to.", "2026-11-20"),
     "BrokenInvariantView.breached_at": Word("When it was found.", _TIME),
     "BreachView.limit": Word("The limit, in rupees.", "50000.00"),
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
     "DifferenceView.difference": Word("Units that the broker has more than we; null: it is no position.", 10),
     "DifferenceView.subject": Word(
-        "The order or execution that it is about, by its id; null: instrument and product say it.", None
+        "The order or execution that it is about; null: instrument and product say it.", None
     ),
     "DifferenceView.ours": Word("What we have.", "100"),
     "DifferenceView.cause": Word("What it comes of, as far as that can be told.", "unexplained"),
@@ -500,6 +508,7 @@ OWN: dict[str, Word] = {
     ),
     "PositionView.mark_missing": Word("Whether its price is not known.", False),
     "PositionView.value": Word("What it is worth, in rupees, negative for a short; null: no price.", "28540.50"),
+    "DifferenceView.theirs": Word("What the broker shows.", "110"),
     "DifferenceView.kind": Word(
         "What kind of difference it is; `docs/reconciliation.md` has them all.", "position_larger"
     ),

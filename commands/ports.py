@@ -642,6 +642,47 @@ class Statements(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueStanding:
+    """How an account stands at the venue before the market opens.
+
+    Its token ends at `token_ends_at_ns` (UTC) and is renewed before; `token_trouble` says why that failed last, empty:
+    it did not. `available_paise` is what new orders may use.
+    """
+
+    token_ends_at_ns: int
+    token_trouble: str
+    available_paise: int
+
+
+class Readiness(Protocol):
+    """What the venue says of an account before the market opens."""
+
+    async def standing(self, account_id: AccountId) -> VenueStanding:
+        """Return how token and money stand. Raises BrokerUnavailable: it did not tell."""
+        ...
+
+    async def is_address_registered(self, account_id: AccountId) -> bool | None:
+        """Tell whether orders may come from this machine, None: the venue does not say. Raises BrokerUnavailable."""
+        ...
+
+
+class TradingDays(Protocol):
+    """On which days the exchange trades."""
+
+    def closes_at_ns(self, market_time_ns: int) -> int | None:
+        """Return when trading ends on the day of *market_time_ns* (UTC nanoseconds), None: there is none that day."""
+        ...
+
+
+class MasterDay(Protocol):
+    """How old the instrument master in use is."""
+
+    def day(self) -> str | None:
+        """Return the exchange's day that it is of (ISO), None where the table that is shipped is in use."""
+        ...
+
+
 class BreakerWatch(Protocol):
     """Who sees the breakers before a venue change."""
 

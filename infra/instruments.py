@@ -59,6 +59,21 @@ def load_master(settings: Settings) -> Master:
         raise OperatorProblem(f"The instrument master is damaged: {damaged}.", remedy=_DAMAGED_REMEDY) from None
 
 
+class ImportedMasterDay:
+    """Of which day the imported master is. Implements `commands.ports.MasterDay`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = store_of(settings)
+
+    def day(self) -> str | None:
+        """Return it as it is by now; a master that cannot be read is of no day."""
+        try:
+            current = self._store.current()
+        except MasterDamaged:
+            return ""
+        return None if current is None else current.day
+
+
 def watched(master: Master, symbols: str, *, market_time_ns: int) -> tuple[Instrument, ...]:
     """Return what ticks are wanted of: all that is shipped, and *symbols* (parted by commas).
 

@@ -22,6 +22,7 @@ from domain.account.events import (
     KillSwitchReleased,
     OrderDenied,
     OrderFilled,
+    PreopenChecked,
     RiskBreached,
     RiskBreachReleased,
     RiskParametersChanged,
@@ -33,6 +34,7 @@ from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId
 from domain.market import trading_day
+from domain.preopen import CheckedPoint
 from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 from projections.read_model import Key, OnPoison, ReadModel, RowMissing, account_of
 
@@ -46,6 +48,7 @@ _CONCERNED = (
     RiskBreachReleased,
     InvariantBreached,
     InvariantReleased,
+    PreopenChecked,
     CashMoved,
     IntentsSuppressed,
     CorporateActionApplied,
@@ -116,6 +119,15 @@ class BrokenInvariant(msgspec.Struct, frozen=True, kw_only=True):
     breached_at_us: int
 
 
+class Preopen(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest record of a pre-open check, on its trading day (ISO)."""
+
+    day: str
+    number: int
+    points: tuple[CheckedPoint, ...]
+    checked_at_us: int
+
+
 class OpenBasket(msgspec.Struct, frozen=True, kw_only=True):
     """A basket of which legs are still to come. `failed` names those that came to nothing or to a part."""
 
@@ -165,6 +177,7 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     breaches: dict[str, int] = {}
     """How often a limit on losses was reached, by kind."""
     broken: tuple[BrokenInvariant, ...] = ()
+    preopen: Preopen | None = None
     suppressed: int = 0
     corporate_actions: int = 0
     open_trades: tuple[TradeId, ...] = ()
@@ -264,6 +277,14 @@ def _changed(  # noqa: C901, PLR0911, PLR0912 - one arm per event
             return msgspec.structs.replace(
                 row, broken=tuple(each for each in row.broken if each.invariant is not event.invariant)
             )
+        case PreopenChecked():
+            checked = Preopen(
+                day=event.trading_day,
+                number=event.number,
+                points=event.points,
+                checked_at_us=recorded.recorded_at_us,
+            )
+            return msgspec.structs.replace(row, preopen=checked)
         case CashMoved():
             row = row.on_day(event.trading_day)
             return msgspec.structs.replace(row, cash_moved_paise=row.cash_moved_paise + event.amount_paise)
@@ -431,7 +452,7 @@ def _with_failed(basket: OpenBasket, event: BasketFailed) -> OpenBasket:
 
 RISK = ReadModel(
     name="risk",
-    version=4,
+    version=5,
     row=RiskRow,
     key=("account_id",),
     key_of=_key_of,

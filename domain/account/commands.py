@@ -38,6 +38,7 @@ from domain.order import (
     Side,
     TimeInForce,
 )
+from domain.preopen import CheckedPoint
 from domain.risk import BreachKind, Invariant, RiskParameters
 
 
@@ -124,6 +125,13 @@ class ReleaseInvariant(msgspec.Struct, frozen=True, kw_only=True):
 
 class InspectAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Hold the whole account against the invariants, as after a reconciliation, and not only what changes."""
+
+
+class RecordPreopenCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at before the market opened on `trading_day`, and how each point stood."""
+
+    trading_day: str
+    points: tuple[CheckedPoint, ...]
 
 
 class MoveCash(msgspec.Struct, frozen=True, kw_only=True):
@@ -489,6 +497,7 @@ AccountCommand = (
     | ReleaseBreach
     | ReleaseInvariant
     | InspectAccount
+    | RecordPreopenCheck
     | MoveCash
     | RecordSuppressedIntents
     | RecordContractNote

@@ -32,6 +32,7 @@ from domain.account.commands import (
     RecordForeignFill,
     RecordModifyRefused,
     RecordNotSent,
+    RecordPreopenCheck,
     RecordRefused,
     RecordSuppressedIntents,
     RecordUnknown,
@@ -68,6 +69,7 @@ from domain.account.orders import (
     record_unknown,
     record_venue_order,
 )
+from domain.account.preopen import record_preopen_check
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
 from domain.account.reconciling import record_conversion, record_differences, resolve_difference
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
@@ -131,6 +133,8 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return release_invariant(command, state)
         case InspectAccount():
             return ()  # What it finds, if anything, is the watch's to say: see `invariants.py`.
+        case RecordPreopenCheck():
+            return record_preopen_check(command, state)
         case MoveCash():
             return move_cash(command, state)
         case RecordSuppressedIntents():

@@ -23,6 +23,7 @@ from domain.ids import (
 from domain.instrument import InstrumentKey
 from domain.market import Mark, MarketSnapshot
 from domain.order import ModifyCause, NotSentReason, OrderInstruction, Product, Purpose, RefusalReason, Side
+from domain.preopen import CheckedPoint
 from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 
 
@@ -241,6 +242,17 @@ class InvariantReleased(msgspec.Struct, frozen=True, kw_only=True, tag="account.
     invariant: Invariant
     user_id: UserId
     reason: str
+
+
+class PreopenChecked(msgspec.Struct, frozen=True, kw_only=True, tag="account.preopen_checked.v1"):
+    """It was looked at what could keep the account from trading on `trading_day`.
+
+    `number` counts the records of the day, from 1: each but the first says that other points fail than before.
+    """
+
+    trading_day: str
+    number: int
+    points: tuple[CheckedPoint, ...]
 
 
 class CashMoved(msgspec.Struct, frozen=True, kw_only=True, tag="account.cash_moved.v1"):
@@ -709,6 +721,7 @@ AccountEvent = (
     | RiskBreachReleased
     | InvariantBreached
     | InvariantReleased
+    | PreopenChecked
     | CashMoved
     | IntentsSuppressed
     | ContractNoteReceived

@@ -47,6 +47,7 @@ from domain.account.events import (
     OrderResolution,
     OrderResolved,
     OrderSubmitting,
+    PreopenChecked,
     ProtectionFailed,
     ProtectionLapsed,
     RiskBreached,
@@ -62,12 +63,13 @@ from domain.account.events import (
     TradeReductionAsked,
 )
 from domain.account.holding import FillEffect, after_fill, scaled_quantity
-from domain.account.state import WHOLE_ACCOUNT, Account, Basket, BrokenInvariant, Order, Trade
+from domain.account.state import WHOLE_ACCOUNT, Account, Basket, BrokenInvariant, Order, PreopenSeen, Trade
 from domain.account.totals import is_live, totals_of, with_order, with_trade
 from domain.charges import NOTHING_ACCRUED
 from domain.ids import OrderId, StrategyId, TradeId
 from domain.market import trading_day
 from domain.order import LIVE, ModifyCause, OrderInstruction, OrderStatus, OrderType, Purpose, status_after_fill
+from domain.preopen import PointStanding
 from domain.risk import BreachKind, DenialCode
 
 _replace = msgspec.structs.replace
@@ -188,6 +190,11 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             return _replace(state, broken=(*state.broken, broken))
         case InvariantReleased():
             return _replace(state, broken=tuple(b for b in state.broken if b.invariant is not event.invariant))
+        case PreopenChecked():
+            failing = tuple(sorted(p.point for p in event.points if p.standing is PointStanding.FAILING))
+            return _replace(
+                state, preopen=PreopenSeen(trading_day=event.trading_day, number=event.number, failing=failing)
+            )
         case CashMoved():
             state = on_day(state, event.trading_day)
             return _replace(state, cash_moved_paise=state.cash_moved_paise + event.amount_paise)

@@ -31,6 +31,7 @@ from domain.ids import (
 )
 from domain.instrument import InstrumentKey
 from domain.order import LIVE, OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
+from domain.preopen import PreopenPoint
 from domain.risk import BreachKind, Invariant, RiskParameters
 
 WHOLE_ACCOUNT = StrategyId("")
@@ -197,6 +198,14 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     exposures: dict[str, Exposure] = {}
 
 
+class PreopenSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest record of a pre-open check: its day, its number on it, and the points that failed."""
+
+    trading_day: str = ""
+    number: int = 0
+    failing: tuple[PreopenPoint, ...] = ()
+
+
 class BrokenInvariant(msgspec.Struct, frozen=True, kw_only=True):
     """An invariant that was breached and not released yet: of what, and the stream's version of what broke it."""
 
@@ -236,6 +245,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     breaches: frozenset[BreachKind] = frozenset()
     acted_breaches: frozenset[BreachKind] = frozenset()
     broken: tuple[BrokenInvariant, ...] = ()
+    preopen: PreopenSeen = PreopenSeen()
     day: str = ""
     trades_today: int = 0
     realised_today_paise: int = 0

@@ -31,6 +31,9 @@ def bench(
     late: Annotated[
         float | None, typer.Option(min=0, help="exactly-once: how late a request may arrive, in seconds.")
     ] = None,
+    is_enumerated: Annotated[
+        bool, typer.Option("--enumerate", help="exactly-once: die at every step, and at every second one after it.")
+    ] = False,
 ) -> None:
     """Measure the engine beside a yardstick, on servers that are thrown away."""
     from rich.console import Console
@@ -55,7 +58,15 @@ def bench(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(
             run_bench(
-                name, is_quick=quick, runs=runs, seed=seed, clean=clean, naive=naive, late_s=late, scenario=scenario
+                name,
+                is_quick=quick,
+                runs=runs,
+                seed=seed,
+                clean=clean,
+                naive=naive,
+                late_s=late,
+                is_enumerated=is_enumerated,
+                scenario=scenario,
             )
         )
     if as_json:

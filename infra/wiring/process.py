@@ -20,7 +20,7 @@ from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
 from adapters.tariffs import TariffTable
 from commands.accounts import ACCOUNT_STATES, Accounts
-from commands.ports import EventStore, Sessions
+from commands.ports import EventStore, Sessions, TradingDays
 from commands.snapshots import SnapshotCache
 from domain.account import Account
 from infra.home import Home
@@ -34,14 +34,15 @@ Part = TypeVar("Part")
 
 
 class Wiring:
-    """The parts of one process. `stack` is closed when the process ends.
+    """The parts of one process. `stack` is closed when the process ends. *gather_s* as in `GroupCommit`.
 
     Roles start side by side and may ask for a part at the same moment: the first to ask makes it, the others wait.
     """
 
-    def __init__(self, runtime: Runtime, stack: AsyncExitStack) -> None:
+    def __init__(self, runtime: Runtime, stack: AsyncExitStack, *, gather_s: float = 0.0) -> None:
         self.runtime = runtime
         self.stack = stack
+        self._gather_s = gather_s
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = load_master(runtime.settings)
@@ -69,7 +70,9 @@ class Wiring:
         """The log, for those who append."""
 
         async def make() -> PostgresEventStore:
-            store = PostgresEventStore(self.runtime.database.writer, watch=self.epochs, archive=self.archive)
+            store = PostgresEventStore(
+                self.runtime.database.writer, gather_s=self._gather_s, watch=self.epochs, archive=self.archive
+            )
             return await self.stack.enter_async_context(store)
 
         return await self._once("store", make)
@@ -98,6 +101,10 @@ class Wiring:
 
     def sessions(self) -> Sessions:
         """When the market trades: at any time on a tape of our own making, else as the exchanges do."""
+        return self.exchange_sessions if self.follows_exchanges else OpenSessions()
+
+    def trading_days(self) -> TradingDays:
+        """On which days the market trades: none has an opening on a tape of our own making."""
         return self.exchange_sessions if self.follows_exchanges else OpenSessions()
 
     @property

@@ -5,6 +5,7 @@ import msgspec
 from adapters.dhan.access.tokens import PaperLogins, PinLogin
 from adapters.dhan.broker import DhanBroker
 from adapters.dhan.http.client import HttpClient
+from adapters.dhan.readiness import DhanReadiness
 from adapters.dhan.settings import DhanSettings
 from adapters.dhan.streams.feed import DhanFeed
 from adapters.dhan.streams.order_updates import DhanOrderUpdates
@@ -16,6 +17,7 @@ from adapters.postgres.watermarks import PostgresWatermarks
 from commands.contract_notes import ContractNotes, ContractNoteSettings
 from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
+from commands.preopen import PreopenChecks, PreopenSettings
 from commands.protection import Protection, ProtectionSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
@@ -23,7 +25,7 @@ from commands.venue_log import VenueLog
 from domain.ids import AccountId
 from domain.order import installation_code
 from infra.home import Home
-from infra.instruments import watched
+from infra.instruments import ImportedMasterDay, watched
 from infra.wiring.process import Wiring
 
 FEED_ACCOUNT = AccountId("acc_market_feed")
@@ -138,6 +140,22 @@ async def make_contract_notes(wiring: Wiring, broker: DhanBroker) -> ContractNot
             retry_ms=settings.contract_notes_retry_ms,
             days_max=settings.contract_notes_days_max,
         ),
+    )
+
+
+async def make_preopen_checks(
+    wiring: Wiring, broker: DhanBroker, executor: Executor, notes: ContractNotes
+) -> PreopenChecks:
+    """The look at every account before the market opens: at those that are at work, and those that traded lately."""
+    return PreopenChecks(
+        accounts=await wiring.accounts(),
+        readiness=DhanReadiness(broker),
+        days=wiring.trading_days(),
+        master=ImportedMasterDay(wiring.settings),
+        marks=await wiring.marks(),
+        clock=wiring.clock,
+        at_work=lambda: executor.accounts() | notes.accounts(),
+        settings=PreopenSettings(),
     )
 
 

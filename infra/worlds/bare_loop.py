@@ -6,6 +6,7 @@ here depends on the machine, on memory addresses or on the time of day.
 
 import asyncio
 import heapq
+import inspect
 from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -75,14 +76,22 @@ class BareLoop(asyncio.BaseEventLoop):
 
     def bury(self) -> None:
         """End all that has not ended, dead processes' tasks among it, without letting any of it do anything more."""
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it is meant to be
-            coroutine = task.get_coro()
-            with suppress(RuntimeError, BaseExceptionGroup):  # It would go on waiting, and there is nobody to wait for.
-                coroutine.close()
+        buried: set[asyncio.Task[Any]] = set()
+        while unburied := asyncio.all_tasks(self) - buried:  # What tidies up may begin tasks.
+            for task in unburied:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it is meant to be
+                _end(task.get_coro())
+            buried |= unburied
         self._ready.clear()
         self._scheduled.clear()
         self._dropped.clear()
+
+
+def _end(coroutine: Any) -> None:
+    """End *coroutine*, however often it would rather wait for something on its way out."""
+    while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+        with suppress(Exception, BaseExceptionGroup):
+            coroutine.close()
 
 
 def live_alone(work: Coroutine[Any, Any, T]) -> T:

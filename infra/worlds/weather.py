@@ -140,6 +140,11 @@ class Weather:
         self._words, self._appends = _Dice(_WORDS, harshness, random), _Dice(_APPENDS, harshness, random)
         self._books = _Dice(_BOOKS, harshness, random)
 
+    def clear_up(self) -> None:
+        """Let nothing more go wrong by chance; what is on its way already is."""
+        for dice in (self._writes, self._reads, self._words, self._appends, self._books):
+            dice.lay_down()
+
     def of_call(self, name: str, *, now_s: float) -> Fate:
         """Return what becomes of the next call of this name."""
         self._calls[name] += 1
@@ -193,6 +198,10 @@ class _Dice(Generic[Outcome]):
         self._harshness = harshness
         self._all = sum(faces.values()) * harshness
         self._random = random
+
+    def lay_down(self) -> None:
+        """Show no face any more."""
+        self._all = 0.0
 
     def throw(self) -> Outcome | None:
         """Return the face that lies on top, None where none does."""

@@ -41,7 +41,7 @@ VOLUME = 1_000_000
 ENTRY_LIFE_MS = 5_000
 _SETTLED_LOOK_S = 1.0
 _SETTLED_FOR_S = 3.0
-_AFTER_THE_END_S = 60.0
+_AFTER_THE_END_S = 120.0
 _STANDS_IN_AFTER_S = 0.1
 
 
@@ -94,6 +94,7 @@ class World:
         await asyncio.gather(person.act(), self._market(), self._crash())
         self.ground.story.tell("the session is over")
         ground.venue.close()
+        ground.weather.clear_up()
         await self._settle()
         self._is_over = True
         for trading in self._trading:

@@ -42,7 +42,7 @@ from domain.account.events import (
 )
 from domain.account.holding import Holding, after_fill, effect_of_fill
 from domain.charges import Charges
-from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
+from domain.ids import AccountId, BasketId, DifferenceId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import InstrumentKey
 from domain.market import trading_day
 from domain.money import value_paise
@@ -55,8 +55,12 @@ from tests.support.specimens import (
     RELIANCE,
     account_opened,
     contract_note_received,
+    difference_closed,
+    difference_found,
     foreign_fill_allocated,
     infy_mark,
+    invariant_breached,
+    invariant_released,
     limits_changed,
     mark,
     market,
@@ -71,6 +75,7 @@ from tests.support.specimens import (
     order_modify_requested,
     order_rejected,
     order_submitting,
+    preopen_checked,
     protection_failed,
     stop_trailed,
     trade_adopted,
@@ -121,6 +126,9 @@ class Happenings:
             self._limits,
             self._member,
             self._note,
+            self._difference,
+            self._invariant,
+            self._preopen,
             self._next_day,
         ]
         for _ in range(steps):
@@ -502,6 +510,22 @@ class Happenings:
         part_count = self._random.choice([1, 2])
         changed = replace(contract_note_received, trading_day=self._day, number=self._next(), part_count=part_count)
         self.events += [replace(changed, part=part) for part in range(1, part_count + 1)]
+
+    def _difference(self) -> None:
+        """Let the venue's books hold something otherwise, and perhaps no more."""
+        difference_id = DifferenceId(f"{self.account_id}.d{self._next()}")
+        self.events.append(replace(difference_found, difference_id=difference_id))
+        if self._random.random() < 0.5:
+            self.events.append(replace(difference_closed, difference_id=difference_id, user_id=self.owner_id))
+
+    def _invariant(self) -> None:
+        """Let something not hold that always does, and a person perhaps release it."""
+        self.events.append(replace(invariant_breached, version=len(self.events)))
+        if self._random.random() < 0.5:
+            self.events.append(replace(invariant_released, user_id=self.owner_id))
+
+    def _preopen(self) -> None:
+        self.events.append(replace(preopen_checked, trading_day=self._day, number=self._next()))
 
     def _limits(self) -> None:
         changed = replace(limits_changed.parameters, open_trades_max=self._next())

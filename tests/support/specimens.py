@@ -71,6 +71,7 @@ from domain.account.events import (
     OrderResolution,
     OrderResolved,
     OrderSubmitting,
+    PreopenChecked,
     ProtectionFailed,
     ProtectionLapsed,
     ProtectionMode,
@@ -121,6 +122,7 @@ from domain.order import (
     correlation_id_of,
     installation_code,
 )
+from domain.preopen import CheckedPoint, PointStanding, PreopenPoint
 from domain.risk import BreachAction, BreachKind, DenialCode, Invariant, RiskParameters
 from domain.session import Phase, SessionMoment
 from domain.strategy.decide import (
@@ -486,6 +488,19 @@ invariant_breached = InvariantBreached(
 invariant_released = InvariantReleased(
     invariant=Invariant.EXITS_ABOVE_HOLDING, user_id=OWNER, reason="one of them was canceled by hand"
 )
+preopen_checked = PreopenChecked(
+    trading_day=TODAY,
+    number=1,
+    points=(
+        CheckedPoint(point=PreopenPoint.TOKEN, standing=PointStanding.OK, detail="good to 2026-11-21 08:10"),
+        CheckedPoint(
+            point=PreopenPoint.FUNDS,
+            standing=PointStanding.FAILING,
+            detail="0.00 rupees for new orders",
+            remedy="Bring money to the broker: entries will be refused. Exits are not.",
+        ),
+    ),
+)
 cash_moved = CashMoved(amount_paise=-10_000_00, reason="school fees", trading_day=TODAY)
 intents_suppressed = IntentsSuppressed(count=4_182, since_ns=NOW_NS, until_ns=NOW_NS + NS_PER_S)
 contract_note_received = ContractNoteReceived(
@@ -829,6 +844,7 @@ EVERY_EVENT = (
     risk_breach_released,
     invariant_breached,
     invariant_released,
+    preopen_checked,
     cash_moved,
     intents_suppressed,
     contract_note_received,

@@ -21,6 +21,8 @@ from tests.support.specimens import (
     flatten_finished,
     guarded,
     held,
+    invariant_breached,
+    invariant_released,
     kill_switch_engaged,
     kill_switch_released,
     never_held,
@@ -72,7 +74,7 @@ def doubt_of(*events: Event) -> AlertRow:
 def test_an_order_whose_outcome_is_unknown_is_in_doubt_since_then() -> None:
     log = log_of((*submitting, order_outcome_unknown))
     row = doubt_of(*submitting, order_outcome_unknown)
-    assert (row.alert_id, row.account_id, row.code) == (f"order:{ENTRY}", ACCOUNT, AlertCode.ORDER_UNKNOWN)
+    assert (row.alert_id, row.account_id, row.code) == (ENTRY, ACCOUNT, AlertCode.ORDER_UNKNOWN)
     assert (row.order_id, row.trade_id, row.detail) == (ENTRY, TRADE, "no answer within 5 s")
     assert (row.is_open, row.since_us, row.until_us) == (True, log[-1].recorded_at_us, None)
     assert (row.began_sequence, row.sequence) == (log[-1].sequence, log[-1].sequence)
@@ -194,6 +196,15 @@ def test_a_switch_that_left_something_says_what() -> None:
     flat = replace(flatten_finished, remaining=())
     row = alerts_of(ALERTS, *held, strategys_switch_engaged, flat)[OF_STRATEGY]
     assert (row.code, row.trade_ids) == (AlertCode.KILL_SWITCH_ENGAGED, ())
+
+
+def test_a_breach_of_an_invariant_is_an_alert_until_it_is_released() -> None:
+    name = f"invariant:{ACCOUNT}:{invariant_breached.invariant.value}"
+    row = alerts_of(ALERTS, *held, invariant_breached)[name]
+    assert (row.code, row.trade_ids, row.is_open) == (AlertCode.INVARIANT_BREACHED, (TRADE,), True)
+    told = "expected exits and stops for 100 units at most, seen 150 that live ones may fill"
+    assert row.detail == f"exits_above_holding of {TRADE}: {told}"
+    assert not alerts_of(ALERTS, *held, invariant_breached, invariant_released)[name].is_open
 
 
 def test_what_is_engaged_anew_is_an_alert_since_then() -> None:
