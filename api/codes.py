@@ -38,6 +38,7 @@ _TRADES = "requests that name a trade"
 _INTENTS = "intents, baskets and changes of trades"
 _THEN = "queries of the past"
 _DOUBTS = "resolving an order"
+_DIFFERENCES = "resolving a difference"
 _STRATEGIES = "strategies"
 _BACKTESTS = "backtests"
 _ACCOUNTS = "accounts and their members"
@@ -450,6 +451,20 @@ PROBLEMS: dict[str, Kind] = {
         "What became of the order is known by now: there is nothing to resolve.",
         "Read the order: its status says what became of it.",
         _DOUBTS,
+    ),
+    "DIFFERENCE_NOT_FOUND": Kind(
+        404,
+        "Not found",
+        "There is no such difference, it is not this user's, or it is over by now.",
+        "`GET /api/reconciliation` lists those that are open.",
+        _DIFFERENCES,
+    ),
+    "ADOPTION_NEEDS_PRICE": Kind(
+        409,
+        "Not possible now",
+        "A position is taken as the broker shows it at its last price, and nobody knows one.",
+        "Name a `price`: of an expired derivative the one at which it was settled.",
+        _DIFFERENCES,
     ),
     "VENUE_ORDER_TAKEN": Kind(
         409,

@@ -82,6 +82,10 @@ REQUESTS: dict[str, dict[str, Json]] = {
             "reason": "the broker's app shows it under this number",
         },
     },
+    "ResolveDifferenceRequest": {
+        "at the last price": {"reason": "ten shares came in by a transfer from another broker"},
+        "at a price": {"reason": "it was settled at this price", "price": "2850.05"},
+    },
     "BreachReleaseRequest": {"a reason": {"reason": "a split that was not adjusted"}},
     "CashMovementRequest": {
         "money that came in": {"amount": "50000.00", "reason": "from the bank"},

@@ -158,6 +158,8 @@ TABLE: tuple[Told, ...] = (
     Told("STRATEGY_ARCHIVED", "it is archived", lambda o: o.writes and o.path == _STRATEGY),
     Told("STRATEGY_TRADING", "it trades: stop it first", lambda o: o.writes and o.path == _STRATEGY),
     Told("POSITION_NOT_OPEN", "nothing is held there", _takes("position_id")),
+    Told("DIFFERENCE_NOT_FOUND", "received difference 'x', expected one that is open", _is_in("{difference_id}")),
+    Told("ADOPTION_NEEDS_PRICE", "nobody knows a price of it, expected one in the request", _is_in("{difference_id}")),
     Told("ORDER_NOT_IN_DOUBT", "the order is filled, expected one that is in doubt", _is_in("{order_id}")),
     Told("VENUE_ORDER_TAKEN", "received venue order 112111182198, which is another order", _is_in("{order_id}")),
     Told("BREACH_NOT_LATCHED", "the limit is not latched", _is_in("{kind}")),

@@ -11,14 +11,24 @@ from commands.audit import AuditBook
 from commands.doubt_reports import DoubtReports
 from commands.estimates import Estimates
 from commands.log_ins import LogIns
+from commands.looks import LookReport
 from commands.ports import AccessTokens, Clock, Ids, Marks
 from commands.profiles import Profiles
 from commands.strategies import Strategies
 from commands.users import Users
+from domain.ids import AccountId
 from domain.session_table import SessionTable
 from projections.as_of import History, Moment, PastQueries
 from projections.ports import Bars, InstrumentDirectory, LogReader, PersonalDataReader
 from projections.queries import Queries
+
+LastLook = Callable[[AccountId], Awaitable[LookReport | None]]
+
+
+async def nobody_looks(_: AccountId) -> LookReport | None:
+    """Tell of no look: where no executor can be asked."""
+    return None
+
 
 ReadinessCheck = Callable[[], Awaitable[bool]]
 
@@ -31,7 +41,8 @@ class Services:
     address may ask, `answer_within_s` how long they wait for an answer. `cors_origins` are the exact origins of other
     people's pages that may call us from a browser: by default none. `calendar` returns the session table as it is by
     now, and `follows_calendar` tells whether trading keeps to it. `epoch` returns which history the sequences of our
-    answers belong to, empty where it is not known yet.
+    answers belong to, empty where it is not known yet. `last_look` asks the executor what it saw of an account's books
+    at the broker last, and returns None where it does not answer.
     """
 
     clock: Clock
@@ -58,6 +69,7 @@ class Services:
     epoch: Callable[[], str] = str
     rates: Rates = field(default_factory=Rates)
     answer_within_s: float = 30.0
+    last_look: LastLook = nobody_looks
     cors_origins: tuple[str, ...] = ()
 
     def past(self, moment: Moment | None) -> PastQueries | None:

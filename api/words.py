@@ -109,9 +109,7 @@ WORDS: dict[str, Word] = {
     "difference": Word("What the broker charged more than was booked, in rupees.", "-0.0052"),
     "unexplained": Word("What of the difference no cause accounts for, in rupees.", "0.00"),
     "causes": Word("What the difference is put down to; they add up to it.", None),
-    "cause": Word(
-        "What it comes from: of a difference one of the causes, of a doubt what stood in the way.", "rounding"
-    ),
+    "cause": Word("What it is put down to.", "rounding"),
     "match": Word("Whether the order stands in both books.", "both"),
     "our_quantity": Word("Units that the log has.", 10),
     # --- A trade ---
@@ -164,6 +162,17 @@ WORDS: dict[str, Word] = {
     # --- What a command came to ---
     "sequence": Word("Place in the log: hand it to a query as `min_sequence` to read what you wrote.", 4711),
     "closing": Word("What is closed, order by order.", []),
+    "difference_id": Word("The difference.", f"{_ACCOUNT}.d1"),
+    "differences": Word("What is otherwise at the broker and not over, oldest first.", []),
+    "theirs": Word("What the broker shows.", "110"),
+    "repair": Word("What is done about it by rule.", "none"),
+    "gates": Word("Whether entries are held until it is over.", True),
+    "gated": Word("Whether entries are held for a difference.", False),
+    "last_look": Word("The last look at the broker's books; null: there was none yet, or nobody knows.", None),
+    "looked_at": Word("When it was looked.", _TIME),
+    "read": Word("The books that were read.", ["executions", "holdings", "orders", "positions"]),
+    "agrees": Word("Whether all was read and nothing was otherwise.", True),
+    "suspected": Word("So many differences have to be seen once more before they count.", 0),
     "resolution": Word("What became of it, as somebody says.", "absent"),
     "canceling": Word("Orders that are being canceled.", []),
     "blocked": Word("Orders that will not be sent.", []),
@@ -470,6 +479,12 @@ OWN: dict[str, Word] = {
     "BrokenInvariantView.breached_at": Word("When it was found.", _TIME),
     "BreachView.limit": Word("The limit, in rupees.", "50000.00"),
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
+    "DifferenceView.difference": Word("Units that the broker has more than we; null: it is no position.", 10),
+    "DifferenceView.subject": Word(
+        "The order or execution that it is about, by its id; null: instrument and product say it.", None
+    ),
+    "DifferenceView.ours": Word("What we have.", "100"),
+    "DifferenceView.cause": Word("What it comes of, as far as that can be told.", "unexplained"),
     "DoubtView.cause": Word("What stood in the way.", "no answer within 5 s"),
     "BudgetView.name": Word("Which budget, by its field in the limits.", "orders_per_second_max"),
     "BudgetsAnswer.modifications": Word("What is left of each resting order's modifications.", None),
@@ -493,6 +508,10 @@ OWN: dict[str, Word] = {
     ),
     "PositionView.mark_missing": Word("Whether its price is not known.", False),
     "PositionView.value": Word("What it is worth, in rupees, negative for a short; null: no price.", "28540.50"),
+    "DifferenceView.kind": Word(
+        "What kind of difference it is; `docs/reconciliation.md` has them all.", "position_larger"
+    ),
+    "ResolveDifferenceRequest.price": Word("At what a position is taken, in rupees; null: the last price.", "2850.05"),
     "Problem.status": Word("The status of the answer.", 403),
     "Problem.limit": Word("Of a denial: the limit in force.", "5000"),
     "Problem.value": Word("Of a denial: the value that met it.", "6000"),

@@ -41,6 +41,7 @@ from domain.account.commands import (
     ReleaseInvariant,
     ReleaseKillSwitch,
     RemoveMember,
+    ResolveDifference,
     ResolveOrder,
     SetMember,
     SetRiskParameters,
@@ -58,7 +59,7 @@ from domain.account.invariants import in_words, is_stopped
 from domain.account.refusals import AccountNotFound, DecisionBreaksInvariant, demand_role
 from domain.account.valuation import MarkOf, valuation_of
 from domain.envelope import Metadata, RecordedEvent
-from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
+from domain.ids import AccountId, BasketId, DifferenceId, OrderId, StrategyId, TradeId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
 from domain.market import NS_PER_MS, Mark, MarketSnapshot, trading_day
 from domain.order import OrderType, Product, Side, TimeInForce
@@ -364,6 +365,42 @@ class Accounts:
             order_id=order_id, user_id=user_id, resolution=resolution, venue_order_id=venue_order_id, reason=reason
         )
         return await self.carry_out(account_id, command, context)
+
+    async def resolve_difference(
+        self,
+        account_id: AccountId,
+        user_id: UserId,
+        difference_id: DifferenceId,
+        *,
+        reason: str,
+        price_e4: int | None,
+        context: CommandContext,
+    ) -> Outcome:
+        """Take what the venue shows as it is, a position at *price_e4* (None: the last). Raises like `open_trade`."""
+        adopted_as = TradeId(self._ids.new("trd"))
+
+        async def command_on(account: Account) -> AccountCommand:
+            now_ns = self._marks.market_time_ns()
+            found = account.differences.get(difference_id)
+            key = None if found is None else found.instrument
+            mark = None if key is None else self._marks.mark_of(key)
+            return ResolveDifference(
+                difference_id=difference_id,
+                user_id=user_id,
+                reason=reason,
+                adopted_as=adopted_as,
+                now_ns=now_ns,
+                instrument=None if key is None else self._known_instrument(key, now_ns),
+                price_e4=price_e4 or (None if mark is None else mark.last_price_e4),
+            )
+
+        return await self._execute(account_id, command_on, context)
+
+    def _known_instrument(self, key: InstrumentKey, market_time_ns: int) -> Instrument | None:
+        try:
+            return self._instruments.by_key(key, market_time_ns=market_time_ns)
+        except InstrumentUnknown:
+            return None
 
     # --- What stands over them ---
 

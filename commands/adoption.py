@@ -4,7 +4,7 @@ Nobody is locked out by it, and nothing is matched by guess: `evidence.py` says 
 ours. What proves nothing is passed over, and said once, for a person to look at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -16,11 +16,15 @@ from commands.outside import Outside
 from commands.ports import Clock, Ids, Instruments, VenueFill, VenueOrder
 from commands.sender import executor_context
 from domain.account.commands import RecordForeignFill
+from domain.account.events import AccountEvent
 from domain.account.refusals import FillInvalid
 from domain.ids import AccountId, TradeId, VenueFillId
 from domain.instrument import InstrumentUnknown
 
 log = structlog.get_logger(__name__)
+
+OnAdopted = Callable[[AccountId, VenueFill, Sequence[AccountEvent]], None]
+"""Takes an execution of somebody else's in an account, and the events that record it."""
 
 
 class Adoption:
@@ -39,6 +43,7 @@ class Adoption:
         ids: Ids,
         clock: Clock,
         installation_code: str,
+        on_adopted: OnAdopted,
     ) -> None:
         self._accounts = accounts
         self._orders = orders
@@ -47,6 +52,7 @@ class Adoption:
         self._ids = ids
         self._clock = clock
         self._installation_code = installation_code
+        self._on_adopted = on_adopted
         self.passed_over: set[VenueFillId] = set()
         self.owed: set[AccountId] = set()
 
@@ -95,6 +101,7 @@ class Adoption:
             return self._pass_over(account_id, fill, refusal.message)
         except DecisionStopped as fault:
             return self._pass_over(account_id, fill, str(fault))
+        self._on_adopted(account_id, fill, outcome.events)
         return bool(outcome.events)
 
     def _pass_over(self, account_id: AccountId, fill: VenueFill, reason: str) -> bool:

@@ -48,7 +48,10 @@ class _Watched:
 
 
 class BookWatch:
-    """Decides whose books are read when, and reads them by *read*. Without *updates* it is always at the fast rate."""
+    """Decides whose books are read when, and reads them by *read*. Without *updates* it is always at the fast rate.
+
+    *on_gap* is called with an account of which anything may have been missed.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class BookWatch:
         poll_ms: int,
         told_poll_ms: int,
         doubt_ms: int,
+        on_gap: Callable[[AccountId], None],
     ) -> None:
         self._updates = updates
         self._orders = orders
@@ -68,6 +72,7 @@ class BookWatch:
         self._poll_ns = poll_ms * NS_PER_MS
         self._told_poll_ns = told_poll_ms * NS_PER_MS
         self._doubt_ns = doubt_ms * NS_PER_MS
+        self._on_gap = on_gap
         self._followed: frozenset[AccountId] = frozenset()
         self._accounts: dict[AccountId, _Watched] = {}
         self._reads_told = 0
@@ -125,6 +130,7 @@ class BookWatch:
         watched.doubted_at_ns = None
         if update is None:
             watched.has_gap = True
+            self._on_gap(account_id)
         elif self._is_news(account_id, update):
             watched.told[update.venue_order_id] = update
         else:

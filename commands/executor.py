@@ -54,16 +54,19 @@ from commands.ports import (
     EventStore,
     Ids,
     Instruments,
+    Marks,
     ModifyAccepted,
     NotSent,
     OrderInTransit,
     OrderUpdates,
     Refused,
     RequestBudget,
+    Sessions,
     StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
+from commands.reconciliation import PACE, Reconciliation, ReconciliationSettings
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
 from commands.spending import Spending
@@ -87,6 +90,8 @@ log = structlog.get_logger(__name__)
 WATERMARK = "executor"
 OUTSIDE_WATERMARK = "executor.outside"
 CLOSED_KEPT = 20_000
+FIRST_LOOK_S = 1.0
+"""So long an entry waits in one go for the first look at its account's books."""
 SETTLE_PACE_S = 0.05
 """How often settling looks again where nothing tells that something changed."""
 MODIFY_ASKS_MAX = 3
@@ -122,6 +127,7 @@ class ExecutorSettings:
     watermark_ms: int = 5_000
     entries_at_once_max: int = 24
     """So many entries are sent at the same time; more would take each other's time and an exit's connection."""
+    reconciliation: ReconciliationSettings = PACE
     lock_step: bool = False
 
 
@@ -148,6 +154,8 @@ class Executor:
         clock: Clock,
         watermarks: Watermarks,
         instruments: Instruments,
+        sessions: Sessions,
+        marks: Marks,
         ids: Ids,
         installation_code: str,
         settings: ExecutorSettings,
@@ -165,6 +173,20 @@ class Executor:
         self._settings = settings
         self._orders = OpenOrders()
         self._outside = Outside()
+        self.reconciliation = Reconciliation(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            outside=self._outside,
+            instruments=instruments,
+            sessions=sessions,
+            marks=marks,
+            ids=ids,
+            clock=clock,
+            installation_code=installation_code,
+            read=self._poll,
+            settings=settings.reconciliation,
+        )
         self._adoption = Adoption(
             accounts=accounts,
             orders=self._orders,
@@ -173,6 +195,7 @@ class Executor:
             ids=ids,
             clock=clock,
             installation_code=installation_code,
+            on_adopted=self.reconciliation.note_adoption,
         )
         self._flattening = Flattening(
             accounts=accounts,
@@ -199,6 +222,7 @@ class Executor:
             poll_ms=settings.poll_ms,
             told_poll_ms=settings.told_poll_ms,
             doubt_ms=settings.doubt_ms,
+            on_gap=self.reconciliation.note_gap,
         )
         self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
         self._day_end = (
@@ -260,6 +284,7 @@ class Executor:
                 if self._day_end is not None:
                     group.create_task(self._every(self._settings.day_end_ms, self._end_day))
                 if not self._settings.lock_step:
+                    group.create_task(self.reconciliation.run())
                     group.create_task(self._watch.run())
                     group.create_task(self._every(self._settings.poll_ms, self._poll_due))
                     group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
@@ -267,6 +292,7 @@ class Executor:
         finally:
             self._has_stopped = True
             self._outside.stop()
+            await self.reconciliation.stop()
             self._advanced.set()  # Sends under way end without waiting for a log that nobody follows any more.
 
     async def drain(self, *, within_s: float) -> None:
@@ -317,6 +343,7 @@ class Executor:
             "exits_waiting_for_a_person": sorted(self._successors.waiting),
             "overshoot": self._overshoot,
             "books": self._watch.status(),
+            "reconciliation": self.reconciliation.status(),
         }
 
     def doubts_of(self, account_id: AccountId) -> DoubtReport:
@@ -346,6 +373,7 @@ class Executor:
             for recorded in batch:
                 self._accounts.observe(recorded)
                 self._orders.apply(recorded)
+                self.reconciliation.observe(recorded)
                 if self._spending is not None:
                     self._spending.observe(recorded)
                 if self._day_end is not None:
@@ -382,7 +410,9 @@ class Executor:
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
             # An entry that waits for an exit is no more restless than the exit is.
-            waits = not order.purpose.closes and order.account_id in _accounts_with_closing(self._orders.open())
+            is_entry = not order.purpose.closes
+            waits = is_entry and order.account_id in _accounts_with_closing(self._orders.open())
+            waits = waits or (is_entry and self.reconciliation.holds(order.account_id))
             return not waits and not self._broker.is_held_back(order.account_id, order.purpose)
         if order.is_to_be_modified:
             return not self._broker.is_held_back(order.account_id, order.purpose)
@@ -448,7 +478,8 @@ class Executor:
     async def _send(self, order: OpenOrder) -> None:
         try:
             await self._recall_spending(order)
-            sequence = await self._sender.send(order)
+            may_enter = order.purpose.closes or await self._is_compared(order.account_id)
+            sequence = await self._sender.send(order, may_enter=may_enter)
             self._commands += 1
             self._entering.discard(order.order_id)
             self._changed.set()
@@ -466,6 +497,10 @@ class Executor:
             del self._sending[order.order_id]
             self._entering.discard(order.order_id)
             self._changed.set()
+
+    async def _is_compared(self, account_id: AccountId) -> bool:
+        """Tell whether the venue's books of an account were held against ours since this process began."""
+        return await self.reconciliation.is_open(account_id, within_s=FIRST_LOOK_S)
 
     async def _recall_spending(self, order: OpenOrder) -> None:
         if self._spending is not None:
@@ -597,9 +632,12 @@ class Executor:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)
                 self._commands += await self._adoption.record(account_id, rows, fills)
+                self._commands += await self.reconciliation.record_repairs(account_id)
             except _PASSING as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
+                self.reconciliation.note_unread(account_id)
                 return False
+            self.reconciliation.take_books(account_id, rows, fills)
             self._watch.note_read(account_id)
             self._books_read_at_ns[account_id] = self._clock.monotonic_ns()
             return True
@@ -641,6 +679,7 @@ class Executor:
             return
         if outcome.events:
             self._commands += 1
+            self.reconciliation.note_repair(order, command, outcome.events)
             is_last_word = isinstance(command, RecordVenueOrder) and command.status in CLOSED
             if is_last_word or isinstance(command, RecordFill):
                 self._watch.note_news(order.account_id)

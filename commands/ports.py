@@ -8,17 +8,17 @@ from typing import Any, Protocol
 
 import msgspec
 
+from domain import books
 from domain.charges import Tariff, TariffLine
 from domain.contract_note import NotedFill
 from domain.envelope import RecordedEvent
-from domain.ids import AccountId, CorrelationId, UserId, VenueFillId, VenueOrderId
+from domain.ids import AccountId, CorrelationId, UserId, VenueOrderId
 from domain.instrument import Instrument, InstrumentKey
 from domain.market import Mark
 from domain.order import (
     NotSentReason,
     OrderInstruction,
     OrderStatus,
-    OrderType,
     Product,
     Purpose,
     RefusalReason,
@@ -524,55 +524,11 @@ class ModifyAccepted:
 Modification = ModifyAccepted | Refused | NotSent | OutcomeUnknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueOrder:
-    """A row of the venue's order book, in our words.
-
-    `instrument`, `product` and `side` are None where the row names what we have no word for. `order_type` is None where
-    type and prices are not told; a price is None where the order has none.
-    """
-
-    venue_order_id: VenueOrderId
-    correlation_id: CorrelationId | None
-    status: OrderStatus
-    """One of acknowledged, partly_filled, filled, canceled, expired, rejected; `submitting` while in transit."""
-    quantity: int
-    cumulative_quantity: int
-    message: str
-    instrument: InstrumentKey | None = None
-    product: Product | None = None
-    side: Side | None = None
-    order_type: OrderType | None = None
-    limit_price_e4: int | None = None
-    trigger_price_e4: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueFill:
-    """One execution, as the venue's trade book has it. `filled_at_ns`: UTC.
-
-    `instrument`, `product` and `side` are None where the row names what we have no word for.
-    """
-
-    venue_fill_id: VenueFillId
-    venue_order_id: VenueOrderId
-    quantity: int
-    price_e4: int
-    filled_at_ns: int
-    instrument: InstrumentKey | None = None
-    product: Product | None = None
-    side: Side | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenuePosition:
-    """The venue's net holding in an instrument and product."""
-
-    instrument: InstrumentKey
-    product: Product
-    net_quantity: int
-    bought_quantity: int
-    sold_quantity: int
+VenueOrder = books.VenueOrder
+VenueFill = books.VenueFill
+VenuePosition = books.VenuePosition
+VenueHolding = books.VenueHolding
+"""Rows of the venue's books: values of the domain, which holds them against ours."""
 
 
 class BrokerUnavailable(Exception):
@@ -631,6 +587,10 @@ class Broker(Protocol):
 
     async def positions(self, account_id: AccountId) -> Sequence[VenuePosition]:
         """Return the venue's positions. Raises BrokerUnavailable."""
+        ...
+
+    async def holdings(self, account_id: AccountId) -> Sequence[VenueHolding]:
+        """Return what is held for delivery since earlier days. Raises BrokerUnavailable."""
         ...
 
 

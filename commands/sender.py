@@ -42,8 +42,10 @@ class Sender:
         self._lease = lease
         self._installation_code = installation_code
 
-    async def send(self, order: OpenOrder) -> int:
+    async def send(self, order: OpenOrder, *, may_enter: bool = True) -> int:
         """Send *order* if it still may be sent, and record what is known of it. Return the sequence of that, else 0.
+
+        Without *may_enter* an entry waits, as long as it may.
 
         Once the log says *submitting*, only a word about the request may end it; whatever stops this process in between
         leaves the order submitting, and the next sender makes an unknown of it.
@@ -56,6 +58,7 @@ class Sender:
             correlation_id=correlation_id,
             sender_epoch=self._lease.epoch,
             market_time_ns=self._marks.market_time_ns(),
+            may_enter=may_enter,
         )
         context = executor_context(self._clock, causation_id=order.order_id)
         outcome = await self._accounts.carry_out(order.account_id, begin, context)

@@ -15,6 +15,8 @@ VenueFillId = NewType("VenueFillId", str)
 StrategyId = NewType("StrategyId", str)
 BacktestId = NewType("BacktestId", str)
 BasketId = NewType("BasketId", str)
+DifferenceId = NewType("DifferenceId", str)
+"""A difference's own name for ever: its account's id, `.d`, and its number within the account."""
 
 
 def split_fill_id(fill_id: VenueFillId) -> tuple[str | None, str, VenueOrderId | None]:

@@ -1,6 +1,6 @@
 """How it stands with the broker, as the running executor tells it: tokens, held-back writes, breakers, budgets."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,9 +11,11 @@ from nats.aio.client import Client
 
 from adapters.dhan.access.tokens import TokenState
 from adapters.nats.control import RoleFailed, RoleSilent, request
+from commands.looks import LookReport, LookReports
 from domain.ids import AccountId
 from domain.preopen import CheckedPoint
 from domain.venue import BreakerState
+from infra.channels import RECONCILE
 from infra.check import Check
 from infra.home import Home
 from infra.problems import OperatorProblem
@@ -22,8 +24,11 @@ from infra.runtime import running_engine
 from infra.settings import Settings
 
 _CONNECT_TIMEOUT_S = 5
-_LOOK_TIMEOUT_S = 60
+_LOOK_TIMEOUT_S = 60.0
 """Each account is asked for at the broker, one after another."""
+_TIMEOUT_S = 2.0
+_LOOKS_TIMEOUT_S = 60.0
+"""Looks come one after another, and what is not sure is looked at twice."""
 _S_PER_HOUR = 3_600
 _TROUBLED = (TokenState.DEAD, TokenState.REFUSED, TokenState.ENDED, TokenState.ENDING)
 """States that somebody should know of, the worst first."""
@@ -63,6 +68,18 @@ async def look_before_opening(settings: Settings, account_id: str | None) -> dic
     return msgspec.convert(answer["accounts"], dict[AccountId, list[CheckedPoint]])
 
 
+async def reconcile_now(settings: Settings, account_ids: Sequence[str] | None) -> tuple[LookReport, ...]:
+    """Have the broker's books held against ours now, of these accounts or (None) of all that have something.
+
+    Raises:
+        OperatorProblem: no engine runs, or its executor does not answer.
+    """
+    wanted = {"all": True} if account_ids is None else {"account_ids": list(account_ids)}
+    async with _executor(settings) as client:
+        answer = await _asked(client, RECONCILE, wanted, timeout_s=_LOOKS_TIMEOUT_S)
+    return msgspec.convert(answer, LookReports).looks
+
+
 @asynccontextmanager
 async def _executor(settings: Settings) -> AsyncIterator[Client]:
     engine = running_engine(Home(settings.home))
@@ -81,7 +98,7 @@ async def _executor(settings: Settings) -> AsyncIterator[Client]:
 
 
 async def _asked(
-    client: Client, subject: str, payload: Mapping[str, Any], *, timeout_s: float = _CONNECT_TIMEOUT_S
+    client: Client, subject: str, payload: Mapping[str, Any], *, timeout_s: float = _TIMEOUT_S
 ) -> dict[str, Any]:
     try:
         return await request(client, subject, payload, timeout_s=timeout_s)

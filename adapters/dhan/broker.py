@@ -39,6 +39,7 @@ from commands.ports import (
     PastExecution,
     Placement,
     VenueFill,
+    VenueHolding,
     VenueOrder,
     VenuePosition,
 )
@@ -174,6 +175,16 @@ class DhanBroker:
         """
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/positions", read=_positions)
         return await self.caller.ask(account_id, call)
+
+    async def holdings(self, account_id: AccountId) -> Sequence[VenueHolding]:
+        """Return what is held for delivery since earlier days.
+
+        A share that is held at both exchanges goes by its id at the NSE.
+
+        Raises:
+            BrokerUnavailable
+        """
+        return [held.counted for held in await self.portfolio.holdings(account_id)]
 
     async def executed_on(self, account_id: AccountId, day: date) -> Sequence[PastExecution]:
         """Return all executions of a past day. Implements `commands.ports.TradeHistory`.

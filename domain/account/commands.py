@@ -14,10 +14,12 @@ from domain.account.events import (
 )
 from domain.charges import Tariff
 from domain.contract_note import ChargedOrder, NotedFill, Rates
+from domain.differences import Book, Finding
 from domain.ids import (
     AccountId,
     BasketId,
     CorrelationId,
+    DifferenceId,
     OrderId,
     StrategyId,
     TradeId,
@@ -297,12 +299,16 @@ class SquareOff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BeginSubmission(msgspec.Struct, frozen=True, kw_only=True):
-    """Let the holder of lease *sender_epoch* send an order now, if it still may be sent."""
+    """Let the holder of lease *sender_epoch* send an order now, if it still may be sent.
+
+    Without `may_enter` the sender has not held the venue's books against ours yet, and entries wait.
+    """
 
     order_id: OrderId
     correlation_id: CorrelationId
     sender_epoch: int
     market_time_ns: int
+    may_enter: bool = True
 
 
 class RecordNotSent(msgspec.Struct, frozen=True, kw_only=True):
@@ -379,6 +385,49 @@ class RecordForeignFill(msgspec.Struct, frozen=True, kw_only=True):
     price_e4: int
     filled_at_ns: int
     tariff: Tariff | None = None
+
+
+class RecordDifferences(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's books were held against ours. `found` is all that is otherwise, `read` the books that could be read.
+
+    `repaired` is what was otherwise and has been taken into our books meanwhile, `suspected` names what is still to be
+    looked at again: an open difference of that name stays as it is. Open ones that could have been seen and were not
+    are over.
+    """
+
+    found: tuple[Finding, ...]
+    read: frozenset[Book]
+    repaired: tuple[Finding, ...] = ()
+    suspected: frozenset[str] = frozenset()
+
+
+class RecordConversion(msgspec.Struct, frozen=True, kw_only=True):
+    """A position was converted from one product to another at the venue: one finding a product, which add up to 0.
+
+    `adopted_as` names for each the external trade that is made of it where none is there yet. `now_ns` is the market
+    clock.
+    """
+
+    instrument: Instrument
+    findings: tuple[Finding, ...]
+    adopted_as: tuple[TradeId, ...]
+    now_ns: int
+
+
+class ResolveDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """Take what the venue shows as it is. A position is adopted into the external trade at *price_e4*.
+
+    `instrument` is that of the position, None where the instrument master has none or it is no position; `price_e4` is
+    None where nobody knows one. `now_ns` is the market clock.
+    """
+
+    difference_id: DifferenceId
+    user_id: UserId
+    reason: str
+    adopted_as: TradeId
+    now_ns: int
+    instrument: Instrument | None = None
+    price_e4: int | None = None
 
 
 class RecordFill(msgspec.Struct, frozen=True, kw_only=True):
@@ -475,6 +524,9 @@ AccountCommand = (
     | RecordForeignFill
     | RecordFill
     | PresumeAbsent
+    | RecordDifferences
+    | RecordConversion
+    | ResolveDifference
     | RecordDayEnd
     | SucceedExit
     | ResolveOrder

@@ -25,7 +25,9 @@ from domain.account.commands import (
     ProtectTrade,
     RecordAccepted,
     RecordContractNote,
+    RecordConversion,
     RecordDayEnd,
+    RecordDifferences,
     RecordFill,
     RecordForeignFill,
     RecordModifyRefused,
@@ -40,6 +42,7 @@ from domain.account.commands import (
     ReleaseKillSwitch,
     RemoveMember,
     RepriceStop,
+    ResolveDifference,
     ResolveOrder,
     SetMember,
     SetRiskParameters,
@@ -68,6 +71,7 @@ from domain.account.orders import (
 )
 from domain.account.preopen import record_preopen_check
 from domain.account.protection import protect_trade, reprice_stop, square_off, trail_stop, trigger_exit
+from domain.account.reconciling import record_conversion, record_differences, resolve_difference
 from domain.account.refusals import AccountExists, LimitsInvalid, demand_role
 from domain.account.resolving import doubt_order, resolve_order
 from domain.account.state import Account
@@ -173,6 +177,12 @@ def _decided(command: AccountCommand, state: Account) -> tuple[AccountEvent, ...
             return record_foreign_fill(command, state)
         case PresumeAbsent():
             return presume_absent(command, state)
+        case RecordDifferences():
+            return record_differences(command, state)
+        case RecordConversion():
+            return record_conversion(command, state)
+        case ResolveDifference():
+            return resolve_difference(command, state)
         case RecordDayEnd():
             return record_day_end(command, state)
         case SucceedExit():

@@ -6,10 +6,12 @@ import msgspec
 
 from domain.charges import NO_CHARGES, Charges
 from domain.contract_note import LineDifference, NotedOrder
+from domain.differences import DifferenceEnd, DifferenceKind, difference_name
 from domain.ids import (
     AccountId,
     BasketId,
     CorrelationId,
+    DifferenceId,
     OrderId,
     StrategyId,
     TradeId,
@@ -300,6 +302,42 @@ class CorporateActionApplied(msgspec.Struct, frozen=True, kw_only=True, tag="acc
     denominator: int
     effective_on: str
     trades: tuple[CorporateAdjustment, ...]
+
+
+class DifferenceFound(msgspec.Struct, frozen=True, kw_only=True, tag="account.difference_found.v1"):
+    """The venue's books show something otherwise than ours; once more under the same id where it is another by now.
+
+    `subject` is the id of the order or execution that it is about, empty where instrument and product say it. `ours`
+    and `theirs` are what each side has, for people; `quantity` is how many units more the venue holds, None where it
+    is no position. While one that `gates` is open, entries of the account are denied.
+    """
+
+    difference_id: DifferenceId
+    kind: DifferenceKind
+    subject: str
+    instrument: InstrumentKey | None
+    product: Product | None
+    symbol: str
+    ours: str
+    theirs: str
+    quantity: int | None
+    cause: str
+    repair: str
+    gates: bool
+
+    @property
+    def name(self) -> str:
+        """What it is about, as of `domain.differences.Finding`."""
+        return difference_name(self.kind, self.subject, self.instrument, self.product)
+
+
+class DifferenceClosed(msgspec.Struct, frozen=True, kw_only=True, tag="account.difference_closed.v1"):
+    """A difference is over. `user_id` is who resolved it, None where the engine closed it by itself."""
+
+    difference_id: DifferenceId
+    how: DifferenceEnd
+    user_id: UserId | None
+    reason: str
 
 
 class BasketOpened(msgspec.Struct, frozen=True, kw_only=True, tag="basket.opened.v1"):
@@ -688,6 +726,8 @@ AccountEvent = (
     | IntentsSuppressed
     | ContractNoteReceived
     | CorporateActionApplied
+    | DifferenceFound
+    | DifferenceClosed
     | BasketOpened
     | BasketFailed
     | BasketCompleted

@@ -5,6 +5,7 @@ from typing import assert_never
 import msgspec
 
 from domain.account.charging import foreign_order
+from domain.account.differing import with_difference, without_difference
 from domain.account.events import (
     AccountEvent,
     AccountOpened,
@@ -15,6 +16,8 @@ from domain.account.events import (
     CashMoved,
     ContractNoteReceived,
     CorporateActionApplied,
+    DifferenceClosed,
+    DifferenceFound,
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
@@ -151,6 +154,10 @@ def evolve(state: Account, event: AccountEvent) -> Account:  # noqa: C901, PLR09
             return _foreign_fill(state, event)
         case CorporateActionApplied():
             return _corporate_action(state, event)
+        case DifferenceFound():
+            return with_difference(state, event)
+        case DifferenceClosed():
+            return without_difference(state, event)
         case BasketOpened():
             basket = Basket(basket_id=event.basket_id, legs=event.legs, policy=event.policy)
             return _replace(state, baskets={**state.baskets, event.basket_id: basket})
@@ -240,6 +247,7 @@ def on_day(state: Account, day: str, *, keep: TradeId | None = None) -> Account:
         foreign_fills=frozenset(),  # The venue's trade book is of one day.
         foreign_accruals={},
         debited=frozenset(),
+        accepted_differences=frozenset(),  # Nor is its order book.
         trades=trades,
         orders=orders,
         totals=totals_of(trades, orders.values()),

@@ -67,7 +67,7 @@ def _order(state: Account, order_id: OrderId) -> Order:
 
 
 def begin_submission(command: BeginSubmission, state: Account) -> tuple[AccountEvent, ...]:
-    """Let the order be sent now, unless it is too old, blocked or no longer waits."""
+    """Let the order be sent now, unless it is too old, blocked, held by a difference, or no longer waits."""
     order = _order(state, command.order_id)
     if order.status is not OrderStatus.INTENDED:
         return ()
@@ -78,6 +78,8 @@ def begin_submission(command: BeginSubmission, state: Account) -> tuple[AccountE
         if order.not_after_ns is not None and command.market_time_ns > order.not_after_ns:
             lapsed = OrderLapsed(order_id=order.order_id, trade_id=order.trade_id)
             return with_closings(state, (lapsed,), (order.trade_id,))
+        if not command.may_enter or state.gating_difference is not None:
+            return ()  # It waits as long as it may: the books may agree again in time.
     submitting = OrderSubmitting(
         order_id=order.order_id,
         trade_id=order.trade_id,

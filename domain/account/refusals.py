@@ -158,6 +158,18 @@ class RatioInvalid(InvalidInput):
     code = "RATIO_INVALID"
 
 
+class DifferenceNotFound(NotFound):
+    """The account has no such open difference. The caller sees 404; nothing is stored."""
+
+    code = "DIFFERENCE_NOT_FOUND"
+
+
+class AdoptionImpossible(Conflict):
+    """A position cannot be taken as it is without a price. The caller sees 409; nothing is stored."""
+
+    code = "ADOPTION_NEEDS_PRICE"
+
+
 class BreachNotLatched(Conflict):
     """No such limit is latched. The caller sees 409; nothing is stored."""
 

@@ -8,6 +8,7 @@ from domain.account.events import (
     AccountMode,
     BasketLeg,
     BasketPolicy,
+    DifferenceFound,
     ExitCause,
     KillMode,
     ProtectionMode,
@@ -17,7 +18,17 @@ from domain.account.events import (
 from domain.account.holding import Holding
 from domain.account.rates import OrderRates
 from domain.charges import NOTHING_ACCRUED, Accrual
-from domain.ids import AccountId, BasketId, OrderId, StrategyId, TradeId, UserId, VenueFillId, VenueOrderId
+from domain.ids import (
+    AccountId,
+    BasketId,
+    DifferenceId,
+    OrderId,
+    StrategyId,
+    TradeId,
+    UserId,
+    VenueFillId,
+    VenueOrderId,
+)
 from domain.instrument import InstrumentKey
 from domain.order import LIVE, OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
 from domain.preopen import PreopenPoint
@@ -219,7 +230,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     which the consequences were drawn, `broken` the invariants of which nobody has released the breach. `debited` are
     the instruments of which the day's debit of the demat account was charged, `foreign_accruals` what the day's orders
     of others came to, by `foreign_order`. `owner_id` opened the account and is its owner for good; `members` holds
-    everybody, them too.
+    everybody, them too. `differences` are those from the venue's books that are open, `accepted_differences` names
+    those that somebody took today as they are; `held_before` has the units by instrument that the venue's holdings
+    count from.
     """
 
     account_id: AccountId | None = None
@@ -250,6 +263,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     corporate_actions: frozenset[str] = frozenset()
     totals: Totals = Totals()
     rates: OrderRates = OrderRates()
+    differences: dict[DifferenceId, DifferenceFound] = {}
+    difference_count: int = 0
+    accepted_differences: frozenset[str] = frozenset()
+    held_before: dict[str, int] = {}
+
+    @property
+    def gating_difference(self) -> DifferenceFound | None:
+        """The oldest difference from the venue's books for which entries are held, None where there is none."""
+        if not self.differences:
+            return None
+        return next((difference for difference in self.differences.values() if difference.gates), None)
 
     @property
     def net_paise(self) -> int:

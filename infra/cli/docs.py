@@ -10,6 +10,7 @@ PAGE = Path("docs") / "configuration.md"
 EVENTS_PAGE = Path("docs") / "events.md"
 RISK_PAGE = Path("docs") / "risk.md"
 ERRORS_PAGE = Path("docs") / "errors.md"
+RECONCILIATION_PAGE = Path("docs") / "reconciliation.md"
 SPECIMENS = Path("tests") / "contract" / "events"
 
 _HEAD = """\
@@ -103,6 +104,34 @@ This page is generated from `api/codes.py` by `make docs`.
 
 """
 
+_RECONCILIATION_HEAD = """\
+# Reconciliation
+
+The broker's books of an account are held against ours: executions, orders, positions, holdings. An account is looked at
+
+- before its first entry is sent after a start of the executor: entries wait for it, 5 s at most, then they lapse;
+- at once when a book can be read again after an outage, and when the broker's own word of orders is back;
+- every 30 s while it has or had anything today, every 5 min while all that it holds is closed;
+- when somebody asks: `khata reconcile`.
+
+For INTRADAY and MARGIN our net quantity is that of the broker's positions. For delivery (CNC and MTF of an instrument
+together) it is what the holdings have above the units that were there before the account's first trade, and the day's
+positions. Executions are read before orders, these before positions and those before holdings; what moved in our books
+meanwhile is left to the next look, and what could be a matter of moments has to be the same at two looks, 2 s apart.
+
+Whatever is otherwise is an event (`account.difference_found.v1`), once for as long as it stays the same, and its end is
+one (`account.difference_closed.v1`): `repaired` by rule, `agreed` when a later look does not show it any more, or
+`resolved` by an owner of the account with a reason. While a difference that *gates* is open, entries of the account are
+denied with `BOOKS_DISAGREE`, and those that wait to be sent go on waiting. **Exits, stops, cancels and modifications
+always pass.** Whoever resolves a position takes it as the broker shows it: it goes into the account's external trade.
+What is resolved otherwise is not told again on that day. `GET /api/reconciliation` shows what is open.
+
+This page is generated from `domain/differences.py` by `make docs`.
+
+| Kind | What is seen | Cause | Repair | Gates | Who closes it | Found by |
+|---|---|---|---|---|---|---|
+"""
+
 _PAST_HEAD = """\
 # Past versions
 
@@ -117,8 +146,10 @@ def docs(
     (folder / PAGE).write_text(configuration_page())
     (folder / RISK_PAGE).write_text(risk_page())
     (folder / ERRORS_PAGE).write_text(errors_page())
+    (folder / RECONCILIATION_PAGE).write_text(reconciliation_page())
     (folder / EVENTS_PAGE).write_text(events_page(folder / SPECIMENS))
-    sys.stdout.write(f"{PAGE}, {RISK_PAGE}, {ERRORS_PAGE} and {EVENTS_PAGE} are written.\n")
+    pages = (PAGE, RISK_PAGE, ERRORS_PAGE, RECONCILIATION_PAGE, EVENTS_PAGE)
+    sys.stdout.write(f"{', '.join(map(str, pages))} are written.\n")
 
 
 def configuration_page() -> str:
@@ -167,6 +198,18 @@ def errors_page() -> str:
         for entry, kind in PROBLEMS.items()
     ]
     return _ERRORS_HEAD + "\n".join(sections)
+
+
+def reconciliation_page() -> str:
+    """Return the page about differences between the broker's books and ours."""
+    from domain.differences import RULES
+
+    rows = (
+        f"| `{kind.value}` | {rule.seen} | {rule.cause} | {rule.repair} | {'yes' if rule.gates else 'no'} |"
+        f" {rule.closed_by} | {rule.found_by} |\n"
+        for kind, rule in RULES.items()
+    )
+    return _RECONCILIATION_HEAD + "".join(rows)
 
 
 def _parameter_rows() -> list[str]:

@@ -37,6 +37,7 @@ from api.opening import TradeAccepted
 from api.orders import OrdersAnswer, TradeOrdersAnswer
 from api.positions import PositionsAnswer
 from api.profile import ProfileAnswer, ProfileChangedAnswer
+from api.reconciling import DifferenceResolvedAnswer, ReconciliationAnswer, ResolveDifferenceRequest
 from api.requests import (
     AccountRequest,
     LoginRequest,
@@ -257,6 +258,19 @@ def resolve_order(
 ) -> Call[OrderResolvedAnswer]:
     """Have the last word on an order that is unknown or presumed absent."""
     return _command("POST", f"/api/orders/{order_id}/resolve", OrderResolvedAnswer, body, key, account_id=account_id)
+
+
+def show_reconciliation(**query: Query) -> Call[ReconciliationAnswer]:
+    """Show where the broker's books differ from ours."""
+    return Call(method="GET", path="/api/reconciliation", answer=ReconciliationAnswer, query=query)
+
+
+def resolve_difference(
+    difference_id: str, body: ResolveDifferenceRequest, *, account_id: str | None = None, key: str | None = None
+) -> Call[DifferenceResolvedAnswer]:
+    """Take what the broker shows as it is."""
+    path = f"/api/reconciliation/{difference_id}/resolve"
+    return _command("POST", path, DifferenceResolvedAnswer, body, key, account_id=account_id)
 
 
 def list_positions(**query: Query) -> Call[PositionsAnswer]:

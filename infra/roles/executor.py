@@ -11,8 +11,10 @@ from adapters.nats.doubt_reports import SUBJECT as DOUBTS
 from adapters.nats.doubt_reports import account_of
 from commands.doubt_reports import DoubtReport
 from commands.executor import Executor
+from commands.looks import LookReport, LookReports
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
+from infra.channels import LAST_LOOK, RECONCILE
 from infra.wiring.process import Wiring
 from infra.wiring.trading import (
     make_broker,
@@ -34,6 +36,10 @@ async def _drain(executor: Executor, venue_log: VenueLog, tasks: Sequence[asynci
     await end(*tasks)  # No new send from here on; those under way are awaited.
     await executor.drain(within_s=DRAIN_S)
     await venue_log.record()
+
+
+async def _looked(executor: Executor, account_id: AccountId) -> LookReport:
+    return LookReport.of(account_id, await executor.reconciliation.reconcile(account_id))
 
 
 class LeaseLost(Exception):
@@ -71,7 +77,19 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
         points = {account_id: await preopen.check(account_id) for account_id in account_ids}
         return {"accounts": msgspec.to_builtins(points)}
 
+    async def reconcile(asked: dict[str, Any]) -> LookReports:
+        concerned = executor.reconciliation.concerned()
+        wanted = sorted(concerned) if asked.get("all") else [AccountId(name) for name in asked["account_ids"]]
+        return LookReports(looks=tuple([await _looked(executor, account_id) for account_id in wanted]))
+
+    async def last_look(asked: dict[str, Any]) -> LookReports:
+        account_id = AccountId(asked["account_id"])
+        look = executor.reconciliation.last_look(account_id)
+        return LookReports(looks=() if look is None else (LookReport.of(account_id, look),))
+
     async with (
+        answer_on(nats, RECONCILE, reconcile),
+        answer_on(nats, LAST_LOOK, last_look),
         answer_on(nats, "khata.settle.executor", settle),
         answer_on(nats, STATUS, status),
         answer_on(nats, RELEASE_WRITES, release_writes),

@@ -100,6 +100,8 @@ async def make_executor(wiring: Wiring, broker: DhanBroker, lease: PostgresLease
         clock=wiring.clock,
         watermarks=PostgresWatermarks(store.database),
         instruments=wiring.instruments,
+        sessions=wiring.sessions(),
+        marks=await wiring.marks(),
         ids=wiring.ids,
         installation_code=installation_code(wiring.runtime.keys.installation),
         settings=ExecutorSettings(

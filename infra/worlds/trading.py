@@ -154,6 +154,8 @@ def production_executor(trading: Trading) -> Executing:
         clock=ground.clock,
         watermarks=trading.watermarks,
         instruments=MASTER,
+        sessions=ground.sessions,
+        marks=ground.marks,
         ids=ground.ids,
         installation_code=CODE,
         settings=ExecutorSettings(),

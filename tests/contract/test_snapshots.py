@@ -16,11 +16,11 @@ from domain.account import Account, decider, snapshot
 from infra.database import DatabaseUrls
 from tests.support.appends import command, on
 from tests.support.memory_snapshots import MemorySnapshots
-from tests.support.specimens import account_opened, exiting, kill_switch_engaged, order_denied
+from tests.support.specimens import account_opened, difference_found, exiting, kill_switch_engaged, order_denied
 
 FOLDER = Path(__file__).parent / "snapshots"
 STREAM = "account-1"
-HISTORY = (*exiting, order_denied, kill_switch_engaged)
+HISTORY = (*exiting, order_denied, kill_switch_engaged, difference_found)
 first = Snapshot(stream_id=STREAM, version=2, sequence=2, leaf=b"l" * 32, schema="account.v1", state=b"{}")
 later = replace(first, version=4, sequence=4, state=b'{"later":true}')
 

@@ -111,10 +111,15 @@ async def test_on_the_next_day_an_order_left_resting_gets_its_last_word(books: P
         assert (await client.get("/orders/external/resting"))["orderStatus"] == "EXPIRED"
         assert [row["correlationId"] for row in await client.get("/orders")] == ["resting"]
         assert await client.get("/trades") == []
-        (position,) = await client.get("/positions")
-        assert (position["netQty"], position["buyAvg"], position["carryForwardBuyQty"]) == (10, 1310.0, 10)
+        (held,) = await client.get("/holdings")
+        assert (held["totalQty"], held["avgCostPrice"]) == (10, 1310.0)
+        assert await client.get("/positions") == [], "what was delivered stands in the holdings alone"
         await client.place(correlationId="sold", transactionType="SELL", productType="CNC", price=1299)
         assert (await client.get("/orders/external/sold"))["orderStatus"] == "TRADED"
+        (position,) = await client.get("/positions")
+        assert (position["netQty"], position["buyQty"], position["sellQty"]) == (-10, 0, 10)
+        (held,) = await client.get("/holdings")
+        assert (held["totalQty"], held["availableQty"]) == (10, 0)
 
 
 async def test_a_simulator_waits_until_the_one_before_lets_go_of_the_books(books: Path) -> None:

@@ -16,6 +16,7 @@ from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import Instruments, OrderUpdates, RequestBudget
 from commands.protection import Protection, ProtectionSettings
+from commands.reconciliation import ReconciliationSettings
 from commands.risk_watch import RiskWatch
 from commands.sender import Sender
 from domain.account.commands import AccountCommand
@@ -163,6 +164,7 @@ SETTINGS = ExecutorSettings(
     idle_poll_ms=2,
     flat_again_ms=2,
     watermark_ms=5,
+    reconciliation=ReconciliationSettings(confirm_ms=10, again_ms=10, pace_ms=2),
 )
 
 
@@ -239,6 +241,8 @@ class Desk:
             clock=self.clock,
             watermarks=self.watermarks,
             instruments=self.instruments,
+            sessions=self.sessions,
+            marks=self.marks,
             ids=self.ids,
             installation_code=CODE,
             settings=settings,

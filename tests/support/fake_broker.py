@@ -17,6 +17,7 @@ from commands.ports import (
     Placement,
     Refused,
     VenueFill,
+    VenueHolding,
     VenueOrder,
     VenuePosition,
 )
@@ -102,6 +103,10 @@ class FakeBroker:
     """So many cancels from now on are refused because the order is in transit."""
     rows: dict[VenueOrderId, Row] = field(default_factory=dict)
     executions: list[tuple[AccountId, VenueFill]] = field(default_factory=list)
+    held: list[tuple[AccountId, VenueHolding]] = field(default_factory=list)
+    """What is held since earlier days, beside all that was traded here."""
+    residue: dict[tuple[InstrumentKey, Product], int] = field(default_factory=dict)
+    """What its positions show beside all that was traded here."""
 
     # --- What the test does at the venue ---
 
@@ -246,6 +251,8 @@ class FakeBroker:
             if row.account_id == account_id:
                 bought_sold = totals.setdefault((row.instruction.instrument, row.instruction.product), [0, 0])
                 bought_sold[row.instruction.side.sign < 0] += row.filled
+        for place, units in self.residue.items():
+            totals.setdefault(place, [0, 0])[units < 0] += abs(units)
         return [
             VenuePosition(
                 instrument=instrument,
@@ -256,6 +263,10 @@ class FakeBroker:
             )
             for (instrument, product), (bought, sold) in totals.items()
         ]
+
+    async def holdings(self, account_id: AccountId) -> Sequence[VenueHolding]:
+        await self._answer("holdings")
+        return [holding for owner, holding in self.held if owner == account_id]
 
     # --- Inside ---
 

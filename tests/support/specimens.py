@@ -38,6 +38,8 @@ from domain.account.events import (
     ContractNoteReceived,
     CorporateActionApplied,
     CorporateAdjustment,
+    DifferenceClosed,
+    DifferenceFound,
     Evidence,
     ExitCause,
     FlattenFinished,
@@ -90,10 +92,12 @@ from domain.backtest.decide import CompleteBacktest, FailBacktest, RequestBackte
 from domain.backtest.events import BacktestCompleted, BacktestFailed, BacktestFigures, BacktestRequested
 from domain.charges import Charges
 from domain.contract_note import Cause, LineDifference, Match, NotedCharges, NotedOrder, NoteLine, Share
+from domain.differences import RULES, DifferenceEnd, DifferenceKind
 from domain.ids import (
     AccountId,
     BacktestId,
     BasketId,
+    DifferenceId,
     OrderId,
     StrategyId,
     TradeId,
@@ -538,6 +542,26 @@ corporate_action_applied = CorporateActionApplied(
     effective_on=TODAY,
     trades=(CorporateAdjustment(trade_id=TRADE, net_quantity=200, stop_loss_e4=1_400_0000, target_e4=1_450_0000),),
 )
+difference_found = DifferenceFound(
+    difference_id=DifferenceId(f"{ACCOUNT}.d1"),
+    kind=DifferenceKind.POSITION_LARGER,
+    subject="",
+    instrument=RELIANCE,
+    product=Product.INTRADAY,
+    symbol="RELIANCE",
+    ours="100",
+    theirs="110",
+    quantity=10,
+    cause=RULES[DifferenceKind.POSITION_LARGER].cause,
+    repair=RULES[DifferenceKind.POSITION_LARGER].repair,
+    gates=True,
+)
+difference_closed = DifferenceClosed(
+    difference_id=difference_found.difference_id,
+    how=DifferenceEnd.RESOLVED,
+    user_id=OWNER,
+    reason="a gift of ten shares",
+)
 basket_opened = BasketOpened(
     basket_id=BASKET,
     user_id=OWNER,
@@ -825,6 +849,8 @@ EVERY_EVENT = (
     intents_suppressed,
     contract_note_received,
     corporate_action_applied,
+    difference_found,
+    difference_closed,
     basket_opened,
     basket_failed,
     basket_completed,

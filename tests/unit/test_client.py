@@ -15,6 +15,7 @@ from adapters.security.tokens import Ed25519Tokens
 from api.auth import LoginAnswer
 from api.charges import ChargesRequest
 from api.openapi import JSON
+from api.reconciling import ResolveDifferenceRequest
 from api.requests import (
     AccountRequest,
     LoginRequest,
@@ -70,6 +71,7 @@ LEG = LegRequest(symbol="RELIANCE", side=Side.BUY, quantity=10)
 TOKEN = RefreshRequest(refresh_token="r")
 COSTS = ChargesRequest(symbol="RELIANCE", side=Side.BUY, quantity=10, price="2850.05")
 ABSENT = ResolveRequest(resolution=OrderResolution.ABSENT, reason="x")
+AS_IT_IS = ResolveDifferenceRequest(reason="x", price="2850.05")
 POSITION = "NSE_EQ-2885-INTRADAY"
 CALLS: list[tuple[str, Call[Any]]] = [
     ("register", client.register(RegisterRequest(email="a@example.in", name="A", password=PASSWORD))),
@@ -97,6 +99,8 @@ CALLS: list[tuple[str, Call[Any]]] = [
     ("list_orders_in_doubt", client.list_orders_in_doubt(sort="oldest", limit=1)),
     ("list_alerts", client.list_alerts(state="open", before=1)),
     ("resolve_order", client.resolve_order("{order_id}", ABSENT, account_id="a")),
+    ("show_reconciliation", client.show_reconciliation(min_sequence=1)),
+    ("resolve_difference", client.resolve_difference("{difference_id}", AS_IT_IS, account_id="a")),
     ("list_positions", client.list_positions(open_only=True)),
     ("show_portfolio", client.show_portfolio(min_sequence=1)),
     ("show_parameters", client.show_parameters(limit=1)),

@@ -24,6 +24,7 @@ def test_whatever_is_asked_has_a_declared_answer(operation: Operation) -> None:
         there = {
             "trade_id": placed.json()["trade_id"],
             "order_id": placed.json()["order_id"],
+            "difference_id": "acc_1.d1",
             "position_id": "NSE_EQ-2885-INTRADAY",
             "kind": "day_loss",
         }

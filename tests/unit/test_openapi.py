@@ -157,6 +157,7 @@ async def test_an_example_of_a_request_is_understood(world: ApiWorld, method: st
     there = {
         "trade_id": placed.json()["trade_id"],
         "order_id": placed.json()["order_id"],
+        "difference_id": f"{me['account_id']}.d1",
         "position_id": "NSE_EQ-2885-INTRADAY",
         "kind": "day_loss",
     }

@@ -112,6 +112,7 @@ async def desk() -> Desk:
     names = {
         "trade_id": trade["trade_id"],
         "order_id": trade["order_id"],
+        "difference_id": f"{account['account_id']}.d1",
         "strategy_id": strategy["strategy_id"],
         "account_id": account["account_id"],
         "backtest_id": "bt_nobodys",

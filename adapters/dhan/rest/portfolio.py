@@ -10,9 +10,12 @@ from adapters.dhan.guard.calls import Caller, Written
 from adapters.dhan.guard.gateway import Call, CallClass
 from adapters.dhan.words.codec import Row, optional_text, position_of, rows_of, segment_word, supported, text_in
 from adapters.dhan.words.fields import optional_amount_in, optional_integer_in, optional_price_in
-from commands.ports import VenuePosition
+from commands.ports import VenueHolding, VenuePosition
 from domain.ids import AccountId
+from domain.instrument import InstrumentKey, Segment
 from domain.order import Product
+
+_BSE_ALONE = "BSE"
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +32,12 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     pledged: int
     average_cost_e4: int | None
     last_price_e4: int | None
+
+    @property
+    def counted(self) -> VenueHolding:
+        """The units, with those on their way to the depository and those sold today."""
+        segment = Segment.BSE_EQ if self.exchange == _BSE_ALONE else Segment.NSE_EQ
+        return VenueHolding(instrument=InstrumentKey(segment, self.security_id), quantity=self.quantity)
 
 
 class PositionDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ class Status(StrEnum):
 
 FROM_ELSEWHERE = "NA"
 """The correlation id of an order that came from the broker's own web or phone."""
+DELIVERY = frozenset({"CNC", "MTF"})
+"""Products of which the shares are delivered."""
 OPEN = frozenset({Status.TRANSIT, Status.PENDING, Status.PART_TRADED})
 
 
@@ -162,6 +164,28 @@ class Holding:
             self.bought_quantity, self.bought_value_e4 = quantity, value_e4
         else:
             self.sold_quantity, self.sold_value_e4 = -quantity, value_e4
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether what is carried of it lies in the demat account."""
+        return self.product in DELIVERY and self.carried_quantity > 0
+
+    @property
+    def of_the_day(self) -> "Holding":
+        """What was bought and sold today alone."""
+        return Holding(
+            self.instrument,
+            self.product,
+            bought_quantity=self.bought_quantity - self.carried_quantity,
+            bought_value_e4=self.bought_value_e4 - self.carried_value_e4,
+            sold_quantity=self.sold_quantity,
+            sold_value_e4=self.sold_value_e4,
+        )
+
+    @property
+    def is_traded(self) -> bool:
+        """Whether anything of it was bought or sold."""
+        return bool(self.bought_quantity or self.sold_quantity)
 
     @property
     def net_quantity(self) -> int:

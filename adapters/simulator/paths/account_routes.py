@@ -42,7 +42,6 @@ from domain.market import trading_day
 from domain.money import E4_PER_PAISA
 from domain.order import Side
 
-_DELIVERY = frozenset({"CNC", "MTF"})
 _EVERYTHING = "ALL"
 
 Read = Callable[[Request, str], Any]
@@ -299,7 +298,7 @@ def demat_quantity(account: Account, isin: str) -> int:
 
 def _delivered(account: Account) -> list[Holding]:
     """Return what was delivered: bought on earlier days and carried since."""
-    return [held for held in account.holdings.values() if held.product in _DELIVERY and held.carried_quantity > 0]
+    return [held for held in account.holdings.values() if held.is_delivered]
 
 
 def _api_key(request: Request) -> tuple[str, str]:

@@ -180,7 +180,8 @@ class _Broker:
     def positions(self, _: Request, client_id: str) -> Any:
         prices = self._simulator.last_prices_e4
         holdings = self._simulator.account_of(client_id).holdings.values()
-        return [position_row(client_id, held, prices.get(held.instrument.key, 0)) for held in holdings]
+        shown = [held for held in holdings if not held.is_delivered or held.of_the_day.is_traded]
+        return [position_row(client_id, held, prices.get(held.instrument.key, 0)) for held in shown]
 
     def funds(self, _: Request, client_id: str) -> Any:
         account = self._simulator.account_of(client_id)

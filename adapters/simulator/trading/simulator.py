@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from adapters.simulator.books.account import Account, BookedOrder, OrderTerms, Status
+from adapters.simulator.books.account import DELIVERY, Account, BookedOrder, OrderTerms, Status
 from adapters.simulator.books.journal import Journal
 from adapters.simulator.books.kept_trades import TradeKept, kept_of
 from adapters.simulator.books.ledger import Ledger, order_id_of, trade_id_of
@@ -65,7 +65,6 @@ from domain.order import MODIFICATIONS_MAX, OrderType, Side, TimeInForce
 
 AMO_DELAYS_S = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 1_800, "OPEN_60": 3_600}
 """How long into the session an after market order waits, by the broker's word for it."""
-_DELIVERY = frozenset({"CNC", "MTF"})
 _CASH_SEGMENTS = frozenset({Segment.NSE_EQ, Segment.BSE_EQ})
 
 
@@ -503,7 +502,7 @@ class Simulator:
         if not self._is_open:
             return MARKET_CLOSED
         is_cash = order.instrument.key.segment in _CASH_SEGMENTS
-        if order.product == "MARGIN" if is_cash else order.product in _DELIVERY:
+        if order.product == "MARGIN" if is_cash else order.product in DELIVERY:
             return f"Product {order.product} is not allowed in {order.instrument.key.segment.value}."
         if (refusal := circuit_refusal(changed or order)) is not None:
             return refusal
@@ -534,7 +533,7 @@ class Simulator:
 
 def _holdings_refusal(account: Account, order: BookedOrder, wanted: BookedOrder) -> str | None:
     """Return why a delivery product cannot be sold: less is held than open sells would take."""
-    if order.product not in _DELIVERY or order.side is not Side.SELL:
+    if order.product not in DELIVERY or order.side is not Side.SELL:
         return None
     holding = account.holdings.get((order.instrument.key, order.product))
     held = holding.net_quantity if holding else 0

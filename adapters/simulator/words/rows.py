@@ -134,8 +134,12 @@ def execution_row(execution: BookedExecution) -> dict[str, Any]:
     }
 
 
-def position_row(client_id: str, holding: Holding, last_price_e4: int) -> dict[str, Any]:
-    """Return a row of the positions; one whose quantity is closed stays for the day."""
+def position_row(client_id: str, held: Holding, last_price_e4: int) -> dict[str, Any]:
+    """Return a row of the positions; one whose quantity is closed stays for the day.
+
+    What was delivered on earlier days stands in the holdings alone: of it a position shows what the day sold.
+    """
+    holding = held.of_the_day if held.is_delivered else held
     net = holding.net_quantity
     bought = _average(holding.bought_value_e4, holding.bought_quantity)
     sold = _average(holding.sold_value_e4, holding.sold_quantity)

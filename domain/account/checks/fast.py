@@ -29,6 +29,7 @@ def surely_passes(command: OpenTrade, account: Account, instrument: Instrument) 
         and not account.kill_switches
         and not account.breaches
         and not account.broken
+        and not account.differences
         and _is_usual(command, limits, instrument)
         and _may_be_sent(command, account, instrument)
         and _is_small_enough(command, account, instrument, market)

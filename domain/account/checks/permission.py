@@ -22,6 +22,20 @@ def gate(intent: Intent) -> Denial | None:
     return denied(DenialCode.ACCOUNT_GATE_SHUT, "an open gate", "shut: live trading does not run yet")
 
 
+def books_agree(intent: Intent) -> Denial | None:
+    """Demand that the venue's books show nothing that ours do not explain."""
+    found = intent.account.gating_difference
+    if found is None:
+        return None
+    about = " ".join(filter(None, (found.symbol or found.subject, found.product)))
+    return denied(
+        DenialCode.BOOKS_DISAGREE,
+        "books that agree with the venue's",
+        f"{found.kind.value} of {about}: ours {found.ours}, the venue's {found.theirs}",
+        f"any, once they agree again or {found.difference_id} is resolved",
+    )
+
+
 def kill_switch(intent: Intent) -> Denial | None:
     """Demand that the account's kill switch is released."""
     if not intent.account.kill_switches or not intent.account.kill_switch_engaged:

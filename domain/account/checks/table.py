@@ -72,6 +72,19 @@ CHECKS: tuple[Check, ...] = (
         on_change=_SIZE_OR_PRICE,
     ),
     Check(
+        permission.books_agree,
+        (
+            Example(
+                C.BOOKS_DISAGREE,
+                "a trade while the venue holds more than our trades add up to",
+                "books that agree with the venue's",
+                "position_larger of RELIANCE INTRADAY: ours 100, the venue's 110",
+                "any, once they agree again or acc_01J0000000000000000000ASHA.d1 is resolved",
+            ),
+        ),
+        on_change=_SIZE_OR_PRICE,
+    ),
+    Check(
         permission.kill_switch,
         (
             Example(
