@@ -481,7 +481,7 @@ OWN: dict[str, Word] = {
     "BreachView.value": Word("The loss that met it, in rupees.", "50250.00"),
     "DifferenceView.difference": Word("Units that the broker has more than we; null: it is no position.", 10),
     "DifferenceView.subject": Word(
-        "The order or execution that it is about, by its id; null: instrument and product say it.", None
+        "The order or execution that it is about; null: instrument and product say it.", None
     ),
     "DifferenceView.ours": Word("What we have.", "100"),
     "DifferenceView.cause": Word("What it comes of, as far as that can be told.", "unexplained"),
@@ -508,6 +508,7 @@ OWN: dict[str, Word] = {
     ),
     "PositionView.mark_missing": Word("Whether its price is not known.", False),
     "PositionView.value": Word("What it is worth, in rupees, negative for a short; null: no price.", "28540.50"),
+    "DifferenceView.theirs": Word("What the broker shows.", "110"),
     "DifferenceView.kind": Word(
         "What kind of difference it is; `docs/reconciliation.md` has them all.", "position_larger"
     ),

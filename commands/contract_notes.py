@@ -40,13 +40,14 @@ from commands.ports import (
     Watermarks,
 )
 from domain.account.commands import RecordContractNote
-from domain.account.events import ContractNoteReceived, ForeignFillAllocated, OrderFilled
+from domain.account.events import AccountEvent, ContractNoteReceived, ForeignFillAllocated, OrderFilled
 from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.envelope import RecordedEvent
 from domain.events import decode_known
 from domain.ids import AccountId, VenueOrderId
 from domain.instrument import InstrumentUnknown
 from domain.market import NS_PER_MS, NS_PER_S, trading_day
+from domain.money import format_e4
 
 log = structlog.get_logger(__name__)
 
@@ -276,6 +277,8 @@ class ContractNotes:
         )
         outcome = await self._accounts.carry_out(account_id, command, context)
         self.recorded += not outcome.repeated
+        for note in outcome.events[:1]:  # Every part has all lines.
+            _warn_of_what_is_unexplained(account_id, note)
 
     def _rates_of(self, booked: "_Booked", day: str) -> Rates | None:
         order = booked.order
@@ -326,6 +329,14 @@ def fingerprint_of(booked: Iterable[ChargedOrder], told: Iterable[NotedFill]) ->
     """Return what names both books of a day, in whatever order they came."""
     lines = [*sorted(map(msgspec.json.encode, booked)), b"", *sorted(map(msgspec.json.encode, told))]
     return hashlib.sha256(b"\n".join(lines)).hexdigest()[:16]
+
+
+def _warn_of_what_is_unexplained(account_id: AccountId, note: AccountEvent) -> None:
+    if not isinstance(note, ContractNoteReceived):
+        return
+    lines = {line.line.value: format_e4(line.unexplained_e4) for line in note.lines if line.unexplained_e4}
+    if lines:
+        log.warning("the broker charged what nothing explains", account_id=account_id, day=note.trading_day, **lines)
 
 
 def _order_of(fill: Fill) -> VenueOrderId:

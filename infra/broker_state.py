@@ -11,11 +11,11 @@ from nats.aio.client import Client
 
 from adapters.dhan.access.tokens import TokenState
 from adapters.nats.control import RoleFailed, RoleSilent, request
+from adapters.nats.looks import RECONCILE
 from commands.looks import LookReport, LookReports
 from domain.ids import AccountId
 from domain.preopen import CheckedPoint
 from domain.venue import BreakerState
-from infra.channels import RECONCILE
 from infra.check import Check
 from infra.home import Home
 from infra.problems import OperatorProblem
@@ -24,11 +24,9 @@ from infra.runtime import running_engine
 from infra.settings import Settings
 
 _CONNECT_TIMEOUT_S = 5
-_LOOK_TIMEOUT_S = 60.0
-"""Each account is asked for at the broker, one after another."""
 _TIMEOUT_S = 2.0
 _LOOKS_TIMEOUT_S = 60.0
-"""Looks come one after another, and what is not sure is looked at twice."""
+"""Accounts are looked at one after another, and what is not sure twice."""
 _S_PER_HOUR = 3_600
 _TROUBLED = (TokenState.DEAD, TokenState.REFUSED, TokenState.ENDED, TokenState.ENDING)
 """States that somebody should know of, the worst first."""
@@ -57,17 +55,6 @@ async def release_writes(settings: Settings, account_id: str) -> bool:
     return bool(answer["released"])
 
 
-async def look_before_opening(settings: Settings, account_id: str | None) -> dict[AccountId, list[CheckedPoint]]:
-    """Have the executor make the pre-open check of an account, None: of all that are at work, and return the points.
-
-    Raises:
-        OperatorProblem: no engine runs, or its executor does not answer.
-    """
-    async with _executor(settings) as client:
-        answer = await _asked(client, PREOPEN, {"account_id": account_id}, timeout_s=_LOOK_TIMEOUT_S)
-    return msgspec.convert(answer["accounts"], dict[AccountId, list[CheckedPoint]])
-
-
 async def reconcile_now(settings: Settings, account_ids: Sequence[str] | None) -> tuple[LookReport, ...]:
     """Have the broker's books held against ours now, of these accounts or (None) of all that have something.
 
@@ -78,6 +65,17 @@ async def reconcile_now(settings: Settings, account_ids: Sequence[str] | None) -
     async with _executor(settings) as client:
         answer = await _asked(client, RECONCILE, wanted, timeout_s=_LOOKS_TIMEOUT_S)
     return msgspec.convert(answer, LookReports).looks
+
+
+async def look_before_opening(settings: Settings, account_id: str | None) -> dict[AccountId, list[CheckedPoint]]:
+    """Have the executor make the pre-open check of an account, None: of all that are at work, and return the points.
+
+    Raises:
+        OperatorProblem: no engine runs, or its executor does not answer.
+    """
+    async with _executor(settings) as client:
+        answer = await _asked(client, PREOPEN, {"account_id": account_id}, timeout_s=_LOOKS_TIMEOUT_S)
+    return msgspec.convert(answer["accounts"], dict[AccountId, list[CheckedPoint]])
 
 
 @asynccontextmanager

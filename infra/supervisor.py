@@ -29,7 +29,7 @@ from infra.continuity import check_continuity, refuse_unfinished_restore, witnes
 from infra.database import DatabaseUrls, prepare_roles
 from infra.embedded.nats import EmbeddedNats
 from infra.embedded.postgres import EmbeddedPostgres
-from infra.embedded.process import ChildProcess, LogFile
+from infra.embedded.process import ChildProcess, LogFile, ServerUser
 from infra.home import Home
 from infra.keys import Keys, ensure_keys
 from infra.lock import HomeLock
@@ -191,6 +191,12 @@ class Supervisor:
     def server(self, name: str) -> ChildProcess:
         """Return the process of the embedded server `postgres` or `nats` at this moment, as `process_of` does."""
         return next(process for process in self._servers() if process.name == name)
+
+    @property
+    def server_user(self) -> ServerUser | None:
+        """Who the embedded PostgreSQL runs as; None: as we do."""
+        assert self._postgres is not None, "it runs elsewhere, or has not been started"
+        return self._postgres.place.user
 
     def _servers(self) -> list[ChildProcess]:
         started = (server.process for server in (self._postgres, self._nats) if server is not None)

@@ -5,7 +5,9 @@ orders have a read model of their own, `order_doubts`, whose rows are of the sam
 they name it, not its trade.
 """
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -73,6 +75,10 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.until_us is None
 
 
+Change = Callable[[Any, RecordedEvent, AlertRow | None], AlertRow | None]
+"""What an event makes of an alert."""
+
+
 def ended(row: AlertRow | None, recorded: RecordedEvent) -> AlertRow | None:
     """Return *row* with its end, as it was where it had ended before or never was."""
     if row is None or not row.is_open:
@@ -87,46 +93,6 @@ def begun(row: AlertRow | None, recorded: RecordedEvent, fresh: AlertRow) -> Ale
     return msgspec.structs.replace(
         fresh, since_us=row.since_us, began_sequence=row.began_sequence, sequence=recorded.sequence
     )
-
-
-_ABOUT_TRADES = (ProtectionLapsed, ProtectionFailed, TradeChanged, TradeClosed)
-_ABOUT_SWITCHES = (KillSwitchEngaged, KillSwitchReleased, FlattenFinished)
-_NEW_TRADES = (TradeOpened, TradeAdopted)
-
-
-def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
-    match event:
-        case OrderIntended():
-            return (f"protection:{event.trade_id}",) if event.purpose is Purpose.STOP else None
-        case ProtectionLapsed() | ProtectionFailed() | TradeChanged() | TradeClosed() | TradeOpened() | TradeAdopted():
-            return (f"protection:{event.trade_id}",)
-        case KillSwitchEngaged() | KillSwitchReleased() | FlattenFinished():
-            return (f"switch:{account_of(recorded)}:{event.strategy_id or ''}",)
-        case _:
-            return None
-
-
-def _apply(  # noqa: PLR0911 - one arm per event
-    event: Event, recorded: RecordedEvent, row: AlertRow | None
-) -> AlertRow | None:
-    match event:
-        case ProtectionLapsed() | ProtectionFailed():
-            return begun(row, recorded, _protection(event, recorded))
-        case OrderIntended():
-            is_lapsed = row is not None and row.code is AlertCode.PROTECTION_LAPSED
-            return ended(row, recorded) if is_lapsed else row
-        case TradeChanged():
-            # Somebody has looked: with other levels it is tried again.
-            has_failed = row is not None and row.code is AlertCode.PROTECTION_FAILED
-            return ended(row, recorded) if has_failed else row
-        case TradeClosed() | KillSwitchReleased():
-            return ended(row, recorded)
-        case KillSwitchEngaged():
-            return begun(row, recorded, _switch(event, recorded))
-        case FlattenFinished():
-            return _flattened(event, recorded, row)
-        case _:
-            return row
 
 
 def _protection(event: ProtectionLapsed | ProtectionFailed, recorded: RecordedEvent) -> AlertRow:
@@ -158,12 +124,75 @@ def _switch(event: KillSwitchEngaged, recorded: RecordedEvent) -> AlertRow:
     )
 
 
+def _protection_lost(
+    event: ProtectionLapsed | ProtectionFailed, recorded: RecordedEvent, row: AlertRow | None
+) -> AlertRow | None:
+    return begun(row, recorded, _protection(event, recorded))
+
+
+def _stop_intended(_: OrderIntended, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    is_lapsed = row is not None and row.code is AlertCode.PROTECTION_LAPSED
+    return ended(row, recorded) if is_lapsed else row
+
+
+def _levels_set(_: TradeChanged, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    # Somebody has looked: with other levels it is tried again.
+    has_failed = row is not None and row.code is AlertCode.PROTECTION_FAILED
+    return ended(row, recorded) if has_failed else row
+
+
+def _engaged(event: KillSwitchEngaged, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    return begun(row, recorded, _switch(event, recorded))
+
+
 def _flattened(event: FlattenFinished, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
     if row is None or not event.remaining:
         return row
     return msgspec.structs.replace(
         row, code=AlertCode.FLATTEN_INCOMPLETE, trade_ids=event.remaining, sequence=recorded.sequence
     )
+
+
+def _over(_: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    return ended(row, recorded)
+
+
+def _nothing_yet(_: Event, __: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    return row
+
+
+_ABOUT_SWITCHES: Mapping[type[Event], Change] = {
+    KillSwitchEngaged: _engaged,
+    KillSwitchReleased: _over,
+    FlattenFinished: _flattened,
+}
+_ABOUT_TRADES: Mapping[type[Event], Change] = {
+    TradeOpened: _nothing_yet,
+    TradeAdopted: _nothing_yet,
+    OrderIntended: _stop_intended,
+    TradeChanged: _levels_set,
+    TradeClosed: _over,
+    ProtectionLapsed: _protection_lost,
+    ProtectionFailed: _protection_lost,
+}
+# By the type of the event, as in `order_status.py`: nearly all that is folded here changes nothing.
+_CHANGES: Mapping[type[Event], Change] = {**_ABOUT_TRADES, **_ABOUT_SWITCHES}
+
+
+def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
+    kind = type(event)
+    if kind in _ABOUT_TRADES:
+        if isinstance(event, OrderIntended) and event.purpose is not Purpose.STOP:
+            return None
+        return ("protection:" + event.trade_id,)  # type: ignore[union-attr]
+    if kind in _ABOUT_SWITCHES:
+        return (f"switch:{account_of(recorded)}:{event.strategy_id or ''}",)  # type: ignore[union-attr]
+    return None
+
+
+def _apply(event: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    change = _CHANGES.get(type(event))
+    return row if change is None else change(event, recorded, row)
 
 
 ALERTS = ReadModel(
@@ -173,7 +202,7 @@ ALERTS = ReadModel(
     key=("alert_id",),
     key_of=_key_of,
     apply=_apply,
-    concerns=(*_ABOUT_TRADES, *_ABOUT_SWITCHES, *_NEW_TRADES, OrderIntended),
-    fresh=_NEW_TRADES,
+    concerns=tuple(_CHANGES),
+    fresh=(TradeOpened, TradeAdopted),
     indexes=(("account_id", "began_sequence"),),
 )

@@ -4,6 +4,8 @@ A row is an alert (`alerts.py`). It begins where an order's outcome is unknown, 
 venue's, or an operator's. Orders of which it was always known have no row.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from domain.account.events import (
@@ -20,55 +22,13 @@ from domain.account.events import (
 from domain.envelope import RecordedEvent
 from domain.events import Event
 from domain.ids import AccountId
-from projections.alerts import AlertCode, AlertRow, begun, ended
+from projections.alerts import AlertCode, AlertRow, Change, begun, ended
 from projections.read_model import Key, ReadModel, RowMissing, account_of
 
-_CONCERNED = (
-    OrderIntended,
-    OrderOutcomeUnknown,
-    OrderPresumedAbsent,
-    OrderResolved,
-    OrderAcknowledged,
-    OrderRejected,
-    OrderFilled,
-    OrderExpired,
-)
-_KINDS = frozenset(_CONCERNED)
 
-
-def _key_of(event: Event, _: RecordedEvent) -> Key | None:
-    if type(event) not in _KINDS:
-        return None
-    if isinstance(event, OrderFilled) and event.cumulative_quantity != event.last_quantity:
-        return None  # Its first fill was word enough.
-    if isinstance(event, OrderExpired) and event.evidence is not Evidence.DAY_END:
-        return None  # The venue had it before it said so.
-    return (f"order:{event.order_id}",)  # type: ignore[union-attr]
-
-
-def _apply(event: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    match event:
-        case OrderOutcomeUnknown():
-            return begun(row, recorded, _unknown(event, recorded))
-        case OrderPresumedAbsent():
-            if row is None:
-                raise RowMissing(event)
-            return msgspec.structs.replace(
-                row,
-                code=AlertCode.ORDER_PRESUMED_ABSENT,
-                lookups=event.lookups,
-                presumed_absent_at_us=recorded.recorded_at_us,
-                sequence=recorded.sequence,
-            )
-        case OrderResolved() | OrderAcknowledged() | OrderRejected() | OrderFilled() | OrderExpired():
-            return ended(row, recorded)
-        case _:
-            return row
-
-
-def _unknown(event: OrderOutcomeUnknown, recorded: RecordedEvent) -> AlertRow:
-    return AlertRow(
-        alert_id=f"order:{event.order_id}",
+def _unknown(event: OrderOutcomeUnknown, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    fresh = AlertRow(
+        alert_id=event.order_id,
         account_id=AccountId(account_of(recorded)),
         code=AlertCode.ORDER_UNKNOWN,
         trade_id=event.trade_id,
@@ -78,6 +38,57 @@ def _unknown(event: OrderOutcomeUnknown, recorded: RecordedEvent) -> AlertRow:
         began_sequence=recorded.sequence,
         sequence=recorded.sequence,
     )
+    return begun(row, recorded, fresh)
+
+
+def _presumed_absent(event: OrderPresumedAbsent, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    if row is None:
+        raise RowMissing(event)
+    return msgspec.structs.replace(
+        row,
+        code=AlertCode.ORDER_PRESUMED_ABSENT,
+        lookups=event.lookups,
+        presumed_absent_at_us=recorded.recorded_at_us,
+        sequence=recorded.sequence,
+    )
+
+
+def _word(_: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    return ended(row, recorded)
+
+
+def _nothing_yet(_: OrderIntended, __: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    return row
+
+
+_CHANGES: Mapping[type[Event], Change] = {
+    OrderIntended: _nothing_yet,
+    OrderOutcomeUnknown: _unknown,
+    OrderPresumedAbsent: _presumed_absent,
+    OrderResolved: _word,
+    OrderAcknowledged: _word,
+    OrderRejected: _word,
+    OrderFilled: _word,
+    OrderExpired: _word,
+}
+
+
+def _key_of(event: Event, _: RecordedEvent) -> Key | None:
+    kind = type(event)
+    if kind is OrderFilled:
+        if event.cumulative_quantity != event.last_quantity:  # type: ignore[union-attr]
+            return None  # Its first fill was word enough.
+    elif kind is OrderExpired:
+        if event.evidence is not Evidence.DAY_END:  # type: ignore[union-attr]
+            return None  # The venue had it before it said so.
+    elif kind not in _CHANGES:
+        return None
+    return (event.order_id,)  # type: ignore[union-attr,return-value]
+
+
+def _apply(event: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
+    change = _CHANGES.get(type(event))
+    return row if change is None else change(event, recorded, row)
 
 
 ORDER_DOUBTS = ReadModel(
@@ -87,7 +98,7 @@ ORDER_DOUBTS = ReadModel(
     key=("alert_id",),
     key_of=_key_of,
     apply=_apply,
-    concerns=_CONCERNED,
+    concerns=tuple(_CHANGES),
     fresh=(OrderIntended,),
     indexes=(("account_id", "began_sequence"),),
 )

@@ -64,12 +64,15 @@ class PostgresEventStore:
         *,
         deadline_s: float = 5.0,
         commands_max: int = COMMANDS_MAX,
+        gather_s: float = 0.0,
         watch: EpochWatch | None = None,
         archive: ParquetArchive | None = None,
     ) -> None:
         self.database = Database(conninfo, patience_s=deadline_s, watch=watch)
         self.reads = LogReads(self.database, archive)
-        self._writer = GroupCommit(conninfo, deadline_s=deadline_s, commands_max=commands_max, watch=watch)
+        self._writer = GroupCommit(
+            conninfo, deadline_s=deadline_s, commands_max=commands_max, gather_s=gather_s, watch=watch
+        )
         self._room_end = 0
         self._caretaker: asyncio.Task[None] | None = None
 

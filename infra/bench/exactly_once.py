@@ -15,6 +15,7 @@ from functools import partial
 
 import structlog
 
+from infra.bench.enumerated import run_enumerated
 from infra.bench.run import Bench
 from infra.worlds.judge import WRONG, Kind
 from infra.worlds.living import Verdict, live
@@ -65,7 +66,10 @@ class _Tally:
 
 
 async def run(bench: Bench) -> None:
-    """Live so many worlds, or one."""
+    """Live so many worlds, or one, or those in which every step is died at."""
+    if bench.is_enumerated:
+        await run_enumerated(bench, processes=PROCESSES, begin=_begin)
+        return
     if bench.is_seed_asked and bench.runs is None:
         await _tell(bench)
         return

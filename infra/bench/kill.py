@@ -8,6 +8,7 @@ import numpy as np
 
 from infra.bench.ground import throwaway_home
 from infra.bench.run import Bench
+from infra.kills import scenarios
 from infra.kills.house import Kill
 from infra.kills.judge import Findings
 from infra.kills.lives import KILLS_A_LIFE, Life, play, turns
@@ -20,7 +21,10 @@ _SHOWN = 10
 
 
 async def run(bench: Bench) -> None:
-    """Kill so often as is wanted, up to the first engine at whose end something is wrong."""
+    """Kill so often as is wanted, up to the first engine at whose end something is wrong; or play a scenario."""
+    if bench.scenario is not None:
+        await _play_scenario(bench, bench.scenario)
+        return
     runs = bench.runs or (RUNS_QUICK if bench.is_quick else RUNS)
     random = Random(bench.seed)  # noqa: S311 - no secret
     victims = list(itertools.islice(turns(random), runs))
@@ -49,9 +53,7 @@ def _hand_in(bench: Bench, lives: Sequence[Life]) -> None:
         findings.add(life.findings)
     kills = [kill for life in lives for kill in life.kills]
     report.add("runs", len(kills), unit="kills", better="higher")
-    report.add("lost", len(findings.lost), unit="findings", better="lower")
-    report.add("duplicates", len(findings.duplicates), unit="findings", better="lower")
-    report.add("differences", len(findings.differences), unit="findings", better="lower")
+    _hand_in_findings(bench, findings)
     if kills:
         report.add("recovery_s", _percentile(kills, 99), unit="s", better="lower")
         report.add("recovery_p50_s", _percentile(kills, 50), unit="s", better="lower")
@@ -73,14 +75,46 @@ def _hand_in(bench: Bench, lives: Sequence[Life]) -> None:
     for life in lives:
         if life.never_whole is not None:
             report.check(f"the engine comes back after {life.never_whole.value} was killed", holds=False)
+
+
+async def _play_scenario(bench: Bench, name: str) -> None:
+    """Play the scenario *name*."""
+    with throwaway_home() as home:
+        played = await scenarios.play(
+            home,
+            name,
+            Random(bench.seed),  # noqa: S311 - no secret
+            people=PEOPLE,
+            per_second=PER_SECOND,
+            is_quick=bench.is_quick,
+        )
+    report = bench.report
+    _hand_in_findings(bench, played.findings)
+    report.add("recovery_s", played.recovery_s, unit="s", better="lower")
+    report.note("scenario", f"{name}: {scenarios.SCENARIOS[name].summary}")
+    report.note("recovered", "an entry that is handed in when it is over is accepted, the broker's, and shown")
+    report.note("requests", f"{played.requests:,}, asked again {played.retries:,} times")
+    report.note("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(played.answers.items())))
+    report.note("events", ", ".join(f"{kind} {count:,}" for kind, count in played.events.items()))
+    for problem in played.problems:
+        report.check(f"the scenario was what it says: {problem}", holds=False)
+
+
+def _hand_in_findings(bench: Bench, findings: Findings) -> None:
+    report = bench.report
+    report.add("lost", len(findings.lost), unit="findings", better="lower")
+    report.add("duplicates", len(findings.duplicates), unit="findings", better="lower")
+    report.add("differences", len(findings.differences), unit="findings", better="lower")
     if findings:
         bench.console.print("\n".join(str(findings).splitlines()[:_SHOWN]), style="bold red", markup=False)
-    for name, found in (
-        ("lost", findings.lost),
-        ("duplicated", findings.duplicates),
-        ("different", findings.differences),
-    ):
-        report.check(f"nothing is {name}: seed {bench.seed}, {len(found)} findings", holds=not found)
+    report.check(f"nothing is lost: {len(findings.lost)} findings, seed {bench.seed}", holds=not findings.lost)
+    report.check(
+        f"nothing is duplicated: {len(findings.duplicates)} findings, seed {bench.seed}", holds=not findings.duplicates
+    )
+    report.check(
+        f"nothing is different: {len(findings.differences)} findings, seed {bench.seed}",
+        holds=not findings.differences,
+    )
 
 
 def _percentile(kills: Sequence[Kill], percentile: float) -> float:

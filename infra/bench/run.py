@@ -17,7 +17,9 @@ class Bench:
 
     `is_quick`: a minute at most, for seeing that it works. `runs` and `seed` are for benches that repeat seeded runs.
     `clean`: remove what an earlier run left to be used again. `is_seed_asked`: somebody named the seed. `naive` and
-    `late_s` are for worlds: who executes there, and how late a request may arrive.
+    `late_s` are for worlds: who executes there, and how late a request may arrive. `is_enumerated`: a process dies at
+    each of its steps.
+    `scenario` names one of those that a bench has.
     """
 
     report: Report
@@ -29,6 +31,8 @@ class Bench:
     is_seed_asked: bool = False
     naive: bool = False
     late_s: float | None = None
+    is_enumerated: bool = False
+    scenario: str | None = None
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
 
@@ -41,6 +45,8 @@ async def run_bench(
     clean: bool = False,
     naive: bool = False,
     late_s: float | None = None,
+    is_enumerated: bool = False,
+    scenario: str | None = None,
 ) -> Report:
     """Run the bench *name* and return what it found.
 
@@ -65,6 +71,8 @@ async def run_bench(
                 is_seed_asked=seed is not None,
                 naive=naive,
                 late_s=late_s,
+                is_enumerated=is_enumerated,
+                scenario=scenario,
                 console=console,
             )
         )

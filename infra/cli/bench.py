@@ -25,11 +25,15 @@ def bench(
             "--seed", "--from", min=0, help="Seed of what is random, of the first run where there are several."
         ),
     ] = None,
+    scenario: Annotated[str | None, typer.Option(help="One of the scenarios that `kill` has.")] = None,
     clean: Annotated[bool, typer.Option(help="Remove what an earlier run left to be used again.")] = False,
     naive: Annotated[bool, typer.Option(help="exactly-once: let a naive executor be judged instead of ours.")] = False,
     late: Annotated[
         float | None, typer.Option(min=0, help="exactly-once: how late a request may arrive, in seconds.")
     ] = None,
+    is_enumerated: Annotated[
+        bool, typer.Option("--enumerate", help="exactly-once: die at every step, and at every second one after it.")
+    ] = False,
 ) -> None:
     """Measure the engine beside a yardstick, on servers that are thrown away."""
     from rich.console import Console
@@ -53,7 +57,17 @@ def bench(
     # The loop that the roles run on.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(
-            run_bench(name, is_quick=quick, runs=runs, seed=seed, clean=clean, naive=naive, late_s=late)
+            run_bench(
+                name,
+                is_quick=quick,
+                runs=runs,
+                seed=seed,
+                clean=clean,
+                naive=naive,
+                late_s=late,
+                is_enumerated=is_enumerated,
+                scenario=scenario,
+            )
         )
     if as_json:
         sys.stdout.write(msgspec.json.encode(report.as_document()).decode() + "\n")

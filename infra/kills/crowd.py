@@ -253,7 +253,8 @@ async def _sent(http: httpx.AsyncClient, method: str, path: str, **arguments: An
 
 
 def _is_to_come_again(response: httpx.Response) -> bool:
-    return response.is_server_error or response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    # A token that is not good by the API's clock was not looked at further: it may be good again.
+    return response.is_server_error or response.status_code in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED}
 
 
 def _on_tick(price_e4: int, quoted: Quoted) -> int:

@@ -69,7 +69,7 @@ class Witness:
         deadline_s = loop.time() + AT_REST_WITHIN_S
         before: tuple[int, Mapping[str, Any]] | None = None
         while True:
-            await self._read_on()
+            await self.read_on()
             books = await self._broker.books()
             now = (len(self._events), books)
             waiting = unsettled(self._events)
@@ -80,7 +80,8 @@ class Witness:
             before = now
             await asyncio.sleep(_LOOK_S)
 
-    async def _read_on(self) -> None:
+    async def read_on(self) -> None:
+        """Read what the log has got since it was last looked at."""
         after = self._events[-1].sequence if self._events else 0
         async with await psycopg.AsyncConnection.connect(self._engine.database_urls.admin) as connection:
             rows = await (await connection.execute(_EVENTS, [after])).fetchall()

@@ -129,7 +129,7 @@ async def running_house(
     async with AsyncExitStack() as stack:
         of_house: dict[str, Any] = {"api_port": 0, "query_api_port": 0, "simulator_port": 0, "log_format": "json"}
         # Everybody comes from one address, and at once.
-        of_house |= {"home": home.path, "rate_sign_ins_per_minute": 1_000}
+        of_house |= {"home": home.path, "rate_sign_ins_per_minute": 1_000, "api_apart": processes is not SHARED}
         chosen = override(Settings(), **(of_house | settings))
         engine = Supervisor(chosen, processes=processes, command=command, logs_to_files=True, is_throwaway=True)
         await stack.enter_async_context(engine)

@@ -9,12 +9,12 @@ import msgspec
 from adapters.nats.control import serve as answer_on
 from adapters.nats.doubt_reports import SUBJECT as DOUBTS
 from adapters.nats.doubt_reports import account_of
+from adapters.nats.looks import LAST_LOOK, RECONCILE
 from commands.doubt_reports import DoubtReport
 from commands.executor import Executor
 from commands.looks import LookReport, LookReports
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
-from infra.channels import LAST_LOOK, RECONCILE
 from infra.wiring.process import Wiring
 from infra.wiring.trading import (
     make_broker,
@@ -72,20 +72,20 @@ async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
     async def doubts(asked: dict[str, Any]) -> DoubtReport:
         return executor.doubts_of(account_of(asked))
 
-    async def look_before_opening(asked: dict[str, Any]) -> dict[str, Any]:
-        account_ids = [AccountId(asked["account_id"])] if asked["account_id"] else preopen.accounts()
-        points = {account_id: await preopen.check(account_id) for account_id in account_ids}
-        return {"accounts": msgspec.to_builtins(points)}
-
     async def reconcile(asked: dict[str, Any]) -> LookReports:
         concerned = executor.reconciliation.concerned()
         wanted = sorted(concerned) if asked.get("all") else [AccountId(name) for name in asked["account_ids"]]
         return LookReports(looks=tuple([await _looked(executor, account_id) for account_id in wanted]))
 
     async def last_look(asked: dict[str, Any]) -> LookReports:
-        account_id = AccountId(asked["account_id"])
+        account_id = account_of(asked)
         look = executor.reconciliation.last_look(account_id)
         return LookReports(looks=() if look is None else (LookReport.of(account_id, look),))
+
+    async def look_before_opening(asked: dict[str, Any]) -> dict[str, Any]:
+        account_ids = [AccountId(asked["account_id"])] if asked["account_id"] else preopen.accounts()
+        points = {account_id: await preopen.check(account_id) for account_id in account_ids}
+        return {"accounts": msgspec.to_builtins(points)}
 
     async with (
         answer_on(nats, RECONCILE, reconcile),

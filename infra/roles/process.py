@@ -14,6 +14,9 @@ from projections.tasks import end
 Ready = Callable[[], None]
 Role = Callable[[Wiring, Ready], Coroutine[Any, Any, None]]
 
+EXECUTOR = "executor"
+GATHER_S = 0.01
+"""The executor appends a command for every word of the broker's; what comes within so long is appended together."""
 ROLES = ("api", "command-api", "query-api", "executor", "market", "relay", "projector", "simulator")
 
 
@@ -37,7 +40,8 @@ async def run_roles(roles: Sequence[str], runtime: Runtime) -> None:
         return ready
 
     async with AsyncExitStack() as stack:
-        wiring = Wiring(runtime, stack)
+        gathers = EXECUTOR in roles and not runtime.settings.lock_step
+        wiring = Wiring(runtime, stack, gather_s=GATHER_S if gathers else 0.0)
         names = tuple(dict.fromkeys(roles))
         tasks = [asyncio.create_task(_role(name)(wiring, ready_as(name)), name=name) for name in names]
         try:

@@ -1,14 +1,11 @@
 """What the API role is made of."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from ipaddress import ip_network
 
-import msgspec
-
 from adapters.bars.parquet import ParquetBars
-from adapters.nats.control import RoleFailed, RoleSilent, request
 from adapters.nats.doubt_reports import NatsDoubtReports
+from adapters.nats.looks import NatsLooks
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.broker_credentials import PostgresSealedRows
 from adapters.postgres.event_store import PostgresEventStore
@@ -28,12 +25,9 @@ from api.services import Services
 from commands.audit import AuditBook
 from commands.estimates import Estimates
 from commands.log_ins import LogIns
-from commands.looks import LookReport, LookReports
 from commands.profiles import Profiles
 from commands.strategies import Strategies
 from commands.users import Users
-from domain.ids import AccountId
-from infra.channels import LAST_LOOK
 from infra.credentials_key import ensure_credentials_key, load_sealing_key
 from infra.edge import Edge
 from infra.home import Home
@@ -48,8 +42,6 @@ from projections.past import PastAccounts
 
 _PSEUDONYM_DIGITS = 16
 _MS_PER_S = 1000
-LOOK_TIMEOUT_S = 1.0
-"""So long the executor is waited for; without it the answer goes out all the same."""
 
 
 class NoAudit:
@@ -122,12 +114,6 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
     async def transport_answers() -> bool:
         return nats.is_connected
 
-    async def last_look(account_id: AccountId) -> LookReport | None:
-        with suppress(RoleSilent, RoleFailed):
-            told = await request(nats, LAST_LOOK, {"account_id": account_id}, timeout_s=LOOK_TIMEOUT_S)
-            return next(iter(msgspec.convert(told, LookReports).looks), None)
-        return None
-
     services = Services(
         clock=wiring.clock,
         ids=wiring.ids,
@@ -152,7 +138,7 @@ async def make_services(wiring: Wiring, half: Half) -> tuple[Services, PostgresE
         epoch=lambda: wiring.epochs.current,
         readiness={"log": log_answers, "transport": transport_answers},
         rates=rates_of(wiring.settings),
-        last_look=last_look,
+        last_look=NatsLooks(nats).last,
         answer_within_s=wiring.settings.api_answer_within_ms / _MS_PER_S,
         cors_origins=cors_origins_of(wiring.settings),
     )

@@ -34,14 +34,15 @@ Part = TypeVar("Part")
 
 
 class Wiring:
-    """The parts of one process. `stack` is closed when the process ends.
+    """The parts of one process. `stack` is closed when the process ends. *gather_s* as in `GroupCommit`.
 
     Roles start side by side and may ask for a part at the same moment: the first to ask makes it, the others wait.
     """
 
-    def __init__(self, runtime: Runtime, stack: AsyncExitStack) -> None:
+    def __init__(self, runtime: Runtime, stack: AsyncExitStack, *, gather_s: float = 0.0) -> None:
         self.runtime = runtime
         self.stack = stack
+        self._gather_s = gather_s
         self.clock = SystemClock()
         self.ids = SystemIds(self.clock)
         self.instruments = load_master(runtime.settings)
@@ -69,7 +70,9 @@ class Wiring:
         """The log, for those who append."""
 
         async def make() -> PostgresEventStore:
-            store = PostgresEventStore(self.runtime.database.writer, watch=self.epochs, archive=self.archive)
+            store = PostgresEventStore(
+                self.runtime.database.writer, gather_s=self._gather_s, watch=self.epochs, archive=self.archive
+            )
             return await self.stack.enter_async_context(store)
 
         return await self._once("store", make)

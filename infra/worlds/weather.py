@@ -101,7 +101,6 @@ _BOOKS: Mapping[FaultKind, float] = {
     FaultKind.PARTIAL: 0.05,
     FaultKind.ACCEPT_TWICE: 0.004,
     FaultKind.KILL_TOKEN: 0.004,
-    FaultKind.TRADE_BY_HAND: 0.01,
 }
 _WORDS: Mapping[WordFate, float] = {WordFate.LOST: 0.04, WordFate.DOUBLED: 0.05, WordFate.LATE: 0.06}
 _APPENDS: Mapping[LogFate, float] = {LogFate.LOST: 0.01, LogFate.UNTOLD: 0.01}

@@ -28,10 +28,14 @@ async def test_every_snippet_of_the_page_does_what_the_page_says(
             else:
                 code = compile(snippet.replace(PRINTED_API, engine.api_url), str(API_PAGE), "exec")
                 await asyncio.to_thread(exec, code, names)
-    registered, placed, logged_in, lost, again, stopped, released, then, unchanged, refused = said
+    registered, placed, logged_in, lost, again, stopped, released, then, unchanged, refused, *doubted = said
     assert registered["account_id"] == stopped["account_id"] == then["account_id"]
     assert logged_in["logged_in"]
     assert {each["status"] for each in lost["orders"]} <= {"unknown"}
+    in_doubt, alerts, resolved = doubted
+    assert {each["status"] for each in in_doubt["orders"]} <= {"unknown"}
+    assert {each["code"] for each in alerts["alerts"]} <= {"ORDER_UNKNOWN"}, "the switch was released"
+    assert (resolved["status"], resolved["code"]) == (404, "ORDER_NOT_FOUND")
     assert placed == again
     engaged = [stopped["kill_switch"]["engaged"], released["engaged"], then["kill_switch"]["engaged"]]
     assert engaged == [True, False, True]

@@ -102,6 +102,7 @@ async def test_a_command_without_an_answer_is_sent_again_and_is_there_once() -> 
     assert list(load.sequences) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.timeout(240)  # It lives its worlds in processes of their own.
 async def test_the_bench_of_worlds_finds_nothing_and_catches_a_naive_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exactly_once, "WORLDS_QUICK", 30)
     report = await run_bench("exactly-once", is_quick=True)
@@ -110,6 +111,14 @@ async def test_the_bench_of_worlds_finds_nothing_and_catches_a_naive_executor(mo
     assert (measures["worlds"], measures["duplicates"], measures["lost"], measures["unresolved"]) == (30, 0, 0, 0)
     assert min(measures["crashes"], measures["worlds_per_second"], measures["naive_duplicates"]) > 0
     assert measures.keys() >= {"overshoot", "other_findings"}
+
+
+async def test_the_bench_of_worlds_dies_at_steps_as_often_as_it_is_asked_to() -> None:
+    report = await run_bench("exactly-once", runs=3, is_enumerated=True)
+    assert report.broken == []
+    measures = {name: measure.ours for name, measure in report.measures.items()}
+    assert (measures["enumerated_lives"], measures["enumerated_wrong"]) == (3, 0)
+    assert report.notes["all there are"] == "33 steps, 36 after each, 12 faults"
 
 
 async def test_the_world_of_a_seed_is_told() -> None:

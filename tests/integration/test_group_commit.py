@@ -168,6 +168,48 @@ async def test_a_batch_larger_than_what_a_socket_takes_at_once_is_stored_whole(d
     assert [event.payload for event in events] == [event.payload for event in large]
 
 
+@asynccontextmanager
+async def gathering(database: DatabaseUrls) -> AsyncIterator[GroupCommit]:
+    """A writer that has just written, and that gathers for longer than any test lasts."""
+    writer = GroupCommit(database.writer, deadline_s=30, gather_s=3_600)
+    await writer.start()
+    try:
+        await submitted(writer, 0)
+        yield writer
+    finally:
+        await writer.close()
+
+
+def submitted(writer: GroupCommit, number: int) -> asyncio.Future[Outcome]:
+    return writer.submit(entry_of(command(on(f"account-{number}"))))
+
+
+async def batches(database: DatabaseUrls) -> list[int]:
+    """How many commands were stored together, oldest first."""
+    async with await AsyncConnection.connect(database.admin) as connection:
+        rows = await connection.execute("SELECT count(*) FROM log.events GROUP BY xmin ORDER BY min(sequence)")
+        return [count for (count,) in await rows.fetchall()]
+
+
+async def test_what_comes_one_by_one_is_gathered_and_a_writer_that_closes_waits_no_longer(
+    database: DatabaseUrls,
+) -> None:
+    async with gathering(database) as writer:
+        coming = []
+        for number in range(1, 4):
+            coming.append(submitted(writer, number))
+            for _ in range(5):
+                await asyncio.sleep(0)  # Nothing keeps the writer from sending it but that it gathers.
+    assert [outcome.result().status for outcome in coming] == ["appended"] * 3
+    assert await batches(database) == [1, 3]
+
+
+async def test_a_batch_that_is_large_enough_is_not_waited_for(database: DatabaseUrls) -> None:
+    async with gathering(database) as writer:
+        await asyncio.gather(*(submitted(writer, number) for number in range(1, 17)))
+    assert await batches(database) == [1, 16]
+
+
 async def test_a_writer_that_is_stopped_leaves_nobody_waiting(database: DatabaseUrls, locks: Locks) -> None:
     writer = GroupCommit(database.writer, deadline_s=5, commands_max=1)
     await writer.start()

@@ -13,6 +13,7 @@ from domain.account import decider
 from domain.account.events import (
     AccountEvent,
     AccountOpened,
+    ContractNoteReceived,
     OrderBlocked,
     OrderCancelRequested,
     OrderLapsed,
@@ -102,8 +103,9 @@ def test_made_up_lives_are_worth_the_name() -> None:
 def test_everything_that_can_happen_to_an_account_happens() -> None:
     many = [Happenings(Random(number)).go_on(120) for number in range(20)]  # noqa: S311 - no secret
     kinds = {type(event) for life in many for event in life.events}
-    # An order's way to the venue and back is lived through elsewhere.
+    # An order's way to the venue and back is lived through elsewhere, and so is what the broker says the day after.
     ways = {
+        ContractNoteReceived,
         OrderNotSent,
         OrderOutcomeUnknown,
         OrderPresumedAbsent,

@@ -72,7 +72,7 @@ def doubt_of(*events: Event) -> AlertRow:
 def test_an_order_whose_outcome_is_unknown_is_in_doubt_since_then() -> None:
     log = log_of((*submitting, order_outcome_unknown))
     row = doubt_of(*submitting, order_outcome_unknown)
-    assert (row.alert_id, row.account_id, row.code) == (f"order:{ENTRY}", ACCOUNT, AlertCode.ORDER_UNKNOWN)
+    assert (row.alert_id, row.account_id, row.code) == (ENTRY, ACCOUNT, AlertCode.ORDER_UNKNOWN)
     assert (row.order_id, row.trade_id, row.detail) == (ENTRY, TRADE, "no answer within 5 s")
     assert (row.is_open, row.since_us, row.until_us) == (True, log[-1].recorded_at_us, None)
     assert (row.began_sequence, row.sequence) == (log[-1].sequence, log[-1].sequence)

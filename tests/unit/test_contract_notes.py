@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from adapters.memory.event_store import MemoryEventStore
 from commands.contract_notes import WATERMARK, ContractNotes, ContractNoteSettings
@@ -240,6 +241,18 @@ async def test_an_execution_that_we_learn_of_later_makes_another_note(trading: T
     trading.at(MORNING_NS + DAY_NS)
     await trading.notes.look_if_due()
     assert [order.our_quantity for order in trading.recorded()[-1].orders] == [20, 10]
+
+
+async def test_what_nothing_explains_is_said_in_the_log(trading: Trading) -> None:
+    await trading.execute(1)
+    await trading.execute(2)
+    told = trading.tell()
+    told[1] = replace(told[1], charges=replace(told[1].charges, stamp_duty_e4=9_0000))
+    trading.at(MORNING_NS)
+    with capture_logs() as logs:
+        await trading.notes.look_if_due()
+    (line,) = [each for each in logs if each["log_level"] == "warning"]
+    assert (line["account_id"], line["day"], line["stamp_duty"]) == (ACCOUNT, day_of(), "8.14")
 
 
 # --- Days and accounts ---

@@ -1,5 +1,7 @@
 """The table of an order's life: each of its arrows is produced by some commands, and by no others than it allows."""
 
+from contextlib import suppress
+
 import pytest
 from msgspec.structs import replace
 
@@ -7,6 +9,7 @@ from domain.account import decider
 from domain.account.commands import AccountCommand
 from domain.ids import VenueFillId
 from domain.order import AT_VENUE, CLOSED, FINAL, IN_DOUBT, LIVE, NEXT, OrderStatus, Purpose, Side, may_follow
+from domain.refusals import Refusal
 from tests.support.life_cycle import FollowedOrders, Step
 from tests.support.scenario import scenario
 from tests.support.specimens import (
@@ -94,8 +97,13 @@ BY_WAY_OF_ACKNOWLEDGED = {
 
 
 def steps_of(commands: tuple[AccountCommand, ...]) -> set[Step]:
+    """Return the steps that orders take; a command that is refused takes none."""
+    given = scenario(decider).given(account_opened).after(open_trade)
+    for command in commands:
+        with suppress(Refusal):
+            given = given.after(command)
     followed = FollowedOrders()
-    followed.take(scenario(decider).given(account_opened).after(open_trade, *commands).history)
+    followed.take(given.history)
     return followed.steps
 
 
@@ -124,7 +132,10 @@ def test_no_command_takes_a_step_that_the_table_has_not(status: OrderStatus) -> 
     """Whatever is reported of an order in any state, and in whatever order: a missing arrow is never gone along."""
     missing_arrows = {(status, following) for following in OrderStatus if following not in NEXT[status]}
     for command in EVERYTHING:
-        taken = steps_of((*reaching(status), command, command))
+        try:
+            taken = steps_of((*reaching(status), command))
+        except Refusal:
+            continue  # It takes no step at all.
         assert not taken & missing_arrows, type(command).__name__
 
 

@@ -250,8 +250,8 @@ def test_what_never_was_is_neither_asked_for_nor_written_and_what_ends_is_kept()
     rows: dict[Key, Row | None] = {}
     assert not list(usual.wanted())
     usual.fold(rows)
-    assert (usual.changes, rows) == ({}, {(f"order:{ENTRY}",): None})
+    assert (usual.changes, rows) == ({}, {(ENTRY,): None})
     lost = projected(ORDER_DOUBTS, decoded(*sent, unknown, acknowledged))
     assert [row.until_us is not None for row in lost.changes.values() if row is not None] == [True]
     [later] = project({Part(ORDER_DOUBTS, 0): START}, decoded(acknowledged))
-    assert list(later.wanted()) == [(f"order:{ENTRY}",)], "of an order that was intended before, it is not known"
+    assert list(later.wanted()) == [(ENTRY,)], "of an order that was intended before, it is not known"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -79,6 +79,14 @@ class Caller:
         return await self._asked(account_id, call, partial(_answer_or_none, on_refusal))
 
     async def _asked(self, account_id: AccountId, call: Call[T], take: Callable[[Outcome[T]], U]) -> U:
+        first: Exception
+        try:
+            # Nearly every question is answered at once, and the library would cost as much as all else of it.
+            return take(await self._gateway.call(account_id, call))
+        except HeldBack as fault:
+            raise _unavailable(call, fault) from fault
+        except _TryAgain as fault:
+            first = fault
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._settings.read_attempts),
             wait=wait_random_exponential(
@@ -90,10 +98,16 @@ class Caller:
         try:
             async for attempt in retrying:
                 with attempt:
+                    if attempt.retry_state.attempt_number == 1:
+                        raise first
                     return take(await self._gateway.call(account_id, call))
         except (_TryAgain, HeldBack) as fault:
-            raise BrokerUnavailable(f"{call.method} {call.path}: {fault}") from fault
+            raise _unavailable(call, fault) from fault
         raise AssertionError("tenacity ends with a return or an exception")
+
+
+def _unavailable(call: Call[Any], fault: Exception) -> BrokerUnavailable:
+    return BrokerUnavailable(f"{call.method} {call.path}: {fault}")
 
 
 def message_of(refusal: VenueRefusal) -> str:
