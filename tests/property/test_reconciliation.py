@@ -11,7 +11,7 @@ from tests.support.lives import Life
 from tests.support.mirrored_books import MirroredBooks
 
 lives = st.builds(
-    lambda seed, commands: decider.fold(Life(Random(seed)).go_on(commands).events),
+    lambda seed, commands: decider.fold(Life(Random(seed)).go_on(commands).events),  # noqa: S311 - no secret
     st.integers(0, 10_000),
     st.integers(0, 60),
 )
