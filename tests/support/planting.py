@@ -92,11 +92,9 @@ class Planted:
     def open(self) -> dict[DifferenceId, DifferenceFound]:
         return dict(self.room.state().differences)
 
-    def kinds(self, instrument: Instrument) -> set[str]:
-        """Return the kinds that were ever found in an instrument."""
-        return {
-            event.kind.value for event in self.room.desk.events_of(DifferenceFound) if event.symbol == instrument.symbol
-        }
+    def found(self) -> set[tuple[str, str]]:
+        """Return the symbols and kinds of all that was ever found."""
+        return {(event.symbol, event.kind.value) for event in self.room.desk.events_of(DifferenceFound)}
 
     def ends(self) -> dict[DifferenceId, str]:
         return {event.difference_id: event.how.value for event in self.room.desk.events_of(DifferenceClosed)}
@@ -118,4 +116,4 @@ async def planting_room(instruments: Sequence[Instrument], **options: Any) -> As
 
 def found_by(planted: Planted, wanted: Mapping[Instrument, str]) -> bool:
     """Tell whether in each instrument the kind that was planted is in the log."""
-    return all(kind in planted.kinds(instrument) for instrument, kind in wanted.items())
+    return {(instrument.symbol, kind) for instrument, kind in wanted.items()} <= planted.found()
