@@ -2,7 +2,7 @@
 
 From a quarter to nine in India on every day on which the exchange trades, each account that has something at the broker
 or traded lately is looked at: the token at the broker, the machine's address (of live accounts), the age of the
-instrument master, the account's money, and the stops of what was carried over night (`domain/preopen.py`). A point that
+instrument master, the account's money, the books and the stops of what was carried (`domain/preopen.py`). A point that
 fails is looked at again until the close. The first check of a day is recorded, and every later one in which other
 points fail.
 
@@ -33,7 +33,7 @@ from commands.ports import (
 from domain.account import Account
 from domain.account.commands import RecordPreopenCheck
 from domain.account.events import AccountMode
-from domain.account.preopen import failing_in, stops_point
+from domain.account.preopen import books_point, failing_in, stops_point
 from domain.ids import AccountId
 from domain.market import EXCHANGE_ZONE, NS_PER_MS, NS_PER_S, trading_day
 from domain.money import format_paise
@@ -119,6 +119,7 @@ class PreopenChecks:
             *await self._at_broker(account_id, now_ns),
             await self._address(account_id, account),
             self._instruments(now_ns),
+            books_point(account),
             stops_point(account),
         )
         day = trading_day(now_ns).isoformat()

@@ -3,7 +3,8 @@
 A *look* reads executions, orders, positions and holdings, in this order. The first two are read as always, by the
 executor, which records whatever they prove (`evidence.py`, `adoption.py`, `outside.py`); what it repaired thereby that
 nobody here had asked for is recorded as a difference that is repaired already. Then `domain.reconciliation` compares,
-and what is left is a difference. What could be a matter of moments is looked at again and has to be the same twice.
+and what is left is a difference. What could be a matter of moments is looked at again and has to be the same twice. At
+last our own sums are held against each other (`domain.account.invariants`).
 
 An account is looked at before its first entry of this process is sent, when a book can be read again or the venue's own
 word came back, every 30 s while it has anything or had it of late (every 5 min outside of the sessions of all that it
@@ -41,8 +42,9 @@ from commands.ports import (
 )
 from commands.repairs import repair_of_fill, repairs_of
 from commands.sender import executor_context
-from domain.account.commands import AccountCommand, RecordConversion, RecordDifferences
+from domain.account.commands import AccountCommand, InspectAccount, RecordConversion, RecordDifferences
 from domain.account.events import AccountEvent, DifferenceClosed, DifferenceFound
+from domain.account.invariants import everything_broken
 from domain.account.state import Account
 from domain.books import VenueBooks
 from domain.differences import RULES, Book, DifferenceKind, Finding
@@ -376,6 +378,8 @@ class Reconciliation:
                 )
                 await self._record(account_id, command)
                 now = await self._accounts.state_of(account_id)
+            if next(everything_broken(now), None) is not None:
+                await self._record(account_id, InspectAccount())
             return self._note_look(watched, now, read, suspected, repaired)
 
     async def _books(self, account_id: AccountId, watched: _Watched, account: Account) -> VenueBooks:

@@ -16,6 +16,8 @@ class PreopenPoint(StrEnum):
     """The instrument master is of today."""
     FUNDS = "funds"
     """The broker tells the account's money, and there is some."""
+    BOOKS = "books"
+    """The broker's books agree with ours: no difference holds entries."""
     STOPS = "stops"
     """Every trade that was carried over night and wants a stop has one, or gets it with the opening."""
 

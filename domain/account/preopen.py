@@ -49,6 +49,21 @@ def stops_point(state: Account) -> CheckedPoint:
     )
 
 
+def books_point(state: Account) -> CheckedPoint:
+    """Return whether a difference from the broker's books holds the account's entries."""
+    gating = state.gating_difference
+    if gating is None:
+        count = len(state.differences)
+        detail = f"{count} differences are open, and none holds entries" if count else "no difference is open"
+        return CheckedPoint(point=PreopenPoint.BOOKS, standing=PointStanding.OK, detail=detail)
+    return CheckedPoint(
+        point=PreopenPoint.BOOKS,
+        standing=PointStanding.FAILING,
+        detail=f"{gating.kind.value} of {gating.symbol}: ours {gating.ours}, the broker's {gating.theirs}",
+        remedy="`khata reconcile` tells all of them; an owner resolves what is as the broker shows it.",
+    )
+
+
 def _is_looked_after(state: Account, trade: Trade) -> bool:
     if trade.stop_loss_e4 is None:
         return True

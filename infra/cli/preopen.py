@@ -30,7 +30,7 @@ def preopen(
 
         sys.stdout.write(json.dumps({"ok": ok, "accounts": msgspec.to_builtins(checked)}) + "\n")
     else:
-        _print(checked)
+        sys.stdout.write("\n".join(lines_of(checked)) + "\n")
     sys.exit(0 if ok else 1)
 
 
@@ -40,12 +40,15 @@ def _fails(point: "CheckedPoint") -> bool:
     return point.standing is PointStanding.FAILING
 
 
-def _print(checked: "dict[AccountId, list[CheckedPoint]]") -> None:
+def lines_of(checked: "dict[AccountId, list[CheckedPoint]]") -> list[str]:
+    """Return what is printed of *checked*: a line a point, and one more for what to do about it."""
     if not checked:
-        sys.stdout.write("No account is at work: name one.\n")
+        return ["No account is at work: name one."]
+    lines: list[str] = []
     for account_id, points in checked.items():
-        sys.stdout.write(f"{account_id}\n")
+        lines.append(account_id)
         for point in points:
-            sys.stdout.write(f"  {point.standing.value:<14} {point.point.value:<12} {point.detail}\n")
+            lines.append(f"  {point.standing.value:<14} {point.point.value:<12} {point.detail}")
             if point.remedy:
-                sys.stdout.write(f"  {'':<14} {'':<12} {point.remedy}\n")
+                lines.append(f"  {'':<27} {point.remedy}")
+    return lines

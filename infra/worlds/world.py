@@ -34,6 +34,7 @@ from infra.worlds.trading import Ground, MakeExecutor, Trading, production_execu
 from infra.worlds.venue import ComingTape, Venue
 from infra.worlds.virtual_time import LoopClock
 from infra.worlds.weather import Weather
+from infra.worlds.wire import Counter as VenueCounter
 
 BEGAN_NS = 1_795_149_000 * NS_PER_S
 """2026-11-20 10:00:00 in India."""
@@ -51,14 +52,24 @@ class World:
     `broken` tells which processes ended by themselves, and why: production would start them again, and so does this.
     """
 
-    def __init__(self, plan: Plan, *, make_executor: MakeExecutor = production_executor, story: Story = UNTOLD) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        make_executor: MakeExecutor = production_executor,
+        story: Story = UNTOLD,
+        counter_at: Callable[[Venue], VenueCounter] | None = None,
+    ) -> None:
+        """Make the world of *plan*. What is sent arrives where *counter_at* says, None: at the venue itself."""
         clock = LoopClock(BEGAN_NS)
         weather = Weather(plan.climate, Random(f"weather {plan.seed}"))  # noqa: S311 - it is to be repeatable
+        venue = Venue(ComingTape([stock.key for stock in STOCKS], BEGAN_NS), clock, weather)
         self.plan = plan
         self.ground = Ground(
             clock=clock,
             store=MemoryEventStore(clock.wall_ns),
-            venue=Venue(ComingTape([stock.key for stock in STOCKS], BEGAN_NS), clock, weather),
+            venue=venue,
+            counter=venue if counter_at is None else counter_at(venue),
             weather=weather,
             marks=WorldMarks(clock),
             sessions=OneSession(BEGAN_NS + int(plan.ends_s * NS_PER_S)),

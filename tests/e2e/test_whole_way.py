@@ -9,8 +9,12 @@ import pytest
 
 from domain.account.events import OrderDenied
 from domain.events import decode
+from domain.ids import AccountId
+from domain.preopen import PointStanding, PreopenPoint
+from infra.broker_state import look_before_opening
 from infra.demo.lock_step import LockStep
 from infra.demo.traders import Trader
+from infra.settings import load, override
 from tests.support.eventually import eventually
 from tests.support.onlooker import Onlooker, client_of, executions_of, fills_of, held_by, looking_at
 from tests.support.past_answers import without_prices
@@ -231,3 +235,20 @@ async def test_what_was_shown_is_shown_again_to_who_asks_for_its_sequence(onlook
         assert without_prices(again) == without_prices(then)
         assert (await ask(path, as_of=again["as_of"]))["sequence"] >= then["sequence"]
     assert len({then["sequence"] for _, then in shown}) >= 3
+
+
+async def test_whoever_asks_has_it_looked_at_what_could_keep_an_account_from_trading(
+    stepped: RunningEngine, onlooker: Onlooker
+) -> None:
+    trader = await onlooker.newcomer("whole-preopen")
+    settings = override(load({}), home=stepped.home.path)
+    checked = await look_before_opening(settings, trader.account_id)
+    points = {point.point: point.standing for point in checked[AccountId(trader.account_id)]}
+    assert PointStanding.FAILING not in points.values()
+    assert points[PreopenPoint.FUNDS] is points[PreopenPoint.TOKEN] is PointStanding.OK
+
+    async def is_shown() -> bool:
+        shown = (await trader.portfolio())["preopen"]
+        return shown is not None and {each["point"] for each in shown["points"]} == {point.value for point in points}
+
+    await eventually(is_shown)

@@ -11,6 +11,7 @@ from adapters.clock import SystemClock
 from adapters.dhan.access.tokens import LoginRefused, PinLogin
 from adapters.dhan.guard.calls import Done
 from adapters.dhan.http.client import HttpClient
+from adapters.dhan.readiness import DhanReadiness
 from adapters.dhan.rest.account import Registration
 from adapters.dhan.rest.scrip_files import ScripFiles, ScripLayout
 from adapters.dhan.rest.super_orders import ExitPrices, Leg
@@ -130,7 +131,10 @@ async def test_orders_from_an_address_that_is_not_registered_wait_until_it_is() 
     async with at_the_simulator(tape.steady(PRICE, PRICE), address_check_s=0.0) as (venue, broker, _):
         await venue.step()
         assert await broker.account.addresses(ACCOUNT) is None
+        ready = DhanReadiness(broker)
+        assert await ready.is_address_registered(ACCOUNT) is None
         assert isinstance(await broker.account.register_address(ACCOUNT, AWAY, Registration.PRIMARY), Done)
+        assert await ready.is_address_registered(ACCOUNT) is False
         refused = await broker.place(ACCOUNT, BUY, correlation(1), Purpose.ENTRY)
         assert isinstance(refused, Refused)
         assert refused.reason is RefusalReason.IP
@@ -141,6 +145,10 @@ async def test_orders_from_an_address_that_is_not_registered_wait_until_it_is() 
         await broker.tend_once()
         assert isinstance(await broker.place(ACCOUNT, BUY, correlation(3), Purpose.ENTRY), Accepted)
         assert len(await broker.orders(ACCOUNT)) == 1
+        assert await ready.is_address_registered(ACCOUNT) is True
+        standing = await ready.standing(ACCOUNT)
+        assert standing.available_paise == (await broker.account.funds(ACCOUNT)).available_paise > 0
+        assert (standing.token_trouble, standing.token_ends_at_ns > SystemClock().wall_ns()) == ("", True)
 
 
 async def test_the_scrip_master_is_downloaded(tmp_path: Path) -> None:

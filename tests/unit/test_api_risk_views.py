@@ -49,6 +49,7 @@ from tests.support.specimens import (
     order_denied,
     order_modified,
     order_modify_requested,
+    preopen_checked,
     protection_lapsed,
     risk_breach_released,
     risk_breached,
@@ -307,6 +308,18 @@ async def test_what_is_broken_is_shown_and_an_owner_releases_it(asha: Trader) ->
     )
     await asha.live(invariant_released)
     assert (await asha.ask("risk/portfolio"))["broken"] == []
+
+
+async def test_the_newest_pre_open_check_is_shown(asha: Trader) -> None:
+    await asha.live(*holding)
+    assert (await asha.ask("risk/portfolio"))["preopen"] is None
+    fine = replace(preopen_checked, number=2, points=preopen_checked.points[:1])
+    await asha.live(preopen_checked, fine)
+    shown = (await asha.ask("risk/portfolio"))["preopen"]
+    assert (shown["day"], [(each["point"], each["standing"]) for each in shown["points"]]) == (
+        preopen_checked.trading_day,
+        [("token", "ok")],
+    )
 
 
 async def test_what_no_stop_guards_is_listed_with_why(asha: Trader) -> None:

@@ -11,10 +11,11 @@ from commands.preopen import PreopenChecks, PreopenSettings
 from domain.account import Account, decider
 from domain.account.commands import OpenAccount, RecordPreopenCheck
 from domain.account.events import AccountMode, PreopenChecked, ProtectionFailed, ProtectionLapsed, ProtectionMode
-from domain.account.preopen import stops_point
+from domain.account.preopen import books_point, stops_point
 from domain.ids import AccountId
 from domain.market import NS_PER_S, trading_day
 from domain.preopen import PointStanding, PreopenPoint
+from infra.cli.preopen import lines_of
 from tests.support.desk import Desk
 from tests.support.scenario import scenario
 from tests.support.specimens import (
@@ -25,6 +26,7 @@ from tests.support.specimens import (
     STOP,
     TRADE,
     account_opened,
+    difference_found,
     exiting,
     held,
     order_acknowledged,
@@ -166,6 +168,7 @@ async def test_a_paper_account_that_has_what_it_needs_is_ready(morning: Morning)
         PreopenPoint.FUNDS: PointStanding.OK,
         PreopenPoint.ADDRESS: PointStanding.NOT_APPLICABLE,
         PreopenPoint.INSTRUMENTS: PointStanding.NOT_APPLICABLE,
+        PreopenPoint.BOOKS: PointStanding.OK,
         PreopenPoint.STOPS: PointStanding.NOT_APPLICABLE,
     }
 
@@ -256,6 +259,20 @@ def test_a_carried_trade_wants_its_stop_or_gets_it_with_the_opening() -> None:
     assert TRADE in named.detail
     assert named.remedy
     assert ENTRY.startswith(TRADE)
+
+
+def test_a_difference_that_holds_entries_is_a_failing_point() -> None:
+    open_one = replace(difference_found, gates=False)
+    assert books_point(decider.fold((account_opened, open_one))).standing is PointStanding.OK
+    point = books_point(decider.fold((account_opened, replace(open_one, gates=True))))
+    assert (point.standing, open_one.ours in point.detail) == (PointStanding.FAILING, True)
+
+
+def test_each_point_is_a_line_and_what_fails_has_its_remedy_below() -> None:
+    assert lines_of({}) == ["No account is at work: name one."]
+    account, fine, failing, remedy = lines_of({ACCOUNT: list(preopen_checked.points)})
+    assert (account, fine.split()[:2], failing.split()[:2]) == (ACCOUNT, ["ok", "token"], ["failing", "funds"])
+    assert remedy.strip() == preopen_checked.points[1].remedy
 
 
 # --- What is recorded -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from commands import accounts as accounts_module
-from commands.accounts import Accounts, CommandContext
+from commands.accounts import Accounts, CommandContext, stream_of
 from commands.lane import DecisionStopped
 from domain.account import Account, decider
 from domain.account.commands import AccountCommand, CancelTrade, RecordFill, RecordUnknown
@@ -24,10 +24,12 @@ from domain.account.events import (
 from domain.account.evolve import evolve
 from domain.account.invariants import watched
 from domain.decider import Decider
-from domain.order import NotSentReason, OrderType
+from domain.ids import OrderId
+from domain.order import NotSentReason, OrderType, Purpose
 from domain.risk import DenialCode, Invariant
 from tests.support.desk import SETTINGS, Desk, buy, running
 from tests.support.fake_broker import Answer
+from tests.support.log_writing import Scribe
 from tests.support.specimens import ACCOUNT, NOW_NS, OWNER
 
 Change = Callable[[AccountCommand, tuple[AccountEvent, ...]], tuple[AccountEvent, ...]]
@@ -111,6 +113,24 @@ async def test_what_cannot_be_recorded_of_one_order_holds_up_no_other(monkeypatc
     monkeypatch.undo()
     await settled(desk)  # A release that is right again records it.
     assert {each.order_id for each in desk.events_of(OrderFilled)} == {first.order_id, second.order_id}
+
+
+async def test_what_an_earlier_release_left_broken_is_found_by_the_next_look_at_the_books() -> None:
+    desk = Desk()
+    filled = await a_held_trade(desk)
+    closing = await desk.close()
+    again = next(event for event in closing.events if isinstance(event, OrderIntended))
+    stream_id = stream_of(ACCOUNT)
+    twice = replace(again, order_id=OrderId(f"{filled.trade_id}.9"))
+    await Scribe(desk.store, versions={stream_id: len(desk.events())}).write(stream_id, [twice])
+    executor = desk.executor(but(SETTINGS, lock_step=True))
+    desk.broker.held_back = {Purpose.EXIT, Purpose.STOP}
+    async with running(executor), asyncio.timeout(20):
+        await executor.settle()
+        await executor.reconciliation.reconcile(ACCOUNT)
+        await executor.reconciliation.reconcile(ACCOUNT)
+    [breach] = desk.events_of(InvariantBreached)
+    assert (breach.invariant, breach.subject) == (Invariant.EXITS_ABOVE_HOLDING, filled.trade_id)
 
 
 async def test_a_second_send_never_reaches_the_venue_and_cancels_still_do(monkeypatch: pytest.MonkeyPatch) -> None:
