@@ -68,6 +68,27 @@ KINDS: Mapping[AlertCode, _Kind] = {
         "A kill switch could not close everything.",
         "Look at `trade_ids`: close them here, or at the broker.",
     ),
+    AlertCode.INVARIANT_BREACHED: _Kind(
+        Severity.CRITICAL,
+        "Something that always holds of an account did not: entries are denied.",
+        "Look at what `detail` names, in the engine and at the broker; then"
+        " `POST /api/risk/invariants/{{invariant}}/release`.",
+    ),
+    AlertCode.BOOKS_DISAGREE: _Kind(
+        Severity.CRITICAL,
+        "The broker's books show what nothing explains: entries are denied.",
+        "`khata reconcile` shows both sides; what is left a person has to explain.",
+    ),
+    AlertCode.BOOKS_DIFFER: _Kind(
+        Severity.INFO,
+        "The broker's books show something otherwise than ours, and it is known why.",
+        "Wait: it closes by itself. `khata reconcile` shows both sides.",
+    ),
+    AlertCode.PREOPEN_CHECK_FAILING: _Kind(
+        Severity.WARNING,
+        "Something could keep the account from trading today.",
+        "Do what `detail` says of each point.",
+    ),
 }
 """What an alert says to people, by its code."""
 

@@ -30,7 +30,7 @@ class ContractNoteNotFound(NotFound):
 class ContractNoteView(msgspec.Struct, frozen=True, kw_only=True):
     """A day's charges in both books. `number` counts the notes of the day: each replaces the one before.
 
-    `difference` is what the broker charged more. `unexplained` adds up what no cause accounts for, line by line.
+    `difference` is what the broker charged more. `unexplained` adds up what no cause accounts for, order by order.
     """
 
     day: str

@@ -42,7 +42,7 @@ class Successor(StrEnum):
     """It takes from what is held: while it may be there, another one could take the same twice."""
     POSSIBLE = "possible"
     """It takes from what is held and was looked for in vain: another one does so instead, for no more than the broker's
-    positions show, by itself or (`KHATA_EXIT_SUCCESSOR=ask`) once somebody asks."""
+    positions show; with `KHATA_EXIT_SUCCESSOR=ask` only once the order was resolved as absent."""
 
 
 class SearchView(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,7 +40,7 @@ from commands.ports import (
     Watermarks,
 )
 from domain.account.commands import RecordContractNote
-from domain.account.events import AccountEvent, ContractNoteReceived, ForeignFillAllocated, OrderFilled
+from domain.account.events import ContractNoteReceived, ForeignFillAllocated, OrderFilled
 from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.envelope import RecordedEvent
 from domain.events import decode_known
@@ -277,8 +277,11 @@ class ContractNotes:
         )
         outcome = await self._accounts.carry_out(account_id, command, context)
         self.recorded += not outcome.repeated
-        for note in outcome.events[:1]:  # Every part has all lines.
-            _warn_of_what_is_unexplained(account_id, note)
+        notes = [event for event in outcome.events if isinstance(event, ContractNoteReceived)]
+        unexplained_e4 = sum(order.unexplained_e4 for note in notes for order in note.orders)
+        if unexplained_e4:
+            rupees = format_e4(unexplained_e4)
+            log.warning("the broker charged what nothing explains", account_id=account_id, day=day, rupees=rupees)
 
     def _rates_of(self, booked: "_Booked", day: str) -> Rates | None:
         order = booked.order
@@ -329,14 +332,6 @@ def fingerprint_of(booked: Iterable[ChargedOrder], told: Iterable[NotedFill]) ->
     """Return what names both books of a day, in whatever order they came."""
     lines = [*sorted(map(msgspec.json.encode, booked)), b"", *sorted(map(msgspec.json.encode, told))]
     return hashlib.sha256(b"\n".join(lines)).hexdigest()[:16]
-
-
-def _warn_of_what_is_unexplained(account_id: AccountId, note: AccountEvent) -> None:
-    if not isinstance(note, ContractNoteReceived):
-        return
-    lines = {line.line.value: format_e4(line.unexplained_e4) for line in note.lines if line.unexplained_e4}
-    if lines:
-        log.warning("the broker charged what nothing explains", account_id=account_id, day=note.trading_day, **lines)
 
 
 def _order_of(fill: Fill) -> VenueOrderId:

@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 _CLOCKS_APART_NS = 60 * NS_PER_S
 """The exchange's clock and ours agree at least so well."""
+_EVENTS_BACK = 1_000
+"""So much of an account's stream before an order was sent tells whose the executions of about that time were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +225,7 @@ class DayEnd:
     async def _end_by_history(self, order: OpenOrder) -> int:
         sent = self._sent[order.order_id]
         executions = await self._day.history.executed_on(order.account_id, sent.day)
-        known = await self._explained(order.account_id, after_version=sent.version - 1)
+        known = await self._explained(order.account_id, after_version=max(0, sent.version - _EVENTS_BACK))
         possible = [execution for execution in executions if _may_be_of(order, sent, execution)]
         unexplained = [execution for execution in possible if execution.venue_order_id not in known]
         if not unexplained:

@@ -39,18 +39,19 @@ order's (`day_end.py`).
 
 *Successors.* An exit or stop that is presumed absent is not sent again, and nothing takes its place by what we believe
 to hold. One successor does, a new order that names it, for what the venue's positions show to be open just now
-(`domain/account/succession.py`); or none, where a person shall decide. An entry has none.
+(`domain/account/succession.py`); or none, where a person shall decide: then their word that the first is absent gives
+its room back. An entry has none.
 
 *What can never be guaranteed*: that an intent arrives exactly once. Each is sent at most once; whether the last message
 of a conversation got through nobody can know who has heard no answer. So a request may come alive at the venue after it
 was presumed absent, and then an exit and its successor may both fill (*overshoot*: it is undone, and counted). Nobody
 can see what the venue does not show, stop what is placed past us, or cancel what has been matched.
 
-*How the user is told*: an order in doubt is `unknown` or `presumed_absent` wherever orders are shown, with the events
-that led there; the executor's status counts them, and has the exits that wait for a person and what was overshot. A
-stop that is missing leaves its trade unprotected in the views; a trade that cannot be closed by rule is listed by the
-switch that was to close it, and after three orders that were looked for in vain its protection has failed, which says
-that a person has to look.
+*How the user is told*: an order in doubt is `unknown` or `presumed_absent` wherever orders are shown, and
+`/api/orders/in-doubt` says since when, why, what was asked, and what comes next. The executor's status has the exits
+that wait for a person and what was overshot. A stop that is missing leaves its trade unprotected in the views; a trade
+that cannot be closed by rule is listed by the switch that was to close it, and after three orders of it that were
+looked for in vain its protection has failed, which says that a person has to look.
 """
 
 from collections.abc import Iterable, Sequence

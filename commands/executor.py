@@ -292,7 +292,7 @@ class Executor:
         finally:
             self._has_stopped = True
             self._outside.stop()
-            await self.reconciliation.stop()
+            self.reconciliation.stop()
             self._advanced.set()  # Sends under way end without waiting for a log that nobody follows any more.
 
     async def drain(self, *, within_s: float) -> None:
@@ -325,7 +325,7 @@ class Executor:
             await self._catch_up()
             is_first = False
             moved = before != (self._commands, self._orders.sequence)
-            if not moved and not any(self._is_restless(order) for order in self._orders.open()):
+            if not moved and not any(self._is_restless(order) for order in self._orders.moving()):
                 return {"sequence": self._orders.sequence, "commands": self._commands}
             if not moved:
                 await _wait(self._changed.wait(), SETTLE_PACE_S)
@@ -411,7 +411,7 @@ class Executor:
         if order.status is OrderStatus.INTENDED:
             # An entry that waits for an exit is no more restless than the exit is.
             is_entry = not order.purpose.closes
-            waits = is_entry and order.account_id in _accounts_with_closing(self._orders.open())
+            waits = is_entry and order.account_id in _accounts_with_closing(self._orders.moving())
             waits = waits or (is_entry and self.reconciliation.holds(order.account_id))
             return not waits and not self._broker.is_held_back(order.account_id, order.purpose)
         if order.is_to_be_modified:
@@ -436,7 +436,7 @@ class Executor:
 
     async def _send_all(self) -> None:
         """Begin all that the log wants of the venue, what takes risk away first."""
-        orders = self._orders.open()
+        orders = self._orders.moving()
         intended = [order for order in orders if order.status is OrderStatus.INTENDED]
         self._ask(self._cancel, (order for order in orders if order.cancel_requested and self._may_cancel(order)))
         self._begin_sending(order for order in intended if order.purpose.closes)
@@ -444,7 +444,7 @@ class Executor:
         # What adds risk goes after all that takes it away: a stop may lose a race for its place in the log, and waits.
         closing = _accounts_with_closing(intended)
         self._begin_sending(order for order in intended if not order.purpose.closes and order.account_id not in closing)
-        for order in self._orders.open():
+        for order in self._orders.moving():
             if order.status is OrderStatus.SUBMITTING and order.order_id not in self._sending:
                 await self._disown(order)
 
@@ -699,7 +699,7 @@ class Executor:
 
     def _note_missing(self, account_id: AccountId, rows: Sequence[VenueOrder]) -> None:
         shown = {row.correlation_id for row in rows}
-        for order in self._orders.open():
+        for order in self._orders.moving():
             is_missing = order.account_id == account_id and order.correlation_id not in shown
             if order.status is OrderStatus.UNKNOWN and is_missing:
                 search = self._search_of(order)
@@ -710,7 +710,7 @@ class Executor:
         return self._searches.setdefault(order.order_id, Search(began_at_ns=self._clock.monotonic_ns()))
 
     async def _search_all(self) -> None:
-        unknown = [order for order in self._orders.open() if order.status is OrderStatus.UNKNOWN]
+        unknown = [order for order in self._orders.moving() if order.status is OrderStatus.UNKNOWN]
         sought = {order.order_id for order in unknown}
         # What is not unknown any more may become so again, and then the search begins anew.
         self._searches = {order_id: search for order_id, search in self._searches.items() if order_id in sought}

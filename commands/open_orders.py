@@ -1,6 +1,7 @@
 """The orders that still need something from the executor, folded from the log."""
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from commands.accounts import account_of
 from domain.account.events import (
@@ -31,6 +32,7 @@ from domain.market import NS_PER_US, trading_day
 from domain.order import CLOSED, LIVE, OrderInstruction, OrderStatus, Purpose, status_after_fill
 
 _AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
+_ON_THE_MOVE = frozenset({OrderStatus.INTENDED, OrderStatus.SUBMITTING, OrderStatus.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,12 @@ class OpenOrder:
         return self.status is OrderStatus.ACKNOWLEDGED and self.evidence is Evidence.OPERATOR
 
     @property
+    def is_moving(self) -> bool:
+        """Whether something is wanted of it, or not known: all open orders but those that rest at the venue."""
+        is_wanted = self.cancel_requested or self.wanted is not None
+        return self.status in _ON_THE_MOVE or (is_wanted and self.status not in CLOSED)
+
+    @property
     def is_to_be_modified(self) -> bool:
         """Whether the venue can be asked for what is wanted. One that shall be canceled is not changed any more."""
         return self.wanted is not None and self.is_at_venue and not self.cancel_requested
@@ -96,6 +104,10 @@ class OpenOrders:
     def __init__(self) -> None:
         self.sequence = 0
         self._orders: dict[OrderId, OpenOrder] = {}
+        # Parts of it, kept as orders change: they are asked for many times a second, and most orders are over, or rest.
+        self._open: dict[OrderId, OpenOrder] = {}
+        self._moving: dict[OrderId, OpenOrder] = {}
+        self._absent: dict[OrderId, OpenOrder] = {}
         self._by_venue_id: dict[tuple[AccountId, VenueOrderId], OrderId] = {}
         self._by_correlation: dict[tuple[AccountId, CorrelationId], OrderId] = {}
 
@@ -113,7 +125,7 @@ class OpenOrders:
         self, account_id: AccountId, event: Event, recorded: RecordedEvent
     ) -> None:
         if isinstance(event, OrderIntended):
-            self._orders[event.order_id] = OpenOrder(
+            intended = OpenOrder(
                 account_id=account_id,
                 order_id=event.order_id,
                 trade_id=event.trade_id,
@@ -121,6 +133,7 @@ class OpenOrders:
                 instruction=event.instruction,
                 first_sequence=recorded.sequence,
             )
+            self._keep(intended)
             return
         order = self._orders.get(getattr(event, "order_id", OrderId("")))
         if order is None:
@@ -152,7 +165,19 @@ class OpenOrders:
                 order = _over_if_filled(replace(order, wanted=None))
             case _:
                 order = replace(order, status=_STATUS_AFTER.get(type(event), order.status))
+        self._keep(order)
+
+    def _keep(self, order: OpenOrder) -> None:
         self._orders[order.order_id] = order
+        for part, belongs in (
+            (self._open, order.status not in CLOSED),
+            (self._moving, order.is_moving),
+            (self._absent, order.absent_on is not None),
+        ):
+            if belongs:
+                part[order.order_id] = order
+            else:
+                part.pop(order.order_id, None)
 
     @staticmethod
     def _filled(order: OpenOrder, event: OrderFilled) -> OpenOrder:
@@ -171,17 +196,21 @@ class OpenOrders:
 
     def open(self) -> list[OpenOrder]:
         """Return the orders of which something is still expected, oldest first, presumed absent ones included."""
-        return [order for order in self._orders.values() if order.status not in CLOSED]
+        return _oldest_first(self._open)
+
+    def moving(self) -> list[OpenOrder]:
+        """Return those of the open orders of which something is wanted or not known, oldest first."""
+        return _oldest_first(self._moving)
 
     def absent(self) -> list[OpenOrder]:
         """Return the orders that an operator said to be absent today: the venue's book may still show them."""
-        return [order for order in self._orders.values() if order.absent_on is not None]
+        return _oldest_first(self._absent)
 
     def forget_absent(self, *, before: str) -> None:
         """Look for nothing any more that was said to be absent *before* a day (ISO): the venue's book is of one day."""
         for order in self.absent():
             if order.absent_on is not None and order.absent_on < before:
-                self._orders[order.order_id] = replace(order, absent_on=None)
+                self._keep(replace(order, absent_on=None))
 
     def get(self, order_id: OrderId) -> OpenOrder | None:
         """Return an order, closed or not."""
@@ -210,6 +239,11 @@ class OpenOrders:
                 self._by_venue_id.pop((order.account_id, order.venue_order_id), None)
             if order.correlation_id is not None:
                 self._by_correlation.pop((order.account_id, order.correlation_id), None)
+
+
+def _oldest_first(orders: dict[OrderId, OpenOrder]) -> list[OpenOrder]:
+    # All but those that came back are in order already, which costs the sort next to nothing.
+    return sorted(orders.values(), key=attrgetter("first_sequence"))
 
 
 def _over_if_filled(order: OpenOrder) -> OpenOrder:

@@ -266,15 +266,14 @@ class Reconciliation:
                 self._look_at_due()
                 await asyncio.sleep(self._settings.pace_ms / 1000)
         finally:
-            await self.stop()
+            self.stop()
 
-    async def stop(self) -> None:
-        """End the looks under way, and begin no other."""
+    def stop(self) -> None:
+        """Have the looks under way end, and begin no other."""
         self._has_stopped = True
-        under_way = [watched.looking for watched in self._watched.values() if watched.looking is not None]
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        for watched in self._watched.values():
+            if watched.looking is not None:
+                watched.looking.cancel()
 
     async def reconcile(self, account_id: AccountId) -> Look:
         """Look at an account now, and once more where something has to be confirmed."""

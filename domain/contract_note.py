@@ -17,7 +17,7 @@ down to rounding then.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -215,6 +215,7 @@ _OURS: Mapping[NoteLine, tuple[Charge, ...]] = {
 _TAXES = (NoteLine.STT, NoteLine.STAMP_DUTY)
 """Taxes that are rounded to the rupee where a contract note does it."""
 _ON_VALUE = tuple(line for line in NoteLine if line not in {NoteLine.GST, NoteLine.DP})
+_ROUNDED = (Cause.ROUNDING, Cause.WHOLE_RUPEES, Cause.UNEXPLAINED)
 _HALF_A_RUPEE_E4 = E4_PER_RUPEE // 2
 
 _Parts = defaultdict[NoteLine, Counter[Cause]]
@@ -246,15 +247,31 @@ def compare(
     ours = {order.venue_order_id: order for order in booked}
     theirs = _by_order(told)
     steps_e4 = _steps_of([row.charges for each in theirs.values() for row in each.rows])
-    parts: _Parts = defaultdict(Counter)
-    orders = []
-    for name in sorted(ours.keys() | theirs.keys()):
-        of_order = _parts_of(ours.get(name), theirs.get(name), rates.get(name), steps_e4)
-        for line, shares in of_order.items():
-            parts[line].update(shares)
-        orders.append(_order_of(ours.get(name), theirs.get(name), of_order))
-    lines = [_line_of(line, ours.values(), theirs.values(), parts[line]) for line in NoteLine]
-    return Comparison(lines=tuple(lines), orders=tuple(orders))
+    parts = {
+        name: _parts_of(ours.get(name), theirs.get(name), rates.get(name), steps_e4)
+        for name in sorted(ours.keys() | theirs.keys())
+    }
+    for line in _TAXES:
+        _round_over_the_day(line, sum(each.charges.of(line) for each in theirs.values()), parts.values())
+    return Comparison(
+        lines=tuple(_line_of(line, ours.values(), theirs.values(), parts.values()) for line in NoteLine),
+        orders=tuple(_order_of(ours.get(name), theirs.get(name), of_order) for name, of_order in parts.items()),
+    )
+
+
+def _round_over_the_day(line: NoteLine, told_e4: int, orders: Collection[_Parts]) -> None:
+    """Put down to rounding what a tax in whole rupees a day leaves unexplained by order, if the broker had one.
+
+    Whatever its rows are, it is half a rupee at most over the day, and no order has more of that.
+    """
+    if told_e4 == 0 or told_e4 % E4_PER_RUPEE or not any(each[line][Cause.UNEXPLAINED] for each in orders):
+        return
+    rounded = [sum(each[line][cause] for cause in _ROUNDED) for each in orders]
+    if max(map(abs, (sum(rounded), *rounded))) <= _HALF_A_RUPEE_E4:
+        for each, amount_e4 in zip(orders, rounded, strict=True):
+            for cause in _ROUNDED:
+                each[line][cause] = 0
+            each[line][Cause.WHOLE_RUPEES] = amount_e4
 
 
 def _by_order(told: Iterable[NotedFill]) -> dict[VenueOrderId, _Told]:
@@ -282,17 +299,17 @@ def _step_of(line: NoteLine, amounts_e4: Iterable[int]) -> int:
 
 
 def _line_of(
-    line: NoteLine, ours: Iterable[ChargedOrder], theirs: Iterable[_Told], parts: Counter[Cause]
+    line: NoteLine, ours: Iterable[ChargedOrder], theirs: Iterable[_Told], orders: Iterable[_Parts]
 ) -> LineDifference:
-    ours_e4 = sum(_booked_e4(order, line) for order in ours)
-    theirs_e4 = sum(each.charges.of(line) for each in theirs)
-    if line in _TAXES and theirs_e4 and theirs_e4 % E4_PER_RUPEE == 0:
-        # Rounded over the day: whatever it is by row, by the day it is half a rupee at most.
-        of_day = parts[Cause.UNEXPLAINED] + parts[Cause.ROUNDING] + parts[Cause.WHOLE_RUPEES]
-        if parts[Cause.UNEXPLAINED] and abs(of_day) <= _HALF_A_RUPEE_E4:
-            parts = Counter({**parts, Cause.UNEXPLAINED: 0, Cause.ROUNDING: 0, Cause.WHOLE_RUPEES: of_day})
-    shares = (Share(cause=cause, amount_e4=parts[cause]) for cause in Cause if parts[cause])
-    return LineDifference(line=line, ours_e4=ours_e4, theirs_e4=theirs_e4, shares=tuple(shares))
+    amounts: Counter[Cause] = Counter()
+    for parts in orders:
+        amounts.update(parts[line])
+    return LineDifference(
+        line=line,
+        ours_e4=sum(_booked_e4(order, line) for order in ours),
+        theirs_e4=sum(each.charges.of(line) for each in theirs),
+        shares=tuple(Share(cause=cause, amount_e4=amounts[cause]) for cause in Cause if amounts[cause]),
+    )
 
 
 def _order_of(ours: ChargedOrder | None, theirs: _Told | None, parts: _Parts) -> NotedOrder:

@@ -14,7 +14,7 @@ class ContractNoteRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The newest note of a day, amounts in 1/10,000 rupee.
 
     `number` counts the day's notes, `first_sequence` is where the first of them lies. `unexplained_e4` adds up what no
-    cause accounts for, line by line, without regard to the direction. Of the `order_count` orders, `orders` has those
+    cause accounts for, order by order, without regard to the direction. Of the `order_count` orders, `orders` has those
     that stand in one book alone or otherwise in both, or of which something is unexplained.
     """
 
@@ -39,10 +39,12 @@ def _key_of(event: Event, recorded: RecordedEvent) -> Key | None:
 def _apply(event: Event, recorded: RecordedEvent, row: ContractNoteRow | None) -> ContractNoteRow | None:
     if not isinstance(event, ContractNoteReceived):
         return row
+    unexplained_e4 = sum(order.unexplained_e4 for order in event.orders)
     remarkable = tuple(order for order in event.orders if order.match is not Match.BOTH or order.unexplained_e4)
     if row is not None and event.part > 1:
         return msgspec.structs.replace(
             row,
+            unexplained_e4=row.unexplained_e4 + unexplained_e4,
             order_count=row.order_count + len(event.orders),
             orders=row.orders + remarkable,
             sequence=recorded.sequence,
@@ -53,7 +55,7 @@ def _apply(event: Event, recorded: RecordedEvent, row: ContractNoteRow | None) -
         number=event.number,
         ours_e4=sum(line.ours_e4 for line in event.lines),
         theirs_e4=sum(line.theirs_e4 for line in event.lines),
-        unexplained_e4=sum(abs(line.unexplained_e4) for line in event.lines),
+        unexplained_e4=unexplained_e4,
         order_count=len(event.orders),
         lines=event.lines,
         orders=remarkable,

@@ -21,22 +21,18 @@ from domain.account.events import (
 )
 from domain.envelope import RecordedEvent
 from domain.events import Event
-from domain.ids import AccountId
-from projections.alerts import AlertCode, AlertRow, Change, begun, ended
-from projections.read_model import Key, ReadModel, RowMissing, account_of
+from projections.alerts import AlertCode, AlertRow, Change, alert, alert_model, begun, over, unchanged
+from projections.read_model import Key, RowMissing
 
 
 def _unknown(event: OrderOutcomeUnknown, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    fresh = AlertRow(
-        alert_id=event.order_id,
-        account_id=AccountId(account_of(recorded)),
-        code=AlertCode.ORDER_UNKNOWN,
+    fresh = alert(
+        recorded,
+        AlertCode.ORDER_UNKNOWN,
+        event.order_id,
         trade_id=event.trade_id,
         order_id=event.order_id,
         detail=event.cause,
-        since_us=recorded.recorded_at_us,
-        began_sequence=recorded.sequence,
-        sequence=recorded.sequence,
     )
     return begun(row, recorded, fresh)
 
@@ -53,23 +49,15 @@ def _presumed_absent(event: OrderPresumedAbsent, recorded: RecordedEvent, row: A
     )
 
 
-def _word(_: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    return ended(row, recorded)
-
-
-def _nothing_yet(_: OrderIntended, __: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    return row
-
-
 _CHANGES: Mapping[type[Event], Change] = {
-    OrderIntended: _nothing_yet,
+    OrderIntended: unchanged,
     OrderOutcomeUnknown: _unknown,
     OrderPresumedAbsent: _presumed_absent,
-    OrderResolved: _word,
-    OrderAcknowledged: _word,
-    OrderRejected: _word,
-    OrderFilled: _word,
-    OrderExpired: _word,
+    OrderResolved: over,
+    OrderAcknowledged: over,
+    OrderRejected: over,
+    OrderFilled: over,
+    OrderExpired: over,
 }
 
 
@@ -86,19 +74,4 @@ def _key_of(event: Event, _: RecordedEvent) -> Key | None:
     return (event.order_id,)  # type: ignore[union-attr,return-value]
 
 
-def _apply(event: Event, recorded: RecordedEvent, row: AlertRow | None) -> AlertRow | None:
-    change = _CHANGES.get(type(event))
-    return row if change is None else change(event, recorded, row)
-
-
-ORDER_DOUBTS = ReadModel(
-    name="order_doubts",
-    version=1,
-    row=AlertRow,
-    key=("alert_id",),
-    key_of=_key_of,
-    apply=_apply,
-    concerns=tuple(_CHANGES),
-    fresh=(OrderIntended,),
-    indexes=(("account_id", "began_sequence"),),
-)
+ORDER_DOUBTS = alert_model("order_doubts", _CHANGES, key_of=_key_of, fresh=(OrderIntended,))

@@ -107,7 +107,7 @@ def compare_executions(known: Comparison) -> Iterator[Finding]:
                     yield _execution(known, K.UNATTRIBUTED_EXECUTION, fill, ours="no order")
         elif row.correlation_id is None or not known.is_ours(row.correlation_id):
             yield from _of_others(known, found)
-    shown = {order.order_id for row in rows.values() if (order := known.order_of(row)) is not None}
+    shown = dict.fromkeys(order.order_id for row in rows.values() if (order := known.order_of(row)) is not None)
     for order_id in shown:
         order = known.now.orders[order_id]
         if known.stood_still(order):

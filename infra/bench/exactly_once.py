@@ -124,6 +124,7 @@ def _begin() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.collect()
     gc.freeze()
+    gc.disable()  # It is done between worlds, and looks at theirs alone.
 
 
 def _live_some(seeds: range, *, late_s: float | None, is_naive: bool) -> list[Verdict]:

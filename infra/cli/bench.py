@@ -25,7 +25,7 @@ def bench(
             "--seed", "--from", min=0, help="Seed of what is random, of the first run where there are several."
         ),
     ] = None,
-    scenario: Annotated[str | None, typer.Option(help="One of the scenarios that `kill` has.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="kill: one of its scenarios instead of kills.")] = None,
     clean: Annotated[bool, typer.Option(help="Remove what an earlier run left to be used again.")] = False,
     naive: Annotated[bool, typer.Option(help="exactly-once: let a naive executor be judged instead of ours.")] = False,
     late: Annotated[

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.problems import OperatorProblem
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,17 +40,18 @@ def reconcile(
     from infra.settings import load
 
     if every is bool(account_ids):
-        raise typer.BadParameter("name accounts, or --all")
+        raise OperatorProblem("Nothing was looked at.", remedy="Name the accounts, or say --all.")
     looks = asyncio.run(reconcile_now(load(), None if every else account_ids))
     ok = all(look.agrees for look in looks)
     if as_json:
         sys.stdout.write(msgspec.json.encode({"ok": ok, "looks": looks}).decode() + "\n")
     else:
-        _print(looks)
+        print_looks(looks)
     sys.exit(0 if ok else 1)
 
 
-def _print(looks: "tuple[LookReport, ...]") -> None:
+def print_looks(looks: "tuple[LookReport, ...]") -> None:
+    """Print what looks saw: a row for each difference, a line for each account."""
     from infra.cli.asking import print_table
 
     print_table(_HEADINGS, (row for look in looks for row in _rows(look)), nothing="No difference is open.")

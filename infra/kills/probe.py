@@ -1,6 +1,6 @@
 """When a trader sees the engine whole again: an entry is accepted, taken by the broker, and shown to be there.
 
-After a kill somebody hands in one entry after another, without waiting for those before. The first that was handed in
+After a kill somebody hands in one entry after another, a few of them under way at a time. The first that was handed in
 after the kill and is shown as the broker's says that the gate is open, that the log takes commands, that the sender
 sends and that the views follow.
 """
@@ -18,7 +18,9 @@ from projections.tasks import end
 
 GIVEN_UP_S = 120.0
 _PACE_S = 0.25
-_LOOK_S = 0.05
+_LOOK_S = 0.1
+_UNDER_WAY_MAX = 4
+"""Entries that are looked for at a time: more would keep the engine busy with being asked about them."""
 _AT_THE_BROKER = {"acknowledged", "partly_filled", "filled"}
 _OVER = {"canceled", "expired", "rejected", "lapsed", "blocked"}
 
@@ -44,7 +46,8 @@ class Prober:
         trying: set[asyncio.Task[bool]] = set()
         try:
             while time.monotonic() < killed_at_s + GIVEN_UP_S:
-                trying.add(asyncio.create_task(self._goes_through()))
+                if len(trying) < _UNDER_WAY_MAX:
+                    trying.add(asyncio.create_task(self._goes_through()))
                 done, trying = await asyncio.wait(trying, timeout=_PACE_S, return_when=asyncio.FIRST_COMPLETED)
                 if any([await each for each in done]):
                     return time.monotonic() - killed_at_s

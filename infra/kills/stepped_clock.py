@@ -7,7 +7,9 @@ The monotonic clock goes on as it was: the kernel does not step it either.
 import runpy
 import sys
 import time
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Self
 
 NS_PER_S = 1_000_000_000
 _LOOK_EVERY_NS = 20_000_000
@@ -35,11 +37,24 @@ class SteppedClock:
         return self.time_ns() / NS_PER_S
 
 
+def step_times_of_tokens(clock: SteppedClock) -> None:
+    """Have the driver that reads tokens ask *clock* what time it is, where it asks `datetime` by itself."""
+    import jwt.api_jwt  # noqa: PLC0415 - not before the clock
+
+    class Stepped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(clock.time(), tz)
+
+    jwt.api_jwt.datetime = Stepped  # type: ignore[attr-defined]
+
+
 def main(file: Path, roles: list[str]) -> None:
     """Run *roles* on the clock of *file*."""
     clock = SteppedClock(file)
     # Before anything of ours or of a driver is loaded, which may take hold of these functions.
     time.time_ns, time.time = clock.time_ns, clock.time
+    step_times_of_tokens(clock)
     sys.argv = ["khata", "run", *roles]
     runpy.run_module("infra.cli", run_name="__main__")
 

@@ -6,6 +6,7 @@ here depends on the machine, on memory addresses or on the time of day.
 
 import asyncio
 import heapq
+import inspect
 from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -73,16 +74,28 @@ class BareLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None:
         """Nobody has to be woken up: there is one thread."""
 
-    def bury(self) -> None:
-        """End all that has not ended, dead processes' tasks among it, without letting any of it do anything more."""
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it is meant to be
-            coroutine = task.get_coro()
-            with suppress(RuntimeError, BaseExceptionGroup):  # It would go on waiting, and there is nobody to wait for.
-                coroutine.close()
+    def forget(self) -> None:
+        """Let nothing happen any more of what was to happen."""
         self._ready.clear()
         self._scheduled.clear()
         self._dropped.clear()
+
+
+def bury(loop: asyncio.AbstractEventLoop) -> None:
+    """End all tasks that have not ended, those of dead processes among them, without letting them do anything more."""
+    buried: set[asyncio.Task[Any]] = set()
+    while unburied := asyncio.all_tasks(loop) - buried:  # What tidies up may begin tasks.
+        for task in unburied:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it is meant to be
+            _end(task.get_coro())
+        buried |= unburied
+
+
+def _end(coroutine: Any) -> None:
+    """End *coroutine*, however often it would rather wait for something on its way out."""
+    while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+        with suppress(Exception, BaseExceptionGroup):
+            coroutine.close()
 
 
 def live_alone(work: Coroutine[Any, Any, T]) -> T:
@@ -92,6 +105,7 @@ def live_alone(work: Coroutine[Any, Any, T]) -> T:
         asyncio.set_event_loop(loop)
         return loop.run_until_complete(work)
     finally:
-        loop.bury()
+        bury(loop)
+        loop.forget()
         loop.close()
         asyncio.set_event_loop(None)

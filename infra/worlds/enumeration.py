@@ -85,7 +85,7 @@ _UNDER: Mapping[str, tuple[Fate, ...]] = {
     "order.not_sent": (Fate.NOT_SENT,),
     "order.rejected": (Fate.THROTTLED, Fate.REFUSED),
     "order.outcome_unknown": _SOME,
-    "look-up": _SOME,
+    "look-up": _ABSENT,
     "order.presumed_absent": _ABSENT,
     "order.expired": _ABSENT,
     "cancel": (Fate.REFUSED,),

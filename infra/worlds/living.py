@@ -57,7 +57,7 @@ def live(plan: Plan, *, make_executor: MakeExecutor = production_executor, story
         random.setstate(before)
         if was_collecting:
             gc.enable()
-    return _verdict(world, lasted_s)
+    return verdict_of(world, lasted_s)
 
 
 async def lived(
@@ -69,7 +69,8 @@ async def lived(
     return world, asyncio.get_running_loop().time()
 
 
-def _verdict(world: World, lasted_s: float) -> Verdict:
+def verdict_of(world: World, lasted_s: float) -> Verdict:
+    """Return what became of *world*, which lasted so many seconds."""
     ground = world.ground
     accounts: list[Account] = list(ground.venue.simulator.accounts.values())
     judge = Judge(

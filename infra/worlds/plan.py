@@ -13,9 +13,9 @@ from infra.worlds.processes import AWAIT, Doom
 from infra.worlds.weather import Climate
 
 INTENTS = 5
-SQUARE_OFF_LEAD_S = 8.0
+SQUARE_OFF_LEAD_S = 6.0
 LATE_S, LATE_S_MAX = 15.0, 90.0
-_LONG = 0.05
+_LONG = 0.04
 """So many worlds go on for long enough that the latest requests arrive while the venue still trades."""
 _STALLS = 0.2
 
@@ -104,7 +104,7 @@ def plan_of(seed: int, *, late_s: float | None = None) -> Plan:
     last_s = actions[-1].at_s
     is_long = random.random() < _LONG
     longest_s = LATE_S_MAX if is_long else LATE_S
-    ends_s = last_s + SQUARE_OFF_LEAD_S + (random.uniform(60, 100) if is_long else random.uniform(3, 8))
+    ends_s = last_s + SQUARE_OFF_LEAD_S + (random.uniform(60, 100) if is_long else 2 + min(random.expovariate(0.3), 20))
     climate = Climate(
         harshness=random.choice((0.3, 1.0, 1.0, 2.0)),
         late_s=longest_s if late_s is None else late_s,
@@ -145,7 +145,7 @@ _DEEDS = {
 
 
 def _actions(random: Random) -> Iterator[Action]:
-    at_s = random.uniform(0.5, 2.0)
+    at_s = random.uniform(0.5, 1.5)
     for number in range(INTENTS):
         deed = Deed.OPEN if number == 0 else random.choices([*_DEEDS], weights=[*_DEEDS.values()])[0]
         yield Action(
@@ -157,7 +157,7 @@ def _actions(random: Random) -> Iterator[Action]:
             level_shift_e4=random.choice((-1, 1)) * random.randint(1, 40) * TICK_E4,
             is_repeated=random.random() < 0.1,  # noqa: PLR2004 - now and then
         )
-        at_s += min(random.expovariate(1 / 1.5), 8.0)
+        at_s += min(random.expovariate(1.0), 8.0)
 
 
 def _entry(random: Random) -> Entry:

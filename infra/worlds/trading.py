@@ -34,7 +34,7 @@ from infra.worlds.surroundings import (
 )
 from infra.worlds.venue import SECRET, Line, Venue
 from infra.worlds.weather import Weather
-from infra.worlds.wire import Wire
+from infra.worlds.wire import Counter, Wire
 
 CODE = installation_code("a simulated world")
 HOST = "http://broker.invalid"
@@ -57,6 +57,7 @@ class Ground:
     clock: Clock
     store: MemoryEventStore
     venue: Venue
+    counter: Counter
     weather: Weather
     marks: WorldMarks
     sessions: OneSession
@@ -78,7 +79,7 @@ class Trading:
         self.feed = MemoryFeed(ground.store)
         self.watermarks = WatermarksLink(ground.watermarks, process)
         self.accounts = accounts_over(self.store)
-        self.client = Wire(ground.venue, process, ground.weather, ground.clock, ground.story)
+        self.client = Wire(ground.counter, process, ground.weather, ground.clock, ground.story)
         logins = PaperLogins(PinLogin(self.client, SETTINGS, ground.clock), SECRET)
         self.broker = DhanBroker(SETTINGS, logins, self.client, ground.clock)
         self.line = Line(ground.venue, process, ground.weather)

@@ -6,7 +6,8 @@ tells of orders may come late, twice, or never.
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from domain.market import NS_PER_S
 from infra.worlds.instruments import MASTER
 from infra.worlds.processes import Process
 from infra.worlds.weather import Weather, WordFate
+from infra.worlds.wire import Answer
 
 SECRET = b"simulated worlds"
 TRANSIT_MS = 20
@@ -105,21 +107,31 @@ class Venue:
         self._hidden: dict[str, int] = {}
         self._newest_token = ""
 
-    def answer(self, request: HttpRequest, *, is_late: bool = False) -> tuple[int, bytes]:
-        """Do what is asked, and return status and body of the answer.
-
-        One that `is_late` was held up behind the door: that its token has died since keeps it from nothing.
-        """
-        path = urlsplit(request.url).path
-        headers = {**request.headers, _TOKEN: self._newest_token} if is_late else request.headers
-        status, body = self._unserved.answer(
-            request.method, path, params=request.params, headers=headers, body=request.body
+    def take(self, request: HttpRequest, answered: Callable[[Answer], None], *, is_late: bool) -> None:
+        """Do what is asked, and hand the answer to *answered* at once."""
+        let_in = self.let_in(request, is_late=is_late)
+        path = urlsplit(let_in.url).path
+        answered(
+            self.shown(
+                path,
+                self._unserved.answer(
+                    let_in.method, path, params=let_in.params, headers=let_in.headers, body=let_in.body
+                ),
+            )
         )
+
+    def let_in(self, request: HttpRequest, *, is_late: bool) -> HttpRequest:
+        """Return *request* as it passes the door: that the token of a late one has died since keeps it from nothing."""
+        return replace(request, headers={**request.headers, _TOKEN: self._newest_token}) if is_late else request
+
+    def shown(self, path: str, answer: Answer) -> Answer:
+        """Return what is shown of the true *answer* to a question for *path*."""
+        status, body = answer
         if path == _LOG_IN and status == HTTPStatus.OK:
             self._newest_token = msgspec.json.decode(body)["accessToken"]
-        if self._hidden and request.method == "GET" and status == HTTPStatus.OK and path.startswith(_HIDING):
+        if self._hidden and status == HTTPStatus.OK and path.startswith(_HIDING):
             return self._without_hidden(status, body)
-        return status, body
+        return answer
 
     def play(self, second: TapeSecond) -> None:
         """Let a second of the market pass."""
@@ -146,6 +158,8 @@ class Venue:
         now_ns = self._clock.monotonic_ns()
         self._hidden = {name: until_ns for name, until_ns in self._hidden.items() if now_ns < until_ns}
         rows = msgspec.json.decode(body)
+        if isinstance(rows, dict) and "transactionType" not in rows:
+            return status, body  # The answer to a change, which names its order.
         if isinstance(rows, dict):
             return (404, _NOT_FOUND) if rows.get("orderId") in self._hidden else (status, body)
         return status, msgspec.json.encode([row for row in rows if row["orderId"] not in self._hidden])

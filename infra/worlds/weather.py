@@ -101,6 +101,7 @@ _BOOKS: Mapping[FaultKind, float] = {
     FaultKind.PARTIAL: 0.05,
     FaultKind.ACCEPT_TWICE: 0.004,
     FaultKind.KILL_TOKEN: 0.004,
+    FaultKind.TRADE_BY_HAND: 0.01,
 }
 _WORDS: Mapping[WordFate, float] = {WordFate.LOST: 0.04, WordFate.DOUBLED: 0.05, WordFate.LATE: 0.06}
 _APPENDS: Mapping[LogFate, float] = {LogFate.LOST: 0.01, LogFate.UNTOLD: 0.01}
@@ -138,6 +139,11 @@ class Weather:
         self._writes, self._reads = _Dice(_WRITES, harshness, random), _Dice(_READS, harshness, random)
         self._words, self._appends = _Dice(_WORDS, harshness, random), _Dice(_APPENDS, harshness, random)
         self._books = _Dice(_BOOKS, harshness, random)
+
+    def clear_up(self) -> None:
+        """Let nothing more go wrong by chance; what is on its way already is."""
+        for dice in (self._writes, self._reads, self._words, self._appends, self._books):
+            dice.lay_down()
 
     def of_call(self, name: str, *, now_s: float) -> Fate:
         """Return what becomes of the next call of this name."""
@@ -192,6 +198,10 @@ class _Dice(Generic[Outcome]):
         self._harshness = harshness
         self._all = sum(faces.values()) * harshness
         self._random = random
+
+    def lay_down(self) -> None:
+        """Show no face any more."""
+        self._all = 0.0
 
     def throw(self) -> Outcome | None:
         """Return the face that lies on top, None where none does."""

@@ -5,6 +5,7 @@ the sender has died meanwhile, and perhaps long after the sender gave up.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -79,8 +80,8 @@ _LOOKUP = "/orders/external/"
 class Counter(Protocol):
     """Where requests arrive."""
 
-    def answer(self, request: HttpRequest, *, is_late: bool = False) -> Answer:
-        """Do what is asked, and return status and body of the answer. One that `is_late` was let in long ago."""
+    def take(self, request: HttpRequest, answered: Callable[[Answer], None], *, is_late: bool) -> None:
+        """Do what is asked, and hand *answered* the answer when it is there. A late request was let in long ago."""
         ...
 
 
@@ -141,7 +142,12 @@ class Wire:
             late_s = self._weather.between(_LATE_S_MIN, max(_LATE_S_MIN, self._weather.climate.late_s))
 
         def arrive() -> None:
-            answer = _INSTEAD[fate] if fate in _NOT_DONE else self._counter.answer(request, is_late=late_s > 0)
+            if fate in _NOT_DONE:
+                hear(_INSTEAD[fate])
+            else:
+                self._counter.take(request, hear, is_late=late_s > 0)
+
+        def hear(answer: Answer) -> None:
             self._tell(f"{name}: {answer[0]}{f' {late_s:.1f} s late' if late_s else ''}")
             if not answered.done():
                 answered.set_result(answer)

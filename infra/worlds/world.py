@@ -34,6 +34,7 @@ from infra.worlds.trading import Ground, MakeExecutor, Trading, production_execu
 from infra.worlds.venue import ComingTape, Venue
 from infra.worlds.virtual_time import LoopClock
 from infra.worlds.weather import Weather
+from infra.worlds.wire import Counter as VenueCounter
 
 BEGAN_NS = 1_795_149_000 * NS_PER_S
 """2026-11-20 10:00:00 in India."""
@@ -41,7 +42,7 @@ VOLUME = 1_000_000
 ENTRY_LIFE_MS = 5_000
 _SETTLED_LOOK_S = 1.0
 _SETTLED_FOR_S = 3.0
-_AFTER_THE_END_S = 60.0
+_AFTER_THE_END_S = 120.0
 _STANDS_IN_AFTER_S = 0.1
 
 
@@ -51,14 +52,24 @@ class World:
     `broken` tells which processes ended by themselves, and why: production would start them again, and so does this.
     """
 
-    def __init__(self, plan: Plan, *, make_executor: MakeExecutor = production_executor, story: Story = UNTOLD) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        make_executor: MakeExecutor = production_executor,
+        story: Story = UNTOLD,
+        counter_at: Callable[[Venue], VenueCounter] | None = None,
+    ) -> None:
+        """Make the world of *plan*. What is sent arrives where *counter_at* says, None: at the venue itself."""
         clock = LoopClock(BEGAN_NS)
         weather = Weather(plan.climate, Random(f"weather {plan.seed}"))  # noqa: S311 - it is to be repeatable
+        venue = Venue(ComingTape([stock.key for stock in STOCKS], BEGAN_NS), clock, weather)
         self.plan = plan
         self.ground = Ground(
             clock=clock,
             store=MemoryEventStore(clock.wall_ns),
-            venue=Venue(ComingTape([stock.key for stock in STOCKS], BEGAN_NS), clock, weather),
+            venue=venue,
+            counter=venue if counter_at is None else counter_at(venue),
             weather=weather,
             marks=WorldMarks(clock),
             sessions=OneSession(BEGAN_NS + int(plan.ends_s * NS_PER_S)),
@@ -94,6 +105,7 @@ class World:
         await asyncio.gather(person.act(), self._market(), self._crash())
         self.ground.story.tell("the session is over")
         ground.venue.close()
+        ground.weather.clear_up()
         await self._settle()
         self._is_over = True
         for trading in self._trading:

@@ -11,8 +11,8 @@ from tests.support.eventually import eventually
 from tests.support.running import throwaway_home
 
 SEED = 11
-PEOPLE = 6
-PER_SECOND = 12.0
+PEOPLE = 4
+PER_SECOND = 8.0
 LATE_MS = 4_000
 """Within the time that the engine waits for an answer of the broker, so that it still waits."""
 PATIENCE_S = 60.0

@@ -155,6 +155,49 @@ async def test_a_denial_is_told_and_durable_and_nothing_is_sent(onlooker: Onlook
     assert sum(len(book["orders"]) for book in (await onlooker.exchange.books()).values()) == orders_before
 
 
+async def test_an_order_whose_answer_is_lost_is_shown_and_ends_by_an_operators_word(
+    onlooker: Onlooker, tape: LockStep
+) -> None:
+    trader = await onlooker.newcomer("doubter")
+    await onlooker.order_fault(kind="lose_answer_before_acceptance", target="place", client_id=client_of(trader))
+    placed = await trader.intend("INFY", "BUY", 5)
+
+    async def ask(path: str, **query: Any) -> dict[str, Any]:
+        answer = await onlooker.api.get(f"/api/{path}", headers=trader.headers, params=query)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def what_was_asked() -> dict[str, Any] | None:
+        """Return the order once something was asked about it; on a slow machine it is presumed absent by then."""
+        for order in (await ask("orders/in-doubt"))["orders"]:
+            if order["lookups"] or (order["search"] and order["search"]["asked_at"]):
+                return dict(order)
+        return None
+
+    order = await eventually(what_was_asked)
+    assert (order["trade_id"], order["status"] in {"unknown", "presumed_absent"}) == (placed.trade_id, True)
+    assert (order["successor"], bool(order["cause"]), bool(order["next_step_detail"])) == ("never", True, True)
+    [alert] = (await ask("alerts", state="open"))["alerts"]
+    assert (alert["order_id"], alert["code"].startswith("ORDER_")) == (order["order_id"], True)
+
+    word = {"resolution": "absent", "reason": "the exchange's own books do not have it"}
+    headers = trader.headers | {"Idempotency-Key": "looked-myself"}
+    path = f"/api/orders/{order['order_id']}/resolve"
+    answers = [await onlooker.api.post(path, json=word, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
+    assert answers[0].json() == answers[1].json()
+    sequence = answers[0].json()["sequence"]
+    assert (await ask("orders/in-doubt", min_sequence=sequence))["orders"] == []
+    assert (await ask("alerts", state="open"))["alerts"] == []
+    [ended] = (await ask("alerts", state="ended"))["alerts"]
+    assert ended["until"] is not None
+    trade = (await ask(f"trades/{placed.trade_id}"))["trade"]
+    assert (trade["status"], trade["entry_status"], trade["remark"]) == ("closed", "absent", word["reason"])
+    await tape.settle()
+    assert (await onlooker.exchange.books())[client_of(trader)]["orders"] == []
+
+
 async def test_who_asks_for_what_they_wrote_reads_it(onlooker: Onlooker, tape: LockStep) -> None:
     trader = await onlooker.newcomer("reader")
     for number in range(1, 31):

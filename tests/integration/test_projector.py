@@ -6,6 +6,7 @@ from random import Random
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.views import PostgresViews
@@ -13,6 +14,7 @@ from commands.ports import NewEvent
 from infra.database import DatabaseUrls
 from projections.catalogue import READ_MODELS
 from projections.queries import Paging, QueriesUnavailable, ReadModelBehind, Sort, TradeFilter
+from projections.risk import RISK
 from projections.tasks import end
 from projections.verification import differences
 from tests.support.eventually import eventually
@@ -250,7 +252,8 @@ async def test_verification_names_the_row_and_column_that_was_touched(
     async with running(database) as projector:
         await reach(projector, last)
     with psycopg.connect(database.projector, autocommit=True) as connection:
-        connection.execute("UPDATE views.risk_v3 SET realised_paise = realised_paise + 1")
+        table = sql.Identifier("views", RISK.table_name)
+        connection.execute(sql.SQL("UPDATE {} SET realised_paise = realised_paise + 1").format(table))
         connection.execute("DELETE FROM views.users_v2")
     found = await differences(READ_MODELS, log=store, views=views)
     assert [(each.model, each.columns) for each in found] == [("users", ()), ("risk", ("realised_paise",))]

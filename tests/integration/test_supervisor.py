@@ -8,10 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from adapters.nats.connection import connect
+from adapters.nats.control import serve
+from adapters.nats.looks import LAST_LOOK, RECONCILE, NatsLooks
+from commands.looks import LookReport, LookReports
+from domain.differences import Book
+from domain.ids import AccountId
+from infra.broker_state import reconcile_now
 from infra.checks import check_everything
 from infra.embedded.process import processes_in
 from infra.home import Home
@@ -23,6 +31,7 @@ from infra.supervisor import Supervisor
 from tests.support.engine import engine_settings, no_migrations, stand_in
 from tests.support.eventually import eventually
 from tests.support.servers import Servers, make_test_home, remove_test_home
+from tests.support.specimens import difference_found
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = (("api",), ("executor", "market"), ("relay", "projector"), ("simulator",))
@@ -115,6 +124,34 @@ async def test_a_taken_port_is_told_before_anything_starts(servers: Servers, hom
     with pytest.raises(OperatorProblem, match="Set KHATA_API_PORT"):
         await Supervisor(settings).start()
     assert not (home.postgres / "data").exists()
+
+
+async def test_the_executor_of_a_running_engine_is_asked_to_look(servers: Servers, home: Home) -> None:
+    asked: list[dict[str, Any]] = []
+    seen = LookReport(
+        account_id=AccountId("acc_1"),
+        looked_at_ns=1,
+        read=(Book.ORDERS,),
+        is_whole=False,
+        agrees=False,
+        differences=(difference_found,),
+        repaired=(),
+        suspected=(),
+    )
+
+    async def look(wanted: dict[str, Any]) -> LookReports:
+        asked.append(wanted)
+        return LookReports(looks=(seen,))
+
+    async with _on(servers, home, processes=()) as engine:
+        nats = await connect(servers.nats_url)
+        assert await NatsLooks(nats).last(AccountId("acc_1")) is None, "nobody answers"
+        async with serve(nats, RECONCILE, look), serve(nats, LAST_LOOK, look):
+            assert await reconcile_now(engine.settings, ["acc_1"]) == (seen,)
+            assert await reconcile_now(engine.settings, None) == (seen,)
+            assert await NatsLooks(nats).last(AccountId("acc_1")) == seen
+        await nats.close()
+    assert asked == [{"account_ids": ["acc_1"]}, {"all": True}, {"account_id": "acc_1"}]
 
 
 async def test_the_doctor_finds_a_running_engine_well(servers: Servers, home: Home) -> None:

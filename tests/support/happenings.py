@@ -23,7 +23,6 @@ from domain.account.events import (
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
-    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -48,7 +47,7 @@ from domain.instrument import InstrumentKey
 from domain.market import trading_day
 from domain.money import value_paise
 from domain.order import ModifyCause, OrderInstruction, OrderType, Product, Purpose, Side
-from domain.risk import BreachAction, BreachKind, DenialCode, Invariant
+from domain.risk import BreachAction, BreachKind, DenialCode
 from tests.support.specimens import (
     DAY_NS,
     INFY,
@@ -61,6 +60,7 @@ from tests.support.specimens import (
     foreign_fill_allocated,
     infy_mark,
     invariant_breached,
+    invariant_released,
     limits_changed,
     mark,
     market,
@@ -126,9 +126,9 @@ class Happenings:
             self._limits,
             self._member,
             self._note,
+            self._difference,
             self._invariant,
             self._preopen,
-            self._difference,
             self._next_day,
         ]
         for _ in range(steps):
@@ -511,26 +511,21 @@ class Happenings:
         changed = replace(contract_note_received, trading_day=self._day, number=self._next(), part_count=part_count)
         self.events += [replace(changed, part=part) for part in range(1, part_count + 1)]
 
-    def _invariant(self) -> None:
-        """Let something that always holds be broken, or what is broken be released: both more than once."""
-        invariant = self._random.choice([Invariant.SENT_TWICE, Invariant.RESULT_SUMS])
-        if self._random.random() < 0.4:
-            self.events.append(InvariantReleased(invariant=invariant, user_id=self.owner_id, reason="seen"))
-            return
-        version = len(self.events)
-        self.events.append(
-            replace(invariant_breached, invariant=invariant, subject=f"subject {self._next()}", version=version)
-        )
-
-    def _preopen(self) -> None:
-        points = self._random.choice([preopen_checked.points, preopen_checked.points[:1]])
-        self.events.append(replace(preopen_checked, trading_day=self._day, number=self._next(), points=points))
-
     def _difference(self) -> None:
+        """Let the venue's books hold something otherwise, and perhaps no more."""
         difference_id = DifferenceId(f"{self.account_id}.d{self._next()}")
         self.events.append(replace(difference_found, difference_id=difference_id))
         if self._random.random() < 0.5:
-            self.events.append(replace(difference_closed, difference_id=difference_id))
+            self.events.append(replace(difference_closed, difference_id=difference_id, user_id=self.owner_id))
+
+    def _invariant(self) -> None:
+        """Let something not hold that always does, and a person perhaps release it."""
+        self.events.append(replace(invariant_breached, version=len(self.events)))
+        if self._random.random() < 0.5:
+            self.events.append(replace(invariant_released, user_id=self.owner_id))
+
+    def _preopen(self) -> None:
+        self.events.append(replace(preopen_checked, trading_day=self._day, number=self._next()))
 
     def _limits(self) -> None:
         changed = replace(limits_changed.parameters, open_trades_max=self._next())

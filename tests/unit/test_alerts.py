@@ -17,10 +17,14 @@ from tests.support.specimens import (
     ENTRY,
     STOP,
     TRADE,
+    difference_closed,
+    difference_found,
     exit_intended,
     flatten_finished,
     guarded,
     held,
+    invariant_breached,
+    invariant_released,
     kill_switch_engaged,
     kill_switch_released,
     never_held,
@@ -35,6 +39,7 @@ from tests.support.specimens import (
     order_rejected,
     order_resolved_absent,
     order_resolved_at_broker,
+    preopen_checked,
     protection_failed,
     protection_lapsed,
     resting,
@@ -194,6 +199,44 @@ def test_a_switch_that_left_something_says_what() -> None:
     flat = replace(flatten_finished, remaining=())
     row = alerts_of(ALERTS, *held, strategys_switch_engaged, flat)[OF_STRATEGY]
     assert (row.code, row.trade_ids) == (AlertCode.KILL_SWITCH_ENGAGED, ())
+
+
+def test_a_breach_of_an_invariant_is_an_alert_until_it_is_released() -> None:
+    name = f"invariant:{ACCOUNT}:{invariant_breached.invariant.value}"
+    row = alerts_of(ALERTS, *held, invariant_breached)[name]
+    assert (row.code, row.trade_ids, row.is_open) == (AlertCode.INVARIANT_BREACHED, (TRADE,), True)
+    told = "expected exits and stops for 100 units at most, seen 150 that live ones may fill"
+    assert row.detail == f"exits_above_holding of {TRADE}: {told}"
+    assert not alerts_of(ALERTS, *held, invariant_breached, invariant_released)[name].is_open
+
+
+@pytest.mark.parametrize(("gates", "code"), [(True, AlertCode.BOOKS_DISAGREE), (False, AlertCode.BOOKS_DIFFER)])
+def test_a_difference_of_the_books_is_an_alert_until_it_is_closed(*, gates: bool, code: AlertCode) -> None:
+    found = replace(difference_found, gates=gates)
+    row = alerts_of(ALERTS, *held, found)[found.difference_id]
+    assert (row.code, row.is_open) == (code, True)
+    assert row.detail == f"position_larger of RELIANCE: ours 100, the broker's 110. {found.cause}"
+    again = replace(found, theirs="120")
+    row = alerts_of(ALERTS, *held, found, again)[found.difference_id]
+    assert (row.began_sequence, row.sequence) == (len(held) + 1, len(held) + 2)
+    assert "the broker's 120" in str(row.detail)
+    assert not alerts_of(ALERTS, *held, found, again, difference_closed)[found.difference_id].is_open
+
+
+def test_a_check_before_the_opening_is_an_alert_while_a_point_fails() -> None:
+    name = f"preopen:{ACCOUNT}"
+    row = alerts_of(ALERTS, *held, preopen_checked)[name]
+    assert (row.code, row.is_open) == (AlertCode.PREOPEN_CHECK_FAILING, True)
+    assert row.detail == (
+        "funds: 0.00 rupees for new orders. Bring money to the broker: entries will be refused. Exits are not."
+    )
+    same_day = replace(preopen_checked, number=2)
+    assert alerts_of(ALERTS, *held, preopen_checked, same_day)[name].began_sequence == len(held) + 1
+    next_day = replace(preopen_checked, trading_day="2026-11-23")
+    assert alerts_of(ALERTS, *held, preopen_checked, next_day)[name].began_sequence == len(held) + 2
+    well = replace(same_day, points=preopen_checked.points[:1])
+    assert not alerts_of(ALERTS, *held, preopen_checked, well)[name].is_open
+    assert name not in alerts_of(ALERTS, *held, well)
 
 
 def test_what_is_engaged_anew_is_an_alert_since_then() -> None:

@@ -1,29 +1,24 @@
 """Orders in doubt and alerts over HTTP: what a trader is told while nobody knows, and once somebody does."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from api.alerts import KINDS
-from commands.accounts import CommandContext
 from commands.doubt_reports import DoubtReport, SearchReport
 from commands.evidence import SearchAnswer
 from domain.account.commands import (
-    AccountCommand,
-    BeginSubmission,
     PresumeAbsent,
     RecordAccepted,
     RecordFill,
-    RecordUnknown,
 )
-from domain.ids import AccountId, CorrelationId, OrderId, VenueFillId, VenueOrderId
+from domain.ids import OrderId, VenueFillId, VenueOrderId
 from domain.market import NS_PER_S
 from projections.alerts import AlertCode
 from tests.support.api import ApiWorld
+from tests.support.lost_orders import PLAIN, lost, record, submitting
 from tests.support.people import Person, registered
 
-PLAIN: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10}
 ABSENT = {"resolution": "absent", "reason": "the broker's app does not show it"}
 ASKED_NS = 1_795_149_000 * NS_PER_S
 """2026-11-20 10:00:00 in India."""
@@ -34,31 +29,6 @@ async def asha() -> AsyncIterator[Person]:
     person = await registered(ApiWorld())
     yield person
     await person.world.client.aclose()
-
-
-async def do(person: Person, *commands: AccountCommand) -> None:
-    """Let the executor record something."""
-    context = CommandContext(actor="executor", source="executor", received_at_ns=person.world.clock.wall_ns())
-    for command in commands:
-        await person.world.services.accounts.carry_out(AccountId(person.account_id), command, context)
-
-
-async def submitting(person: Person, order_id: str) -> OrderId:
-    named = OrderId(order_id)
-    begin = BeginSubmission(
-        order_id=named, correlation_id=CorrelationId(f"c-{order_id}"), sender_epoch=1, market_time_ns=1
-    )
-    await do(person, begin)
-    return named
-
-
-async def lost(person: Person, order_id: str | None = None) -> OrderId:
-    """Return an order (the entry of a new trade) whose answer was lost on its way from the broker."""
-    if order_id is None:
-        order_id = (await person.done("POST", "/api/trades", PLAIN))["order_id"]
-    named = await submitting(person, str(order_id))
-    await do(person, RecordUnknown(order_id=named, cause="no answer within 5 s", sent_at_ns=1))
-    return named
 
 
 def told(order_id: OrderId) -> DoubtReport:
@@ -124,7 +94,7 @@ async def test_where_the_executor_does_not_tell_the_rest_is_told_and_why_it_is_n
 
 async def test_an_order_presumed_absent_is_watched_and_says_what_was_asked(asha: Person) -> None:
     order_id = await lost(asha)
-    await do(asha, PresumeAbsent(order_id=order_id, lookups=6))
+    await record(asha, PresumeAbsent(order_id=order_id, lookups=6))
     [shown] = (await asha.get("/api/orders/in-doubt"))["orders"]
     assert (shown["next_step"], shown["lookups"], shown["successor"]) == ("watch", 6, "never")
     assert shown["presumed_absent_at"] is not None
@@ -134,13 +104,13 @@ async def test_an_order_presumed_absent_is_watched_and_says_what_was_asked(asha:
 async def test_an_exit_says_when_another_may_take_its_place(asha: Person) -> None:
     opened = await asha.done("POST", "/api/trades", PLAIN)
     entry = await submitting(asha, opened["order_id"])
-    await do(asha, RecordAccepted(order_id=entry, venue_order_id=VenueOrderId("v-1"), sent_at_ns=1))
+    await record(asha, RecordAccepted(order_id=entry, venue_order_id=VenueOrderId("v-1"), sent_at_ns=1))
     await fill(asha, entry)
     closing = await asha.done("POST", f"/api/trades/{opened['trade_id']}/close")
     exit_id = await lost(asha, closing["closing"][0]["order_id"])
     [shown] = (await asha.get("/api/orders/in-doubt"))["orders"]
     assert shown["successor"] == "once_presumed_absent"
-    await do(asha, PresumeAbsent(order_id=exit_id, lookups=6))
+    await record(asha, PresumeAbsent(order_id=exit_id, lookups=6))
     [shown] = (await asha.get("/api/orders/in-doubt"))["orders"]
     assert shown["successor"] == "possible"
 
@@ -153,7 +123,7 @@ async def fill(person: Person, order_id: OrderId) -> None:
         price_e4=2_850_0000,
         filled_at_ns=person.world.clock.wall_ns(),
     )
-    await do(person, executed)
+    await record(person, executed)
 
 
 async def test_what_is_known_is_in_doubt_no_more(asha: Person) -> None:
@@ -190,7 +160,7 @@ async def test_an_unknown_order_is_an_alert_until_somebody_knows(asha: Person) -
         None,
         await asha.world.stored(),
     )
-    await do(asha, PresumeAbsent(order_id=order_id, lookups=6))
+    await record(asha, PresumeAbsent(order_id=order_id, lookups=6))
     [alert] = (await asha.get("/api/alerts?state=open"))["alerts"]
     assert (alert["code"], alert["severity"]) == ("ORDER_PRESUMED_ABSENT", "critical")
     assert f"POST /api/orders/{order_id}/resolve" in alert["what_to_do"]

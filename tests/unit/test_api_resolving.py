@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 
-from commands.accounts import CommandContext
-from domain.account.commands import AccountCommand, BeginSubmission, PresumeAbsent, RecordUnknown
+from domain.account.commands import PresumeAbsent
 from domain.account.events import OrderCancelRequested, OrderResolution, OrderResolved, TradeClosed
 from domain.events import decode
-from domain.ids import AccountId, CorrelationId, OrderId, VenueOrderId
+from domain.ids import OrderId, VenueOrderId
 from tests.support.api import ApiWorld
+from tests.support.lost_orders import PLAIN, lost, record
 from tests.support.people import Person, registered
 
-PLAIN: dict[str, Any] = {"symbol": "RELIANCE", "side": "BUY", "quantity": 10}
 REASON = "the broker's app does not show it"
 ABSENT = {"resolution": "absent", "reason": REASON}
 THERE = {"resolution": "at_broker", "venue_order_id": "112111182198", "reason": "the broker's app shows it"}
@@ -24,23 +23,6 @@ async def asha() -> AsyncIterator[Person]:
     person = await registered(ApiWorld())
     yield person
     await person.world.client.aclose()
-
-
-async def do(person: Person, *commands: AccountCommand) -> None:
-    """Let the executor record something."""
-    context = CommandContext(actor="executor", source="executor", received_at_ns=person.world.clock.wall_ns())
-    for command in commands:
-        await person.world.services.accounts.carry_out(AccountId(person.account_id), command, context)
-
-
-async def lost(person: Person) -> str:
-    """Return the entry of a new trade, whose answer was lost on its way from the broker."""
-    order_id = OrderId((await person.done("POST", "/api/trades", PLAIN))["order_id"])
-    begin = BeginSubmission(
-        order_id=order_id, correlation_id=CorrelationId(f"c-{order_id}"), sender_epoch=1, market_time_ns=1
-    )
-    await do(person, begin, RecordUnknown(order_id=order_id, cause="no answer within 5 s", sent_at_ns=1))
-    return order_id
 
 
 def path_of(order_id: str) -> str:
@@ -74,7 +56,7 @@ async def test_an_order_that_is_absent_ends_with_its_trade(asha: Person) -> None
 
 async def test_an_order_that_the_broker_has_is_acknowledged_under_its_id(asha: Person) -> None:
     order_id = await lost(asha)
-    await do(asha, PresumeAbsent(order_id=OrderId(order_id), lookups=6))
+    await record(asha, PresumeAbsent(order_id=OrderId(order_id), lookups=6))
     answer = await asha.done("POST", path_of(order_id), THERE)
     assert (answer["status"], answer["venue_order_id"]) == ("acknowledged", "112111182198")
     assert (answer["canceling"], answer["closing"], answer["order_ids"]) == ([], [], [])

@@ -111,9 +111,23 @@ def test_a_tax_in_whole_rupees_is_seen_over_the_day_where_it_is_shared_out() -> 
     ]
     compared = compare([first.booked, second.booked], told, {ORDER: first.rates, OTHER: second.rates})
     assert all_shares(compared) == {NoteLine.STT: {Cause.WHOLE_RUPEES: 4900}}
+    assert [order.unexplained_e4 for order in compared.orders] == [0, 0]
     told[1] = replace(second.told, charges=replace(second.told.charges, stt_e4=7_3000))
     uneven = compare([first.booked, second.booked], told, {ORDER: first.rates, OTHER: second.rates})
     assert shares_of(uneven, NoteLine.STT) == {Cause.UNEXPLAINED: 3700 + 1700}
+    assert [order.unexplained_e4 for order in uneven.orders] == [3700, 1700]
+
+
+def test_what_is_wrong_both_ways_is_no_rounding_of_the_day() -> None:
+    first = Dealt(side=Side.SELL, fills=((30, 2_850_0500),))
+    second = Dealt(side=Side.SELL, fills=((10, 2_850_0500),), name=OTHER)
+    told = [
+        replace(first.told, charges=replace(first.told.charges, stt_e4=26_3800)),
+        replace(second.told, charges=replace(second.told.charges, stt_e4=2_6200)),
+    ]
+    compared = compare([first.booked, second.booked], told, {ORDER: first.rates, OTHER: second.rates})
+    assert line_of(compared, NoteLine.STT).theirs_e4 == 29_0000
+    assert [order.unexplained_e4 for order in compared.orders] == [5_0000, 4_5100]
 
 
 def test_a_paisa_is_rounding_where_the_broker_tells_paise_and_three_are_not() -> None:

@@ -252,7 +252,7 @@ async def test_what_nothing_explains_is_said_in_the_log(trading: Trading) -> Non
     with capture_logs() as logs:
         await trading.notes.look_if_due()
     (line,) = [each for each in logs if each["log_level"] == "warning"]
-    assert (line["account_id"], line["day"], line["stamp_duty"]) == (ACCOUNT, day_of(), "8.14")
+    assert (line["account_id"], line["day"], line["rupees"]) == (ACCOUNT, day_of(), "8.14")
 
 
 # --- Days and accounts ---

@@ -241,6 +241,22 @@ async def test_an_execution_that_cannot_be_its_own_does_not(evening: Evening, ch
     assert [event.order_id for event in evening.expired] == [evening.desk.events_of(OrderOutcomeUnknown)[0].order_id]
 
 
+async def test_an_execution_of_ours_just_before_it_was_sent_is_explained() -> None:
+    evening = Evening()
+    await evening.desk.open_account()
+    evening.desk.broker.answers += [Answer.ACCEPT, Answer.LOST_AND_ABSENT]
+    evening.desk.broker.fill_price_e4 = PRICE_E4
+    async with running(evening.desk.executor(QUICK)):
+        await evening.desk.open_trade()
+        await eventually(lambda: evening.desk.events_of(OrderFilled))
+        await evening.desk.open_trade(RESTS)
+        await eventually(lambda: evening.desk.events_of(OrderPresumedAbsent))
+    evening.next_morning()
+    evening.statement.executions.append(like_the_order(venue_order_id=VenueOrderId("venue-1"), executed_at_ns=NOW_NS))
+    async with running(evening.desk.executor(QUICK)):
+        await eventually(lambda: evening.expired)
+
+
 async def test_an_order_for_after_the_market_is_not_of_the_day_on_which_it_was_sent() -> None:
     evening = Evening()
     await evening.desk.open_account()

@@ -5,8 +5,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from domain.differences import RULES
 from domain.risk import DenialCode, RiskParameters
-from infra.cli.docs import EVENTS_PAGE, PAGE, RISK_PAGE, SPECIMENS, configuration_page, events_page, risk_page
+from infra.cli.docs import (
+    EVENTS_PAGE,
+    PAGE,
+    RECONCILIATION_PAGE,
+    RISK_PAGE,
+    SPECIMENS,
+    configuration_page,
+    events_page,
+    reconciliation_page,
+    risk_page,
+)
 from infra.settings import SettingsInvalid, describe, load, override
 
 ROOT = Path(__file__).parents[2]
@@ -81,3 +92,9 @@ def test_the_page_about_risk_is_that_of_the_table() -> None:
 
 def test_the_page_about_the_events_is_that_of_the_code() -> None:
     assert (ROOT / EVENTS_PAGE).read_text() == events_page(ROOT / SPECIMENS), "run `make docs`"
+
+
+def test_the_page_about_reconciliation_is_the_one_that_the_table_makes() -> None:
+    page = reconciliation_page()
+    assert (ROOT / RECONCILIATION_PAGE).read_text() == page, "run `make docs`"
+    assert page.count("\n| `") == len(RULES)

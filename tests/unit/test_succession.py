@@ -22,7 +22,9 @@ from domain.ids import OrderId, TradeId, VenueFillId
 from domain.order import Product, Purpose
 from tests.support.scenario import Given, scenario
 from tests.support.specimens import (
+    DAY_NS,
     EXIT,
+    NOW_NS,
     OWNER,
     SECOND_EXIT,
     TRADE,
@@ -38,6 +40,7 @@ from tests.support.specimens import (
     fill,
     found,
     held,
+    market,
     open_trade,
     presume_absent,
     refused,
@@ -105,6 +108,13 @@ def test_what_was_carried_in_delivery_lies_in_the_holdings() -> None:
     in_cnc = account.given(account_opened).after(replace(open_trade, product=Product.CNC), begin, accepted, fill)
     bought_today = lost(in_cnc.after(stop_hit), EXIT)
     bought_today.when(replace(succeed, net_quantity=0)).then_nothing()
+    next_day = replace(market, market_time_ns=NOW_NS + DAY_NS)
+    another = replace(open_trade, trade_id=TradeId("trd_02"), market=next_day)
+    carried = lost(in_cnc.after(another, stop_hit), EXIT)
+    carried.when(replace(succeed, net_quantity=0)).then(
+        replace(exit_succeeds, instruction=replace(exit_instruction, product=Product.CNC))
+    )
+    carried.when(replace(succeed, net_quantity=-100)).then_nothing()
 
 
 def test_without_an_order_in_doubt_nothing_is_succeeded() -> None:

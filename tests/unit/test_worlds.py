@@ -35,7 +35,8 @@ def wrong(verdict: Verdict) -> list[Finding]:
 def test_no_order_is_doubled_or_lost_whatever_goes_wrong(seeds: range) -> None:
     verdicts = [live(plan_of(seed)) for seed in seeds]
     assert {verdict.seed: wrong(verdict) for verdict in verdicts if verdict.is_wrong} == {}
-    assert sum(verdict.crashes for verdict in verdicts) > len(seeds)
+    # A crash waits at a step that may not come: with every step that the executor takes less, a few do not happen.
+    assert sum(verdict.crashes for verdict in verdicts) > len(seeds) / 2
     assert sum(verdict.struck.total() for verdict in verdicts) > 3 * len(seeds)
 
 
