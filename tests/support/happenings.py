@@ -23,7 +23,6 @@ from domain.account.events import (
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
-    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -48,7 +47,7 @@ from domain.instrument import InstrumentKey
 from domain.market import trading_day
 from domain.money import value_paise
 from domain.order import ModifyCause, OrderInstruction, OrderType, Product, Purpose, Side
-from domain.risk import BreachAction, BreachKind, DenialCode, Invariant
+from domain.risk import BreachAction, BreachKind, DenialCode
 from tests.support.specimens import (
     DAY_NS,
     INFY,
