@@ -23,6 +23,7 @@ from domain.account.events import (
     FlattenFinished,
     ForeignFillAllocated,
     IntentsSuppressed,
+    InvariantReleased,
     KillMode,
     KillSwitchEngaged,
     KillSwitchReleased,
@@ -47,7 +48,7 @@ from domain.instrument import InstrumentKey
 from domain.market import trading_day
 from domain.money import value_paise
 from domain.order import ModifyCause, OrderInstruction, OrderType, Product, Purpose, Side
-from domain.risk import BreachAction, BreachKind, DenialCode
+from domain.risk import BreachAction, BreachKind, DenialCode, Invariant
 from tests.support.specimens import (
     DAY_NS,
     INFY,
