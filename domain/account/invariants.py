@@ -99,6 +99,9 @@ _MOVES = frozenset(
     }
 )
 """After these a trade may hold something else, or its exits may fill more, than before."""
+_Fill = OrderFilled | ForeignFillAllocated
+_Freeing = OrderAcknowledged | OrderModified | OrderModifyRefused | OrderNotSent
+"""Words after which an exit may fill again, or for more."""
 _E4_PER_PAISA = 100
 
 
@@ -381,7 +384,7 @@ def _foreign(event: ForeignFillAllocated, state: Account) -> Found | None:
     return _worth(event, trade, ())
 
 
-def _worth(event: OrderFilled | ForeignFillAllocated, trade: Trade, order_ids: tuple[OrderId, ...]) -> Found | None:
+def _worth(event: _Fill, trade: Trade, order_ids: tuple[OrderId, ...]) -> Found | None:
     """Hold what a fill says it was worth, opened and closed against its price and what the trade holds."""
     held, sign = trade.holding.net_quantity, event.side.sign
     closed = min(event.last_quantity, abs(held)) if held * sign < 0 else 0
@@ -442,7 +445,7 @@ _LOOKS: dict[type[AccountEvent], Callable[[Any, Account], Found | None]] = {
 
 def _sums_broken(before: Account, after: Account, events: Sequence[AccountEvent]) -> Iterator[Found]:
     """Hold what *events* touched against *after*: results, holdings, positions, and the room of exits."""
-    fills = [event for event in events if isinstance(event, OrderFilled | ForeignFillAllocated)]
+    fills = [event for event in events if isinstance(event, _Fill)]
     adjusted = [each for event in events if isinstance(event, CorporateActionApplied) for each in event.trades]
     moved = dict.fromkeys([*(fill.trade_id for fill in fills), *(each.trade_id for each in adjusted)])
     if moved:
@@ -450,7 +453,7 @@ def _sums_broken(before: Account, after: Account, events: Sequence[AccountEvent]
         yield from _holdings_broken(before, after, events, moved)
         yield from _positions_broken(after, dict.fromkeys(after.trades[name].position for name in moved))
     for event in events:
-        if isinstance(event, OrderAcknowledged | OrderModified | OrderModifyRefused | OrderNotSent):
+        if isinstance(event, _Freeing):
             moved[event.trade_id] = None
     yield from _surplus_broken(after, moved)
 
@@ -466,9 +469,7 @@ def everything_broken(state: Account) -> Iterator[Found]:
     yield from _surplus_broken(state, state.trades)
 
 
-def _results_broken(
-    before: Account, after: Account, fills: Sequence[OrderFilled | ForeignFillAllocated]
-) -> Iterator[Found]:
+def _results_broken(before: Account, after: Account, fills: Sequence[_Fill]) -> Iterator[Found]:
     realised = sum(fill.realised_paise for fill in fills)
     charges = sum(fill.charges.total_paise for fill in fills)
     ours = (after.realised_paise - before.realised_paise, after.charges_paise - before.charges_paise)
@@ -487,7 +488,7 @@ def _holdings_broken(
         holding = Holding() if was is None else was.holding
         books[trade_id] = holding.net_quantity, holding.cost_paise, holding.realised_paise
     for event in events:
-        if isinstance(event, OrderFilled | ForeignFillAllocated):
+        if isinstance(event, _Fill):
             net, cost, realised = books[event.trade_id]
             books[event.trade_id] = (
                 net + event.side.sign * event.last_quantity,

@@ -15,7 +15,7 @@ from infra.kills.lives import KILLS_A_LIFE, Life, play, turns
 from infra.kills.victims import Victim
 
 RUNS, RUNS_QUICK = 200, 7
-PEOPLE = 24
+PEOPLE, PEOPLE_QUICK = 24, 12
 PER_SECOND = 50.0
 _SHOWN = 10
 
@@ -36,7 +36,7 @@ async def run(bench: Bench) -> None:
                 home,
                 random,
                 victims[first : first + KILLS_A_LIFE],
-                people=PEOPLE,
+                people=PEOPLE_QUICK if bench.is_quick else PEOPLE,
                 per_second=PER_SECOND,
                 is_shared=number % 2 == 0,
                 tell=lambda: bench.progress.advance(task),
@@ -84,7 +84,7 @@ async def _play_scenario(bench: Bench, name: str) -> None:
             home,
             name,
             Random(bench.seed),  # noqa: S311 - no secret
-            people=PEOPLE,
+            people=PEOPLE_QUICK if bench.is_quick else PEOPLE,
             per_second=PER_SECOND,
             is_quick=bench.is_quick,
         )

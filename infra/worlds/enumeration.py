@@ -94,7 +94,7 @@ _UNDER: Mapping[str, tuple[Fate, ...]] = {
 """The faults under which a life comes to some of the steps; to the others it comes under each."""
 _STRUCK = (("place", 1), ("place", 4), ("place", 6), ("modify", 1), ("cancel", 1), ("look-up", 1))
 """The calls that meet the fault: an entry, exits and stops, a change, a cancel, and a look-up."""
-_USUAL = "during place"
+USUAL = "during place"
 """The death that comes before or after each of the others where not all of them are paired."""
 
 
@@ -194,8 +194,8 @@ def a_share() -> Iterator[Case]:
         faults = _UNDER.get(point.partition(" ")[2], FAULTS)
         fault = faults[number % len(faults)]
         if point in POINTS:
-            yield Case(point, _USUAL, fault)
-        yield Case(_USUAL, point, fault)
+            yield Case(point, USUAL, fault)
+        yield Case(USUAL, point, fault)
 
 
 def spread(cases: int) -> Iterator[Case]:

@@ -8,6 +8,7 @@ from infra.worlds.enumeration import (
     AT_A_START,
     FAULTS,
     POINTS,
+    USUAL,
     Case,
     Lived,
     Tally,
@@ -23,12 +24,28 @@ from infra.worlds.weather import Fate
 POINTS_MIN, FAULTS_NUMBER = 25, 12
 
 
-def test_each_step_is_died_at_first_and_second_and_nothing_is_wrong() -> None:
-    tally = tally_of(a_share())
-    assert [str(lived) for lived in tally.wrong] == []
-    assert tally.unreached == []
-    assert len(POINTS) >= POINTS_MIN
-    assert len(FAULTS) == len(tally.faults) == FAULTS_NUMBER
+SHARE = tuple(a_share())
+CHUNK = 6
+"""So many lives a test: they are spread over the processes of the suite, and none takes long."""
+
+
+@pytest.mark.parametrize("begin", range(0, len(SHARE), CHUNK))
+def test_a_process_dies_at_each_step_and_nothing_is_wrong(begin: int) -> None:
+    for case in SHARE[begin : begin + CHUNK]:
+        tally = tally_of([case])
+        assert [str(lived) for lived in tally.wrong] == []
+        # Each step is first in a case of its own, and second in another.
+        is_second = case.first == USUAL
+        died_at = tally.second if is_second else tally.first
+        assert died_at[case.second if is_second else case.first] == 1, f"{case}: nobody came to it"
+
+
+def test_each_step_is_first_and_second_and_each_fault_comes() -> None:
+    assert {case.first for case in SHARE} == set(POINTS)
+    assert {case.second for case in SHARE if case.first == USUAL} == {*POINTS, *AT_A_START}
+    assert {case.fault for case in SHARE} == set(FAULTS)
+    assert len(POINTS) == len(set(POINTS)) >= POINTS_MIN
+    assert len(FAULTS) == len(set(FAULTS)) == FAULTS_NUMBER
 
 
 def test_every_step_is_paired_with_every_other_under_every_fault() -> None:

@@ -64,7 +64,15 @@ def test_a_seed_is_the_same_world_bit_for_bit_whoever_lives_it() -> None:
 def test_a_story_told_changes_nothing_in_its_world() -> None:
     story = Story(is_listening=True)
     assert live(plan_of(2), story=story).digest == live(plan_of(2)).digest
-    assert any("order.submitting" in line for _, line in story.lines)
+    assert story.lines
+
+
+def test_a_story_tells_what_is_appended_sent_and_answered() -> None:
+    story = Story(is_listening=True)
+    live(one_trade, story=story)
+    told = [line for _, line in story.lines]
+    assert {"trading-1 starts", "trading-1: place sent", "trading-1: place: 200", "the session is over"} <= set(told)
+    assert any(line.startswith("trading-1 appends order.submitting.v1 trd_") for line in told)
 
 
 def test_a_world_in_which_nothing_goes_wrong_opens_guards_and_closes_a_trade() -> None:
