@@ -18,6 +18,7 @@ from datetime import date
 import structlog
 
 from commands.accounts import Accounts, account_of, stream_of
+from commands.closing_time import ClosingTime
 from commands.evidence import Search
 from commands.lane import AccountBusy
 from commands.open_orders import OpenOrder, OpenOrders
@@ -42,10 +43,9 @@ from domain.account.events import ForeignFillAllocated, OrderAcknowledged, Order
 from domain.envelope import RecordedEvent
 from domain.events import decode_known
 from domain.ids import AccountId, OrderId, VenueOrderId
-from domain.instrument import InstrumentKey, InstrumentUnknown
+from domain.instrument import InstrumentKey
 from domain.market import NS_PER_MS, NS_PER_S, trading_day
 from domain.order import IN_DOUBT
-from domain.session import Phase
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,7 @@ class DayEnd:
         self._broker = broker
         self._orders = orders
         self._store = store
-        self._instruments = instruments
+        self._closing_time = ClosingTime(instruments=instruments, sessions=day.sessions)
         self._clock = clock
         self._day = day
         self._window_ns = window_ms * NS_PER_MS
@@ -182,18 +182,8 @@ class DayEnd:
     def _is_closed(self, key: InstrumentKey, now_ns: int) -> bool:
         """Tell whether trading in an instrument is over for the day of *now_ns*."""
         if key not in self._closed:
-            self._closed[key] = self._look_whether_closed(key, now_ns)
+            self._closed[key] = self._closing_time.is_over(key, now_ns)
         return self._closed[key]
-
-    def _look_whether_closed(self, key: InstrumentKey, now_ns: int) -> bool:
-        try:
-            instrument = self._instruments.by_key(key, market_time_ns=now_ns)
-        except InstrumentUnknown:
-            return False
-        moment = self._day.sessions.moment_of(instrument, now_ns)
-        if moment is None or moment.phase is not Phase.CLOSED:
-            return False
-        return moment.continuous_until_ns is None or now_ns >= moment.continuous_until_ns
 
     # --- By the day's last book ---
 

@@ -28,6 +28,7 @@ import structlog
 from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
+from commands.closing_time import ClosingTime
 from commands.day_end import BrokerDay, DayEnd
 from commands.doubt_reports import DoubtReport, Timeline
 from commands.evidence import (
@@ -205,12 +206,14 @@ class Executor:
             clock=clock,
             patience_ms=settings.flat_patience_ms,
         )
+        closing_time = ClosingTime(instruments=instruments, sessions=sessions)
         self._successors = Successors(
             accounts=accounts,
             broker=broker,
             orders=self._orders,
             clock=clock,
             catch_up=self._catch_up,
+            is_over=lambda key: closing_time.is_over(key, marks.market_time_ns()),
             mode=settings.exit_successor,
             again_ms=settings.succeed_again_ms,
         )

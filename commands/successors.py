@@ -1,8 +1,9 @@
 """Has exits and stops succeeded that are presumed absent (`domain/account/succession.py` has the rules).
 
 The venue's positions are read for it, each time anew, right before the account decides; what could not be read is read
-again, and nothing is sent meanwhile. Where a person shall decide (`ask`), nothing is sent until they have given their
-word on the order that is missing.
+again, and nothing is sent meanwhile. Nor is it when trading is over, for nothing could come of it: the end of the day
+ends the doubt (`day_end.py`). Where a person shall decide (`ask`), nothing is sent until they have given their word on
+the order that is missing.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from domain.account.commands import SucceedExit
 from domain.account.state import Trade
 from domain.account.succession import owed_successors
 from domain.ids import AccountId, TradeId
+from domain.instrument import InstrumentKey
 from domain.market import NS_PER_MS
 from domain.order import OrderStatus
 
@@ -40,6 +42,7 @@ class Successors:
         orders: OpenOrders,
         clock: Clock,
         catch_up: Callable[[], Awaitable[None]],
+        is_over: Callable[[InstrumentKey], bool],
         mode: ExitSuccessor,
         again_ms: int,
     ) -> None:
@@ -48,6 +51,7 @@ class Successors:
         self._orders = orders
         self._clock = clock
         self._catch_up = catch_up
+        self._is_over = is_over
         self._mode = mode
         self._again_ns = again_ms * NS_PER_MS
         self._asked_at_ns: dict[TradeId, int] = {}
@@ -103,5 +107,7 @@ class Successors:
         return placed
 
     def _is_due(self, trade: Trade) -> bool:
+        if self._is_over(trade.entry.instrument):
+            return False
         asked_at_ns = self._asked_at_ns.get(trade.trade_id)
         return asked_at_ns is None or self._clock.monotonic_ns() - asked_at_ns >= self._again_ns

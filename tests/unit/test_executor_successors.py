@@ -11,11 +11,13 @@ from domain.account.events import (
     OrderPresumedAbsent,
     TradeClosed,
 )
+from domain.market import NS_PER_S, trading_day
 from domain.order import OrderStatus, Purpose, Side
+from domain.session import Phase, SessionMoment
 from tests.support.desk import SETTINGS, Desk, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import Answer
-from tests.support.specimens import ACCOUNT, stop_hit
+from tests.support.specimens import ACCOUNT, RELIANCE, stop_hit
 
 PRICE_E4 = 2_850_0000
 IN_STEP = but(SETTINGS, lock_step=True, succeed_again_ms=0)
@@ -74,6 +76,22 @@ async def test_positions_that_cannot_be_read_hold_the_successor_up(desk: Desk) -
         assert len(exits(desk)) == 1
         desk.broker.away.clear()
         await eventually(lambda: len(exits(desk)) == 2)
+
+
+async def test_nothing_is_sent_when_trading_is_over_until_it_goes_on(desk: Desk) -> None:
+    def phase(phase: Phase, *, left_s: int) -> None:
+        day, until_ns = trading_day(desk.marks.now_ns).isoformat(), desk.marks.now_ns + left_s * NS_PER_S
+        moment = SessionMoment(phase=phase, trading_day=day, continuous_until_ns=until_ns)
+        desk.sessions.moments = {RELIANCE: moment}
+
+    phase(Phase.CLOSED, left_s=0)
+    async with running(executor := desk.executor(IN_STEP)):
+        await executor.settle()
+        assert desk.events_of(OrderPresumedAbsent)
+        assert len(exits(desk)) == 1
+        phase(Phase.CONTINUOUS, left_s=3_600)
+        await executor.settle()
+        assert len(exits(desk)) == 2
 
 
 async def test_where_a_person_shall_decide_nothing_is_sent_and_the_status_says_so(desk: Desk) -> None:
