@@ -20,6 +20,7 @@ from domain.account.events import (
     AccountMode,
     AccountOpened,
     CashMoved,
+    ContractNoteReceived,
     Evidence,
     ExitCause,
     KillSwitchEngaged,
@@ -42,6 +43,7 @@ from domain.account.events import (
 )
 from domain.account.holding import Holding, after_fill, effect_of_fill
 from domain.backtest.events import BacktestRequested
+from domain.contract_note import LineDifference, NoteLine
 from domain.envelope import GENESIS_HASH, RecordedEvent, chain_hash, leaf_hash
 from domain.events import Event, encode, name_of
 from domain.ids import AccountId, CorrelationId, OrderId, TradeId, UserId, VenueOrderId
@@ -312,6 +314,15 @@ class _Life:
         yield (KillSwitchReleased(),)
         day = trading_day(self._clock.now_ns).isoformat()
         yield (CashMoved(amount_paise=10_000_00, reason="savings of the month", trading_day=day),)
+        brokerage = LineDifference(line=NoteLine.BROKERAGE, ours_e4=20_0000, theirs_e4=20_0000, shares=())
+        note = ContractNoteReceived(
+            trading_day=trading_day(self._clock.now_ns - DAY_NS).isoformat(),
+            number=self._trades // _TRADES_BETWEEN_CHANGES,
+            fingerprint=f"{self._trades:016x}",
+            lines=(brokerage,),
+            orders=(),
+        )
+        yield (note,)
 
     def _mark(self, listed: _Listed) -> Mark:
         self._marks += 1

@@ -14,6 +14,7 @@ from adapters.instruments import InstrumentMaster
 from adapters.simulator.books.account import BookedOrder
 from adapters.simulator.desk import Desk, open_desk
 from adapters.simulator.faults.call_faults import Fault
+from adapters.simulator.paths.account_routes import account_reads
 from adapters.simulator.paths.alert_paths import alert_reads, alert_writes
 from adapters.simulator.paths.asked import Asked
 from adapters.simulator.paths.control_paths import control_writes
@@ -78,7 +79,7 @@ class Counter:
         self.desk = desk
         self.simulator = desk.simulator
         self._writes = [*order_writes(desk), *alert_writes(desk), *control_writes(desk)]
-        self._reads = {**standing_reads(desk), **alert_reads(desk)}
+        self._reads = {**account_reads(desk), **standing_reads(desk), **alert_reads(desk)}
 
     def write(self, method: str, path: str, body: Any = None, *, fault: Fault | None = None, **query: str) -> Any:
         """Ask for a change; bodies are in the name of the client, as the official library sends them."""
