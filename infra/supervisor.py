@@ -1,8 +1,9 @@
 """The supervisor: starts the servers and the processes of the engine, keeps them running, and stops them in order.
 
 Starting: lock of the home, keys, PostgreSQL and NATS side by side, a look whether the log still is the one that was
-there, migrations, then every process at once; the engine is up when each has said that it is ready. A process that
-ends is started again: at once where it had run steadily, else after a pause that doubles with every failure.
+there, migrations, then every process at once, except that who speaks to the broker waits until our own one stands; the
+engine is up when each has said that it is ready. A process that ends is started again: at once where it had run
+steadily, else after a pause that doubles with every failure.
 
 Stopping (SIGTERM, SIGINT, or the end of the `async with`): the processes one after another in the order of `PROCESSES`,
 so that whoever takes work in stops before those who finish it; then NATS, then PostgreSQL. Each has a deadline. If the
@@ -54,6 +55,8 @@ PAUSE_MAX_S = 30.0
 STEADY_S = 10.0
 """A process that ran this long has recovered: it is started again without a pause, and the next pause is the first."""
 FAILED_STARTS_MAX = 3
+_BROKER = "simulator"
+_SPEAK_TO_THE_BROKER = frozenset({"executor", "market"})
 EXIT_REFUSED = 2
 """How a process ends that was set up wrongly: starting it again would change nothing."""
 EXIT_INTERRUPTED = 130
@@ -287,6 +290,9 @@ class Supervisor:
     # --- Keep ---------------------------------------------------------------------------------------------------------
 
     async def _keep(self, group: _Group) -> None:
+        if not _SPEAK_TO_THE_BROKER.isdisjoint(group.roles):
+            # Else it would find nobody there, hold entries back, and say so many times before the engine is up.
+            await asyncio.gather(*(other.ready.wait() for other in self._groups if _is_broker_beside(other, group)))
         pauses = _Pauses()
         while not self._stopping:
             started = time.monotonic()
@@ -415,6 +421,10 @@ async def run_until_signal(supervisor: Supervisor, *, on_ready: Callable[[], Non
     finally:
         waiting.cancel()
         await supervisor.stop()
+
+
+def _is_broker_beside(other: _Group, group: _Group) -> bool:
+    return other is not group and _BROKER in other.roles
 
 
 def _says_ready(descriptor: int) -> bool:
