@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from commands.intake import IntakeLimit
+from commands.known_instruments import known_instrument
 from commands.lane import DecisionStopped, Lane, Request
 from commands.ports import (
     AppendOutcomeUnknown,
@@ -390,17 +391,11 @@ class Accounts:
                 reason=reason,
                 adopted_as=adopted_as,
                 now_ns=now_ns,
-                instrument=None if key is None else self._known_instrument(key, now_ns),
+                instrument=None if key is None else known_instrument(self._instruments, key, market_time_ns=now_ns),
                 price_e4=price_e4 or (None if mark is None else mark.last_price_e4),
             )
 
         return await self._execute(account_id, command_on, context)
-
-    def _known_instrument(self, key: InstrumentKey, market_time_ns: int) -> Instrument | None:
-        try:
-            return self._instruments.by_key(key, market_time_ns=market_time_ns)
-        except InstrumentUnknown:
-            return None
 
     # --- What stands over them ---
 

@@ -20,12 +20,11 @@ from commands.open_orders import OpenOrder, OpenOrders
 from commands.ports import Clock, OrderUpdate, OrderUpdates
 from domain.ids import AccountId, VenueOrderId
 from domain.market import NS_PER_MS, NS_PER_S
-from domain.order import FINAL, IN_DOUBT, OrderStatus
+from domain.order import FINAL, LOOKED_FOR, OrderStatus
 
 READS_AGAIN_MAX = 10
 """So often the books are read again for what was told and is not in them."""
 _LAST_WORDS = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
-_LOOKED_FOR = IN_DOUBT | {OrderStatus.ABSENT}
 
 Read = Callable[[AccountId], Awaitable[bool]]
 """Reads an account's books, records what is news, and tells whether they could be read."""
@@ -171,7 +170,7 @@ class BookWatch:
         if update.status is None or _is_ahead_of(order, update):
             return True
         is_done_traveling = order.wanted is not None and update.status is not OrderStatus.SUBMITTING
-        return order.status in _LOOKED_FOR or is_done_traveling
+        return order.status in LOOKED_FOR or is_done_traveling
 
     def _is_ahead(self, account_id: AccountId, update: OrderUpdate) -> bool:
         order = self._order_of(account_id, update)

@@ -1,7 +1,8 @@
 """Whether trading in an instrument is over for the day, as the session table has it."""
 
+from commands.known_instruments import known_instrument
 from commands.ports import Instruments, Sessions
-from domain.instrument import InstrumentKey, InstrumentUnknown
+from domain.instrument import InstrumentKey
 from domain.session import Phase
 
 
@@ -14,11 +15,8 @@ class ClosingTime:
 
     def is_over(self, key: InstrumentKey, market_time_ns: int) -> bool:
         """Tell whether the day's trading in an instrument is over at *market_time_ns* (UTC)."""
-        try:
-            instrument = self._instruments.by_key(key, market_time_ns=market_time_ns)
-        except InstrumentUnknown:
-            return False
-        moment = self._sessions.moment_of(instrument, market_time_ns)
+        instrument = known_instrument(self._instruments, key, market_time_ns=market_time_ns)
+        moment = None if instrument is None else self._sessions.moment_of(instrument, market_time_ns)
         if moment is None or moment.phase is not Phase.CLOSED:
             return False
         return moment.continuous_until_ns is None or market_time_ns >= moment.continuous_until_ns

@@ -24,11 +24,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts, CommandContext, account_of, stream_of
-from commands.lane import AccountBusy
+from commands.known_instruments import known_instrument
 from commands.ports import (
-    AppendOutcomeUnknown,
-    BrokerUnavailable,
     Clock,
     EventStore,
     Instruments,
@@ -45,7 +44,6 @@ from domain.contract_note import ChargedOrder, NotedFill, Rates
 from domain.envelope import RecordedEvent
 from domain.events import decode_known
 from domain.ids import AccountId, VenueOrderId
-from domain.instrument import InstrumentUnknown
 from domain.market import NS_PER_MS, NS_PER_S, trading_day
 from domain.money import format_e4
 
@@ -227,7 +225,7 @@ class ContractNotes:
             booked = await self._booked(account_id, day)
             if told:
                 await self._record(account_id, day, booked, told)
-        except (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy, KeyReused) as fault:
+        except (*faults.OF_LOG_OR_VENUE, KeyReused) as fault:
             log.warning("no contract note yet", account_id=account_id, day=day, fault=str(fault))
             return False
         except Exception:  # A remark on yesterday must not end the process that sends today's orders.
@@ -285,9 +283,8 @@ class ContractNotes:
 
     def _rates_of(self, booked: "_Booked", day: str) -> Rates | None:
         order = booked.order
-        try:
-            instrument = self._instruments.by_key(order.instrument, market_time_ns=booked.filled_at_ns)
-        except InstrumentUnknown:
+        instrument = known_instrument(self._instruments, order.instrument, market_time_ns=booked.filled_at_ns)
+        if instrument is None:
             return None  # It was not charged either: that is said in the log.
         return Rates(
             tariff=self._tariffs.tariff_of(instrument, order.product, order.side, day=day),

@@ -17,23 +17,20 @@ from datetime import date
 
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts, account_of, stream_of
 from commands.closing_time import ClosingTime
 from commands.evidence import Search
-from commands.lane import AccountBusy
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.ports import (
-    AppendOutcomeUnknown,
     BookArchive,
     Broker,
-    BrokerUnavailable,
     Clock,
     EventStore,
     Instruments,
     Marks,
     PastExecution,
     Sessions,
-    StoreUnavailable,
     TradeHistory,
     VenueOrder,
 )
@@ -148,7 +145,7 @@ class DayEnd:
             orders = [order for order in in_doubt if order.account_id == account_id]
             try:
                 ended += await self._end_day(account_id, orders, now_ns)
-            except (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy) as fault:
+            except faults.OF_LOG_OR_VENUE as fault:
                 log.warning("the day's end not looked at", account_id=account_id, fault=str(fault))
         return ended
 

@@ -64,11 +64,17 @@ from commands.ports import VenueFill, VenueOrder
 from domain.account.commands import AccountCommand, RecordFill, RecordVenueOrder
 from domain.account.events import Evidence
 from domain.ids import AccountId
-from domain.order import FINAL, IN_DOUBT, OrderInstruction, OrderStatus, OrderType, is_correlation_id_of_ours
+from domain.order import (
+    FINAL,
+    LOOKED_FOR,
+    OrderInstruction,
+    OrderStatus,
+    OrderType,
+    is_correlation_id_of_ours,
+)
 
 _FINAL = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
-_LOOKED_FOR = IN_DOUBT | {OrderStatus.ABSENT}
-_UNNAMED = _LOOKED_FOR | {OrderStatus.SUBMITTING, OrderStatus.PARTLY_FILLED}
+_UNNAMED = LOOKED_FOR | {OrderStatus.SUBMITTING, OrderStatus.PARTLY_FILLED}
 """States in which the venue may have an order without our knowing its id there."""
 
 
@@ -191,7 +197,7 @@ def _is_as_told(terms: Terms, told: OrderInstruction) -> bool:
 
 def record_of_row(order: OpenOrder, row: VenueOrder, evidence: Evidence) -> RecordVenueOrder | None:
     """Return the command that keeps what *row* says of *order*, None where that is no news."""
-    if row.status is OrderStatus.SUBMITTING and order.status not in _LOOKED_FOR:
+    if row.status is OrderStatus.SUBMITTING and order.status not in LOOKED_FOR:
         return None  # In transit at the venue, as we know.
     is_first_word = order.venue_order_id is None and order.status in _UNNAMED
     is_last_word = row.status in _FINAL and order.status not in FINAL

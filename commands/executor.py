@@ -25,6 +25,7 @@ from typing import Any
 
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
@@ -42,12 +43,11 @@ from commands.evidence import (
     terms_of_row,
 )
 from commands.flattening import Flattening
-from commands.lane import AccountBusy, DecisionStopped
+from commands.lane import DecisionStopped
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.operators_word import OperatorsWord
 from commands.outside import Outside
 from commands.ports import (
-    AppendOutcomeUnknown,
     Broker,
     BrokerUnavailable,
     Clock,
@@ -63,7 +63,6 @@ from commands.ports import (
     Refused,
     RequestBudget,
     Sessions,
-    StoreUnavailable,
     VenueOrder,
     Watermarks,
 )
@@ -97,8 +96,6 @@ SETTLE_PACE_S = 0.05
 """How often settling looks again where nothing tells that something changed."""
 MODIFY_ASKS_MAX = 3
 """So often the venue takes a modification that its book does not show afterwards; then it counts as refused."""
-_PASSING = (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy)
-"""Faults that pass: the same step is taken again later."""
 _PASSING_REFUSALS = frozenset({RefusalReason.TOKEN, RefusalReason.RATE_LIMIT})
 """Refusals that are about the moment: a modification is asked for again later, for nothing of it was done."""
 
@@ -468,7 +465,7 @@ class Executor:
             try:
                 await self._recall_spending(order)
                 await step(order)
-            except _PASSING as fault:
+            except faults.OF_LOG_OR_VENUE as fault:
                 log.warning("request not confirmed", order_id=order.order_id, fault=str(fault))
             finally:
                 del self._asking[order.order_id]
@@ -494,7 +491,7 @@ class Executor:
         except DecisionStopped as fault:
             log.warning("send stopped", order_id=order.order_id, fault=str(fault))
             await asyncio.sleep(self._settings.retry_ms / 1000)  # It would be again, and nothing waits for it.
-        except _PASSING as fault:
+        except faults.OF_LOG_OR_VENUE as fault:
             log.warning("send interrupted", order_id=order.order_id, fault=str(fault))
         finally:
             del self._sending[order.order_id]
@@ -636,7 +633,7 @@ class Executor:
                 self._note_missing(account_id, rows)
                 self._commands += await self._adoption.record(account_id, rows, fills)
                 self._commands += await self.reconciliation.record_repairs(account_id)
-            except _PASSING as fault:
+            except faults.OF_LOG_OR_VENUE as fault:
                 log.warning("books not read", account_id=account_id, fault=str(fault))
                 self.reconciliation.note_unread(account_id)
                 return False
@@ -742,7 +739,7 @@ class Executor:
                 lookups_min=self._settings.lookups_min,
             ):
                 await self._record(order, PresumeAbsent(order_id=order.order_id, lookups=search.lookups))
-        except _PASSING as fault:
+        except faults.OF_LOG_OR_VENUE as fault:
             search.answer = SearchAnswer.NO_ANSWER
             log.warning("look-up not answered", order_id=order.order_id, fault=str(fault))
 
@@ -762,7 +759,7 @@ class Executor:
                 self._changed.clear()  # Before the work: what changes during it wakes the next round.
             try:
                 await work()
-            except _PASSING as fault:
+            except faults.OF_LOG_OR_VENUE as fault:
                 log.warning("step postponed", fault=str(fault))
             if wake:
                 await _wait(self._changed.wait(), interval_ms / 1000)

@@ -7,11 +7,11 @@ end of the day, but nobody waits so long for it here: its trade is listed too.
 
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts
-from commands.lane import AccountBusy
 from commands.open_orders import OpenOrders
 from commands.outside import Outside, Switch
-from commands.ports import AppendOutcomeUnknown, Broker, BrokerUnavailable, Clock, StoreUnavailable
+from commands.ports import Broker, Clock
 from commands.sender import executor_context
 from domain.account.commands import ConfirmFlat
 from domain.market import NS_PER_MS
@@ -75,7 +75,7 @@ class Flattening:
             command = ConfirmFlat(strategy_id=switch.strategy_id, net_quantities=tuple(shown))
             context = executor_context(self._clock, causation_id=switch.account_id)
             outcome = await self._accounts.carry_out(switch.account_id, command, context)
-        except (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy) as fault:
+        except faults.OF_LOG_OR_VENUE as fault:
             log.warning("not confirmed to be flat", account_id=switch.account_id, fault=str(fault))
             return False
         return bool(outcome.events)

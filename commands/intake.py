@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from commands.lane import AccountBusy
-from commands.ports import AppendOutcomeUnknown, Clock, StoreUnavailable
+from commands import faults
+from commands.ports import Clock
 from domain.account.commands import RecordSuppressedIntents
 from domain.ids import AccountId
 from domain.market import NS_PER_S
@@ -93,7 +93,7 @@ class IntakeLimit:
         command = RecordSuppressedIntents(count=storm.count, since_ns=storm.since_ns, until_ns=self._clock.wall_ns())
         try:
             await self._record(account_id, command)
-        except (StoreUnavailable, AppendOutcomeUnknown, AccountBusy) as fault:
+        except faults.OF_THE_LOG as fault:
             log.warning("storm of intents not recorded", account_id=account_id, count=storm.count, fault=str(fault))
 
     async def close(self) -> None:

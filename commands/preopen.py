@@ -17,16 +17,14 @@ from typing import Any
 
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts, CommandContext
-from commands.lane import AccountBusy
 from commands.ports import (
-    AppendOutcomeUnknown,
     BrokerUnavailable,
     Clock,
     Marks,
     MasterDay,
     Readiness,
-    StoreUnavailable,
     TradingDays,
     VenueStanding,
 )
@@ -43,7 +41,6 @@ log = structlog.get_logger(__name__)
 
 SOURCE = "preopen"
 NEW_TOKEN = "Make a new token at web.dhan.co and link it: docs/dhan.md tells how."  # noqa: S105 - a remedy, no secret
-_FAULTS = (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +98,7 @@ class PreopenChecks:
         for account_id in due:
             try:
                 await self.check(account_id)
-            except _FAULTS as fault:
+            except faults.OF_LOG_OR_VENUE as fault:
                 self._looked[account_id] = (day, self._clock.monotonic_ns(), True)
                 log.warning("pre-open check not recorded", account_id=account_id, fault=str(fault))
         return len(due)

@@ -28,11 +28,11 @@ from typing import Any
 
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts, CommandContext
 from commands.following import LogFollower
-from commands.lane import AccountBusy
+from commands.known_instruments import known_instrument
 from commands.ports import (
-    AppendOutcomeUnknown,
     Clock,
     EventFeed,
     EventStore,
@@ -47,7 +47,7 @@ from domain.account.events import ExitCause, StopTrailed
 from domain.account.exits import slices
 from domain.account.protection import cause_of_exit, trailed_stop_e4
 from domain.ids import AccountId, OrderId, TradeId
-from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
+from domain.instrument import Instrument, InstrumentKey
 from domain.market import NS_PER_MS, NS_PER_S, Mark, trading_day
 from domain.order import Product
 from domain.session import Phase, SessionMoment
@@ -254,7 +254,7 @@ class Protection:
         )
         try:
             outcome = await self._accounts.carry_out(trade.account_id, proposal, context)
-        except (StoreUnavailable, AppendOutcomeUnknown, AccountBusy) as fault:
+        except faults.OF_THE_LOG as fault:
             log.warning("not decided", trade_id=trade.trade_id, asked=type(proposal).__name__, fault=str(fault))
             self._asked.pop(key, None)  # The next tick asks again.
             self._under_way.pop(trade.trade_id, None)
@@ -283,10 +283,7 @@ class Protection:
         return None if instrument is None else self._sessions.moment_of(instrument, now_ns)
 
     def _instrument_of(self, key: InstrumentKey, now_ns: int) -> Instrument | None:
-        try:
-            return self._instruments.by_key(key, market_time_ns=now_ns)
-        except InstrumentUnknown:
-            return None  # It is not in the master any more; what is held in it is watched all the same.
+        return known_instrument(self._instruments, key, market_time_ns=now_ns)
 
     # --- Following the log ---
 

@@ -24,11 +24,10 @@ import structlog
 
 from commands.accounts import Accounts, account_of
 from commands.evidence import order_of_row
-from commands.lane import AccountBusy
+from commands.known_instruments import known_instrument
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.outside import Outside
 from commands.ports import (
-    AppendOutcomeUnknown,
     Broker,
     BrokerUnavailable,
     Clock,
@@ -36,7 +35,6 @@ from commands.ports import (
     Instruments,
     Marks,
     Sessions,
-    StoreUnavailable,
     VenueFill,
     VenueOrder,
 )
@@ -51,7 +49,7 @@ from domain.differences import RULES, Book, DifferenceKind, Finding
 from domain.envelope import RecordedEvent
 from domain.events import decode_known
 from domain.ids import AccountId, CorrelationId, DifferenceId, OrderId, TradeId
-from domain.instrument import Instrument, InstrumentKey, InstrumentUnknown
+from domain.instrument import Instrument, InstrumentKey
 from domain.market import NS_PER_MS, NS_PER_S, trading_day
 from domain.order import correlation_id_of, is_correlation_id_of_ours
 from domain.reconciliation import Comparison, compare, is_sure_at_once
@@ -60,7 +58,6 @@ from domain.session import Phase
 
 log = structlog.get_logger(__name__)
 
-_PASSING = (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy)
 _EVENTS = "account.difference_"
 _LOOKS_AT_ONCE_MAX = 8
 _REMEMBERED_S = 12 * 3600
@@ -495,10 +492,7 @@ class Reconciliation:
         return name
 
     def _instrument_of(self, key: InstrumentKey) -> Instrument | None:
-        try:
-            return self._instruments.by_key(key, market_time_ns=self._marks.market_time_ns())
-        except InstrumentUnknown:
-            return None
+        return known_instrument(self._instruments, key, market_time_ns=self._marks.market_time_ns())
 
     def _symbol_of(self, key: InstrumentKey) -> str:
         instrument = self._instrument_of(key)

@@ -13,10 +13,10 @@ from typing import Any
 
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts, CommandContext, account_of
 from commands.following import LogFollower
-from commands.lane import AccountBusy
-from commands.ports import AppendOutcomeUnknown, Clock, EventFeed, EventStore, StoreUnavailable, Watermarks
+from commands.ports import Clock, EventFeed, EventStore, StoreUnavailable, Watermarks
 from domain.account import decider
 from domain.account.events import ForeignFillAllocated, OrderFilled
 from domain.envelope import RecordedEvent
@@ -163,7 +163,7 @@ class RiskWatch:
                 is_confirmed=mark.number > seen.number or self._is_late(seen),
                 context=context,
             )
-        except (StoreUnavailable, AppendOutcomeUnknown, AccountBusy) as fault:
+        except faults.OF_THE_LOG as fault:
             log.warning("result not observed", account_id=account_id, fault=str(fault))
             return  # The next tick looks again.
         self.effects += len(outcome.events)

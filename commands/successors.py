@@ -12,10 +12,10 @@ from typing import Literal
 
 import structlog
 
+from commands import faults
 from commands.accounts import Accounts
-from commands.lane import AccountBusy
 from commands.open_orders import OpenOrders
-from commands.ports import AppendOutcomeUnknown, Broker, BrokerUnavailable, Clock, StoreUnavailable
+from commands.ports import Broker, Clock
 from commands.sender import executor_context
 from domain.account.commands import SucceedExit
 from domain.account.state import Trade
@@ -100,7 +100,7 @@ class Successors:
                 context = executor_context(self._clock, causation_id=trade.trade_id)
                 outcome = await self._accounts.carry_out(account_id, command, context)
                 placed += bool(outcome.events)
-        except (BrokerUnavailable, StoreUnavailable, AppendOutcomeUnknown, AccountBusy) as fault:
+        except faults.OF_LOG_OR_VENUE as fault:
             log.warning("successor not placed", account_id=account_id, fault=str(fault))
             return 0
         await self._catch_up()  # Until the log has brought them back, they must not look missing.

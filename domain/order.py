@@ -190,6 +190,9 @@ CLOSED = FINAL | {_S.ABSENT}
 IN_DOUBT = frozenset({_S.UNKNOWN, _S.PRESUMED_ABSENT})
 """States in which nobody knows whether the venue has the order, and an operator may say so."""
 
+LOOKED_FOR = IN_DOUBT | {_S.ABSENT}
+"""States in which the venue's books are searched for the order: an operator's word may be wrong."""
+
 AT_VENUE = frozenset({_S.SUBMITTING, _S.UNKNOWN, _S.ACKNOWLEDGED, _S.PARTLY_FILLED})
 """States in which the venue has the order or may have it."""
 

@@ -57,6 +57,7 @@ from domain.account.state import Account, Order, Trade, exposure_key
 from domain.ids import OrderId, TradeId
 from domain.instrument import InstrumentKey
 from domain.market import trading_day
+from domain.money import E4_PER_PAISA
 from domain.order import OrderStatus, Product, Purpose
 from domain.risk import Invariant
 
@@ -102,7 +103,6 @@ _MOVES = frozenset(
 _Fill = OrderFilled | ForeignFillAllocated
 _Freeing = OrderAcknowledged | OrderModified | OrderModifyRefused | OrderNotSent
 """Words after which an exit may fill again, or for more."""
-_E4_PER_PAISA = 100
 
 
 class Found(NamedTuple):
@@ -389,7 +389,7 @@ def _worth(event: _Fill, trade: Trade, order_ids: tuple[OrderId, ...]) -> Found 
     held, sign = trade.holding.net_quantity, event.side.sign
     closed = min(event.last_quantity, abs(held)) if held * sign < 0 else 0
     e4 = event.last_price_e4 * event.last_quantity * trade.multiplier
-    is_worth = abs(e4 - event.value_paise * _E4_PER_PAISA) < _E4_PER_PAISA
+    is_worth = abs(e4 - event.value_paise * E4_PER_PAISA) < E4_PER_PAISA
     # What a fill costs or brings is split into cost opened, cost closed and result, and none of it is lost.
     is_split = event.opened_cost_paise - event.closed_cost_paise - event.realised_paise == sign * event.value_paise
     if is_worth and is_split and event.closed_quantity == closed:

@@ -5,7 +5,6 @@ from datetime import date
 from adapters.instruments import InstrumentMaster
 from adapters.tariffs import TariffTable
 from domain.instrument import Instrument, InstrumentKey, Segment
-from domain.order import Product
 from domain.risk import RiskParameters
 
 PRICE_E4 = 1_000_0000
@@ -31,4 +30,3 @@ PARAMETERS = RiskParameters(
     self_cross_allowed=True,
 )
 """Limits that deny little: what is to be tried is the way of what they let through."""
-PRODUCTS = (Product.INTRADAY, Product.CNC)

@@ -6,18 +6,15 @@ when it starts again. That nobody answered is no proof of anything, so some of w
 
 import asyncio
 
+from commands import faults
 from commands.accounts import account_of
-from commands.lane import AccountBusy
 from commands.open_orders import OpenOrder, OpenOrders
 from commands.ports import (
     Accepted,
-    AppendOutcomeUnknown,
-    BrokerUnavailable,
     NotSent,
     OutcomeUnknown,
     Placement,
     Refused,
-    StoreUnavailable,
 )
 from commands.sender import executor_context
 from domain.account.commands import AccountCommand, BeginSubmission, RecordAccepted, RecordFill, RecordRefused
@@ -30,7 +27,6 @@ ATTEMPTS = 4
 _PAUSE_S = 0.5
 _POLL_S = 1.0
 _UNACKNOWLEDGED = frozenset({OrderStatus.INTENDED, OrderStatus.SUBMITTING, OrderStatus.UNKNOWN})
-_PASSING = (StoreUnavailable, AppendOutcomeUnknown, AccountBusy, BrokerUnavailable)
 
 
 class NaiveExecutor:
@@ -80,7 +76,7 @@ class NaiveExecutor:
             await asyncio.sleep(_POLL_S)
             try:
                 fills = await self._trading.broker.fills(ACCOUNT)
-            except _PASSING:
+            except faults.OF_LOG_OR_VENUE:
                 continue
             for fill in fills:
                 order = self._orders.by_venue_id(ACCOUNT, fill.venue_order_id)
@@ -100,7 +96,7 @@ class NaiveExecutor:
         for _ in range(ATTEMPTS):
             try:
                 await self._trading.accounts.carry_out(account_id, command, context)
-            except _PASSING:
+            except faults.OF_LOG_OR_VENUE:
                 continue
             return
 

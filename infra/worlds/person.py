@@ -3,10 +3,10 @@
 import asyncio
 from itertools import count
 
+from commands import faults
 from commands.accounts import Accounts, CommandContext, Outcome, TradeChange, TradeIntent
 from commands.intake import IntentStorm
-from commands.lane import AccountBusy
-from commands.ports import AppendOutcomeUnknown, Clock, StoreUnavailable
+from commands.ports import Clock
 from domain.account.commands import OpenAccount
 from domain.account.events import AccountMode, TradeOpened
 from domain.ids import AccountId, TradeId, UserId
@@ -22,7 +22,6 @@ OWNER = UserId("usr_world")
 _NO_TRADE = TradeId("trd_none")
 _ASKED_AGAIN_S = 0.3
 _ATTEMPTS = 4
-_PASSING = (StoreUnavailable, AppendOutcomeUnknown, AccountBusy)
 
 
 class Person:
@@ -45,7 +44,7 @@ class Person:
         for _ in range(_ATTEMPTS):
             try:
                 await self._accounts.carry_out(ACCOUNT, command, self._context("open"))
-            except _PASSING:
+            except faults.OF_THE_LOG:
                 continue
             return
 
@@ -63,7 +62,7 @@ class Person:
         for _ in range(_ATTEMPTS):
             try:
                 outcome = await self._outcome(action, trade_id, self._context(key))
-            except _PASSING as fault:
+            except faults.OF_THE_LOG as fault:
                 self._story.tell(f"person asks to {action.deed}: {type(fault).__name__}, asks again")
                 await asyncio.sleep(_ASKED_AGAIN_S)
             except (Refusal, IntentStorm) as refusal:

@@ -10,7 +10,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -23,6 +23,7 @@ from infra.database import DatabaseUrls
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.faults.oracle import Findings, check_log
 from infra.keys import ensure_keys
+from infra.kills import small_disk
 from infra.migrations.runner import migrate
 from tests.support.appends import command
 from tests.support.servers import make_test_home, remove_test_home
@@ -62,21 +63,12 @@ class Appender:
 @contextmanager
 def small_file_system(folder: Path, postgres: EmbeddedPostgres, mebibytes: int) -> Iterator[None]:
     """Mount one on *folder*, for the server's user; skip the test, and say so, where that is not allowed."""
-    folder.mkdir()
-    user = postgres._place.user
-    owner = f",uid={user.uid},gid={user.gid}" if user else ""
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700{owner}", "tmpfs", folder],  # noqa: S607 - the system's
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here ({done.stderr.strip()}); the limit on files is tried instead")
-    try:
+    with ExitStack() as mounted:
+        try:
+            mounted.enter_context(small_disk.small_file_system(folder, postgres.place.user, mebibytes))
+        except small_disk.MountRefused as refused:
+            pytest.skip(f"no file system can be mounted here ({refused}); the limit on files is tried instead")
         yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607 - likewise
 
 
 def give_room(folder: Path) -> None:
