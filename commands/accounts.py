@@ -186,8 +186,7 @@ def _owner_of(account: Account) -> UserId:
 class Accounts:
     """The commands on accounts. One lane an account; lanes of accounts that rest are forgotten, oldest first.
 
-    `appended` is the newest sequence that a command of this process is known to have led to, `in_doubt` counts those of
-    which it is not known whether they led to anything.
+    `in_doubt` counts commands of which it is not known whether they led to anything.
     """
 
     def __init__(
@@ -215,7 +214,7 @@ class Accounts:
         self._snapshots = snapshots
         self._entry_life_ns = entry_life_ms * NS_PER_MS
         self._lanes: OrderedDict[AccountId, AccountLane] = OrderedDict()
-        self.appended = 0
+        self._appended: dict[AccountId, int] = {}
         self.in_doubt = 0
 
     # --- Trades ---
@@ -583,6 +582,10 @@ class Accounts:
 
         return await self._execute(account_id, command_on, context)
 
+    def appended_in(self, account_id: AccountId) -> int:
+        """Return the newest sequence that a command of this process on an account is known to have led to, or 0."""
+        return self._appended.get(account_id, 0)
+
     async def close(self) -> None:
         """Record what is still to be said of intents that were turned away."""
         await self._intake.close()
@@ -632,7 +635,7 @@ class Accounts:
         except DecisionBreaksInvariant as refusal:
             log.error("a decision was stopped", account_id=account_id, breach=refusal.message)  # noqa: TRY400 - no fault
             raise DecisionStopped(refusal.message) from refusal
-        self.appended = max(self.appended, decided.appended.last_sequence)
+        self._appended[account_id] = max(self.appended_in(account_id), decided.appended.last_sequence)
         breach = is_stopped(decided.events)
         if breach is not None:
             log.error("a decision was stopped", account_id=account_id, sequence=decided.appended.last_sequence)

@@ -386,18 +386,18 @@ class Executor:
     async def _catch_up(self) -> None:
         await self._reach((await self._head()).sequence)
 
-    async def _catch_up_with_ours(self) -> None:
-        """Wait until the log has brought back what this process appended, which it knows without asking the log.
+    async def _catch_up_with_ours(self, account_id: AccountId) -> None:
+        """Wait until the log has brought back what this process appended to an account, known without asking the log.
 
-        Of what others appended meanwhile nothing is needed to read books. In lock-step all of it is, and so it is where
-        an append of ours may or may not have been.
+        Of other accounts, and of what others appended meanwhile, nothing is needed to read books. In lock-step all of
+        it is, and so it is where an append of ours may or may not have been.
         """
         in_doubt = self._accounts.in_doubt
         if self._settings.lock_step or in_doubt != self._settled_doubts:
             await self._catch_up()
             self._settled_doubts = in_doubt
         else:
-            await self._reach(self._accounts.appended)
+            await self._reach(self._accounts.appended_in(account_id))
 
     async def _reach(self, sequence: int) -> None:
         """Wait until the log has brought everything up to *sequence*."""
@@ -484,7 +484,7 @@ class Executor:
             self._entering.discard(order.order_id)
             self._changed.set()
             # Until the log has brought back what was recorded, the order must not look unsent.
-            await (self._reach(sequence) if sequence else self._catch_up_with_ours())
+            await (self._reach(sequence) if sequence else self._catch_up_with_ours(order.account_id))
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
@@ -568,7 +568,7 @@ class Executor:
     async def _record_modify_refused(self, order: OpenOrder, reason: RefusalReason, message: str) -> None:
         command = RecordModifyRefused(order_id=order.order_id, number=order.number, reason=reason, message=message)
         await self._record(order, command)
-        await self._catch_up_with_ours()  # Until then the modification must not look wanted.
+        await self._catch_up_with_ours(order.account_id)  # Until then the modification must not look wanted.
 
     # --- Reading the venue's books ---
 
@@ -612,22 +612,22 @@ class Executor:
                 fills = await self._broker.fills(account_id)
                 rows = await self._broker.orders(account_id)
                 # Events of our own that the log has not brought back yet would be recorded twice: wait for them.
-                await self._catch_up_with_ours()
+                await self._catch_up_with_ours(account_id)
                 for said, doubt in self._said.hold_against(account_id, rows):
                     await self._record(said, doubt)
-                await self._catch_up_with_ours()
+                await self._catch_up_with_ours(account_id)
                 for row in rows:
                     order = order_of_row(self._orders, account_id, row)
                     if order is not None and order.venue_order_id is None:
                         await self._record_row(account_id, row, Evidence.ORDER_BOOK)
-                await self._catch_up_with_ours()
+                await self._catch_up_with_ours(account_id)
                 for row in rows:
                     await self._record_terms(account_id, row)
-                await self._catch_up_with_ours()
+                await self._catch_up_with_ours(account_id)
                 for order, command in fills_to_record(self._orders, account_id, rows, fills):
                     if self._said.is_to_be_believed(order):
                         await self._record(order, command)
-                await self._catch_up_with_ours()
+                await self._catch_up_with_ours(account_id)
                 for row in rows:
                     await self._record_row(account_id, row, Evidence.ORDER_BOOK)
                 self._note_missing(account_id, rows)

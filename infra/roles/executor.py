@@ -15,6 +15,7 @@ from commands.executor import Executor
 from commands.looks import LookReport, LookReports
 from commands.venue_log import VenueLog
 from domain.ids import AccountId
+from infra.wiring.collector import spare_the_collector
 from infra.wiring.process import Wiring
 from infra.wiring.trading import (
     make_broker,
@@ -48,6 +49,7 @@ class LeaseLost(Exception):
 
 async def run_executor(wiring: Wiring, ready: Callable[[], None]) -> None:
     """Execute until canceled; then await the sends under way."""
+    spare_the_collector()
     broker, lease = await make_broker(wiring), await make_lease(wiring)
     executor = await make_executor(wiring, broker, lease)
     venue_log = await make_venue_log(wiring, broker)

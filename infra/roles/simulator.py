@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from adapters.simulator.books.journal import JournalInUse, JournalUnreadable
 from adapters.simulator.server import serve
 from infra.problems import OperatorProblem
+from infra.wiring.collector import spare_the_collector
 from infra.wiring.exchange import make_simulator
 from infra.wiring.process import Wiring
 
@@ -16,6 +17,7 @@ async def run_simulator(wiring: Wiring, ready: Callable[[], None]) -> None:
     Raises:
         infra.problems.OperatorProblem: its journal is held by another simulator, or is damaged.
     """
+    spare_the_collector()
     address = urlsplit(wiring.runtime.simulator_url)
 
     def listening(_: int) -> None:
