@@ -159,8 +159,9 @@ class BookWatch:
 
     async def _pause(self, watched: _Watched) -> None:
         if watched.looked_at_ns is not None:
-            due_ns = watched.looked_at_ns + self._poll_ns
-            await asyncio.sleep(max(due_ns - self._clock.monotonic_ns(), 0) / NS_PER_S)
+            left_ns = watched.looked_at_ns + self._poll_ns - self._clock.monotonic_ns()
+            if left_ns > 0:  # A sleep of no time would still let everybody else go first.
+                await asyncio.sleep(left_ns / NS_PER_S)
 
     def _is_news(self, account_id: AccountId, update: OrderUpdate) -> bool:
         """Tell whether the books may hold something that the log has not got, going by what is told."""

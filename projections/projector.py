@@ -64,6 +64,9 @@ AHEAD_MIN = 200
 GATHER_S = 0.004
 """So long after a small batch the next one is taken: a steady trickle costs half as much, and a first event waits for
 nothing."""
+REST_MAX_S = 0.02
+"""A small batch that took longer than `GATHER_S` is followed by a rest as long, but no longer than this. A busy machine
+makes batches slow; fewer of them, each with more events, leave it to those whose events the views wait for."""
 NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
 
@@ -295,16 +298,16 @@ class Projector:
             await self._apply(fresh, live)
             self._folded = dict(self._checkpoints)
         elif fresh and live:
+            loop = asyncio.get_running_loop()
+            began_at = loop.time()
             try:
                 write = await self._fold(fresh, live)
             except ViewsRefused as refusal:
                 raise BatchRefused(fresh[-1].recorded.sequence) from refusal
             await self._writes.put(write)
             if len(fresh) < AHEAD_MIN:
-                loop = asyncio.get_running_loop()
-                next_at = loop.time() + GATHER_S
                 await self._writes.join()
-                await asyncio.sleep(next_at - loop.time())
+                await asyncio.sleep(_rest_s(loop.time() - began_at))
             elif not write.is_plain:
                 await self._writes.join()
         if reading.obstacle is not None:
@@ -507,6 +510,11 @@ class Projector:
     def status(self) -> dict[str, Any]:
         """Return how far it is as plain values, for people and probes."""
         return self.progress().as_dict()
+
+
+def _rest_s(took_s: float) -> float:
+    """Return how long after a small batch that took so long the next one is left to grow."""
+    return GATHER_S - took_s if took_s < GATHER_S else min(took_s, REST_MAX_S)
 
 
 def _live(checkpoints: Mapping[Part, Checkpoint]) -> dict[Part, Checkpoint]:
