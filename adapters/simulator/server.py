@@ -92,6 +92,7 @@ async def _serve(desk: Desk, listener: socket.socket, ready: Callable[[int], Non
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=_DRAIN_S,
             timeout_keep_alive=60,
         ),

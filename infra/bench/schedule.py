@@ -18,8 +18,8 @@ async def on_schedule(
     """Let *total* arrivals come at *rate* a second, each for one of *works*, which take its number; return latencies.
 
     A latency, in milliseconds, counts from when the arrival was due, so one that finds all of *works* busy is charged
-    for its wait, and so is one that the schedule's clock, which looks every millisecond at most, hands out late. Who falls
-    behind is left after twice the time of the schedule: what was not begun by then has waited at least until then.
+    for its wait, and so is one that the schedule's clock, which looks every millisecond at most, hands out late. Who
+    falls behind is left after twice the time of the schedule: what was not begun by then has waited at least so long.
     *began* is when the first is due, by the loop's clock, None: at once.
     """
     loop = asyncio.get_running_loop()

@@ -19,13 +19,14 @@ from domain.account.events import (
     OrderModified,
     TradeOpened,
 )
+from domain.envelope import RecordedEvent
 from domain.ids import AccountId
 from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Side
 from tests.support.desk import SETTINGS, Desk, buy, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import Answer, Row
 from tests.support.fake_updates import FakeUpdates
-from tests.support.specimens import ACCOUNT, OWNER, RELIANCE, engage, market
+from tests.support.specimens import ACCOUNT, LIVE_ACCOUNT, OWNER, RELIANCE, engage, market
 
 PRICE_E4 = 2_849_0000
 LIMIT = but(buy, order_type=OrderType.LIMIT, limit_price_e4=PRICE_E4)
@@ -347,6 +348,79 @@ async def tell_and_fill(room: Room, told: list[Telling]) -> None:
         await asyncio.sleep(0)
     for step in steps[len(told) :]:
         step()
+
+
+# --- While the log is late --------------------------------------------------------------------------------------------
+
+
+class HeldFeed:
+    """The log of a desk, of which nothing comes any more once it is held."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._feed = desk.feed
+        self._may_come = asyncio.Event()
+        self._may_come.set()
+
+    def hold(self) -> None:
+        self._may_come.clear()
+
+    def let_come(self) -> None:
+        self._may_come.set()
+
+    async def follow(self, *, after_sequence: int) -> AsyncIterator[list[RecordedEvent]]:
+        async for batch in self._feed.follow(after_sequence=after_sequence):
+            await self._may_come.wait()
+            yield batch
+
+
+async def test_an_accounts_books_are_judged_while_the_log_owes_what_was_recorded_of_another() -> None:
+    desk = Desk()
+    await desk.open_account()
+    await desk.open_account(LIVE_ACCOUNT)
+    updates = desk.updates = FakeUpdates(ACCOUNT)
+    executor = desk.executor(TOLD)
+    feed = executor._feed = HeldFeed(desk)
+    async with running(executor):
+        await desk.open_trade(LIMIT)
+        await eventually(lambda: executor.status()["orders"] == {"acknowledged": 1})
+        await eventually(lambda: executor._watch._of(ACCOUNT).read_at_ns is not None)
+        feed.hold()
+        other = await executor._accounts.carry_out(LIVE_ACCOUNT, engage, desk.context())
+        assert other.last_sequence > executor.status()["sequence"]
+        row = desk.broker.row(0)
+        desk.broker.fill(row, 100, PRICE_E4)
+        updates.tell_what_is(row)
+        await eventually(lambda: desk.events_of(OrderFilled))
+        assert other.last_sequence > executor.status()["sequence"]
+        feed.let_come()
+        await eventually(lambda: executor.status()["orders"] == {})
+
+
+async def test_an_accounts_books_are_not_judged_while_the_log_owes_what_was_recorded_of_it() -> None:
+    desk = Desk()
+    await desk.open_account()
+    updates = desk.updates = FakeUpdates(ACCOUNT)
+    executor = desk.executor(TOLD)
+    feed = executor._feed = HeldFeed(desk)
+    async with running(executor):
+        await desk.open_trade(LIMIT)
+        await eventually(lambda: executor.status()["orders"] == {"acknowledged": 1})
+        await eventually(lambda: executor._watch._of(ACCOUNT).read_at_ns is not None)
+        feed.hold()
+        await executor._accounts.carry_out(ACCOUNT, engage, desk.context())
+        row = desk.broker.row(0)
+        desk.broker.fill(row, 100, PRICE_E4)
+        reads = desk.broker.reads
+        updates.tell_what_is(row)
+        await eventually(lambda: desk.broker.reads > reads)
+        rounds = updates.rounds
+        await eventually(lambda: updates.rounds > rounds + 5)
+        assert desk.events_of(OrderFilled) == []
+        feed.let_come()
+        await eventually(lambda: desk.events_of(OrderFilled))
+
+
+# --- In lock-step -----------------------------------------------------------------------------------------------------
 
 
 async def test_in_lock_step_nobody_listens() -> None:

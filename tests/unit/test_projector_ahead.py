@@ -13,7 +13,7 @@ from domain.events import Event, decode
 from projections.orders import ORDERS, OrderRow
 from projections.ports import ClaimLost, ViewsRefused, ViewsUnavailable
 from projections.positions import POSITIONS
-from projections.projector import AHEAD_MIN, Projector
+from projections.projector import AHEAD_MIN, GATHER_S, REST_MAX_S, Projector, _rest_s
 from projections.read_model import AnyReadModel, Key, Row, fold
 from projections.risk import RISK
 from projections.tasks import end
@@ -113,3 +113,11 @@ async def test_an_event_that_the_database_refuses_is_found_though_others_are_fol
     account = poison.stream_id.removeprefix("account-")
     others = {key: row for key, row in views.rows[ORDERS].items() if getattr(row, "account_id", None) != account}
     assert others == expected(ORDERS, without=poison.stream_id)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "rest_s"),
+    [(0.0, GATHER_S), (GATHER_S / 4, GATHER_S * 3 / 4), (GATHER_S, GATHER_S), (0.012, 0.012), (1.0, REST_MAX_S)],
+)
+def test_a_small_batch_is_followed_by_what_is_left_to_gather_or_by_a_rest_as_long(took_s: float, rest_s: float) -> None:
+    assert _rest_s(took_s) == pytest.approx(rest_s)
