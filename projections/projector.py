@@ -64,7 +64,7 @@ AHEAD_MIN = 200
 GATHER_S = 0.004
 """So long after a small batch the next one is taken: a steady trickle costs half as much, and a first event waits for
 nothing."""
-REST_MAX_S = 0.02
+REST_MAX_S = 0.01
 """A small batch that took longer than `GATHER_S` is followed by a rest as long, but no longer than this. A busy machine
 makes batches slow; fewer of them, each with more events, leave it to those whose events the views wait for."""
 NS_PER_US = 1_000
