@@ -36,11 +36,32 @@ TOLD = but(SETTINGS, told_poll_ms=NEVER_MS, idle_poll_ms=NEVER_MS, doubt_ms=NEVE
 RARELY = but(TOLD, told_poll_ms=100)
 
 
+class HeldFeed:
+    """The log of a desk, of which nothing comes any more once it is held."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._feed = desk.feed
+        self._may_come = asyncio.Event()
+        self._may_come.set()
+
+    def hold(self) -> None:
+        self._may_come.clear()
+
+    def let_come(self) -> None:
+        self._may_come.set()
+
+    async def follow(self, *, after_sequence: int) -> AsyncIterator[list[RecordedEvent]]:
+        async for batch in self._feed.follow(after_sequence=after_sequence):
+            await self._may_come.wait()
+            yield batch
+
+
 class Room:
     """An order of 100 shares that rests at the venue, which is believed to tell of it."""
 
-    def __init__(self, desk: Desk, updates: FakeUpdates, executor: Executor) -> None:
+    def __init__(self, desk: Desk, feed: HeldFeed, updates: FakeUpdates, executor: Executor) -> None:
         self.desk = desk
+        self.feed = feed
         self.updates = updates
         self.executor = executor
 
@@ -63,6 +84,13 @@ class Room:
     def filled(self) -> list[int]:
         return [fill.last_quantity for fill in self.desk.events_of(OrderFilled)]
 
+    async def record_unseen(self, account_id: AccountId) -> int:
+        """Have the executor's process record something that the log does not bring back, and return its sequence."""
+        self.feed.hold()
+        recorded = await self.executor._accounts.carry_out(account_id, engage, self.desk.context())
+        assert recorded.last_sequence > self.executor.status()["sequence"]
+        return recorded.last_sequence
+
     async def rounds(self, number: int = 5) -> None:
         """Let so many rounds pass in which whoever is due is read."""
         last = self.updates.rounds + number
@@ -75,11 +103,12 @@ async def resting(settings: ExecutorSettings = TOLD, *, live: bool = True) -> As
     await desk.open_account()
     updates = desk.updates = FakeUpdates(*([ACCOUNT] if live else []))
     executor = desk.executor(settings)
+    feed = executor._feed = HeldFeed(desk)
     async with running(executor):
         await desk.open_trade(LIMIT)
         await eventually(lambda: executor.status()["orders"] == {"acknowledged": 1})
         await eventually(lambda: executor._watch._of(ACCOUNT).read_at_ns is not None)
-        room = Room(desk, updates, executor)
+        room = Room(desk, feed, updates, executor)
         await room.rounds(1)
         yield room
 
@@ -353,71 +382,28 @@ async def tell_and_fill(room: Room, told: list[Telling]) -> None:
 # --- While the log is late --------------------------------------------------------------------------------------------
 
 
-class HeldFeed:
-    """The log of a desk, of which nothing comes any more once it is held."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._feed = desk.feed
-        self._may_come = asyncio.Event()
-        self._may_come.set()
-
-    def hold(self) -> None:
-        self._may_come.clear()
-
-    def let_come(self) -> None:
-        self._may_come.set()
-
-    async def follow(self, *, after_sequence: int) -> AsyncIterator[list[RecordedEvent]]:
-        async for batch in self._feed.follow(after_sequence=after_sequence):
-            await self._may_come.wait()
-            yield batch
-
-
 async def test_an_accounts_books_are_judged_while_the_log_owes_what_was_recorded_of_another() -> None:
-    desk = Desk()
-    await desk.open_account()
-    await desk.open_account(LIVE_ACCOUNT)
-    updates = desk.updates = FakeUpdates(ACCOUNT)
-    executor = desk.executor(TOLD)
-    feed = executor._feed = HeldFeed(desk)
-    async with running(executor):
-        await desk.open_trade(LIMIT)
-        await eventually(lambda: executor.status()["orders"] == {"acknowledged": 1})
-        await eventually(lambda: executor._watch._of(ACCOUNT).read_at_ns is not None)
-        feed.hold()
-        other = await executor._accounts.carry_out(LIVE_ACCOUNT, engage, desk.context())
-        assert other.last_sequence > executor.status()["sequence"]
-        row = desk.broker.row(0)
-        desk.broker.fill(row, 100, PRICE_E4)
-        updates.tell_what_is(row)
-        await eventually(lambda: desk.events_of(OrderFilled))
-        assert other.last_sequence > executor.status()["sequence"]
-        feed.let_come()
-        await eventually(lambda: executor.status()["orders"] == {})
+    async with resting() as room:
+        await room.desk.open_account(LIVE_ACCOUNT)
+        owed = await room.record_unseen(LIVE_ACCOUNT)
+        room.fill()
+        room.updates.tell_what_is(room.row)
+        await eventually(room.filled)
+        assert room.executor.status()["sequence"] < owed
+        room.feed.let_come()
+        await eventually(lambda: room.executor.status()["orders"] == {})
 
 
 async def test_an_accounts_books_are_not_judged_while_the_log_owes_what_was_recorded_of_it() -> None:
-    desk = Desk()
-    await desk.open_account()
-    updates = desk.updates = FakeUpdates(ACCOUNT)
-    executor = desk.executor(TOLD)
-    feed = executor._feed = HeldFeed(desk)
-    async with running(executor):
-        await desk.open_trade(LIMIT)
-        await eventually(lambda: executor.status()["orders"] == {"acknowledged": 1})
-        await eventually(lambda: executor._watch._of(ACCOUNT).read_at_ns is not None)
-        feed.hold()
-        await executor._accounts.carry_out(ACCOUNT, engage, desk.context())
-        row = desk.broker.row(0)
-        desk.broker.fill(row, 100, PRICE_E4)
-        reads = desk.broker.reads
-        updates.tell_what_is(row)
-        await eventually(lambda: desk.broker.reads > reads)
-        rounds = updates.rounds
-        await eventually(lambda: updates.rounds > rounds + 5)
-        assert desk.events_of(OrderFilled) == []
-        feed.let_come()
-        await eventually(lambda: desk.events_of(OrderFilled))
+    async with resting() as room:
+        await room.record_unseen(ACCOUNT)
+        room.fill()
+        room.updates.tell_what_is(room.row)
+        await room.rounds()
+        assert room.is_looked_at
+        assert room.filled() == []
+        room.feed.let_come()
+        await eventually(room.filled)
 
 
 # --- In lock-step -----------------------------------------------------------------------------------------------------
