@@ -67,6 +67,7 @@ from commands.ports import (
     Watermarks,
 )
 from commands.reconciliation import PACE, Reconciliation, ReconciliationSettings
+from commands.rounds import Rounds
 from commands.sender import Sender, executor_context
 from commands.shared_read import SharedRead
 from commands.spending import Spending
@@ -248,7 +249,7 @@ class Executor:
         )
         self._is_caught_up = asyncio.Event()
         self._advanced = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._rounds = Rounds()
         self._head = SharedRead(store.head)
         self._sending: dict[OrderId, asyncio.Task[None]] = {}
         self._entering: set[OrderId] = set()
@@ -277,18 +278,19 @@ class Executor:
                 group.create_task(self._outside.follow(self._feed, self._store, after=outside_after))
                 group.create_task(self._follow(after, head))
                 await self._is_caught_up.wait()
-                group.create_task(self._every(self._settings.retry_ms, self._send_all, wake=True))
-                group.create_task(self._every(self._settings.lookup_ms, self._search_all))
-                group.create_task(self._every(self._settings.succeed_ms, self._succeed_all))
-                group.create_task(self._every(self._settings.watermark_ms, self._keep_watermark))
+                every, settings = self._rounds.every, self._settings
+                group.create_task(every(settings.retry_ms, self._send_all, wake=True, is_idle=self._orders.is_at_rest))
+                group.create_task(every(settings.lookup_ms, self._search_all, is_idle=self._has_nothing_to_find))
+                group.create_task(every(settings.succeed_ms, self._succeed_all, is_idle=self._successors.is_idle))
+                group.create_task(every(settings.watermark_ms, self._keep_watermark))
                 if self._day_end is not None:
-                    group.create_task(self._every(self._settings.day_end_ms, self._end_day))
-                if not self._settings.lock_step:
+                    group.create_task(every(settings.day_end_ms, self._end_day))
+                if not settings.lock_step:
                     group.create_task(self.reconciliation.run())
                     group.create_task(self._watch.run())
-                    group.create_task(self._every(self._settings.poll_ms, self._poll_due))
-                    group.create_task(self._every(self._settings.idle_poll_ms, self._poll_idle))
-                    group.create_task(self._every(self._settings.flat_again_ms, self._confirm_flat))
+                    group.create_task(every(settings.poll_ms, self._poll_due))
+                    group.create_task(every(settings.idle_poll_ms, self._poll_idle))
+                    group.create_task(every(settings.flat_again_ms, self._confirm_flat))
         finally:
             self._has_stopped = True
             self._outside.stop()
@@ -309,7 +311,7 @@ class Executor:
         """
         is_first = True
         while True:
-            self._changed.clear()
+            changes = self._rounds.changes
             await self._catch_up()
             # The log counts beside the commands: what a send in the background recorded may come into sight after the
             # books were read and before the send itself is over, and what it brought about is not read yet then.
@@ -328,7 +330,7 @@ class Executor:
             if not moved and not any(self._is_restless(order) for order in self._orders.moving()):
                 return {"sequence": self._orders.sequence, "commands": self._commands}
             if not moved:
-                await _wait(self._changed.wait(), SETTLE_PACE_S)
+                await self._rounds.change(changes, within_s=SETTLE_PACE_S)
 
     def status(self) -> dict[str, Any]:
         """Return counts of open orders by status, for people and probes."""
@@ -381,7 +383,7 @@ class Executor:
             if not self._is_caught_up.is_set() and self._orders.sequence >= head:
                 self._is_caught_up.set()
             self._advanced.set()
-            self._changed.set()
+            self._rounds.wake()
 
     async def _catch_up(self) -> None:
         await self._reach((await self._head()).sequence)
@@ -469,7 +471,7 @@ class Executor:
                 log.warning("request not confirmed", order_id=order.order_id, fault=str(fault))
             finally:
                 del self._asking[order.order_id]
-                self._changed.set()
+                self._rounds.wake()
 
         for order in orders:
             if order.order_id not in self._asking:
@@ -482,7 +484,7 @@ class Executor:
             sequence = await self._sender.send(order, may_enter=may_enter)
             self._commands += 1
             self._entering.discard(order.order_id)
-            self._changed.set()
+            self._rounds.wake()
             # Until the log has brought back what was recorded, the order must not look unsent.
             await (self._reach(sequence) if sequence else self._catch_up_with_ours())
             now = self._orders.get(order.order_id)
@@ -496,7 +498,7 @@ class Executor:
         finally:
             del self._sending[order.order_id]
             self._entering.discard(order.order_id)
-            self._changed.set()
+            self._rounds.wake()
 
     async def _is_compared(self, account_id: AccountId) -> bool:
         """Tell whether the venue's books of an account were held against ours since this process began."""
@@ -717,6 +719,9 @@ class Executor:
         if unknown:
             await asyncio.gather(*(self._search(order) for order in unknown))
 
+    def _has_nothing_to_find(self) -> bool:
+        return not self._searches and not any(order.status is OrderStatus.UNKNOWN for order in self._orders.moving())
+
     async def _search(self, order: OpenOrder) -> None:
         if order.correlation_id is None:
             return
@@ -751,30 +756,7 @@ class Executor:
         if await self._day_end.tend():
             await self._catch_up()  # Until the log has brought it back, what ended must not look open.
 
-    # --- Pace ---
-
-    async def _every(self, interval_ms: int, work: Callable[[], Awaitable[None]], *, wake: bool = False) -> None:
-        while True:
-            if wake:
-                self._changed.clear()  # Before the work: what changes during it wakes the next round.
-            try:
-                await work()
-            except faults.OF_LOG_OR_VENUE as fault:
-                log.warning("step postponed", fault=str(fault))
-            if wake:
-                await _wait(self._changed.wait(), interval_ms / 1000)
-            else:
-                await asyncio.sleep(interval_ms / 1000)
-
 
 def _accounts_with_closing(orders: Iterable[OpenOrder]) -> set[AccountId]:
     """Return the accounts of which an exit or a stop waits to be sent."""
     return {order.account_id for order in orders if order.status is OrderStatus.INTENDED and order.purpose.closes}
-
-
-async def _wait(event: Awaitable[object], timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event
-    except TimeoutError:
-        return

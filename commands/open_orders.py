@@ -107,6 +107,7 @@ class OpenOrders:
         # Parts of it, kept as orders change: they are asked for many times a second, and most orders are over, or rest.
         self._open: dict[OrderId, OpenOrder] = {}
         self._moving: dict[OrderId, OpenOrder] = {}
+        self._presumed_absent: dict[OrderId, OpenOrder] = {}
         self._absent: dict[OrderId, OpenOrder] = {}
         self._by_venue_id: dict[tuple[AccountId, VenueOrderId], OrderId] = {}
         self._by_correlation: dict[tuple[AccountId, CorrelationId], OrderId] = {}
@@ -172,6 +173,7 @@ class OpenOrders:
         for part, belongs in (
             (self._open, order.status not in CLOSED),
             (self._moving, order.is_moving),
+            (self._presumed_absent, order.status is OrderStatus.PRESUMED_ABSENT),
             (self._absent, order.absent_on is not None),
         ):
             if belongs:
@@ -201,6 +203,14 @@ class OpenOrders:
     def moving(self) -> list[OpenOrder]:
         """Return those of the open orders of which something is wanted or not known, oldest first."""
         return _oldest_first(self._moving)
+
+    def is_at_rest(self) -> bool:
+        """Tell whether nothing is moving."""
+        return not self._moving
+
+    def presumed_absent(self) -> list[OpenOrder]:
+        """Return those of the open orders that were looked for in vain, oldest first."""
+        return _oldest_first(self._presumed_absent)
 
     def absent(self) -> list[OpenOrder]:
         """Return the orders that an operator said to be absent today: the venue's book may still show them."""
@@ -242,6 +252,8 @@ class OpenOrders:
 
 
 def _oldest_first(orders: dict[OrderId, OpenOrder]) -> list[OpenOrder]:
+    if len(orders) < 2:  # noqa: PLR2004 - one or none is in order
+        return [*orders.values()]
     # All but those that came back are in order already, which costs the sort next to nothing.
     return sorted(orders.values(), key=attrgetter("first_sequence"))
 

@@ -23,7 +23,6 @@ from domain.account.succession import owed_successors
 from domain.ids import AccountId, TradeId
 from domain.instrument import InstrumentKey
 from domain.market import NS_PER_MS
-from domain.order import OrderStatus
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +58,7 @@ class Successors:
 
     async def place(self) -> int:
         """Have every successor placed that is owed, and return how many commands changed anything."""
-        in_doubt = sorted(
-            {
-                order.account_id
-                for order in self._orders.open()
-                if order.status is OrderStatus.PRESUMED_ABSENT and order.purpose.closes
-            }
-        )
+        in_doubt = sorted(self._in_doubt())
         if not in_doubt:
             self._asked_at_ns, self.waiting = {}, frozenset()
             return 0
@@ -73,6 +66,13 @@ class Successors:
             await self._wait_for_a_person(in_doubt)
             return 0
         return sum(await asyncio.gather(*(self._place(account_id) for account_id in in_doubt)))
+
+    def is_idle(self) -> bool:
+        """Tell whether no exit is presumed absent, and nothing is remembered of any that was."""
+        return not self._asked_at_ns and not self.waiting and not self._in_doubt()
+
+    def _in_doubt(self) -> set[AccountId]:
+        return {order.account_id for order in self._orders.presumed_absent() if order.purpose.closes}
 
     async def _wait_for_a_person(self, in_doubt: list[AccountId]) -> None:
         owed = {

@@ -142,7 +142,7 @@ class DhanBroker:
         """
         path = f"/orders/external/{correlation_id}"
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path=path, read=_orders)
-        rows = await self.caller.ask_or(account_id, call, on_refusal=_is_not_found) or []
+        rows = await self.caller.ask_or(account_id, call, on_refusal=_is_not_found) or ()
         ours = [row for row in rows if row.correlation_id == correlation_id]
         if len(ours) > 1:
             self._duplicates_seen += 1
@@ -155,7 +155,7 @@ class DhanBroker:
         Raises:
             BrokerUnavailable
         """
-        call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/orders", read=_orders)
+        call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/orders", read=_orders, is_book=True)
         return await self.caller.ask(account_id, call)
 
     async def fills(self, account_id: AccountId) -> Sequence[VenueFill]:
@@ -164,7 +164,7 @@ class DhanBroker:
         Raises:
             BrokerUnavailable
         """
-        call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/trades", read=_fills)
+        call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/trades", read=_fills, is_book=True)
         return await self.caller.ask(account_id, call)
 
     async def positions(self, account_id: AccountId) -> Sequence[VenuePosition]:
@@ -291,12 +291,12 @@ def _nothing(_document: Any) -> None:
     return None
 
 
-def _orders(document: Any) -> list[VenueOrder]:
-    return [order_of(row) for row in rows_of(document)]
+def _orders(document: Any) -> tuple[VenueOrder, ...]:
+    return tuple(order_of(row) for row in rows_of(document))
 
 
-def _fills(document: Any) -> list[VenueFill]:
-    return in_order_of_time([fill_of(row) for row in rows_of(document)])
+def _fills(document: Any) -> tuple[VenueFill, ...]:
+    return tuple(in_order_of_time([fill_of(row) for row in rows_of(document)]))
 
 
 def _positions(document: Any) -> list[VenuePosition]:

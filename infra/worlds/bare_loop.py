@@ -8,65 +8,114 @@ import asyncio
 import heapq
 import inspect
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from contextvars import Context, copy_context
+from itertools import count
+from typing import Any, TypeVar, TypeVarTuple
 
-from infra.worlds.processes import process_in
+from infra.worlds.processes import PROCESS
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class NothingLeft(Exception):
     """Nothing is ready and nothing is due at any time, but somebody still waits: the world would stand still."""
 
 
+class _Turn(asyncio.TimerHandle):
+    """What is to be run, once: nothing of a handle but what this loop needs, for most of a world is handles."""
+
+    __slots__ = ("args", "callback", "context")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def cancel(self) -> None:
+        """Have it not run. A timer stays where it is until its time comes."""
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """Tell whether it is not to run."""
+        return self.callback is None
+
+
 class BareLoop(asyncio.BaseEventLoop):
     """Implements what asyncio needs of a loop beside sockets: tasks, futures, timers."""
 
-    _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
+    _ready: deque[_Turn]
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
-        self._dropped: list[asyncio.Handle] = []
+        self._timers: list[tuple[float, int, _Turn]] = []
+        self._numbers = count()
+        self._dropped: list[_Turn] = []
 
     def time(self) -> float:
         """Return the seconds that were jumped over so far."""
         return self._now
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run *callback* after what is ready already."""
+        turn = _Turn(callback, args, context)
+        self._ready.append(turn)
+        return turn
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run *callback* in *delay* seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run *callback* when it is *when*; of what is due at the same time first what was asked for first."""
+        turn = _Turn(callback, args, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), turn))
+        return turn
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Return a future of this loop."""
+        return asyncio.Future(loop=self)
 
     def _run_once(self) -> None:
         ready = self._ready
         if not ready:
             self._jump()
         for _ in range(len(ready)):
-            handle = ready.popleft()
-            if handle.cancelled():
+            turn = ready.popleft()
+            callback, context = turn.callback, turn.context
+            if callback is None:
                 continue
-            process = process_in(handle._context)  # type: ignore[attr-defined]  # noqa: SLF001 - whose it is
-            if process is None or process.may_go_on():
-                # `Handle._run` without its guard: what a callback raises is a mistake here, and is to be seen.
-                handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]  # noqa: SLF001 - as it does
+            process = context.get(PROCESS)
+            if process is None or not process.minds_turns or process.may_go_on():
+                # Without a handle's guard: what a callback raises is a mistake here, and is to be seen.
+                context.run(callback, *turn.args)
             else:
                 # Kept, for what it held would otherwise be destroyed now, and its `finally` would run.
-                self._dropped.append(handle)
+                self._dropped.append(turn)
 
     def _jump(self) -> None:
         """Let it be the time at which the next timer is due, and make all that are due then ready."""
-        scheduled = self._scheduled
-        while scheduled and scheduled[0].cancelled():
-            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]  # noqa: SLF001 - as every loop
-        if not scheduled:
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        if not timers:
             raise NothingLeft
-        self._now = max(self._now, scheduled[0].when())
-        while scheduled and scheduled[0].when() <= self._now:
-            timer = heapq.heappop(scheduled)
-            timer._scheduled = False  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
-            self._ready.append(timer)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it where it is: it goes when its time comes."""
+        now = self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= now:
+            self._ready.append(heapq.heappop(timers)[2])
 
     def _process_events(self, event_list: Any) -> None:
         """There are none: nothing comes from outside."""
@@ -77,7 +126,7 @@ class BareLoop(asyncio.BaseEventLoop):
     def forget(self) -> None:
         """Let nothing happen any more of what was to happen."""
         self._ready.clear()
-        self._scheduled.clear()
+        self._timers.clear()
         self._dropped.clear()
 
 

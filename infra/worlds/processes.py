@@ -14,7 +14,8 @@ from typing import Any
 AWAIT = "await"
 """The step that every await is: the n-th of a process is the n-th time that one of its tasks or timers goes on."""
 
-_PROCESS: ContextVar["Process | None"] = ContextVar("_PROCESS", default=None)
+PROCESS: ContextVar["Process | None"] = ContextVar("PROCESS", default=None)
+"""The process that a context belongs to, None or unset where it is nobody's: the venue's, or the world's own."""
 
 NOBODYS = Context()
 """The context of what belongs to no process: the venue, and the world itself."""
@@ -36,10 +37,12 @@ class Process:
         self.is_dead = False
         self.reached: Counter[str] = Counter()
         self.context = copy_context()
-        self.context.run(_PROCESS.set, self)
+        self.context.run(PROCESS.set, self)
         self._on_death = on_death
         self._doom: Doom | None = None
         self._left = 0
+        self.minds_turns = False
+        """Whether it has to be asked, at every turn of its tasks and timers, if it may go on."""
 
     @property
     def is_doomed(self) -> bool:
@@ -53,6 +56,7 @@ class Process:
     def doom(self, doom: Doom) -> None:
         """Have the process die then; an earlier doom that has not come counts no longer."""
         self._doom, self._left = doom, doom.nth
+        self.minds_turns = self.is_dead or doom.step == AWAIT
 
     async def reach(self, step: str) -> None:
         """Come to *step*; if the process dies there, this does not return."""
@@ -71,7 +75,7 @@ class Process:
     def die(self, where: str) -> None:
         """Die now."""
         if not self.is_dead:
-            self.is_dead = True
+            self.is_dead = self.minds_turns = True
             self._on_death(self, where)
 
     def _count_down(self) -> None:
@@ -79,8 +83,3 @@ class Process:
         self._left -= 1
         if self._left == 0:
             self.die(self._doom.step)
-
-
-def process_in(context: Context) -> Process | None:
-    """Return the process that *context* belongs to, None where it is nobody's: the venue's, or the world's own."""
-    return context.get(_PROCESS)

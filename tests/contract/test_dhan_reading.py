@@ -71,9 +71,39 @@ async def test_an_empty_book_is_empty() -> None:
     async with venue_and_broker() as (venue, broker):
         for path in ("/v2/orders", "/v2/trades", "/v2/positions"):
             venue.on("GET", path, answer(200, []))
-        assert await broker.orders(ACCOUNT) == []
-        assert await broker.fills(ACCOUNT) == []
+        assert await broker.orders(ACCOUNT) == ()
+        assert await broker.fills(ACCOUNT) == ()
         assert await broker.positions(ACCOUNT) == []
+
+
+async def test_a_book_is_read_anew_only_where_it_says_something_else() -> None:
+    async with venue_and_broker() as (venue, broker):
+        venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW]))
+        first, same = await broker.orders(ACCOUNT), await broker.orders(ACCOUNT)
+        assert same is first
+        venue.on("GET", ORDERS_PATH, answer(200, [{**ORDER_ROW, "filledQty": 5}]))
+        assert [row.cumulative_quantity for row in await broker.orders(ACCOUNT)] == [5]
+        venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW]))
+        assert await broker.orders(ACCOUNT) == first
+
+
+async def test_what_one_book_says_is_said_of_no_other() -> None:
+    async with venue_and_broker() as (venue, broker):
+        venue.on("GET", ORDERS_PATH, answer(200, []))
+        venue.on("GET", "/v2/trades", answer(200, [TRADE_ROW]))
+        assert await broker.orders(ACCOUNT) == ()
+        assert len(await broker.fills(ACCOUNT)) == 1
+        venue.on("GET", "/v2/trades", answer(200, []))
+        assert await broker.fills(ACCOUNT) == ()
+
+
+async def test_bytes_that_came_with_an_error_are_no_book_although_a_book_had_them() -> None:
+    async with venue_and_broker(read_attempts=1) as (venue, broker):
+        venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW]))
+        await broker.orders(ACCOUNT)
+        venue.on("GET", ORDERS_PATH, answer(503, [ORDER_ROW]))
+        with pytest.raises(BrokerUnavailable):
+            await broker.orders(ACCOUNT)
 
 
 async def test_an_empty_portfolio_that_comes_as_a_500_is_empty() -> None:
@@ -131,7 +161,7 @@ async def test_a_read_with_a_dead_token_logs_in_again_and_succeeds() -> None:
     async with venue_and_broker() as (venue, broker):
         venue.on("POST", TOKEN_PATH, answer(200, token_answer("old")), answer(200, token_answer("new")))
         venue.on("GET", ORDERS_PATH, answer(401, {"errorCode": "DH-901", "errorMessage": "expired"}), answer(200, []))
-        assert await broker.orders(ACCOUNT) == []
+        assert await broker.orders(ACCOUNT) == ()
         assert [request.headers["access-token"] for request in venue.requests("GET", ORDERS_PATH)] == ["old", "new"]
 
 

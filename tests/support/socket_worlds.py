@@ -13,7 +13,7 @@ from adapters.simulator.server import _listen, _serve
 from infra.worlds.bare_loop import bury
 from infra.worlds.living import Verdict, verdict_of
 from infra.worlds.plan import Plan
-from infra.worlds.processes import NOBODYS, process_in
+from infra.worlds.processes import NOBODYS, PROCESS
 from infra.worlds.trading import SETTINGS
 from infra.worlds.venue import Venue
 from infra.worlds.virtual_time import VirtualLoop
@@ -39,7 +39,7 @@ class MortalLoop(VirtualLoop):
         return super().call_at(when, callback, *args, context=context)
 
     def _guarded(self, callback: Any, args: Any, context: Context) -> tuple[Any, Any]:
-        process = process_in(context)
+        process = context.get(PROCESS)
         if process is None:
             return callback, args
 

@@ -22,6 +22,7 @@ from adapters.dhan.guard.breaker_changes import BreakerChanges
 from adapters.dhan.guard.budget import Slot
 from adapters.dhan.guard.budgets import Budgets, RateClass
 from adapters.dhan.guard.gauges import Gauge
+from adapters.dhan.guard.known_books import KnownBooks
 from adapters.dhan.guard.prober import Prober
 from adapters.dhan.http.client import HttpAnswer, HttpRequest, Lane, NoAnswer, Transport
 from adapters.dhan.http.errors import Ambiguous, Fine, VenueRefusal, classify
@@ -73,7 +74,8 @@ class Call(Generic[T]):
     """What to ask, and how its answer is read. `document` is completed with the client id of the session.
 
     `rate` is what the venue counts it as, None: as others of its class; `rate_key` what it counts apart within that.
-    `changes` is the order that it changes: of that the venue takes only so many.
+    `changes` is the order that it changes: of that the venue takes only so many. `is_book`: it asks for a whole book,
+    which is read time and again; what is read of it must not be changed by anybody.
     """
 
     call_class: CallClass
@@ -84,6 +86,7 @@ class Call(Generic[T]):
     rate: RateClass | None = None
     rate_key: str = ""
     changes: VenueOrderId | None = None
+    is_book: bool = False
 
     @property
     def counts_as(self) -> RateClass:
@@ -163,6 +166,7 @@ class Gateway:
         )
         self._gauges = {call_class: Gauge() for call_class in CALL_CLASSES}
         self._last_account: AccountId | None = None
+        self._known_books = KnownBooks()
 
     def _listener(self, url: str, call_class: CallClass) -> TransitionListener:
         # Without the port: that of a simulator is another one at every start, and it is the same venue.
@@ -267,6 +271,10 @@ class Gateway:
             permit.failed(answer.cause)
             return Unclear(cause=answer.cause, sent_at_ns=answer.sent_at_ns)
         self._gauges[call.call_class].latencies_ns.append(answer.latency_ns)
+        known = self._known_books.recall(account_id, call.path, answer) if call.is_book else None
+        if known is not None:
+            permit.succeeded()
+            return Answered(value=known, sent_at_ns=answer.sent_at_ns)
         return self._understand(account_id, session, call, permit, answer)
 
     @contextmanager
@@ -296,6 +304,8 @@ class Gateway:
                     permit.failed("malformed answer")
                     return Unclear(cause=f"HTTP {answer.status}: {error}", sent_at_ns=answer.sent_at_ns)
                 permit.succeeded()
+                if call.is_book:
+                    self._known_books.keep(account_id, call.path, answer, value)
                 if call.is_order_write:
                     self.addresses.release(account_id, cause="the venue took a write")
                 return Answered(value=value, sent_at_ns=answer.sent_at_ns)

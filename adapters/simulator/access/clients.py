@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -90,6 +91,7 @@ class Tokens:
         self._live.pop(client_id, None)
 
 
+@lru_cache(maxsize=1024)  # A client sends its token with every request.
 def _claims(token: str) -> tuple[str, int]:
     try:
         payload: dict[str, Any] = msgspec.json.decode(_unbase64(token.split(".")[1]))

@@ -42,7 +42,9 @@ class RateLimits:
         Requests that name different subjects do not count for each other.
         """
         windows = self._windows[family]
-        taken = self._taken.setdefault((client_id, family, subject), [deque() for _ in windows])
+        taken = self._taken.get((client_id, family, subject))
+        if taken is None:
+            taken = self._taken[client_id, family, subject] = [deque() for _ in windows]
         for (length_ns, _), times in zip(windows, taken, strict=True):
             while times and times[0] <= now_ns - length_ns:
                 times.popleft()

@@ -25,11 +25,12 @@ def asking(desk: Desk, family: Family, asked: Asked) -> Handler:
     target = _TARGETS.get(family, FaultTarget.READ)
 
     async def handler(request: Request) -> Response:
+        asked_path: str = request.scope["path"]
         # Of option chains the very same question counts, and no other.
         is_unique = family is Family.OPTION_CHAIN
-        subject = hashlib.sha256(request.url.path.encode() + await request.body()).hexdigest() if is_unique else ""
+        subject = hashlib.sha256(asked_path.encode() + await request.body()).hexdigest() if is_unique else ""
         client_id = desk.authenticate(request, family, subject=subject)
-        path = request.url.path.removeprefix(_VERSION_PREFIX)
+        path = asked_path.removeprefix(_VERSION_PREFIX)
         fault = desk.faults.take(target, client_id=client_id, path=path)
         early = await strike_before(desk, fault, request, client_id=client_id)
         if early is not None:
