@@ -31,10 +31,9 @@ async def killed_while_an_answer_is_under_way(house: House) -> None:
 
 
 def is_forked(house: House) -> bool:
-    """Tell whether the executor's process came from the stem: then, and where there is none, it is called by its roles."""
-    return (
-        sys.platform != "linux" or psutil.Process(house.engine.process_of("executor").pid).name() == "executor-market"
-    )
+    """Tell whether the executor's process came from the stem, where there is one: it is called by its roles then."""
+    name = psutil.Process(house.engine.process_of("executor").pid).name()
+    return name == "executor-market" or sys.platform != "linux"
 
 
 async def asked_again(house: House) -> list[Request]:
