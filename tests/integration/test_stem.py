@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -26,6 +28,7 @@ from tests.support.servers import Servers, make_test_home, remove_test_home
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every process is started anew")
 
+ROOT = Path(__file__).parents[2]
 NEVER_LOADED = (sys.executable, "-S", "-c", "import signal; signal.pause()")
 NOT_TO_BE_LOADED = (sys.executable, "-S", "-c", "raise SystemExit(3)")
 DIES_WHEN_ASKED = (
@@ -43,6 +46,18 @@ from infra.stem.process import main
 main(sys.argv[1:], lambda: threading.Thread(target=time.sleep, args=(60,), daemon=True).start())
 """,
 )
+
+OWNER = """
+import os, sys, time
+from infra.stem.stem import Stem
+from tests.support.stem import COMMAND
+stem = Stem(COMMAND, os.environ, log=None)
+while not stem.is_loaded:
+    time.sleep(0.01)
+child = stem.fork(["api"], name="api", ready_fd=2, log=None)
+print(stem.process.pid, child.pid, flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -139,6 +154,30 @@ async def test_a_start_that_is_given_up_while_the_stem_loads_leaves_nobody(serve
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert set(psutil.Process().children()) <= before
+
+
+def _owner(home: Home) -> "subprocess.Popen[str]":
+    environment = {**os.environ, RUNTIME_FILE_VARIABLE: str(home.runtime_file)}
+    program = (sys.executable, "-c", OWNER)
+    return subprocess.Popen(program, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_stem_and_processes_end_with_who_owns_them(home: Home) -> None:
+    with _owner(home) as owner:
+        assert owner.stdout is not None
+        told = next(line for line in owner.stdout if line[0].isdigit())
+        family = [psutil.Process(int(pid)) for pid in told.split()]
+        await eventually(lambda: _forked(home))
+        owner.kill()
+    await eventually(lambda: not any(_lives(process) for process in family))
+    assert (home.run / "drained").read_text() == "api\n"
 
 
 async def test_a_stem_that_dies_while_it_forks_is_told_of(home: Home) -> None:
