@@ -53,7 +53,7 @@ class Stem:
                 self._is_loaded = self._requests.recv(len(LOADED)) == LOADED
             except OSError:
                 return False
-        return self.process.exit_code() is None
+        return self._is_loaded and self.process.exit_code() is None
 
     def fork(self, roles: Sequence[str], *, name: str, ready_fd: int, log: IO[bytes] | None) -> ChildProcess:
         """Return a new process of *roles*, a child of ours like any other.

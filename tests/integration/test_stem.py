@@ -54,7 +54,8 @@ from tests.support.stem import COMMAND
 stem = Stem(COMMAND, os.environ, log=None)
 while not stem.is_loaded:
     time.sleep(0.01)
-child = stem.fork(["api"], name="api", ready_fd=2, log=None)
+with open(os.devnull, "ab") as log:
+    child = stem.fork(["api"], name="api", ready_fd=2, log=log)
 print(stem.process.pid, child.pid, flush=True)
 time.sleep(600)
 """
@@ -172,8 +173,7 @@ def _lives(process: psutil.Process) -> bool:
 async def test_stem_and_processes_end_with_who_owns_them(home: Home) -> None:
     with _owner(home) as owner:
         assert owner.stdout is not None
-        told = next(line for line in owner.stdout if line[0].isdigit())
-        family = [psutil.Process(int(pid)) for pid in told.split()]
+        family = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
         await eventually(lambda: _forked(home))
         owner.kill()
     await eventually(lambda: not any(_lives(process) for process in family))

@@ -20,18 +20,15 @@ EXIT_DRAINED = 7
 def stand_in(roles: Sequence[str]) -> NoReturn:
     folder = Path(os.environ[RUNTIME_FILE_VARIABLE]).parent
 
-    def drained(*_: object) -> None:
-        with (folder / "drained").open("a") as file:
-            file.write("-".join(roles) + "\n")
-        os._exit(EXIT_DRAINED)
-
-    signal.signal(signal.SIGTERM, drained)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    print("-".join(sys.argv), flush=True)  # noqa: T201 - its log is read
     with (folder / "forked").open("a") as file:
         file.write(f"{os.getpid()}\n")
-    print("-".join(sys.argv), flush=True)  # noqa: T201 - its log is read
     os.write(int(os.environ[READY_FD_VARIABLE]), b"ready\n")
-    while True:
-        signal.pause()
+    signal.sigwait({signal.SIGTERM})
+    with (folder / "drained").open("a") as file:
+        file.write("-".join(roles) + "\n")
+    os._exit(EXIT_DRAINED)
 
 
 def load() -> Run:
