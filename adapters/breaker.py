@@ -49,7 +49,6 @@ _LIBRARY_STATES = {
     BreakerState.OPEN: CircuitBreakerState.OPEN,
     BreakerState.HALF_OPEN: CircuitBreakerState.HALF_OPEN,
 }
-_STATES = {library: ours for ours, library in _LIBRARY_STATES.items()}
 
 
 class BreakerOpen(Exception):
@@ -156,6 +155,7 @@ class CircuitBreaker:
             state_storage=self._counts,
             name=name,
         )
+        self._state = BreakerState.CLOSED
         self._generation = 0
         self._opened_at_ns = 0
         self._answered_at_ns: int | None = None
@@ -168,7 +168,7 @@ class CircuitBreaker:
     @property
     def state(self) -> BreakerState:
         """Where the breaker stands."""
-        return _STATES[self._holder.current_state]
+        return self._state
 
     @property
     def consecutive_failures(self) -> int:
@@ -278,6 +278,7 @@ class CircuitBreaker:
         # The holder's own open() reads the deprecated datetime.utcnow(), an error in strict runs; its setters do not.
         self._counts.state = _LIBRARY_STATES[to_state]
         self._holder.state = _LIBRARY_STATES[to_state]
+        self._state = to_state
         self._counts.reset_counter()
         self._generation += 1
         self._transitions.append(transition)

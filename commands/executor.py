@@ -254,6 +254,9 @@ class Executor:
         self._head = SharedRead(store.head)
         self._sending: dict[OrderId, asyncio.Task[None]] = {}
         self._entering: set[OrderId] = set()
+        self._followed_at = (-1, -1)
+        self._followed: set[AccountId] = set()
+        self._accounts_at_venue: set[AccountId] = set()
         self._searches: dict[OrderId, Search] = {}
         self._asking: dict[OrderId, asyncio.Task[None]] = {}
         self._cancels: dict[OrderId, int] = {}
@@ -590,9 +593,14 @@ class Executor:
         await asyncio.gather(*(self._poll(account_id) for account_id in sorted(self._at_venue())))
 
     async def _poll_due(self) -> None:
-        # The connection is made while an order is on its way, so that the venue can tell of it from the beginning.
-        self._watch.follow({order.account_id for order in self._orders.open()} | self._quiet_accounts())
-        await self._watch.read_due(self._at_venue())
+        seen = (self._orders.sequence, self._outside.sequence)
+        if self._followed_at != seen:  # Else the log has said nothing since, and nothing can have become otherwise.
+            self._followed_at = seen
+            # The connection is made while an order is on its way, so the venue can tell of it from the beginning.
+            self._followed = {order.account_id for order in self._orders.open()} | self._quiet_accounts()
+            self._accounts_at_venue = self._at_venue()
+        self._watch.follow(self._followed)
+        await self._watch.read_due(self._accounts_at_venue)
 
     def _at_venue(self) -> set[AccountId]:
         """Return the accounts that have an order at the venue, or may have."""

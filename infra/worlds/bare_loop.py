@@ -75,7 +75,9 @@ class BareLoop(asyncio.BaseEventLoop):
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run *callback* in *delay* seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        turn = _Turn(callback, args, context)
+        heapq.heappush(self._timers, (self._now + delay, next(self._numbers), turn))
+        return turn
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -84,10 +86,6 @@ class BareLoop(asyncio.BaseEventLoop):
         turn = _Turn(callback, args, context)
         heapq.heappush(self._timers, (when, next(self._numbers), turn))
         return turn
-
-    def create_future(self) -> "asyncio.Future[Any]":
-        """Return a future of this loop."""
-        return asyncio.Future(loop=self)
 
     def _run_once(self) -> None:
         ready = self._ready
