@@ -21,6 +21,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -457,11 +458,15 @@ class Executor:
         for order in orders:
             if order.order_id in self._sending or self._broker.is_held_back(order.account_id, order.purpose):
                 continue
-            if not order.purpose.closes:
-                if len(self._entering) >= self._settings.entries_at_once_max:
-                    return  # Whoever is done wakes the next round.
+            # One that has to wait for the first look at its account's books takes no turn from those that need not.
+            if not order.purpose.closes and self.reconciliation.is_compared(order.account_id):
+                if not self._may_enter_now():
+                    continue  # Whoever is done wakes the next round.
                 self._entering.add(order.order_id)
             self._sending[order.order_id] = asyncio.create_task(self._send(order))
+
+    def _may_enter_now(self) -> bool:
+        return len(self._entering) < self._settings.entries_at_once_max
 
     def _ask(self, step: Callable[[OpenOrder], Awaitable[None]], orders: Iterable[OpenOrder]) -> None:
         """Take *step* for each of *orders* in the background, so that a slow answer holds up no other order."""
@@ -484,6 +489,13 @@ class Executor:
         try:
             await self._recall_spending(order)
             may_enter = order.purpose.closes or await self._is_compared(order.account_id)
+            if not order.purpose.closes and order.order_id not in self._entering:
+                if may_enter:
+                    return  # It was waited for: from the next round on it takes its turn.
+                if not self._may_enter_now():
+                    await asyncio.sleep(self._settings.retry_ms / 1000)
+                    return
+                self._entering.add(order.order_id)
             sequence = await self._sender.send(order, may_enter=may_enter)
             self._commands += 1
             self._entering.discard(order.order_id)
@@ -626,20 +638,18 @@ class Executor:
                 for said, doubt in self._said.hold_against(account_id, rows):
                     await self._record(said, doubt)
                 await self._catch_up_with_ours(account_id)
-                for row in rows:
-                    order = order_of_row(self._orders, account_id, row)
-                    if order is not None and order.venue_order_id is None:
-                        await self._record_row(account_id, row, Evidence.ORDER_BOOK)
+                await self._record_rows(account_id, rows, are_unnamed=True)
                 await self._catch_up_with_ours(account_id)
                 for row in rows:
                     await self._record_terms(account_id, row)
                 await self._catch_up_with_ours(account_id)
-                for order, command in fills_to_record(self._orders, account_id, rows, fills):
-                    if self._said.is_to_be_believed(order):
-                        await self._record(order, command)
+                await self._position_by_position(
+                    (order, partial(self._record, order, command))
+                    for order, command in fills_to_record(self._orders, account_id, rows, fills)
+                    if self._said.is_to_be_believed(order)
+                )
                 await self._catch_up_with_ours(account_id)
-                for row in rows:
-                    await self._record_row(account_id, row, Evidence.ORDER_BOOK)
+                await self._record_rows(account_id, rows)
                 self._note_missing(account_id, rows)
                 self._commands += await self._adoption.record(account_id, rows, fills)
                 self._commands += await self.reconciliation.record_repairs(account_id)
@@ -651,6 +661,40 @@ class Executor:
             self._watch.note_read(account_id)
             self._books_read_at_ns[account_id] = self._clock.monotonic_ns()
             return True
+
+    async def _record_rows(
+        self, account_id: AccountId, rows: Iterable[VenueOrder], *, are_unnamed: bool = False
+    ) -> None:
+        """Record what is news in *rows*; with *are_unnamed* only of orders whose id at the venue is not known."""
+        news: list[tuple[OpenOrder, Callable[[], Awaitable[None]]]] = []
+        for row in rows:
+            order = order_of_row(self._orders, account_id, row)
+            if order is None or (are_unnamed and order.venue_order_id is not None):
+                continue
+            if record_of_row(order, row, Evidence.ORDER_BOOK) is not None:
+                news.append((order, partial(self._record_row, account_id, row, Evidence.ORDER_BOOK)))
+        await self._position_by_position(news)
+
+    async def _position_by_position(self, steps: Iterable[tuple[OpenOrder, Callable[[], Awaitable[None]]]]) -> None:
+        """Take *steps*: those about one position in their order, positions side by side, so they are appended together.
+
+        What a position earned depends on the order of its executions, whichever trades they belong to; the venue's is
+        kept. In lock-step all keep their order, for what is recorded must not depend on how soon the log answers.
+        """
+        by_position: defaultdict[object, list[Callable[[], Awaitable[None]]]] = defaultdict(list)
+        for order, step in steps:
+            position = (order.instruction.instrument, order.instruction.product)
+            by_position[None if self._settings.lock_step else position].append(step)
+
+        async def take(of_position: Iterable[Callable[[], Awaitable[None]]]) -> None:
+            for step in of_position:
+                await step()
+
+        # All are waited for: what one of them failed to record does not leave the others at work unseen.
+        outcomes = await asyncio.gather(*map(take, by_position.values()), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     async def _record_terms(self, account_id: AccountId, row: VenueOrder) -> None:
         """Record what an order has become at the venue, once for each thing that it becomes."""

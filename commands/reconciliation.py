@@ -59,7 +59,7 @@ from domain.session import Phase
 log = structlog.get_logger(__name__)
 
 _EVENTS = "account.difference_"
-_LOOKS_AT_ONCE_MAX = 8
+_LOOKS_AT_ONCE_MAX = 24
 _REMEMBERED_S = 12 * 3600
 """So long an account is looked at that has nothing any more: what others do to it today still concerns it."""
 _QUIET_FACTOR = 10
@@ -169,6 +169,11 @@ class Reconciliation:
         if not watched.is_compared and not self._has_stopped:
             await asyncio.wait({self._begin(account_id, watched)}, timeout=within_s)
         return watched.is_compared
+
+    def is_compared(self, account_id: AccountId) -> bool:
+        """Tell whether the account's books were compared in this process, without having it done."""
+        watched = self._watched.get(account_id)
+        return watched is not None and watched.is_compared
 
     def holds(self, account_id: AccountId) -> bool:
         """Tell whether entries of an account wait for something that only the venue or a person can end."""

@@ -2,8 +2,11 @@
 
 Starting: lock of the home, keys, PostgreSQL and NATS side by side, a look whether the log still is the one that was
 there, migrations, then every process at once, except that who speaks to the broker waits until our own one stands; the
-engine is up when each has said that it is ready. A process that ends is started again: at once where it had run
-steadily, else after a pause that doubles with every failure.
+engine is up when each has said that it is ready. A process that ends is started again: at once the first time, then
+after a pause that doubles with every failure, until it has run steadily.
+
+Processes are forked from the stem (`infra.stem`), which has loaded what they are made of: that takes longer than all
+that a process does besides until it works. While there is none, they are started anew, and nothing else is different.
 
 Stopping (SIGTERM, SIGINT, or the end of the `async with`): the processes one after another in the order of `PROCESSES`,
 so that whoever takes work in stops before those who finish it; then NATS, then PostgreSQL. Each has a deadline. If the
@@ -37,6 +40,8 @@ from infra.lock import HomeLock
 from infra.problems import OperatorProblem
 from infra.runtime import RuntimeFile
 from infra.settings import PREFIX, READY_FD_VARIABLE, RUNTIME_FILE_VARIABLE, Settings
+from infra.stem import kernel
+from infra.stem.stem import OURS, Stem, StemGone
 from infra.user_keys import move_user_keys
 
 PROCESSES: tuple[tuple[str, ...], ...] = (
@@ -53,7 +58,7 @@ READY_WITHIN_S = 60.0
 PAUSE_FIRST_S = 0.2
 PAUSE_MAX_S = 30.0
 STEADY_S = 10.0
-"""A process that ran this long has recovered: it is started again without a pause, and the next pause is the first."""
+"""A process that ran this long has recovered: what happens to it then happens for the first time."""
 FAILED_STARTS_MAX = 3
 _BROKER = "simulator"
 _SPEAK_TO_THE_BROKER = frozenset({"executor", "market"})
@@ -96,14 +101,12 @@ class _Pauses:
     """How long to wait before something that ended is started again."""
 
     def __init__(self) -> None:
-        self._next_s = PAUSE_FIRST_S
+        self._next_s = 0.0
 
     def after(self, ran_s: float) -> float:
         """Return the pause, in seconds, after it ran for *ran_s*."""
-        if ran_s >= STEADY_S:
-            self._next_s = PAUSE_FIRST_S
-            return 0.0
-        pause_s, self._next_s = self._next_s, min(self._next_s * 2, PAUSE_MAX_S)
+        pause_s = 0.0 if ran_s >= STEADY_S else self._next_s
+        self._next_s = min(max(pause_s * 2, PAUSE_FIRST_S), PAUSE_MAX_S)
         return pause_s
 
 
@@ -116,6 +119,7 @@ class Supervisor:
         *,
         processes: Sequence[tuple[str, ...]] | None = None,
         command: Command = role_command,
+        stem: Sequence[str] | None = None,
         migrate: Callable[[str], None] | None = None,
         logs_to_files: bool = False,
         is_throwaway: bool = False,
@@ -123,8 +127,9 @@ class Supervisor:
         """Describe the engine.
 
         `processes` are those that the settings ask for, unless others are given. `command` makes the command of a
-        process from its roles, `migrate` brings the database of a URL up to date
-        (None: our migrations). With `logs_to_files` the processes write to `KHATA_HOME/logs`, else to our stderr.
+        process from its roles, `stem` is the command of what they are forked from (None: ours, or none where `command`
+        is not ours), `migrate` brings the database of a URL up to date (None: our migrations). With `logs_to_files` the
+        processes write to `KHATA_HOME/logs`, else to our stderr.
         `is_throwaway`: nobody will keep the home, so nobody is told to keep its keys.
         """
         self.settings = settings
@@ -141,6 +146,12 @@ class Supervisor:
         self._stopping = False
         self._keys: Keys | None = None
         self._started: RuntimeFile | None = None
+        self._stem_command = stem or (OURS if command is role_command else None)
+        if not kernel.IS_SUPPORTED:
+            self._stem_command = None
+        self._stem: Stem | None = None
+        self._stem_settled = asyncio.Event()
+        """Set once the first stem can be asked, or it is clear that it never can."""
 
     # --- What it offers while it runs ---------------------------------------------------------------------------------
 
@@ -228,6 +239,8 @@ class Supervisor:
             refuse_unfinished_restore(self._home)
             self._keys = ensure_keys(self._home, tell=not self._is_throwaway)
             addresses = choose_addresses(self.settings)
+            if self._stem_command is not None:
+                self._keepers.append(asyncio.create_task(self._keep_stem(self._stem_command)))
             # Alembic takes as long to load as PostgreSQL to start: side by side.
             loading = asyncio.create_task(asyncio.to_thread(import_module, "infra.migrations.runner"))
             database, nats_url = await _both(self._start_database(self._keys), self._start_nats(self._keys))
@@ -293,6 +306,8 @@ class Supervisor:
         if not _SPEAK_TO_THE_BROKER.isdisjoint(group.roles):
             # Else it would find nobody there, hold entries back, and say so many times before the engine is up.
             await asyncio.gather(*(other.ready.wait() for other in self._groups if _is_broker_beside(other, group)))
+        if self._stem_command is not None:
+            await self._stem_settled.wait()
         pauses = _Pauses()
         while not self._stopping:
             started = time.monotonic()
@@ -325,21 +340,71 @@ class Supervisor:
             os.close(reading)
 
     def _spawn(self, group: _Group, ready_fd: int) -> ChildProcess:
+        if not self._logs_to_files:
+            return self._start(group, ready_fd, None)
+        group.log = LogFile(self._home.logs / f"{group.name}.log")
+        with group.log as log:
+            return self._start(group, ready_fd, log)
+
+    def _start(self, group: _Group, ready_fd: int, log: IO[bytes] | None) -> ChildProcess:
+        if self._stem is not None and self._stem.is_loaded:
+            try:
+                return self._stem.fork(group.roles, name=group.name, ready_fd=ready_fd, log=log)
+            except StemGone as gone:
+                _log.warning("stem_gone", reason=str(gone))
+        return ChildProcess(
+            self._command(group.roles),
+            name=group.name,
+            environment={**self._environment(), READY_FD_VARIABLE: str(ready_fd)},
+            log=log,
+            inherit=(ready_fd,),
+        )
+
+    def _environment(self) -> dict[str, str]:
         # Settings reach the process by the file alone: what an override replaced must not come back by a variable.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment[RUNTIME_FILE_VARIABLE] = str(self._home.runtime_file)
-        environment[READY_FD_VARIABLE] = str(ready_fd)
+        return environment
 
-        def start(log: IO[bytes] | None) -> ChildProcess:
-            return ChildProcess(
-                self._command(group.roles), name=group.name, environment=environment, log=log, inherit=(ready_fd,)
-            )
+    async def _keep_stem(self, command: Sequence[str]) -> None:
+        """Keep a stem that can be asked; give up where it cannot be loaded."""
+        pauses, failed_starts = _Pauses(), 0
+        try:
+            while True:
+                started = time.monotonic()
+                code, was_loaded = await self._run_stem_once(command)
+                failed_starts = 0 if was_loaded else failed_starts + 1
+                if failed_starts == FAILED_STARTS_MAX:
+                    _log.error("stem_given_up", exit_code=code)
+                    return
+                pause_s = pauses.after(time.monotonic() - started)
+                _log.warning("stem_ended", exit_code=code, restart_in_s=pause_s)
+                await asyncio.sleep(pause_s)
+        finally:
+            self._stem_settled.set()
 
+    async def _run_stem_once(self, command: Sequence[str]) -> tuple[int, bool]:
+        """Run a stem until it ends; return its exit code, and whether it could be asked meanwhile."""
+        stem, was_loaded = self._start_stem(command), False
+        self._stem = stem
+        self._record()
+        try:
+            while (code := stem.process.exit_code()) is None:
+                if not was_loaded and stem.is_loaded:
+                    was_loaded = True
+                    self._stem_settled.set()
+                await asyncio.sleep(_POLL_S)
+            return code, was_loaded
+        finally:
+            self._stem = None
+            stem.end()
+            await stem.process.stop()
+
+    def _start_stem(self, command: Sequence[str]) -> Stem:
         if not self._logs_to_files:
-            return start(None)
-        group.log = LogFile(self._home.logs / f"{group.name}.log")
-        with group.log as log:
-            return start(log)
+            return Stem(command, self._environment(), log=None)
+        with LogFile(self._home.logs / "stem.log") as log:
+            return Stem(command, self._environment(), log=log)
 
     async def _keep_server(self, server: EmbeddedPostgres | EmbeddedNats) -> None:
         """Start a server again that ended although nobody asked it to."""
@@ -366,6 +431,8 @@ class Supervisor:
         if self._started is None or self._stopping:
             return
         children = [group.child for group in self._groups if group.child is not None]
+        if self._stem is not None:
+            children.append(self._stem.process)
         processes = {child.name: child.pid for child in (*children, *self._servers())}
         told = msgspec.structs.replace(self._started, processes={"supervisor": os.getpid(), **processes})
         told.write(self._home.runtime_file)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Protocol
 
 import psutil
 
@@ -31,6 +31,43 @@ class ServerUser:
     name: str
     uid: int
     gid: int
+
+
+class _Handle(Protocol):
+    """What a child is held by, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def wait(self) -> int: ...
+
+
+class _Adopted:
+    """A child that somebody else started. Its number is nobody else's before its exit code is read here."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._exit_code: int | None = None
+
+    def poll(self) -> int | None:
+        return self._read(os.WNOHANG)
+
+    def wait(self) -> int:
+        code = self._read(0)
+        assert code is not None, "it was waited for"
+        return code
+
+    def send_signal(self, number: int, /) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def _read(self, options: int) -> int | None:
+        if self._exit_code is None:
+            ended, status = os.waitpid(self.pid, options)
+            if ended:
+                self._exit_code = os.waitstatus_to_exitcode(status)
+        return self._exit_code
 
 
 class ChildProcess:
@@ -57,7 +94,7 @@ class ChildProcess:
         self.name = name
         identity = (user.uid, user.gid) if user else (_KEEP_USER, _KEEP_USER)
         start = (sys.executable, "-I", "-S", launcher.__file__, os.getpid(), int(death_signal), *identity, *command)
-        self._popen = subprocess.Popen(  # noqa: S603 - the command is our caller's
+        self._handle: _Handle = subprocess.Popen(  # noqa: S603 - the command is our caller's
             [str(word) for word in start],
             env=None if environment is None else dict(environment),
             cwd=folder,
@@ -72,16 +109,16 @@ class ChildProcess:
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._popen.pid
+        return self._handle.pid
 
     def exit_code(self) -> int | None:
         """Return how it ended (negative: the signal), None while it runs."""
-        return self._popen.poll()
+        return self._handle.poll()
 
     async def wait(self, *, within_s: float | None = None) -> int | None:
         """Return its exit code once it has ended, None if it has not within *within_s*."""
         deadline = None if within_s is None else time.monotonic() + within_s
-        while (code := self._popen.poll()) is None:
+        while (code := self._handle.poll()) is None:
             if deadline is not None and time.monotonic() >= deadline:
                 return None
             await asyncio.sleep(_POLL_S)
@@ -89,8 +126,8 @@ class ChildProcess:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens to a child that has ended."""
-        if self._popen.poll() is None:
-            self._popen.send_signal(number)
+        if self._handle.poll() is None:
+            self._handle.send_signal(number)
 
     async def stop(self, *steps: tuple[signal.Signals, float]) -> int:
         """End it: send each signal in turn, wait its seconds, and kill it in the end. Return its exit code."""
@@ -99,7 +136,15 @@ class ChildProcess:
             if (code := await self.wait(within_s=seconds)) is not None:
                 return code
         self.send(signal.SIGKILL)
-        return self._popen.wait()
+        return self._handle.wait()
+
+
+class AdoptedChild(ChildProcess):
+    """A running child of ours that another process started and left to us."""
+
+    def __init__(self, pid: int, *, name: str) -> None:
+        self.name = name
+        self._handle = _Adopted(pid)
 
 
 class LogFile:

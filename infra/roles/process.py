@@ -52,6 +52,12 @@ async def run_roles(roles: Sequence[str], runtime: Runtime) -> None:
             await end(*tasks)
 
 
+def load_every_role() -> None:
+    """Load what any role is made of."""
+    for name in ROLES:
+        _role(name)
+
+
 def _role(name: str) -> Role:
     """Return the function `run_<name>` of the role's module: a process loads the modules of its own roles only."""
     module = name.replace("-", "_")

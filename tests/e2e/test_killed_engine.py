@@ -1,7 +1,9 @@
 """A whole engine is killed part by part while people trade: nothing is lost, and nothing is done twice."""
 
+import sys
 from random import Random
 
+import psutil
 import pytest
 
 from infra.kills.house import House, running_house
@@ -28,6 +30,18 @@ async def killed_while_an_answer_is_under_way(house: House) -> None:
     await house.kill(Victim.EXECUTOR)
 
 
+def learned_otherwise(house: House) -> int:
+    """Count the orders of which the broker has let us know by anything but its answer, which may come to nobody."""
+    acknowledged = [event for event in house.witness._events if event.name.startswith("order.acknowledged.")]
+    return sum(event.body["evidence"] != "answer" for event in acknowledged)
+
+
+def is_forked(house: House) -> bool:
+    """Tell whether the executor's process came from the stem, where there is one: it is called by its roles then."""
+    name = psutil.Process(house.engine.process_of("executor").pid).name()
+    return name == "executor-market" or sys.platform != "linux"
+
+
 async def asked_again(house: House) -> list[Request]:
     """Ask some of what was accepted once more, under its key, and return it with both answers."""
     return [await house.people[0].ask_again(request) for request in house.people[0].accepted()[:3]]
@@ -38,6 +52,7 @@ async def test_whoever_is_killed_under_load_nothing_is_lost_and_nothing_comes_tw
     with throwaway_home() as home:
         async with running_house(home, people=PEOPLE, order_lookup_window_ms=500) as house:
             async with house.load(Random(SEED), per_second=PER_SECOND):  # noqa: S311 - no secret
+                assert is_forked(house), "it has to come back as it does for people: from the stem"
                 await killed_while_an_answer_is_under_way(house)
                 await house.wipe_transport()
                 for victim in AFTERWARDS:
@@ -49,6 +64,6 @@ async def test_whoever_is_killed_under_load_nothing_is_lost_and_nothing_comes_tw
             assert house.ledger.accepted() > PEOPLE
             assert repeated
             assert all(len(request.answers) >= 2 for request in repeated)
-            assert house.witness.count("order.outcome_unknown") > 0, "no answer was under way when its sender died"
+            assert learned_otherwise(house) > 0, "no answer was under way when its sender died"
             assert house.witness.count("order.submitting") >= len(house.kills)
             assert len(house.kills) >= 8

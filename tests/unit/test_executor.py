@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace as but
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from commands.accounts import CommandContext, Outcome
 from commands.open_orders import OpenOrder
-from commands.ports import Append, Appended, AppendOutcomeUnknown, Placement, StoreUnavailable
+from commands.ports import Append, Appended, AppendOutcomeUnknown, Placement, StoreUnavailable, VenuePosition
+from domain.account.commands import AccountCommand, RecordFill
 from domain.account.events import (
     Evidence,
     OrderAcknowledged,
@@ -287,6 +289,81 @@ async def test_entries_wait_for_one_another_above_their_number_and_an_exit_waits
         desk.broker.may_answer.set()
         await eventually(lambda: {placed.account_id for placed in desk.broker.placed[1:]} == {ACCOUNT, *others})
     assert len({placed.correlation_id for placed in desk.broker.placed}) == len(desk.broker.placed)
+
+
+async def test_entries_that_wait_for_books_to_be_compared_are_in_nobodys_way(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commands.executor.FIRST_LOOK_S", 3_600.0)
+    other = AccountId("acc_other")
+    await desk.open_account(other)
+    positions, may_be_read = desk.broker.positions, asyncio.Event()
+
+    async def late_positions(account_id: AccountId) -> Sequence[VenuePosition]:
+        if account_id == ACCOUNT:
+            await may_be_read.wait()
+        return await positions(account_id)
+
+    desk.broker.positions = late_positions  # type: ignore[method-assign]
+    async with running(desk.executor(but(SETTINGS, entries_at_once_max=1))):
+        for _ in range(3):
+            await desk.open_trade(LIMIT)
+        await desk.open_trade(LIMIT, account_id=other)
+        await eventually(lambda: desk.broker.placed)
+        assert [placed.account_id for placed in desk.broker.placed] == [other]
+        may_be_read.set()
+        await eventually(lambda: len(desk.broker.placed) == 4)
+    assert len({placed.correlation_id for placed in desk.broker.placed}) == 4
+
+
+# --- Missed executions ------------------------------------------------------------------------------------------------
+
+
+async def filled_while_nobody_looked(desk: Desk) -> None:
+    """Fill three orders at the venue in two parts each, by turns."""
+    async with running(desk.executor()):
+        for _ in range(3):
+            await desk.open_trade(LIMIT)
+        await eventually(lambda: len(desk.events_of(OrderAcknowledged)) == 3)
+    for quantity in (40, 60):
+        for number in range(3):
+            desk.broker.fill(desk.broker.row(number), quantity, PRICE_E4)
+
+
+def parts_filled(desk: Desk) -> dict[str, list[int]]:
+    parts: dict[str, list[int]] = {}
+    for fill in desk.events_of(OrderFilled):
+        parts.setdefault(fill.trade_id, []).append(fill.last_quantity)
+    return parts
+
+
+async def test_what_was_missed_of_several_trades_is_recorded_in_each_trades_order(desk: Desk) -> None:
+    await filled_while_nobody_looked(desk)
+    async with running(desk.executor()):
+        await eventually(lambda: len(desk.events_of(OrderFilled)) == 6)
+    assert list(parts_filled(desk).values()) == [[40, 60]] * 3
+    expect_the_venues_books(desk)
+
+
+async def test_a_trade_that_cannot_be_recorded_now_keeps_no_other_back_and_comes_later_in_its_order(desk: Desk) -> None:
+    await filled_while_nobody_looked(desk)
+    executor = desk.executor()
+    carry_out, away = executor._accounts.carry_out, asyncio.Event()
+    first = desk.events_of(OrderAcknowledged)[0].order_id
+
+    async def carry_out_but_for_one(account_id: AccountId, command: AccountCommand, context: CommandContext) -> Outcome:
+        if isinstance(command, RecordFill) and command.order_id == first and not away.is_set():
+            raise StoreUnavailable("the log does not answer")
+        return await carry_out(account_id, command, context)
+
+    executor._accounts.carry_out = carry_out_but_for_one  # type: ignore[method-assign]
+    async with running(executor):
+        await eventually(lambda: len(desk.events_of(OrderFilled)) == 4)
+        assert list(parts_filled(desk).values()) == [[40, 60]] * 2
+        away.set()
+        await eventually(lambda: len(desk.events_of(OrderFilled)) == 6)
+    assert list(parts_filled(desk).values()) == [[40, 60]] * 3
+    expect_the_venues_books(desk)
 
 
 # --- The unknown ------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import pytest
 
 from adapters.simulator.faults.call_faults import Fault, FaultDesk, FaultKind, FaultTarget, targets_of
 from adapters.simulator.faults.fault_plan import FaultPlan, PlanInvalid, PlayedPlan, plan_from
-from infra.cli.run import _with_options
 from infra.problems import OperatorProblem
+from infra.roles.program import _with_options
 from infra.settings import Settings
 from infra.wiring.exchange import fault_plan_of
 from tests.support.tape import CLIENT_ID, OTHER_CLIENT_ID

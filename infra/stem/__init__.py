@@ -1,0 +1,1 @@
+"""The process that roles are forked from, so that a dead one comes back without loading everything anew."""
