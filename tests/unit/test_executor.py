@@ -32,7 +32,7 @@ from domain.account.events import (
     TradeClosed,
 )
 from domain.ids import AccountId, OrderId
-from domain.order import NotSentReason, OrderStatus, OrderType, Purpose, Side, correlation_id_of
+from domain.order import NotSentReason, OrderStatus, OrderType, Product, Purpose, Side, correlation_id_of
 from tests.support.desk import SETTINGS, Desk, buy, kill, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import SENT_AT_NS, Answer
@@ -319,15 +319,15 @@ async def test_entries_that_wait_for_books_to_be_compared_are_in_nobodys_way(
 # --- Missed executions ------------------------------------------------------------------------------------------------
 
 
-async def filled_while_nobody_looked(desk: Desk) -> None:
-    """Fill three orders at the venue in two parts each, by turns."""
+async def filled_while_nobody_looked(desk: Desk, *products: Product, by_turns: bool = True) -> None:
+    """Fill an order of each of *products* at the venue in two parts each, by turns or one after another."""
     async with running(desk.executor()):
-        for _ in range(3):
-            await desk.open_trade(LIMIT)
-        await eventually(lambda: len(desk.events_of(OrderAcknowledged)) == 3)
-    for quantity in (40, 60):
-        for number in range(3):
-            desk.broker.fill(desk.broker.row(number), quantity, PRICE_E4)
+        for product in products:
+            await desk.open_trade(but(LIMIT, product=product))
+        await eventually(lambda: len(desk.events_of(OrderAcknowledged)) == len(products))
+    parts = [(number, quantity) for number in range(len(products)) for quantity in (40, 60)]
+    for number, quantity in sorted(parts, key=lambda part: part[1]) if by_turns else parts:
+        desk.broker.fill(desk.broker.row(number), quantity, PRICE_E4)
 
 
 def parts_filled(desk: Desk) -> dict[str, list[int]]:
@@ -337,16 +337,29 @@ def parts_filled(desk: Desk) -> dict[str, list[int]]:
     return parts
 
 
-async def test_what_was_missed_of_several_trades_is_recorded_in_each_trades_order(desk: Desk) -> None:
-    await filled_while_nobody_looked(desk)
+async def test_what_was_missed_of_several_positions_is_recorded_in_each_positions_order(desk: Desk) -> None:
+    await filled_while_nobody_looked(desk, Product.INTRADAY, Product.CNC)
     async with running(desk.executor()):
-        await eventually(lambda: len(desk.events_of(OrderFilled)) == 6)
-    assert list(parts_filled(desk).values()) == [[40, 60]] * 3
+        await eventually(lambda: len(desk.events_of(OrderFilled)) == 4)
+    assert list(parts_filled(desk).values()) == [[40, 60]] * 2
     expect_the_venues_books(desk)
 
 
-async def test_a_trade_that_cannot_be_recorded_now_keeps_no_other_back_and_comes_later_in_its_order(desk: Desk) -> None:
-    await filled_while_nobody_looked(desk)
+async def test_what_was_missed_of_a_position_is_recorded_in_the_venues_order_whichever_trade_it_is_of(
+    desk: Desk,
+) -> None:
+    await filled_while_nobody_looked(desk, *[Product.INTRADAY] * 3, by_turns=False)
+    async with running(desk.executor()):
+        await eventually(lambda: len(desk.events_of(OrderFilled)) == 6)
+    assert [fill.last_quantity for fill in desk.events_of(OrderFilled)] == [40, 60] * 3
+    assert len(parts_filled(desk)) == 3
+    expect_the_venues_books(desk)
+
+
+async def test_a_position_that_cannot_be_recorded_now_keeps_no_other_back_and_comes_later_in_its_order(
+    desk: Desk,
+) -> None:
+    await filled_while_nobody_looked(desk, Product.INTRADAY, Product.CNC)
     executor = desk.executor()
     carry_out, away = executor._accounts.carry_out, asyncio.Event()
     first = desk.events_of(OrderAcknowledged)[0].order_id
@@ -358,11 +371,11 @@ async def test_a_trade_that_cannot_be_recorded_now_keeps_no_other_back_and_comes
 
     executor._accounts.carry_out = carry_out_but_for_one  # type: ignore[method-assign]
     async with running(executor):
-        await eventually(lambda: len(desk.events_of(OrderFilled)) == 4)
-        assert list(parts_filled(desk).values()) == [[40, 60]] * 2
+        await eventually(lambda: len(desk.events_of(OrderFilled)) == 2)
+        assert list(parts_filled(desk).values()) == [[40, 60]]
         away.set()
-        await eventually(lambda: len(desk.events_of(OrderFilled)) == 6)
-    assert list(parts_filled(desk).values()) == [[40, 60]] * 3
+        await eventually(lambda: len(desk.events_of(OrderFilled)) == 4)
+    assert list(parts_filled(desk).values()) == [[40, 60]] * 2
     expect_the_venues_books(desk)
 
 
