@@ -62,6 +62,8 @@ _EVENTS = "account.difference_"
 _LOOKS_AT_ONCE_MAX = 24
 _REMEMBERED_S = 12 * 3600
 """So long an account is looked at that has nothing any more: what others do to it today still concerns it."""
+_SIFTED_AGAIN_S = 60
+"""So long the accounts stay what they are where the log says nothing."""
 _QUIET_FACTOR = 10
 """So much rarer are looks while all that an account holds is closed."""
 _IDS_KEPT = 50_000
@@ -155,6 +157,8 @@ class Reconciliation:
         self._settings = settings
         self._watched: dict[AccountId, _Watched] = {}
         self._names: OrderedDict[OrderId, CorrelationId] = OrderedDict()
+        self._sifted = (-1, -1)
+        self._sifted_at_ns = 0
         self._turn = asyncio.Semaphore(_LOOKS_AT_ONCE_MAX)
         self._has_stopped = False
 
@@ -289,14 +293,20 @@ class Reconciliation:
     def concerned(self) -> set[AccountId]:
         """Return the accounts that have something, or had it of late."""
         now = self._clock.monotonic_ns()
-        active = {order.account_id for order in self._orders.open()} | self._outside.accounts()
-        for account_id in active:
+        seen = (self._orders.sequence, self._outside.sequence)
+        if seen != self._sifted or now - self._sifted_at_ns >= _SIFTED_AGAIN_S * NS_PER_S:
+            self._sifted, self._sifted_at_ns = seen, now
+            self._sift(now)
+        return set(self._watched)
+
+    def _sift(self, now: int) -> None:
+        """Take in who has something, and forget who has had nothing for long."""
+        for account_id in {order.account_id for order in self._orders.open()} | self._outside.accounts():
             self._of(account_id).active_at_ns = now
         oldest_ns = now - _REMEMBERED_S * NS_PER_S
         for account_id in [name for name, each in self._watched.items() if each.active_at_ns < oldest_ns]:
             if self._watched[account_id].looking is None:
                 del self._watched[account_id]
-        return set(self._watched)
 
     def status(self) -> dict[str, Any]:
         """Return how many accounts are looked at, and which do not agree, for people and probes."""

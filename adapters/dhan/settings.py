@@ -63,8 +63,9 @@ class DhanSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     breaker_failures_max: int = 3
     breaker_reset_s: float = 5.0
-    breaker_stall_s: float | None = 2.0
-    """So long an entry may wait for its answer before no others are sent; None: as long as it takes."""
+    breaker_stall_s: float | None = 1.8
+    """So long an entry may wait for its answer before no others are sent; None: as long as it takes. Two seconds are
+    promised, and a busy machine is late."""
     exit_pace_s: float = 0.5
 
     read_attempts: int = 3
