@@ -108,6 +108,7 @@ class OpenOrders:
         self._open: dict[OrderId, OpenOrder] = {}
         self._moving: dict[OrderId, OpenOrder] = {}
         self._presumed_absent: dict[OrderId, OpenOrder] = {}
+        self._said: dict[OrderId, OpenOrder] = {}
         self._absent: dict[OrderId, OpenOrder] = {}
         self._by_venue_id: dict[tuple[AccountId, VenueOrderId], OrderId] = {}
         self._by_correlation: dict[tuple[AccountId, CorrelationId], OrderId] = {}
@@ -174,6 +175,7 @@ class OpenOrders:
             (self._open, order.status not in CLOSED),
             (self._moving, order.is_moving),
             (self._presumed_absent, order.status is OrderStatus.PRESUMED_ABSENT),
+            (self._said, order.is_said_to_be_there),
             (self._absent, order.absent_on is not None),
         ):
             if belongs:
@@ -211,6 +213,10 @@ class OpenOrders:
     def presumed_absent(self) -> list[OpenOrder]:
         """Return those of the open orders that were looked for in vain, oldest first."""
         return _oldest_first(self._presumed_absent)
+
+    def said_to_be_there(self) -> list[OpenOrder]:
+        """Return those of the open orders that the venue has by an operator's word alone, oldest first."""
+        return _oldest_first(self._said)
 
     def absent(self) -> list[OpenOrder]:
         """Return the orders that an operator said to be absent today: the venue's book may still show them."""

@@ -33,7 +33,7 @@ class OperatorsWord:
 
     def hold_against(self, account_id: AccountId, rows: Sequence[VenueOrder]) -> list[tuple[OpenOrder, DoubtOrder]]:
         """Hold what was said of an account's orders against its book, and return what it does not bear out."""
-        said = [order for order in self._orders.open() if order.account_id == account_id and order.is_said_to_be_there]
+        said = [order for order in self._orders.said_to_be_there() if order.account_id == account_id]
         doubts = []
         for order in said:
             cause = self._doubt_of(order, rows)

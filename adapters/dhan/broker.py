@@ -165,7 +165,8 @@ class DhanBroker:
             BrokerUnavailable
         """
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/trades", read=_fills, is_book=True)
-        return await self.caller.ask(account_id, call)
+        fills = await self.caller.ask(account_id, call)
+        return in_order_of_time(fills)
 
     async def positions(self, account_id: AccountId) -> Sequence[VenuePosition]:
         """Return the venue's positions in the products that we trade.
@@ -296,7 +297,7 @@ def _orders(document: Any) -> tuple[VenueOrder, ...]:
 
 
 def _fills(document: Any) -> tuple[VenueFill, ...]:
-    return tuple(in_order_of_time([fill_of(row) for row in rows_of(document)]))
+    return tuple(fill_of(row) for row in rows_of(document))
 
 
 def _positions(document: Any) -> list[VenuePosition]:

@@ -72,7 +72,7 @@ async def test_an_empty_book_is_empty() -> None:
         for path in ("/v2/orders", "/v2/trades", "/v2/positions"):
             venue.on("GET", path, answer(200, []))
         assert await broker.orders(ACCOUNT) == ()
-        assert await broker.fills(ACCOUNT) == ()
+        assert await broker.fills(ACCOUNT) == []
         assert await broker.positions(ACCOUNT) == []
 
 
@@ -94,7 +94,51 @@ async def test_what_one_book_says_is_said_of_no_other() -> None:
         assert await broker.orders(ACCOUNT) == ()
         assert len(await broker.fills(ACCOUNT)) == 1
         venue.on("GET", "/v2/trades", answer(200, []))
-        assert await broker.fills(ACCOUNT) == ()
+        assert await broker.fills(ACCOUNT) == []
+
+
+async def test_rows_that_a_book_had_before_are_not_read_again() -> None:
+    other, third = (
+        {**ORDER_ROW, "orderId": f"11211118220{number}", "correlationId": f"other{number}"} for number in (1, 2)
+    )
+    async with venue_and_broker() as (venue, broker):
+        venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW, other]))
+        first = await broker.orders(ACCOUNT)
+        venue.on("GET", ORDERS_PATH, answer(200, [third, {**other, "filledQty": 5}, ORDER_ROW]))
+        now = await broker.orders(ACCOUNT)
+        assert [(row.correlation_id, row.cumulative_quantity) for row in now] == [
+            ("other2", 0),
+            ("other1", 5),
+            (CORRELATION, 0),
+        ]
+        assert now[2] is first[0]
+        venue.on("GET", ORDERS_PATH, answer(200, [other]))
+        assert await broker.orders(ACCOUNT) == (first[1],)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["first", "last"])
+async def test_a_new_row_that_makes_no_sense_makes_none_of_the_book(place: int) -> None:
+    async with venue_and_broker(read_attempts=1) as (venue, broker):
+        venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW]))
+        first = await broker.orders(ACCOUNT)
+        rows: list[object] = [ORDER_ROW]
+        rows.insert(place, {"message": "Something went wrong", "status": "ERROR"})
+        venue.on("GET", ORDERS_PATH, answer(200, rows))
+        with pytest.raises(BrokerUnavailable):
+            await broker.orders(ACCOUNT)
+        venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW]))
+        assert await broker.orders(ACCOUNT) == first
+
+
+async def test_executions_come_oldest_first_whichever_of_them_are_new() -> None:
+    later = {**TRADE_ROW, "exchangeTradeId": "200764586", "exchangeTime": "2026-10-01 10:00:02"}
+    async with venue_and_broker() as (venue, broker):
+        venue.on("GET", "/v2/trades", answer(200, [later]))
+        await broker.fills(ACCOUNT)
+        venue.on("GET", "/v2/trades", answer(200, [later, TRADE_ROW]))
+        fills = await broker.fills(ACCOUNT)
+        assert [fill.filled_at_ns for fill in fills] == sorted(fill.filled_at_ns for fill in fills)
+        assert len({fill.venue_fill_id for fill in fills}) == 2
 
 
 async def test_bytes_that_came_with_an_error_are_no_book_although_a_book_had_them() -> None:

@@ -75,7 +75,7 @@ class Call(Generic[T]):
 
     `rate` is what the venue counts it as, None: as others of its class; `rate_key` what it counts apart within that.
     `changes` is the order that it changes: of that the venue takes only so many. `is_book`: it asks for a whole book,
-    which is read time and again; what is read of it must not be changed by anybody.
+    which is read time and again; `read` makes a tuple of it, a value a row, that must not be changed by anybody.
     """
 
     call_class: CallClass
@@ -271,7 +271,7 @@ class Gateway:
             permit.failed(answer.cause)
             return Unclear(cause=answer.cause, sent_at_ns=answer.sent_at_ns)
         self._gauges[call.call_class].latencies_ns.append(answer.latency_ns)
-        known = self._known_books.recall(account_id, call.path, answer) if call.is_book else None
+        known = self._known_books.recall(account_id, call.path, answer, call.read) if call.is_book else None
         if known is not None:
             permit.succeeded()
             return Answered(value=known, sent_at_ns=answer.sent_at_ns)
