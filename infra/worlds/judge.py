@@ -54,6 +54,13 @@ class Finding:
     text: str
 
 
+def is_anybody_elses_unseen(log: LogSide, books: Account | None, *, mark: str) -> bool:
+    """Tell whether the books hold an execution that bears no *mark* of ours, and the log does not tell of it yet."""
+    return books is not None and any(
+        not each.order.correlation_id.startswith(mark) and _key_of(each) not in log.foreign for each in books.executions
+    )
+
+
 class Judge:
     """Judges one world by its log and the venue's books.
 

@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from adapters.simulator.books.account import Account
 from infra.worlds.bare_loop import live_alone
 from infra.worlds.judge import WRONG, Finding, Judge, Kind
 from infra.worlds.plan import Plan
@@ -72,10 +71,9 @@ async def lived(
 def verdict_of(world: World, lasted_s: float) -> Verdict:
     """Return what became of *world*, which lasted so many seconds."""
     ground = world.ground
-    accounts: list[Account] = list(ground.venue.simulator.accounts.values())
     judge = Judge(
         world.log_side,
-        accounts[0] if accounts else None,
+        ground.venue.books,
         mark=CODE,
         twice=frozenset(ground.venue.entered_twice),
         broken=world.broken,

@@ -16,6 +16,7 @@ import msgspec
 
 from adapters.dhan.http.client import HttpRequest
 from adapters.dhan.streams.update_codec import order_update_of
+from adapters.simulator.books.account import Account
 from adapters.simulator.books.records import OrderAccepted, Record
 from adapters.simulator.books.standing_records import StandingRecord
 from adapters.simulator.config import SimulatorConfig
@@ -151,6 +152,11 @@ class Venue:
         """The correlation ids of the requests that were entered twice on purpose."""
         met = self.desk.faults.account.last
         return {each.correlation_id for each in met if each.kind is FaultKind.ACCEPT_TWICE and each.correlation_id}
+
+    @property
+    def books(self) -> Account | None:
+        """The one account's books, None before its first log-in."""
+        return next(iter(self.simulator.accounts.values()), None)
 
     # --- What it hides ---
 

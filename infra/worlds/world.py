@@ -16,6 +16,7 @@ from adapters.simulator.tapes.tape import TapeSecond, Tick
 from commands.accounts import Accounts
 from domain.market import NS_PER_S, Mark
 from infra.worlds.instruments import MASTER, STOCKS, TARIFFS
+from infra.worlds.judge import is_anybody_elses_unseen
 from infra.worlds.log_side import LogSide
 from infra.worlds.person import Person
 from infra.worlds.plan import Crash, Plan, prices
@@ -30,7 +31,7 @@ from infra.worlds.surroundings import (
     OneSession,
     WorldMarks,
 )
-from infra.worlds.trading import Ground, MakeExecutor, Trading, production_executor
+from infra.worlds.trading import CODE, Ground, MakeExecutor, Trading, production_executor
 from infra.worlds.venue import ComingTape, Venue
 from infra.worlds.virtual_time import LoopClock
 from infra.worlds.weather import Weather
@@ -43,6 +44,7 @@ ENTRY_LIFE_MS = 5_000
 _SETTLED_LOOK_S = 1.0
 _SETTLED_FOR_S = 3.0
 _AFTER_THE_END_S = 120.0
+_OTHERS_FOUND_WITHIN_S = 60.0
 _STANDS_IN_AFTER_S = 0.1
 
 
@@ -150,13 +152,19 @@ class World:
             trading.marks.put_nowait(marks)
 
     async def _settle(self) -> None:
-        """Wait until nothing has happened for a while and nothing is on its way, for a bounded time."""
+        """Wait until nothing has happened for a while and nothing is on its way, for a bounded time.
+
+        What others did is found within a minute, as is promised, and so long the engine has for it here, too.
+        """
         waited_s, quiet_s, seen = 0.0, 0.0, 0
         while waited_s < _AFTER_THE_END_S and quiet_s < _SETTLED_FOR_S:
             await asyncio.sleep(_SETTLED_LOOK_S)
             waited_s += _SETTLED_LOOK_S
             self.log_side.catch_up()
             is_quiet = seen == self.log_side.sequence and not self.log_side.restless()
+            if is_quiet and waited_s < _OTHERS_FOUND_WITHIN_S:
+                books = self.ground.venue.books
+                is_quiet = not is_anybody_elses_unseen(self.log_side, books, mark=CODE)
             quiet_s = quiet_s + _SETTLED_LOOK_S if is_quiet else 0.0
             seen = self.log_side.sequence
 

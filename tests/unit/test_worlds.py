@@ -75,6 +75,11 @@ def test_a_story_tells_what_is_appended_sent_and_answered() -> None:
     assert any(line.startswith("trading-1 appends order.submitting.v1 trd_") for line in told)
 
 
+@pytest.mark.parametrize("seed", [1_005_241, 1_005_287])
+def test_what_others_trade_right_after_the_last_trade_is_closed_is_found_within_the_minute(seed: int) -> None:
+    assert wrong(live(plan_of(seed))) == []
+
+
 def test_a_world_in_which_nothing_goes_wrong_opens_guards_and_closes_a_trade() -> None:
     verdict = live(one_trade)
     assert verdict.findings == ()
