@@ -1,7 +1,9 @@
 """The orders that still need something from the executor, folded from the log."""
 
-from dataclasses import dataclass, field, replace
 from operator import attrgetter
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from commands.accounts import account_of
 from domain.account.events import (
@@ -35,8 +37,7 @@ _AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FIL
 _ON_THE_MOVE = frozenset({OrderStatus.INTENDED, OrderStatus.SUBMITTING, OrderStatus.UNKNOWN})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenOrder:
+class OpenOrder(Struct, frozen=True, kw_only=True):
     """An order as the executor sees it. `first_sequence` is where its life began.
 
     `instruction` is what it is at the venue as far as is known, `wanted` what it shall become, None where it shall stay
@@ -57,7 +58,7 @@ class OpenOrder:
     cancel_requested: bool = False
     wanted: OrderInstruction | None = None
     number: int = 0
-    fills: frozenset[VenueFillId] = field(default_factory=frozenset)
+    fills: frozenset[VenueFillId] = frozenset()
     evidence: Evidence | None = None
     absent_on: str | None = None
 

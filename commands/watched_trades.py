@@ -2,8 +2,10 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from commands.accounts import account_of
 from domain.account.events import (
@@ -57,8 +59,7 @@ class _Send(NamedTuple):
     order_id: OrderId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosingOrder:
+class ClosingOrder(Struct, frozen=True, kw_only=True):
     """An exit or stop of which the last word has not come. `wanted` is what a modification under way asks for."""
 
     order_id: OrderId
@@ -86,8 +87,7 @@ class ClosingOrder:
         return is_resting and limit is not None and (mark.last_price_e4 - limit) * self.instruction.side.sign > 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchedTrade:
+class WatchedTrade(Struct, frozen=True, kw_only=True):
     """A trade as protection sees it. `closing` are its exits and stops, `entries` its entry orders, that may fill."""
 
     account_id: AccountId
@@ -362,7 +362,7 @@ def _after_order(trade: WatchedTrade, event: Event) -> WatchedTrade | None:  # n
 
 
 def _with(trade: WatchedTrade, order_id: OrderId, **changes: object) -> WatchedTrade:
-    closing = tuple(replace(o, **changes) if o.order_id == order_id else o for o in trade.closing)  # type: ignore[arg-type]
+    closing = tuple(replace(o, **changes) if o.order_id == order_id else o for o in trade.closing)
     return replace(trade, closing=closing)
 
 
