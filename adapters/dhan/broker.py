@@ -156,7 +156,8 @@ class DhanBroker:
             BrokerUnavailable
         """
         call = Call(call_class=CallClass.LOOKUPS, method="GET", path="/orders", read=_orders, is_book=True)
-        return await self.caller.ask(account_id, call)
+        rows = await self.caller.ask(account_id, call)
+        return list(rows)
 
     async def fills(self, account_id: AccountId) -> Sequence[VenueFill]:
         """Return the day's executions, oldest first.

@@ -136,6 +136,7 @@ class VenueLink:
         self._wires: set[asyncio.Task[None]] = set()
         self._strike: Strike | None = None
         self._port = 0
+        self._place: socket.socket | None = None
         self.asked: list[str] = []
         self.delivered: list[str] = []
 
@@ -161,8 +162,13 @@ class VenueLink:
         """Take connections: on a free port first, later again on the same."""
         if self._server is None:
             self._strike = None
+            if self._place is None:
+                # Bound and not listening: whoever calls is refused, and nobody else gets the port meanwhile.
+                self._place = socket.socket()
+                self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self._place.bind((LOOPBACK, 0))
+                self._port = self._place.getsockname()[1]
             self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -172,6 +178,9 @@ class VenueLink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     async def settled(self) -> None:
         """Wait until nothing is under way any more, when the client has closed its connections."""

@@ -65,7 +65,7 @@ async def test_open_entries_hold_back_no_exit_and_no_look_up() -> None:
         venue.on("GET", ORDERS_PATH, answer(200, []))
         assert not broker.is_held_back(ACCOUNT, Purpose.EXIT)
         assert isinstance(await place_exit(broker), Accepted)
-        assert await broker.orders(ACCOUNT) == ()
+        assert await broker.orders(ACCOUNT) == []
 
 
 async def test_an_entry_that_waits_too_long_keeps_others_from_following_it() -> None:

@@ -71,7 +71,7 @@ async def test_an_empty_book_is_empty() -> None:
     async with venue_and_broker() as (venue, broker):
         for path in ("/v2/orders", "/v2/trades", "/v2/positions"):
             venue.on("GET", path, answer(200, []))
-        assert await broker.orders(ACCOUNT) == ()
+        assert await broker.orders(ACCOUNT) == []
         assert await broker.fills(ACCOUNT) == []
         assert await broker.positions(ACCOUNT) == []
 
@@ -79,19 +79,19 @@ async def test_an_empty_book_is_empty() -> None:
 async def test_a_book_is_read_anew_only_where_it_says_something_else() -> None:
     async with venue_and_broker() as (venue, broker):
         venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW]))
-        first, same = await broker.orders(ACCOUNT), await broker.orders(ACCOUNT)
+        (first,), (same,) = await broker.orders(ACCOUNT), await broker.orders(ACCOUNT)
         assert same is first
         venue.on("GET", ORDERS_PATH, answer(200, [{**ORDER_ROW, "filledQty": 5}]))
         assert [row.cumulative_quantity for row in await broker.orders(ACCOUNT)] == [5]
         venue.on("GET", ORDERS_PATH, answer(200, [ORDER_ROW]))
-        assert await broker.orders(ACCOUNT) == first
+        assert await broker.orders(ACCOUNT) == [first]
 
 
 async def test_what_one_book_says_is_said_of_no_other() -> None:
     async with venue_and_broker() as (venue, broker):
         venue.on("GET", ORDERS_PATH, answer(200, []))
         venue.on("GET", "/v2/trades", answer(200, [TRADE_ROW]))
-        assert await broker.orders(ACCOUNT) == ()
+        assert await broker.orders(ACCOUNT) == []
         assert len(await broker.fills(ACCOUNT)) == 1
         venue.on("GET", "/v2/trades", answer(200, []))
         assert await broker.fills(ACCOUNT) == []
@@ -113,7 +113,7 @@ async def test_rows_that_a_book_had_before_are_not_read_again() -> None:
         ]
         assert now[2] is first[0]
         venue.on("GET", ORDERS_PATH, answer(200, [other]))
-        assert await broker.orders(ACCOUNT) == (first[1],)
+        assert await broker.orders(ACCOUNT) == [first[1]]
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["first", "last"])
@@ -205,7 +205,7 @@ async def test_a_read_with_a_dead_token_logs_in_again_and_succeeds() -> None:
     async with venue_and_broker() as (venue, broker):
         venue.on("POST", TOKEN_PATH, answer(200, token_answer("old")), answer(200, token_answer("new")))
         venue.on("GET", ORDERS_PATH, answer(401, {"errorCode": "DH-901", "errorMessage": "expired"}), answer(200, []))
-        assert await broker.orders(ACCOUNT) == ()
+        assert await broker.orders(ACCOUNT) == []
         assert [request.headers["access-token"] for request in venue.requests("GET", ORDERS_PATH)] == ["old", "new"]
 
 

@@ -63,7 +63,7 @@ async def test_after_invalid_ip_entries_are_not_sent_and_it_is_told_by_a_stable_
         assert len(venue.requests("POST", ORDERS_PATH)) == 1
         assert isinstance(await entry(broker, OTHER_ACCOUNT), Accepted)  # An address is an account's own trouble.
         venue.on("GET", "/v2/orders", answer(200, []))
-        assert await broker.orders(ACCOUNT) == ()  # Reads come from anywhere.
+        assert await broker.orders(ACCOUNT) == []  # Reads come from anywhere.
 
 
 async def test_an_exit_is_tried_nevertheless_and_what_it_finds_lets_entries_through() -> None:
@@ -186,7 +186,7 @@ async def test_a_token_that_cannot_be_renewed_serves_to_its_end_and_is_told_all_
         shown = broker.status()["tokens"][ACCOUNT]
         assert (shown["state"], shown["seconds_left"]) == ("ending", 60)
         assert "renewal of client 1000000001 refused: DH-906" in shown["cause"]
-        assert await broker.orders(ACCOUNT) == ()
+        assert await broker.orders(ACCOUNT) == []
         clock.advance(61)
         await broker.tend_once()
         assert broker.status()["tokens"][ACCOUNT]["state"] == "ended"
@@ -202,7 +202,7 @@ async def test_a_dead_token_is_told_until_a_person_brings_another() -> None:
         shown = broker.status()["tokens"][ACCOUNT]
         assert (shown["state"], shown["seconds_left"]) == ("refused", 0)
         broker.tokens.put(ACCOUNT, logins.session_of_token(Secret("new")))
-        assert await broker.orders(ACCOUNT) == ()
+        assert await broker.orders(ACCOUNT) == []
         assert venue.requests("GET", "/v2/orders")[-1].headers["access-token"] == "new"
         assert broker.status()["tokens"][ACCOUNT]["state"] == "live"
         assert "old" not in repr(broker.status())
