@@ -368,7 +368,7 @@ class Executor:
 
     def accounts(self) -> set[AccountId]:
         """Return the accounts that have an order open or hold something."""
-        return {order.account_id for order in self._orders.open()} | self._outside.accounts()
+        return self._orders.accounts() | self._outside.accounts()
 
     # --- Following the log ---
 
@@ -597,7 +597,7 @@ class Executor:
         if self._followed_at != seen:  # Else the log has said nothing since, and nothing can have become otherwise.
             self._followed_at = seen
             # The connection is made while an order is on its way, so the venue can tell of it from the beginning.
-            self._followed = {order.account_id for order in self._orders.open()} | self._quiet_accounts()
+            self._followed = self._orders.accounts() | self._quiet_accounts()
             self._accounts_at_venue = self._at_venue()
         self._watch.follow(self._followed)
         await self._watch.read_due(self._accounts_at_venue)
@@ -618,7 +618,7 @@ class Executor:
 
         And for what an operator said to be absent.
         """
-        busy = {order.account_id for order in self._orders.open()}
+        busy = self._orders.accounts()
         idle = (self._quiet_accounts() | self._adoption.owed) - busy
         await asyncio.gather(*(self._poll(account_id) for account_id in sorted(idle)))
 

@@ -203,6 +203,10 @@ class OpenOrders:
         """Return the orders of which something is still expected, oldest first, presumed absent ones included."""
         return _oldest_first(self._open)
 
+    def accounts(self) -> set[AccountId]:
+        """Return the accounts that have an order open."""
+        return {order.account_id for order in self._open.values()}
+
     def moving(self) -> list[OpenOrder]:
         """Return those of the open orders of which something is wanted or not known, oldest first."""
         return _oldest_first(self._moving)

@@ -301,7 +301,7 @@ class Reconciliation:
 
     def _sift(self, now: int) -> None:
         """Take in who has something, and forget who has had nothing for long."""
-        for account_id in {order.account_id for order in self._orders.open()} | self._outside.accounts():
+        for account_id in self._orders.accounts() | self._outside.accounts():
             self._of(account_id).active_at_ns = now
         oldest_ns = now - _REMEMBERED_S * NS_PER_S
         for account_id in [name for name, each in self._watched.items() if each.active_at_ns < oldest_ns]:

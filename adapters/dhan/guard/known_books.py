@@ -6,6 +6,7 @@ the others it is known what their bytes mean. Whatever is not plainly a list of 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -14,8 +15,6 @@ from adapters.dhan.http.client import HttpAnswer
 from adapters.dhan.http.errors import Fine, classify
 from adapters.dhan.words.codec import AnswerMalformed
 from domain.ids import AccountId
-
-_OK = 200
 
 ReadRows = Callable[[Any], Any]
 """Makes of a document, a list of rows, a tuple of one value a row in their order; raises AnswerMalformed."""
@@ -40,7 +39,7 @@ class KnownBooks:
         None: it has to be read whole, and then kept.
         """
         book = self._books.get((account_id, path))
-        if book is None or answer.status != _OK:
+        if book is None or answer.status != HTTPStatus.OK:
             return None
         if book.body == answer.body:
             return book.values
@@ -48,7 +47,7 @@ class KnownBooks:
         news = [row for row in rows if row not in book.by_row]
         if len(news) == len(rows):
             return None
-        verdict = classify(_OK, b"[" + b",".join(news) + b"]")
+        verdict = classify(HTTPStatus.OK, b"[" + b",".join(news) + b"]")
         if not isinstance(verdict, Fine):
             return None
         try:
@@ -62,7 +61,7 @@ class KnownBooks:
 
     def keep(self, account_id: AccountId, path: str, answer: HttpAnswer, values: Any) -> None:
         """Keep what was read of a whole answer, a value a row."""
-        if answer.status != _OK:
+        if answer.status != HTTPStatus.OK:
             return
         rows = _rows_in(answer.body)
         by_row = dict(zip(rows, values, strict=True)) if len(rows) == len(values) else {}
