@@ -9,10 +9,20 @@ from psycopg import sql
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.views import PostgresViews
 from infra.database import DatabaseUrls, grants
+from infra.home import Home
 from infra.migrations.runner import migrate
-from tests.support.servers import Servers
+from tests.support.servers import Servers, make_test_home, remove_test_home
 
 _NAME = "test_first_release"
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A fresh home with its folders."""
+    made = make_test_home()
+    made.prepare()
+    yield made
+    remove_test_home(made)
 
 
 @pytest.fixture

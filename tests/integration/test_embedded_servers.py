@@ -33,14 +33,6 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run Pos
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
-    made = make_test_home()
-    made.prepare()
-    yield made
-    remove_test_home(made)
-
-
-@pytest.fixture
 def keys(home: Home) -> Keys:
     return ensure_keys(home)
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,7 @@ from infra.supervisor import Supervisor
 from tests.support import stem as stood_in
 from tests.support.engine import engine_settings, no_migrations, stand_in
 from tests.support.eventually import eventually
-from tests.support.servers import Servers, make_test_home, remove_test_home
+from tests.support.servers import Servers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every process is started anew")
 
@@ -59,14 +59,6 @@ with open(os.devnull, "ab") as log:
 print(stem.process.pid, child.pid, flush=True)
 time.sleep(600)
 """
-
-
-@pytest.fixture
-def home() -> Iterator[Home]:
-    made = make_test_home()
-    made.prepare()
-    yield made
-    remove_test_home(made)
 
 
 def _on(servers: Servers, home: Home, stem: Sequence[str] = stood_in.COMMAND) -> Supervisor:
