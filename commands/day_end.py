@@ -12,10 +12,12 @@ An order for after the market waits for another day than the one on which it was
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
+import msgspec
 import structlog
+from msgspec import Struct
 
 from commands import faults
 from commands.accounts import Accounts, account_of, stream_of
@@ -62,8 +64,7 @@ class BrokerDay:
     archive: BookArchive
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(Struct, frozen=True, array_like=True):
     """When and where an order was sent (market clock). `version` is that of its account's stream."""
 
     at_ns: int
@@ -71,14 +72,20 @@ class _Sent:
     day: date
 
 
-@dataclass(slots=True)
-class _Traded:
+class _Traded(Struct):
     """The instruments that an account sent orders in on a day, and how often its book was read after their close."""
 
     day: date
-    instruments: set[InstrumentKey] = field(default_factory=set)
+    instruments: set[InstrumentKey] = msgspec.field(default_factory=set)
     reads: int = 0
     is_kept: bool = False
+
+
+class DayKept(Struct, frozen=True, array_like=True):
+    """What `DayEnd` has come to know of the log, and which books it has seen to."""
+
+    sent: dict[OrderId, _Sent] = {}
+    traded: dict[AccountId, _Traded] = {}
 
 
 class DayEnd:
@@ -130,6 +137,14 @@ class DayEnd:
         if traded is None or traded.day < day:
             traded = self._traded[account_id] = _Traded(day)
         traded.instruments.add(order.instruction.instrument)
+
+    def kept(self) -> DayKept:
+        """Return all that a checkpoint has of it."""
+        return DayKept(self._sent, self._traded)
+
+    def restore(self, kept: DayKept) -> None:
+        """Come to what a checkpoint has."""
+        self._sent, self._traded = kept.sent, kept.traded
 
     async def tend(self) -> int:
         """Look at every account whose day is over, and return how many orders that ended."""

@@ -30,6 +30,7 @@ from commands import faults
 from commands.accounts import Accounts
 from commands.adoption import Adoption
 from commands.book_watch import BookWatch
+from commands.bookmark import EVERY
 from commands.closing_time import ClosingTime
 from commands.day_end import BrokerDay, DayEnd
 from commands.doubt_reports import DoubtReport, Timeline
@@ -43,6 +44,7 @@ from commands.evidence import (
     record_of_terms,
     terms_of_row,
 )
+from commands.executor_log import ExecutorFold, ExecutorLog
 from commands.flattening import Flattening
 from commands.lane import DecisionStopped
 from commands.open_orders import OpenOrder, OpenOrders
@@ -70,7 +72,6 @@ from commands.ports import (
 from commands.reconciliation import PACE, Reconciliation, ReconciliationSettings
 from commands.rounds import Rounds
 from commands.sender import Sender, executor_context
-from commands.shared_read import SharedRead
 from commands.spending import Spending
 from commands.successors import ExitSuccessor, Successors
 from domain.account.commands import (
@@ -89,8 +90,6 @@ from domain.order import AT_VENUE, CLOSED, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
 
-WATERMARK = "executor"
-OUTSIDE_WATERMARK = "executor.outside"
 CLOSED_KEPT = 20_000
 FIRST_LOOK_S = 1.0
 """So long an entry waits in one go for the first look at its account's books."""
@@ -125,6 +124,7 @@ class ExecutorSettings:
     day_end_ms: int = 5_000
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
+    checkpoint_events: int = EVERY
     entries_at_once_max: int = 24
     """So many entries are sent at the same time; more would take each other's time and an exit's connection."""
     reconciliation: ReconciliationSettings = PACE
@@ -166,10 +166,7 @@ class Executor:
         self._accounts = accounts
         self._broker = broker
         self._sender = sender
-        self._store = store
-        self._feed = feed
         self._clock = clock
-        self._watermarks = watermarks
         self._settings = settings
         self._orders = OpenOrders()
         self._outside = Outside()
@@ -205,17 +202,6 @@ class Executor:
             clock=clock,
             patience_ms=settings.flat_patience_ms,
         )
-        closing_time = ClosingTime(instruments=instruments, sessions=sessions)
-        self._successors = Successors(
-            accounts=accounts,
-            broker=broker,
-            orders=self._orders,
-            clock=clock,
-            catch_up=self._catch_up,
-            is_over=lambda key: closing_time.is_over(key, marks.market_time_ns()),
-            mode=settings.exit_successor,
-            again_ms=settings.succeed_again_ms,
-        )
         self._watch = BookWatch(
             updates=updates,
             orders=self._orders,
@@ -248,10 +234,36 @@ class Executor:
             window_ms=settings.lookup_window_ms,
             reads_min=settings.lookups_min,
         )
-        self._is_caught_up = asyncio.Event()
-        self._advanced = asyncio.Event()
         self._rounds = Rounds()
-        self._head = SharedRead(store.head)
+        self._log = ExecutorLog(
+            ExecutorFold(
+                accounts=accounts,
+                orders=self._orders,
+                reconciliation=self.reconciliation,
+                spending=self._spending,
+                day_end=self._day_end,
+            ),
+            accounts=accounts,
+            orders=self._orders,
+            outside=self._outside,
+            store=store,
+            feed=feed,
+            watermarks=watermarks,
+            on_news=self._rounds.wake,
+            checkpoint_events=settings.checkpoint_events,
+            lock_step=settings.lock_step,
+        )
+        closing_time = ClosingTime(instruments=instruments, sessions=sessions)
+        self._successors = Successors(
+            accounts=accounts,
+            broker=broker,
+            orders=self._orders,
+            clock=clock,
+            catch_up=self._log.catch_up,
+            is_over=lambda key: closing_time.is_over(key, marks.market_time_ns()),
+            mode=settings.exit_successor,
+            again_ms=settings.succeed_again_ms,
+        )
         self._sending: dict[OrderId, asyncio.Task[None]] = {}
         self._entering: set[OrderId] = set()
         self._followed_at = (-1, -1)
@@ -266,27 +278,20 @@ class Executor:
         self._books_read_at_ns: dict[AccountId, int] = {}
         self._polling: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commands = 0
-        self._settled_doubts = 0
         self._overshoot = 0
-        self._has_stopped = False
 
     async def run(self) -> None:
         """Work until canceled. Sends under way are awaited by `drain`, not here."""
-        after = await self._watermarks.get(WATERMARK)
-        outside_after = await self._watermarks.get(OUTSIDE_WATERMARK)
-        head = (await self._store.head()).sequence
-        self._orders.sequence = min(after, head)
-        self._advanced.set()  # Who waits already may find that there is nothing to catch up with.
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._outside.follow(self._feed, self._store, after=outside_after))
-                group.create_task(self._follow(after, head))
-                await self._is_caught_up.wait()
+                group.create_task(self._log.follow_outside())
+                group.create_task(self._log.follow())
+                await self._log.caught_up()
                 every, settings = self._rounds.every, self._settings
                 group.create_task(every(settings.retry_ms, self._send_all, wake=True, is_idle=self._orders.is_at_rest))
                 group.create_task(every(settings.lookup_ms, self._search_all, is_idle=self._has_nothing_to_find))
                 group.create_task(every(settings.succeed_ms, self._succeed_all, is_idle=self._successors.is_idle))
-                group.create_task(every(settings.watermark_ms, self._keep_watermark))
+                group.create_task(every(settings.watermark_ms, self._keep_place))
                 if self._day_end is not None:
                     group.create_task(every(settings.day_end_ms, self._end_day))
                 if not settings.lock_step:
@@ -296,17 +301,15 @@ class Executor:
                     group.create_task(every(settings.idle_poll_ms, self._poll_idle))
                     group.create_task(every(settings.flat_again_ms, self._confirm_flat))
         finally:
-            self._has_stopped = True
-            self._outside.stop()
+            self._log.stop()
             self.reconciliation.stop()
-            self._advanced.set()  # Sends under way end without waiting for a log that nobody follows any more.
 
     async def drain(self, *, within_s: float) -> None:
         """Wait for the requests under way, *within_s* seconds at most; sends left over stay `submitting` in the log."""
         under_way = [*self._sending.values(), *self._asking.values()]
         if under_way:
             await asyncio.wait(under_way, timeout=within_s)
-        await self._keep_watermark()
+        await self._keep_place(is_last=True)
 
     async def settle(self) -> dict[str, int]:
         """Return once nothing is left to do at the present market time: all sent, all books read, all recorded.
@@ -316,7 +319,7 @@ class Executor:
         is_first = True
         while True:
             changes = self._rounds.changes
-            await self._catch_up()
+            await self._log.catch_up()
             # The log counts beside the commands: what a send in the background recorded may come into sight after the
             # books were read and before the send itself is over, and what it brought about is not read yet then.
             before = (self._commands, self._orders.sequence)
@@ -328,7 +331,7 @@ class Executor:
             if is_first:  # What others did meanwhile. What came of it here is looked after by the rounds that follow.
                 await self._poll_idle()
             await self._confirm_flat()
-            await self._catch_up()
+            await self._log.catch_up()
             is_first = False
             moved = before != (self._commands, self._orders.sequence)
             if not moved and not any(self._is_restless(order) for order in self._orders.moving()):
@@ -370,49 +373,6 @@ class Executor:
         """Return the accounts that have an order open or hold something."""
         return self._orders.accounts() | self._outside.accounts()
 
-    # --- Following the log ---
-
-    async def _follow(self, after: int, head: int) -> None:
-        if after >= head:
-            self._is_caught_up.set()
-        async for batch in self._feed.follow(after_sequence=after):
-            for recorded in batch:
-                self._accounts.observe(recorded)
-                self._orders.apply(recorded)
-                self.reconciliation.observe(recorded)
-                if self._spending is not None:
-                    self._spending.observe(recorded)
-                if self._day_end is not None:
-                    self._day_end.observe(recorded)
-            if not self._is_caught_up.is_set() and self._orders.sequence >= head:
-                self._is_caught_up.set()
-            self._advanced.set()
-            self._rounds.wake()
-
-    async def _catch_up(self) -> None:
-        await self._reach((await self._head()).sequence)
-
-    async def _catch_up_with_ours(self, account_id: AccountId) -> None:
-        """Wait until the log has brought back what this process appended to an account, known without asking the log.
-
-        Of other accounts, and of what others appended meanwhile, nothing is needed to read books. In lock-step all of
-        it is, and so it is where an append of ours may or may not have been.
-        """
-        in_doubt = self._accounts.in_doubt
-        if self._settings.lock_step or in_doubt != self._settled_doubts:
-            await self._catch_up()
-            self._settled_doubts = in_doubt
-        else:
-            await self._reach(self._accounts.appended_in(account_id))
-
-    async def _reach(self, sequence: int) -> None:
-        """Wait until the log has brought everything up to *sequence*."""
-        while self._orders.sequence < sequence and not self._has_stopped:
-            self._advanced.clear()
-            await self._advanced.wait()
-        if self._settings.lock_step:
-            await self._outside.reach(sequence)
-
     def _is_restless(self, order: OpenOrder) -> bool:
         if order.status is OrderStatus.INTENDED:
             # An entry that waits for an exit is no more restless than the exit is.
@@ -425,7 +385,7 @@ class Executor:
         waits_for_cancel = order.cancel_requested and order.venue_order_id is not None
         return order.status in {OrderStatus.SUBMITTING, OrderStatus.UNKNOWN} or waits_for_cancel
 
-    async def _keep_watermark(self) -> None:
+    async def _keep_place(self, *, is_last: bool = False) -> None:
         self._orders.forget_absent(before=trading_day(self._clock.wall_ns()).isoformat())
         self._orders.forget_closed(keep=CLOSED_KEPT)
         still_open = {order.order_id for order in self._orders.open()}
@@ -434,9 +394,7 @@ class Executor:
         self._told = {order_id: told for order_id, told in self._told.items() if order_id in still_open}
         self._in_transit &= still_open
         self._said.forget_all_but(still_open)
-        await self._watermarks.put(WATERMARK, self._orders.low_water())
-        if self._outside.is_caught_up:
-            await self._watermarks.put(OUTSIDE_WATERMARK, self._outside.low_water())
+        await self._log.keep_place(is_last=is_last)
 
     # --- Asking the venue ---
 
@@ -501,9 +459,9 @@ class Executor:
             self._entering.discard(order.order_id)
             self._rounds.wake()
             # Until the log has brought back what was recorded, the order must not look unsent.
-            await (self._reach(sequence) if sequence else self._catch_up_with_ours(order.account_id))
+            await (self._log.reach(sequence) if sequence else self._log.catch_up_with_ours(order.account_id))
             now = self._orders.get(order.order_id)
-            if now is not None and now.status is OrderStatus.INTENDED and not self._has_stopped:
+            if now is not None and now.status is OrderStatus.INTENDED and not self._log.has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
         except DecisionStopped as fault:
             log.warning("send stopped", order_id=order.order_id, fault=str(fault))
@@ -585,7 +543,7 @@ class Executor:
     async def _record_modify_refused(self, order: OpenOrder, reason: RefusalReason, message: str) -> None:
         command = RecordModifyRefused(order_id=order.order_id, number=order.number, reason=reason, message=message)
         await self._record(order, command)
-        await self._catch_up_with_ours(order.account_id)  # Until then the modification must not look wanted.
+        await self._log.catch_up_with_ours(order.account_id)  # Until then the modification must not look wanted.
 
     # --- Reading the venue's books ---
 
@@ -634,21 +592,21 @@ class Executor:
                 fills = await self._broker.fills(account_id)
                 rows = await self._broker.orders(account_id)
                 # Events of our own that the log has not brought back yet would be recorded twice: wait for them.
-                await self._catch_up_with_ours(account_id)
+                await self._log.catch_up_with_ours(account_id)
                 for said, doubt in self._said.hold_against(account_id, rows):
                     await self._record(said, doubt)
-                await self._catch_up_with_ours(account_id)
+                await self._log.catch_up_with_ours(account_id)
                 await self._record_rows(account_id, rows, are_unnamed=True)
-                await self._catch_up_with_ours(account_id)
+                await self._log.catch_up_with_ours(account_id)
                 for row in rows:
                     await self._record_terms(account_id, row)
-                await self._catch_up_with_ours(account_id)
+                await self._log.catch_up_with_ours(account_id)
                 await self._position_by_position(
                     (order, partial(self._record, order, command))
                     for order, command in fills_to_record(self._orders, account_id, rows, fills)
                     if self._said.is_to_be_believed(order)
                 )
-                await self._catch_up_with_ours(account_id)
+                await self._log.catch_up_with_ours(account_id)
                 await self._record_rows(account_id, rows)
                 self._note_missing(account_id, rows)
                 self._commands += await self._adoption.record(account_id, rows, fills)
@@ -806,7 +764,7 @@ class Executor:
     async def _end_day(self) -> None:
         assert self._day_end is not None, "it is begun where there is one"
         if await self._day_end.tend():
-            await self._catch_up()  # Until the log has brought it back, what ended must not look open.
+            await self._log.catch_up()  # Until the log has brought it back, what ended must not look open.
 
 
 def _accounts_with_closing(orders: Iterable[OpenOrder]) -> set[AccountId]:

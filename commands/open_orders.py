@@ -1,5 +1,6 @@
 """The orders that still need something from the executor, folded from the log."""
 
+from itertools import islice
 from operator import attrgetter
 
 from msgspec import Struct
@@ -33,6 +34,8 @@ from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueFillId, 
 from domain.market import NS_PER_US, trading_day
 from domain.order import CLOSED, LIVE, OrderInstruction, OrderStatus, Purpose, status_after_fill
 
+CLOSED_IN_CHECKPOINT = 1_000
+"""So many of the orders that closed last are in a checkpoint: a late fill of one finds its order after a restart."""
 _AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 _ON_THE_MOVE = frozenset({OrderStatus.INTENDED, OrderStatus.SUBMITTING, OrderStatus.UNKNOWN})
 
@@ -96,6 +99,14 @@ _STATUS_AFTER: dict[type, OrderStatus] = {
 """Events whose only meaning here is the status they lead to."""
 
 
+class OrdersKept(Struct, frozen=True, array_like=True):
+    """What `OpenOrders` come to: the orders, oldest knowledge first, and the ids by which they are found."""
+
+    orders: tuple[OpenOrder, ...] = ()
+    by_venue_id: tuple[tuple[AccountId, VenueOrderId, OrderId], ...] = ()
+    by_correlation: tuple[tuple[AccountId, CorrelationId, OrderId], ...] = ()
+
+
 class OpenOrders:
     """Every order whose life began after `low_water` of the last run, by account.
 
@@ -104,9 +115,11 @@ class OpenOrders:
 
     def __init__(self) -> None:
         self.sequence = 0
+        self.place: RecordedEvent | None = None
         self._orders: dict[OrderId, OpenOrder] = {}
         # Parts of it, kept as orders change: they are asked for many times a second, and most orders are over, or rest.
         self._open: dict[OrderId, OpenOrder] = {}
+        self._closed: dict[OrderId, None] = {}
         self._moving: dict[OrderId, OpenOrder] = {}
         self._presumed_absent: dict[OrderId, OpenOrder] = {}
         self._said: dict[OrderId, OpenOrder] = {}
@@ -116,7 +129,7 @@ class OpenOrders:
 
     def apply(self, recorded: RecordedEvent) -> None:
         """Take in the next event of the log."""
-        self.sequence = recorded.sequence
+        self.sequence, self.place = recorded.sequence, recorded
         account_id = account_of(recorded.stream_id)
         if account_id is None or not recorded.name.startswith("order."):
             return
@@ -172,6 +185,10 @@ class OpenOrders:
 
     def _keep(self, order: OpenOrder) -> None:
         self._orders[order.order_id] = order
+        if order.status not in CLOSED:
+            self._closed.pop(order.order_id, None)
+        else:
+            self._closed.setdefault(order.order_id)
         for part, belongs in (
             (self._open, order.status not in CLOSED),
             (self._moving, order.is_moving),
@@ -253,13 +270,32 @@ class OpenOrders:
 
     def forget_closed(self, *, keep: int) -> None:
         """Forget the oldest closed orders beyond *keep* of them."""
-        closed = [order for order in self._orders.values() if order.status in CLOSED and order.absent_on is None]
+        closed = [self._orders[order_id] for order_id in self._closed if order_id not in self._absent]
         for order in closed[: max(0, len(closed) - keep)]:
-            del self._orders[order.order_id]
+            del self._orders[order.order_id], self._closed[order.order_id]
             if order.venue_order_id is not None:
                 self._by_venue_id.pop((order.account_id, order.venue_order_id), None)
             if order.correlation_id is not None:
                 self._by_correlation.pop((order.account_id, order.correlation_id), None)
+
+    def kept(self) -> OrdersKept:
+        """Return all that a checkpoint has of it: what is open or absent, and what closed last."""
+        names = {*self._open, *self._absent, *islice(reversed(self._closed), CLOSED_IN_CHECKPOINT)}
+        # In the order in which they are here, and closed ones in the order in which they closed.
+        names_in_order = [name for name in self._orders if name in names and name not in self._closed]
+        names_in_order += [name for name in self._closed if name in names]
+        return OrdersKept(
+            tuple([self._orders[name] for name in names_in_order]),
+            tuple([(*known, name) for known, name in self._by_venue_id.items() if name in names]),
+            tuple([(*known, name) for known, name in self._by_correlation.items() if name in names]),
+        )
+
+    def restore(self, kept: OrdersKept) -> None:
+        """Come to what a checkpoint has."""
+        for order in kept.orders:
+            self._keep(order)
+        self._by_venue_id = {(account_id, known): order_id for account_id, known, order_id in kept.by_venue_id}
+        self._by_correlation = {(account_id, known): order_id for account_id, known, order_id in kept.by_correlation}
 
 
 def _oldest_first(orders: dict[OrderId, OpenOrder]) -> list[OpenOrder]:

@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from commands.accounts import account_of
 from commands.ports import EventFeed, EventStore, VenueFill
 from domain.account.events import (
@@ -51,14 +53,31 @@ class Switch:
     strategy_id: StrategyId | None
 
 
+class _Foreign(Struct, frozen=True, array_like=True):
+    """A foreign execution that is in the log: where, and since when (UTC microseconds)."""
+
+    sequence: int
+    recorded_at_us: int
+
+
+class OutsideKept(Struct, frozen=True, array_like=True):
+    """What `Outside` comes to."""
+
+    now_us: int
+    trades: dict[TradeId, _OpenTrade]
+    foreign: tuple[tuple[AccountId, VenueFillId, _Foreign], ...]
+    flattening: tuple[tuple[Switch, int], ...]
+
+
 class Outside:
     """The fold, and its way through the log."""
 
     def __init__(self) -> None:
         self.sequence = 0
+        self.place: RecordedEvent | None = None
         self._now_us = 0
         self._trades: dict[TradeId, _OpenTrade] = {}
-        self._foreign: dict[tuple[AccountId, VenueFillId], tuple[int, int]] = {}
+        self._foreign: dict[tuple[AccountId, VenueFillId], _Foreign] = {}
         self._flattening: dict[Switch, int] = {}
         self._may_be_asked = asyncio.Event()
         self.is_caught_up = False
@@ -97,7 +116,7 @@ class Outside:
 
     def apply(self, recorded: RecordedEvent) -> None:
         """Take in the next event of the log."""
-        self.sequence, self._now_us = recorded.sequence, recorded.recorded_at_us
+        self.sequence, self.place, self._now_us = recorded.sequence, recorded, recorded.recorded_at_us
         account_id = account_of(recorded.stream_id)
         if account_id is None or not recorded.name.startswith(_PREFIXES):
             return
@@ -116,7 +135,7 @@ class Outside:
                 # A late fill opens a trade again. Whose it was is not told then, and not needed: it is about to close.
                 self._trades.setdefault(event.trade_id, _OpenTrade(account_id, None, False, sequence))
                 if isinstance(event, ForeignFillAllocated):
-                    self._foreign[account_id, event.venue_fill_id] = (sequence, recorded.recorded_at_us)
+                    self._foreign[account_id, event.venue_fill_id] = _Foreign(sequence, recorded.recorded_at_us)
             case TradeClosed():
                 self._trades.pop(event.trade_id, None)
             case KillSwitchEngaged(mode=KillMode.FLATTEN):
@@ -156,13 +175,29 @@ class Outside:
 
     def low_water(self) -> int:
         """Return the sequence after which a new process has to read to know all this."""
-        self._foreign = {key: kept for key, kept in self._foreign.items() if self._now_us - kept[1] < BOOK_LIFE_US}
+        oldest_us = self._now_us - BOOK_LIFE_US
+        self._foreign = {key: each for key, each in self._foreign.items() if each.recorded_at_us > oldest_us}
         firsts = [
             *(trade.first_sequence for trade in self._trades.values()),
-            *(sequence for sequence, _ in self._foreign.values()),
+            *(each.sequence for each in self._foreign.values()),
             *self._flattening.values(),
         ]
         return min(firsts, default=self.sequence + 1) - 1
+
+    def kept(self) -> OutsideKept:
+        """Return all that a checkpoint has of it."""
+        return OutsideKept(
+            self._now_us,
+            self._trades.copy(),
+            tuple([(account_id, fill_id, each) for (account_id, fill_id), each in self._foreign.items()]),
+            tuple(self._flattening.items()),
+        )
+
+    def restore(self, kept: OutsideKept) -> None:
+        """Come to what a checkpoint has."""
+        self._now_us, self._trades = kept.now_us, kept.trades
+        self._foreign = {(account_id, fill_id): each for account_id, fill_id, each in kept.foreign}
+        self._flattening = dict(kept.flattening)
 
 
 def _is_in_scope(trade: _OpenTrade, switch: Switch) -> bool:

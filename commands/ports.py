@@ -757,8 +757,25 @@ class AuditStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a process manager knew of the log when it had read up to `sequence`, as bytes `schema` names the meaning of.
+
+    `hash` is that of the event at `sequence`: it tells whether the log still is the one that was read.
+    """
+
+    name: str
+    sequence: int
+    hash: bytes
+    schema: str
+    state: bytes
+
+
 class Watermarks(Protocol):
-    """Where a process manager starts to read after a restart."""
+    """Where a process manager starts to read after a restart: after a sequence, or from what it knew later.
+
+    Checkpoints are a cache: what is in it may vanish at any time, and is held against the log before it is believed.
+    """
 
     async def get(self, name: str) -> int:
         """Return the kept sequence, 0 where none was kept."""
@@ -766,4 +783,12 @@ class Watermarks(Protocol):
 
     async def put(self, name: str, sequence: int) -> None:
         """Keep a sequence."""
+        ...
+
+    async def find(self, name: str) -> Checkpoint | None:
+        """Return the kept checkpoint, None where none was kept."""
+        ...
+
+    async def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint instead of the one before."""
         ...

@@ -20,7 +20,6 @@ on orders leave time for all of the account's exits. Other products are never sq
 Pace is counted in the exchange's time: the same is proposed for a trade once in `retry_ms` at most.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ import structlog
 
 from commands import faults
 from commands.accounts import Accounts, CommandContext
+from commands.bookmark import EVERY, Bookmark
 from commands.following import LogFollower
 from commands.known_instruments import known_instrument
 from commands.ports import (
@@ -38,10 +38,9 @@ from commands.ports import (
     EventStore,
     Instruments,
     Sessions,
-    StoreUnavailable,
     Watermarks,
 )
-from commands.watched_trades import WatchedTrade, WatchedTrades
+from commands.watched_trades import TradesKept, WatchedTrade, WatchedTrades
 from domain.account.commands import ProtectTrade, RepriceStop, SquareOff, TrailStop, TriggerExit
 from domain.account.events import ExitCause, StopTrailed
 from domain.account.exits import slices
@@ -56,7 +55,6 @@ log = structlog.get_logger(__name__)
 
 WATERMARK = "protection"
 SOURCE = "protection"
-WATERMARK_S = 5.0
 CLOSED_KEPT = 20_000
 MINUTE_NS, HOUR_NS = 60 * NS_PER_S, 3600 * NS_PER_S
 _SQUARED_OFF_IN = frozenset({Phase.CONTINUOUS, Phase.CLOSING_AUCTION})
@@ -78,6 +76,7 @@ class ProtectionSettings:
     orders_per_second: int = 8
     orders_per_minute: int = 240
     orders_per_hour: int = 950
+    checkpoint_events: int = EVERY
 
 
 class Protection:
@@ -97,13 +96,21 @@ class Protection:
     ) -> None:
         self._accounts = accounts
         self._clock = clock
-        self._watermarks = watermarks
         self._sessions = sessions
         self._instruments = instruments
         self._settings = settings
         self._retry_ns = settings.retry_ms * NS_PER_MS
         self._trades = WatchedTrades()
-        self._log = LogFollower(self._trades, accounts=accounts, store=store, feed=feed)
+        bookmark = Bookmark(
+            WATERMARK,
+            self._trades,
+            TradesKept,
+            meaning=1,
+            watermarks=watermarks,
+            store=store,
+            every=settings.checkpoint_events,
+        )
+        self._log = LogFollower(self._trades, bookmark, accounts=accounts, store=store, feed=feed)
         self._asked: dict[tuple[TradeId, type[Proposal]], int] = {}
         self._under_way: dict[TradeId, int | None] = {}
         self._passed_since: dict[OrderId, int] = {}
@@ -114,11 +121,7 @@ class Protection:
 
     async def run(self) -> None:
         """Follow the log until canceled."""
-        after = await self._watermarks.get(WATERMARK)
-        self._log.begin(after)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._log.follow(after))
-            group.create_task(self._keep_watermark())
+        await self._log.run(before_kept=self._forget)
 
     async def catch_up(self) -> None:
         """Return once every event that is in the log now has been taken in."""
@@ -286,15 +289,6 @@ class Protection:
         return known_instrument(self._instruments, key, market_time_ns=now_ns)
 
     # --- Following the log ---
-
-    async def _keep_watermark(self) -> None:
-        while True:
-            await asyncio.sleep(WATERMARK_S)
-            self._forget()
-            try:
-                await self._watermarks.put(WATERMARK, self._trades.low_water())
-            except StoreUnavailable as fault:  # A later one is as good; the watch goes on.
-                log.warning("watermark not kept", fault=str(fault))
 
     def _forget(self) -> None:
         """Keep the memory bounded."""

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from msgspec import Struct
 
 from commands import faults
 from commands.accounts import Accounts, CommandContext, account_of
+from commands.bookmark import Bookmark
 from commands.following import LogFollower
-from commands.ports import Clock, EventFeed, EventStore, StoreUnavailable, Watermarks
+from commands.ports import Clock, EventFeed, EventStore, Watermarks
 from domain.account import decider
 from domain.account.events import ForeignFillAllocated, OrderFilled
 from domain.envelope import RecordedEvent
@@ -29,16 +31,20 @@ log = structlog.get_logger(__name__)
 
 WATERMARK = "risk_watch"
 SOURCE = "risk_watch"
-WATERMARK_S = 5.0
 _FILLS = ("order.filled.", "trade.foreign_fill.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Holding:
+class _Holding(Struct, frozen=True, array_like=True):
     """What an account holds of an instrument, net, and the sequence of the fill that opened it."""
 
     net_quantity: int
     since: int
+
+
+class HoldingsKept(Struct, frozen=True, array_like=True):
+    """What `Holders` come to."""
+
+    holdings: tuple[tuple[InstrumentKey, AccountId, _Holding], ...]
 
 
 class Holders:
@@ -46,11 +52,12 @@ class Holders:
 
     def __init__(self) -> None:
         self.sequence = 0
+        self.place: RecordedEvent | None = None
         self._of: defaultdict[InstrumentKey, dict[AccountId, _Holding]] = defaultdict(dict)
 
     def apply(self, recorded: RecordedEvent) -> None:
         """Take in the next event of the log."""
-        self.sequence = recorded.sequence
+        self.sequence, self.place = recorded.sequence, recorded
         account_id = account_of(recorded.stream_id)
         if account_id is None or not recorded.name.startswith(_FILLS):
             return
@@ -72,6 +79,17 @@ class Holders:
     def low_water(self) -> int:
         """Return the sequence after which a new process has to read to know what is held."""
         return min((held.since - 1 for each in self._of.values() for held in each.values()), default=self.sequence)
+
+    def kept(self) -> HoldingsKept:
+        """Return all that a checkpoint has of it."""
+        return HoldingsKept(
+            tuple([(key, account_id, held) for key, of in self._of.items() for account_id, held in of.items()])
+        )
+
+    def restore(self, kept: HoldingsKept) -> None:
+        """Come to what a checkpoint has."""
+        for key, account_id, held in kept.holdings:
+            self._of[key][account_id] = held
 
     def __len__(self) -> int:
         return len({account_id for each in self._of.values() for account_id in each})
@@ -101,11 +119,11 @@ class RiskWatch:
     ) -> None:
         self._accounts = accounts
         self._clock = clock
-        self._watermarks = watermarks
         self._pace_ns = pace_ms * NS_PER_MS
         self._confirm_ns = confirm_ms * NS_PER_MS
         self._holders = Holders()
-        self._log = LogFollower(self._holders, accounts=accounts, store=store, feed=feed)
+        bookmark = Bookmark(WATERMARK, self._holders, HoldingsKept, meaning=1, watermarks=watermarks, store=store)
+        self._log = LogFollower(self._holders, bookmark, accounts=accounts, store=store, feed=feed)
         self._marks: dict[InstrumentKey, Mark] = {}
         self._market_time_ns = 0
         self._looked_at: dict[AccountId, int] = {}
@@ -114,11 +132,7 @@ class RiskWatch:
 
     async def run(self) -> None:
         """Follow the log until canceled."""
-        after = await self._watermarks.get(WATERMARK)
-        self._log.begin(after)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._log.follow(after))
-            group.create_task(self._keep_watermark())
+        await self._log.run(before_kept=self._forget)
 
     async def catch_up(self) -> None:
         """Return once every event that is in the log now has been taken in."""
@@ -172,15 +186,10 @@ class RiskWatch:
         """Return what is watched, for people and probes."""
         return {"sequence": self._holders.sequence, "accounts": len(self._holders), "effects": self.effects}
 
-    async def _keep_watermark(self) -> None:
-        while True:
-            await asyncio.sleep(WATERMARK_S)
-            oldest_ns = self._market_time_ns - self._pace_ns
-            self._looked_at = {each: at_ns for each, at_ns in self._looked_at.items() if at_ns > oldest_ns}
-            try:
-                await self._watermarks.put(WATERMARK, self._holders.low_water())
-            except StoreUnavailable as fault:  # A later one is as good; the watch goes on.
-                log.warning("watermark not kept", fault=str(fault))
+    def _forget(self) -> None:
+        """Keep the memory bounded."""
+        oldest_ns = self._market_time_ns - self._pace_ns
+        self._looked_at = {each: at_ns for each, at_ns in self._looked_at.items() if at_ns > oldest_ns}
 
 
 def _is_inside(mark: Mark) -> bool:

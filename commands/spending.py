@@ -24,21 +24,21 @@ _COUNTED = ("order.submitting.", "order.not_sent.", "order.modify_requested.", "
 
 
 class Spending:
-    """Has each account's budget told once what was spent of it."""
+    """Has each account's budget told once what was spent of it. `versions` is how far each account's stream goes."""
 
     def __init__(self, *, store: EventStore, clock: Clock, budget: RequestBudget) -> None:
         self._store = store
         self._clock = clock
         self._budget = budget
-        self._versions: dict[AccountId, int] = {}
+        self.versions: dict[AccountId, int] = {}
         self._told: set[AccountId] = set()
         self._locks: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def observe(self, recorded: RecordedEvent) -> None:
         """Take in the next event of the log: how far the stream of its account goes."""
         account_id = account_of(recorded.stream_id)
-        if account_id is not None and account_id not in self._told:
-            self._versions[account_id] = recorded.version
+        if account_id is not None:
+            self.versions[account_id] = recorded.version
 
     async def recall(self, account_id: AccountId) -> None:
         """Return once the account's budget knows what was spent before; ask before every request, it is done once.
@@ -55,11 +55,10 @@ class Spending:
             events = await self._read_back(account_id, since_us=since_us)
             self._budget.count_earlier(account_id, requests_of(events))
             self._told.add(account_id)
-            self._versions.pop(account_id, None)
 
     async def _read_back(self, account_id: AccountId, *, since_us: int) -> list[RecordedEvent]:
         """Return the events of an account's stream since a time, oldest first."""
-        version, span = self._versions.get(account_id, 0), _SPAN
+        version, span = self.versions.get(account_id, 0), _SPAN
         while True:
             after = max(0, version - span)
             events = await self._store.read_stream(stream_of(account_id), after_version=after)

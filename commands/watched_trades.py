@@ -51,6 +51,10 @@ SENDS_READ_AGAIN_NS = 60 * NS_PER_S
 """So far back a new process reads what was sent. Not the whole hour: a busy one would keep it from protecting."""
 
 
+CLOSED_IN_CHECKPOINT = 1_000
+"""So many of the closed trades that were opened last are in a checkpoint: a late fill opens one again."""
+
+
 class _Send(NamedTuple):
     """A request that the venue counts: when it was made (market clock), where the log has it, and of which order."""
 
@@ -144,11 +148,20 @@ class WatchedTrade(Struct, frozen=True, kw_only=True):
         )
 
 
+class TradesKept(Struct, frozen=True, array_like=True):
+    """What `WatchedTrades` come to: the trades, oldest first, and what was sent of each account."""
+
+    trades: tuple[WatchedTrade, ...]
+    sends: dict[AccountId, tuple[_Send, ...]]
+    market_time_ns: int
+
+
 class WatchedTrades:
     """Every trade that is not closed, by instrument. Closed ones are remembered: a late fill opens a trade again."""
 
     def __init__(self) -> None:
         self.sequence = 0
+        self.place: RecordedEvent | None = None
         self._trades: dict[TradeId, WatchedTrade] = {}
         self._in: defaultdict[InstrumentKey, set[TradeId]] = defaultdict(set)
         self._sends: defaultdict[AccountId, deque[_Send]] = defaultdict(deque)
@@ -158,7 +171,7 @@ class WatchedTrades:
 
     def apply(self, recorded: RecordedEvent) -> None:
         """Take in the next event of the log."""
-        self.sequence = recorded.sequence
+        self.sequence, self.place = recorded.sequence, recorded
         account_id = account_of(recorded.stream_id)
         if account_id is None or not recorded.name.startswith(("trade.", "order.", "account.corporate_action")):
             return
@@ -291,6 +304,25 @@ class WatchedTrades:
                 sends.popleft()
             if not sends:
                 del self._sends[account_id]
+
+    def kept(self) -> TradesKept:
+        """Return all that a checkpoint has of it: what is open, and what closed lately."""
+        closed = [trade.trade_id for trade in self._trades.values() if trade.is_closed]
+        forgotten = set(closed[: max(0, len(closed) - CLOSED_IN_CHECKPOINT)])
+        return TradesKept(
+            tuple([trade for trade in self._trades.values() if trade.trade_id not in forgotten]),
+            {account_id: tuple(sends) for account_id, sends in self._sends.items() if sends},
+            self._market_time_ns,
+        )
+
+    def restore(self, kept: TradesKept) -> None:
+        """Come to what a checkpoint has."""
+        for trade in kept.trades:
+            self._trades[trade.trade_id] = trade
+            if not trade.is_closed:
+                self._in[trade.instrument].add(trade.trade_id)
+        self._sends.update({account_id: deque(sends) for account_id, sends in kept.sends.items()})
+        self._market_time_ns = kept.market_time_ns
 
     def __len__(self) -> int:
         return sum(1 for _ in self.unclosed())

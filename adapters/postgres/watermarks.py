@@ -1,6 +1,7 @@
 """Where process managers start to read after a restart."""
 
 from adapters.postgres.database import Database
+from commands.ports import Checkpoint
 
 _PUT = """
     -- Keep a sequence. It never goes back, whatever a late write of an earlier holder says.
@@ -8,6 +9,13 @@ _PUT = """
     ON CONFLICT (name) DO UPDATE SET sequence = EXCLUDED.sequence WHERE watermarks.sequence < EXCLUDED.sequence
 """
 _GET = "SELECT sequence FROM ops.watermarks WHERE name = %s"
+_KEEP = """
+    -- Keep a checkpoint instead of the one before, older or newer: any is held against the log before it is believed.
+    INSERT INTO ops.checkpoints (name, sequence, hash, schema, state) VALUES (%s, %s, %s, %s, %s)
+    ON CONFLICT (name) DO UPDATE
+    SET sequence = EXCLUDED.sequence, hash = EXCLUDED.hash, schema = EXCLUDED.schema, state = EXCLUDED.state
+"""
+_FIND = "SELECT sequence, hash, schema, state FROM ops.checkpoints WHERE name = %s"
 
 
 class PostgresWatermarks:
@@ -24,3 +32,16 @@ class PostgresWatermarks:
     async def put(self, name: str, sequence: int) -> None:
         """Keep a sequence."""
         await self._database.execute(_PUT, (name, sequence))
+
+    async def find(self, name: str) -> Checkpoint | None:
+        """Return the kept checkpoint, None where none was kept."""
+        rows = await self._database.fetch(_FIND, (name,))
+        if not rows:
+            return None
+        sequence, event_hash, schema, state = rows[0]
+        return Checkpoint(name=name, sequence=sequence, hash=event_hash, schema=schema, state=state)
+
+    async def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint instead of the one before."""
+        parameters = (checkpoint.name, checkpoint.sequence, checkpoint.hash, checkpoint.schema, checkpoint.state)
+        await self._database.execute(_KEEP, parameters)

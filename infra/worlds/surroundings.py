@@ -11,7 +11,7 @@ from itertools import count
 import msgspec
 
 from adapters.memory.event_store import MemoryEventStore
-from commands.ports import Append, Appended, AppendOutcomeUnknown, Clock, Head, StoreUnavailable, VenueOrder
+from commands.ports import Append, Appended, AppendOutcomeUnknown, Checkpoint, Clock, Head, StoreUnavailable, VenueOrder
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId
 from domain.instrument import Instrument, InstrumentKey
@@ -74,6 +74,7 @@ class KeptWatermarks:
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}
+        self.checkpoints: dict[str, Checkpoint] = {}
 
 
 class WatermarksLink:
@@ -93,6 +94,17 @@ class WatermarksLink:
         await self._process.reach("before keeping a watermark")
         self._watermarks.kept[name] = sequence
         await self._process.reach("after keeping a watermark")
+
+    async def find(self, name: str) -> Checkpoint | None:
+        """Return the checkpoint of that name."""
+        await self._process.reach("before reading a checkpoint")
+        return self._watermarks.checkpoints.get(name)
+
+    async def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint."""
+        await self._process.reach("before keeping a checkpoint")
+        self._watermarks.checkpoints[checkpoint.name] = checkpoint
+        await self._process.reach("after keeping a checkpoint")
 
 
 class KeptBooks:

@@ -40,6 +40,8 @@ CODE = installation_code("a simulated world")
 HOST = "http://broker.invalid"
 SETTINGS = DhanSettings(base_url=f"{HOST}/v2", auth_url=HOST)
 TIME_TOLD_S = 1.0
+CHECKPOINT_EVENTS = 1
+"""So few that each time a place is kept there is a checkpoint: most restarts of a world go on from one."""
 
 
 class Executing(Protocol):
@@ -112,7 +114,9 @@ class Trading:
             watermarks=self.watermarks,
             sessions=self.ground.sessions,
             instruments=MASTER,
-            settings=ProtectionSettings(square_off_lead_ms=int(SQUARE_OFF_LEAD_S * 1_000)),
+            settings=ProtectionSettings(
+                square_off_lead_ms=int(SQUARE_OFF_LEAD_S * 1_000), checkpoint_events=CHECKPOINT_EVENTS
+            ),
         )
 
     async def _act(self, protection: Protection) -> None:
@@ -159,7 +163,7 @@ def production_executor(trading: Trading) -> Executing:
         marks=ground.marks,
         ids=ground.ids,
         installation_code=CODE,
-        settings=ExecutorSettings(),
+        settings=ExecutorSettings(checkpoint_events=CHECKPOINT_EVENTS),
         updates=trading.line,
         budget=trading.broker,
         broker_day=BrokerDay(

@@ -1,6 +1,7 @@
-"""Keys, passwords and watermarks: kept beside the log, to be replaced or destroyed."""
+"""Keys, passwords, watermarks and checkpoints: kept beside the log, to be replaced or destroyed."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -14,7 +15,7 @@ from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.watermarks import PostgresWatermarks
 from adapters.security.broker_credentials import CredentialsOpener, CredentialsVault
 from adapters.security.personal_data import SealBroken
-from commands.ports import StoreUnavailable
+from commands.ports import Checkpoint, StoreUnavailable
 from domain.ids import AccountId, UserId
 from infra.database import DatabaseUrls
 from tests.support.security import MemoryUserKeys
@@ -59,6 +60,16 @@ async def test_a_watermark_never_goes_back(writer: Database) -> None:
     await watermarks.put("executor", 7)
     await watermarks.put("executor", 5)
     assert await watermarks.get("executor") == 7
+
+
+async def test_a_checkpoint_is_kept_instead_of_the_one_before(writer: Database) -> None:
+    watermarks = PostgresWatermarks(writer)
+    assert await watermarks.find("executor") is None
+    later = Checkpoint(name="executor", sequence=9, hash=bytes(32), schema="1:shape", state=bytes(range(256)) * 4_000)
+    for checkpoint in (later, replace(later, sequence=4, state=b"")):
+        await watermarks.keep(checkpoint)
+        assert await watermarks.find("executor") == checkpoint
+    assert await watermarks.find("protection") is None
 
 
 async def test_a_statement_survives_the_loss_of_every_connection(database: DatabaseUrls, writer: Database) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from commands.day_end import BrokerDay
 from commands.executor import ExecutorSettings
+from commands.executor_log import WATERMARK
 from commands.ports import PastExecution, StoreUnavailable, VenueOrder
 from domain.account.events import (
     Evidence,
@@ -19,6 +20,7 @@ from domain.account.events import (
     OrderIntended,
     OrderOutcomeUnknown,
     OrderPresumedAbsent,
+    TradeClosed,
 )
 from domain.ids import AccountId, VenueOrderId
 from domain.market import NS_PER_S, trading_day
@@ -179,6 +181,26 @@ async def test_the_book_of_a_day_without_doubt_is_kept_too() -> None:
         await eventually(lambda: evening.shelf.books)
     ((row,),) = evening.shelf.books.values()
     assert row.cumulative_quantity == 100
+
+
+async def test_a_restart_between_the_last_trade_and_the_close_keeps_the_book_all_the_same() -> None:
+    evening = Evening()
+    await evening.desk.open_account()
+    evening.desk.broker.fill_price_e4 = PRICE_E4
+    executor = evening.desk.executor(QUICK)
+    async with running(executor):
+        await evening.desk.open_trade()
+        await eventually(lambda: evening.desk.events_of(OrderFilled))
+        await evening.desk.close()
+        await eventually(lambda: evening.desk.events_of(TradeClosed))
+        await eventually(lambda: executor.status()["orders"] == {})
+    await executor.drain(within_s=1)
+    assert evening.desk.watermarks.kept[WATERMARK] == len(evening.desk.store.events), "nothing is open any more"
+    evening.close()
+    async with running(evening.desk.executor(QUICK)):
+        await eventually(lambda: evening.shelf.books)
+    ((bought, sold),) = evening.shelf.books.values()
+    assert bought.cumulative_quantity == sold.cumulative_quantity == 100
 
 
 # --- A day that is over -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace as but
 import pytest
 from msgspec.structs import replace
 
-from commands.executor import OUTSIDE_WATERMARK
+from commands.executor_log import OUTSIDE_WATERMARK
 from commands.outside import BOOK_LIFE_US, Outside
 from domain.account.commands import EngageKillSwitch, ReleaseKillSwitch
 from domain.account.events import (

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from commands.doubt_reports import DoubtReport, SearchReport
 from commands.evidence import SearchAnswer
-from commands.executor import WATERMARK, Executor
+from commands.executor import Executor
+from commands.executor_log import WATERMARK
 from commands.open_orders import OpenOrders
 from domain.account.commands import ResolveOrder
 from domain.account.events import (

@@ -103,7 +103,7 @@ async def resting(settings: ExecutorSettings = TOLD, *, live: bool = True) -> As
     await desk.open_account()
     updates = desk.updates = FakeUpdates(*([ACCOUNT] if live else []))
     executor = desk.executor(settings)
-    feed = executor._feed = HeldFeed(desk)
+    feed = executor._log._feed = HeldFeed(desk)
     async with running(executor):
         await desk.open_trade(LIMIT)
         await eventually(lambda: executor.status()["orders"] == {"acknowledged": 1})
