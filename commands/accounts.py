@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -183,6 +184,18 @@ def _owner_of(account: Account) -> UserId:
     return account.owner_id
 
 
+class OwnEvents(NamedTuple):
+    """What this process appended to an account: sequences and versions count up from those of the first event."""
+
+    account_id: AccountId
+    events: tuple[AccountEvent, ...]
+    first_sequence: int
+    first_version: int
+
+
+OnOwn = Callable[[OwnEvents], None]
+
+
 class Accounts:
     """The commands on accounts. One lane an account; lanes of accounts that rest are forgotten, oldest first.
 
@@ -215,6 +228,7 @@ class Accounts:
         self._entry_life_ns = entry_life_ms * NS_PER_MS
         self._lanes: OrderedDict[AccountId, AccountLane] = OrderedDict()
         self._appended: dict[AccountId, int] = {}
+        self._on_own: OnOwn | None = None
         self.in_doubt = 0
 
     # --- Trades ---
@@ -582,6 +596,10 @@ class Accounts:
 
         return await self._execute(account_id, command_on, context)
 
+    def tell_of_own(self, on_own: "OnOwn") -> None:
+        """Tell *on_own* from now on what this process has appended, as soon as it is durable."""
+        self._on_own = on_own
+
     def appended_in(self, account_id: AccountId) -> int:
         """Return the newest sequence that a command of this process on an account is known to have led to, or 0."""
         return self._appended.get(account_id, 0)
@@ -636,6 +654,9 @@ class Accounts:
             log.error("a decision was stopped", account_id=account_id, breach=refusal.message)  # noqa: TRY400 - no fault
             raise DecisionStopped(refusal.message) from refusal
         self._appended[account_id] = max(self.appended_in(account_id), decided.appended.last_sequence)
+        if self._on_own is not None and decided.events and decided.version is not None:
+            first = decided.version - len(decided.events) + 1
+            self._on_own(OwnEvents(account_id, decided.events, decided.appended.first_sequence, first))
         breach = is_stopped(decided.events)
         if breach is not None:
             log.error("a decision was stopped", account_id=account_id, sequence=decided.appended.last_sequence)

@@ -66,12 +66,13 @@ class Adoption:
             # Not before it is known what was recorded earlier. By then the account may hold nothing any more.
             self.owed.add(account_id)
             return 0
-        await self._outside.reach(self._orders.sequence)
         named = {row.venue_order_id for row in rows}
         for fill in fills:
             if fill.venue_order_id not in named and self._orders.by_venue_id(account_id, fill.venue_order_id) is None:
                 self._pass_over(account_id, fill, "its order is in no book")
         foreign = foreign_fills(self._orders, account_id, rows, fills, installation_code=self._installation_code)
+        if foreign:  # Some of it may be in the log by now, by our own hand or a moment ago.
+            await self._outside.reach(max(self._orders.sequence, self._accounts.appended_in(account_id)))
         news = [fill for fill in foreign if not self._outside.is_recorded(account_id, fill.venue_fill_id)]
         changed = 0
         for fill in news:

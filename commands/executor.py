@@ -212,7 +212,11 @@ class Executor:
             doubt_ms=settings.doubt_ms,
             on_gap=self.reconciliation.note_gap,
         )
-        self._spending = None if budget is None else Spending(store=store, clock=clock, budget=budget)
+        self._spending = (
+            None
+            if budget is None
+            else Spending(store=store, clock=clock, budget=budget, version_of=self._orders.version_of)
+        )
         self._day_end = (
             None
             if broker_day is None
@@ -240,7 +244,6 @@ class Executor:
                 accounts=accounts,
                 orders=self._orders,
                 reconciliation=self.reconciliation,
-                spending=self._spending,
                 day_end=self._day_end,
             ),
             accounts=accounts,
@@ -454,12 +457,12 @@ class Executor:
                     await asyncio.sleep(self._settings.retry_ms / 1000)
                     return
                 self._entering.add(order.order_id)
-            sequence = await self._sender.send(order, may_enter=may_enter)
+            await self._sender.send(order, may_enter=may_enter)
             self._commands += 1
             self._entering.discard(order.order_id)
             self._rounds.wake()
-            # Until the log has brought back what was recorded, the order must not look unsent.
-            await (self._log.reach(sequence) if sequence else self._log.catch_up_with_ours(order.account_id))
+            # Until what was recorded is known here, the order must not look unsent.
+            await self._log.catch_up_with_ours(order.account_id)
             now = self._orders.get(order.order_id)
             if now is not None and now.status is OrderStatus.INTENDED and not self._log.has_stopped:
                 await asyncio.sleep(self._settings.retry_ms / 1000)  # It was not sent: not at once again.
@@ -551,7 +554,7 @@ class Executor:
         await asyncio.gather(*(self._poll(account_id) for account_id in sorted(self._at_venue())))
 
     async def _poll_due(self) -> None:
-        seen = (self._orders.sequence, self._outside.sequence)
+        seen = (self._orders.changes, self._outside.sequence)
         if self._followed_at != seen:  # Else the log has said nothing since, and nothing can have become otherwise.
             self._followed_at = seen
             # The connection is made while an order is on its way, so the venue can tell of it from the beginning.

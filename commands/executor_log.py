@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from commands.accounts import Accounts
+from commands.accounts import Accounts, OwnEvents
 from commands.bookmark import Bookmark, keep_or_say
 from commands.day_end import DayEnd, DayKept
 from commands.open_orders import OpenOrders, OrdersKept
@@ -18,7 +18,6 @@ from commands.outside import Outside, OutsideKept
 from commands.ports import EventFeed, EventStore, Watermarks
 from commands.reconciliation import Reconciliation
 from commands.shared_read import SharedRead
-from commands.spending import Spending
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId
 
@@ -30,7 +29,6 @@ class ExecutorKept(Struct, frozen=True, array_like=True):
     """What an executor has come to know of the log."""
 
     orders: OrdersKept
-    versions: dict[AccountId, int]
     day: DayKept
 
 
@@ -43,7 +41,6 @@ class ExecutorFold:
         accounts: Accounts,
         orders: OpenOrders,
         reconciliation: Reconciliation,
-        spending: Spending | None,
         day_end: DayEnd | None,
     ) -> None:
         self.sequence = 0
@@ -51,7 +48,6 @@ class ExecutorFold:
         self._accounts = accounts
         self._orders = orders
         self._reconciliation = reconciliation
-        self._spending = spending
         self._day_end = day_end
 
     def apply(self, recorded: RecordedEvent) -> None:
@@ -60,8 +56,6 @@ class ExecutorFold:
         self._accounts.observe(recorded)
         self._orders.apply(recorded)
         self._reconciliation.observe(recorded)
-        if self._spending is not None:
-            self._spending.observe(recorded)
         if self._day_end is not None:
             self._day_end.observe(recorded)
 
@@ -73,15 +67,12 @@ class ExecutorFold:
         """Return all that a checkpoint has of it."""
         return ExecutorKept(
             self._orders.kept(),
-            {} if self._spending is None else self._spending.versions,
             DayKept() if self._day_end is None else self._day_end.kept(),
         )
 
     def restore(self, kept: ExecutorKept) -> None:
         """Come to what a checkpoint has."""
         self._orders.restore(kept.orders)
-        if self._spending is not None:
-            self._spending.versions.update(kept.versions)
         if self._day_end is not None:
             self._day_end.restore(kept.day)
 
@@ -128,6 +119,7 @@ class ExecutorLog:
         self._advanced = asyncio.Event()
         self._head = SharedRead(store.head)
         self._settled_doubts = 0
+        accounts.tell_of_own(self._take_own)
         self.has_stopped = False
         """Whether nobody follows the log any more."""
 
@@ -149,6 +141,12 @@ class ExecutorLog:
         if self._orders.sequence >= self._start_head:
             self._is_caught_up.set()
         self._advanced.set()  # Who waits may find that there is nothing to catch up with.
+
+    def _take_own(self, own: OwnEvents) -> None:
+        """Know what was appended here as soon as it is durable: what follows from it need not wait for its way back."""
+        if self._orders.take_own(own):
+            self._advanced.set()
+            self._on_news()
 
     async def follow_outside(self) -> None:
         """Follow it likewise for what is held since long ago."""
@@ -177,7 +175,7 @@ class ExecutorLog:
         await self.reach((await self._head()).sequence)
 
     async def catch_up_with_ours(self, account_id: AccountId) -> None:
-        """Wait until the log has brought back what this process appended to an account, known without asking the log.
+        """Wait until everything is known that this process appended to an account; that asks nothing of the log.
 
         Of other accounts, and of what others appended meanwhile, nothing is needed to read books. In lock-step all of
         it is, and so it is where an append of ours may or may not have been.
@@ -187,7 +185,7 @@ class ExecutorLog:
             await self.catch_up()
             self._settled_doubts = in_doubt
         else:
-            await self.reach(self._accounts.appended_in(account_id))
+            await self.reach_of(account_id, self._accounts.appended_in(account_id))
 
     async def reach(self, sequence: int) -> None:
         """Wait until the log has brought everything up to *sequence*."""
@@ -196,3 +194,11 @@ class ExecutorLog:
             await self._advanced.wait()
         if self._lock_step:
             await self._outside.reach(sequence)
+
+    async def reach_of(self, account_id: AccountId, sequence: int) -> None:
+        """Wait until everything up to *sequence* is known of an account; in lock-step, until the log has brought it."""
+        if self._lock_step:
+            await self.reach(sequence)
+        while self._orders.known_of(account_id) < sequence and not self.has_stopped:
+            self._advanced.clear()
+            await self._advanced.wait()

@@ -58,10 +58,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Decided(Generic[Event]):
-    """A command's events and where they lie."""
+    """A command's events and where they lie; `version` is the stream's after them, None where that is not known."""
 
     events: tuple[Event, ...]
     appended: Appended
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class Lane(Generic[Command, State, Event]):
             self._confirm(after, appended.last_sequence)
         if refusal is not None:
             raise refusal
-        return Decided(events, appended)
+        return Decided(events, appended, after.version)
 
     def _prepared(
         self, before: _Place[State], events: tuple[Event, ...], state: State, request: Request

@@ -6,7 +6,7 @@ from operator import attrgetter
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.accounts import account_of
+from commands.accounts import OwnEvents, account_of
 from domain.account.events import (
     Evidence,
     OrderAcknowledged,
@@ -100,22 +100,28 @@ _STATUS_AFTER: dict[type, OrderStatus] = {
 
 
 class OrdersKept(Struct, frozen=True, array_like=True):
-    """What `OpenOrders` come to: the orders, oldest knowledge first, and the ids by which they are found."""
+    """What `OpenOrders` come to: the orders, the ids by which they are found, and how far each account is known."""
 
     orders: tuple[OpenOrder, ...] = ()
     by_venue_id: tuple[tuple[AccountId, VenueOrderId, OrderId], ...] = ()
     by_correlation: tuple[tuple[AccountId, CorrelationId, OrderId], ...] = ()
+    versions: dict[AccountId, int] = {}
 
 
 class OpenOrders:
     """Every order whose life began after `low_water` of the last run, by account.
 
-    Orders that are closed stay, so that a late fill finds its order, until `forget_closed`.
+    Orders that are closed stay, so that a late fill finds its order, until `forget_closed`. What this process appended
+    itself is taken in at once (`take_own`), so an account may be known further than the log was read (`sequence`).
+    `changes` counts what became of orders, for who wants to know whether anything did.
     """
 
     def __init__(self) -> None:
         self.sequence = 0
         self.place: RecordedEvent | None = None
+        self.changes = 0
+        self._versions: dict[AccountId, int] = {}
+        self._known: dict[AccountId, int] = {}
         self._orders: dict[OrderId, OpenOrder] = {}
         # Parts of it, kept as orders change: they are asked for many times a second, and most orders are over, or rest.
         self._open: dict[OrderId, OpenOrder] = {}
@@ -131,14 +137,41 @@ class OpenOrders:
         """Take in the next event of the log."""
         self.sequence, self.place = recorded.sequence, recorded
         account_id = account_of(recorded.stream_id)
-        if account_id is None or not recorded.name.startswith("order."):
+        if account_id is None or recorded.version <= self._versions.get(account_id, 0):
+            return  # Nobody's, or our own and known since it was appended.
+        self._versions[account_id] = recorded.version
+        if not recorded.name.startswith("order."):
             return
         event = decode_known(recorded.name, recorded.payload)
         if event is not None:
-            self._apply(account_id, event, recorded)
+            self._apply(account_id, event, recorded.sequence, recorded.recorded_at_us)
+
+    def take_own(self, own: OwnEvents) -> bool:
+        """Take in what this process has appended, before the log brings it back, and tell whether that was possible.
+
+        Not where others appended to the account meanwhile: theirs come first, and by the log. An operator's word comes
+        by the log as well, for its day is the log's.
+        """
+        if self._versions.get(own.account_id) != own.first_version - 1:
+            return False
+        if any(isinstance(event, OrderResolved) for event in own.events):
+            return False
+        for number, event in enumerate(own.events):
+            self._apply(own.account_id, event, own.first_sequence + number, 0)
+        self._versions[own.account_id] = own.first_version + len(own.events) - 1
+        self._known[own.account_id] = own.first_sequence + len(own.events) - 1
+        return True
+
+    def known_of(self, account_id: AccountId) -> int:
+        """Return the sequence up to which everything is known of an account."""
+        return max(self.sequence, self._known.get(account_id, 0))
+
+    def version_of(self, account_id: AccountId) -> int:
+        """Return how far the account's stream is known to go, 0 where nothing of it was seen."""
+        return self._versions.get(account_id, 0)
 
     def _apply(  # noqa: C901 - one arm per event
-        self, account_id: AccountId, event: Event, recorded: RecordedEvent
+        self, account_id: AccountId, event: Event, sequence: int, recorded_at_us: int
     ) -> None:
         if isinstance(event, OrderIntended):
             intended = OpenOrder(
@@ -147,7 +180,7 @@ class OpenOrders:
                 trade_id=event.trade_id,
                 purpose=event.purpose,
                 instruction=event.instruction,
-                first_sequence=recorded.sequence,
+                first_sequence=sequence,
             )
             self._keep(intended)
             return
@@ -167,7 +200,7 @@ class OpenOrders:
                 self._by_venue_id.pop((account_id, order.venue_order_id or VenueOrderId("")), None)
                 order = replace(order, status=OrderStatus.UNKNOWN, venue_order_id=None, evidence=None)
             case OrderResolved(resolution=OrderResolution.ABSENT):
-                day = trading_day(recorded.recorded_at_us * NS_PER_US).isoformat()
+                day = trading_day(recorded_at_us * NS_PER_US).isoformat()
                 order = replace(order, status=OrderStatus.ABSENT, absent_on=day)
             case OrderFilled():
                 order = self._filled(order, event)
@@ -184,6 +217,7 @@ class OpenOrders:
         self._keep(order)
 
     def _keep(self, order: OpenOrder) -> None:
+        self.changes += 1
         self._orders[order.order_id] = order
         if order.status not in CLOSED:
             self._closed.pop(order.order_id, None)
@@ -288,10 +322,12 @@ class OpenOrders:
             tuple([self._orders[name] for name in names_in_order]),
             tuple([(*known, name) for known, name in self._by_venue_id.items() if name in names]),
             tuple([(*known, name) for known, name in self._by_correlation.items() if name in names]),
+            self._versions.copy(),
         )
 
     def restore(self, kept: OrdersKept) -> None:
         """Come to what a checkpoint has."""
+        self._versions = kept.versions
         for order in kept.orders:
             self._keep(order)
         self._by_venue_id = {(account_id, known): order_id for account_id, known, order_id in kept.by_venue_id}

@@ -293,7 +293,7 @@ class Reconciliation:
     def concerned(self) -> set[AccountId]:
         """Return the accounts that have something, or had it of late."""
         now = self._clock.monotonic_ns()
-        seen = (self._orders.sequence, self._outside.sequence)
+        seen = (self._orders.changes, self._outside.sequence)
         if seen != self._sifted or now - self._sifted_at_ns >= _SIFTED_AGAIN_S * NS_PER_S:
             self._sifted, self._sifted_at_ns = seen, now
             self._sift(now)
@@ -365,7 +365,8 @@ class Reconciliation:
     # --- One look ---
 
     async def _look(self, account_id: AccountId, watched: _Watched) -> Look:
-        await self._outside.reach(self._orders.sequence)  # What others did may be in the log already.
+        # What others did may be in the log already.
+        await self._outside.reach(max(self._orders.sequence, self._accounts.appended_in(account_id)))
         async with self._turn:
             before = await self._accounts.state_of(account_id)
             await self._read(account_id)

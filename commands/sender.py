@@ -42,8 +42,8 @@ class Sender:
         self._lease = lease
         self._installation_code = installation_code
 
-    async def send(self, order: OpenOrder, *, may_enter: bool = True) -> int:
-        """Send *order* if it still may be sent, and record what is known of it. Return the sequence of that, else 0.
+    async def send(self, order: OpenOrder, *, may_enter: bool = True) -> None:
+        """Send *order* if it still may be sent, and record what is known of it.
 
         Without *may_enter* an entry waits, as long as it may.
 
@@ -51,7 +51,7 @@ class Sender:
         leaves the order submitting, and the next sender makes an unknown of it.
         """
         if not self._lease.is_held():
-            return 0
+            return
         correlation_id = correlation_id_of(order.order_id, code=self._installation_code)
         begin = BeginSubmission(
             order_id=order.order_id,
@@ -63,13 +63,12 @@ class Sender:
         context = executor_context(self._clock, causation_id=order.order_id)
         outcome = await self._accounts.carry_out(order.account_id, begin, context)
         if not any(isinstance(event, OrderSubmitting) for event in outcome.events):
-            return outcome.last_sequence if outcome.events else 0  # It lapsed, was blocked, or somebody else has it.
+            return  # It lapsed, was blocked, or somebody else has it.
         if self._lease.is_held():
             placement = await self._broker.place(order.account_id, order.instruction, correlation_id, order.purpose)
         else:
             placement = _LEASE_LOST
-        recorded = await self._accounts.carry_out(order.account_id, _record_of(order, placement), context)
-        return recorded.last_sequence
+        await self._accounts.carry_out(order.account_id, _record_of(order, placement), context)
 
     async def modify(self, order: OpenOrder) -> Modification:
         """Ask the venue once to make *order* what is wanted of it, and tell what is known of that."""

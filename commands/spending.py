@@ -7,9 +7,9 @@ for. How often the venue was asked again for one of those stands in no log; what
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from commands.accounts import account_of, stream_of
+from commands.accounts import stream_of
 from commands.ports import Clock, EventStore, RequestBudget
 from domain.account.events import OrderCancelRequested, OrderModifyRequested, OrderNotSent, OrderSubmitting
 from domain.envelope import RecordedEvent
@@ -24,21 +24,17 @@ _COUNTED = ("order.submitting.", "order.not_sent.", "order.modify_requested.", "
 
 
 class Spending:
-    """Has each account's budget told once what was spent of it. `versions` is how far each account's stream goes."""
+    """Has each account's budget told once what was spent of it. *version_of* tells how far an account's stream goes."""
 
-    def __init__(self, *, store: EventStore, clock: Clock, budget: RequestBudget) -> None:
+    def __init__(
+        self, *, store: EventStore, clock: Clock, budget: RequestBudget, version_of: Callable[[AccountId], int]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._budget = budget
-        self.versions: dict[AccountId, int] = {}
+        self._version_of = version_of
         self._told: set[AccountId] = set()
         self._locks: defaultdict[AccountId, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    def observe(self, recorded: RecordedEvent) -> None:
-        """Take in the next event of the log: how far the stream of its account goes."""
-        account_id = account_of(recorded.stream_id)
-        if account_id is not None:
-            self.versions[account_id] = recorded.version
 
     async def recall(self, account_id: AccountId) -> None:
         """Return once the account's budget knows what was spent before; ask before every request, it is done once.
@@ -58,7 +54,7 @@ class Spending:
 
     async def _read_back(self, account_id: AccountId, *, since_us: int) -> list[RecordedEvent]:
         """Return the events of an account's stream since a time, oldest first."""
-        version, span = self.versions.get(account_id, 0), _SPAN
+        version, span = self._version_of(account_id), _SPAN
         while True:
             after = max(0, version - span)
             events = await self._store.read_stream(stream_of(account_id), after_version=after)

@@ -7,6 +7,7 @@ from dataclasses import replace as but
 
 import pytest
 
+from commands.accounts import TradeIntent
 from commands.book_watch import READS_AGAIN_MAX
 from commands.executor import Executor, ExecutorSettings
 from commands.ports import VenueFill
@@ -17,11 +18,12 @@ from domain.account.events import (
     OrderCanceled,
     OrderFilled,
     OrderModified,
+    ProtectionMode,
     TradeOpened,
 )
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId
-from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Side
+from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
 from tests.support.desk import SETTINGS, Desk, buy, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import Answer, Row
@@ -30,6 +32,7 @@ from tests.support.specimens import ACCOUNT, LIVE_ACCOUNT, OWNER, RELIANCE, enga
 
 PRICE_E4 = 2_849_0000
 LIMIT = but(buy, order_type=OrderType.LIMIT, limit_price_e4=PRICE_E4)
+GUARDED = but(LIMIT, protection=ProtectionMode.RESTING)
 NEVER_MS = 10**9
 TOLD = but(SETTINGS, told_poll_ms=NEVER_MS, idle_poll_ms=NEVER_MS, doubt_ms=NEVER_MS)
 """Whoever the venue tells of is read for that alone."""
@@ -98,14 +101,16 @@ class Room:
 
 
 @asynccontextmanager
-async def resting(settings: ExecutorSettings = TOLD, *, live: bool = True) -> AsyncIterator[Room]:
+async def resting(
+    settings: ExecutorSettings = TOLD, *, live: bool = True, intent: TradeIntent = LIMIT
+) -> AsyncIterator[Room]:
     desk = Desk()
     await desk.open_account()
     updates = desk.updates = FakeUpdates(*([ACCOUNT] if live else []))
     executor = desk.executor(settings)
     feed = executor._log._feed = HeldFeed(desk)
     async with running(executor):
-        await desk.open_trade(LIMIT)
+        await desk.open_trade(intent)
         await eventually(lambda: executor.status()["orders"] == {"acknowledged": 1})
         await eventually(lambda: executor._watch._of(ACCOUNT).read_at_ns is not None)
         room = Room(desk, feed, updates, executor)
@@ -394,8 +399,24 @@ async def test_an_accounts_books_are_judged_while_the_log_owes_what_was_recorded
         await eventually(lambda: room.executor.status()["orders"] == {})
 
 
-async def test_an_accounts_books_are_not_judged_while_the_log_owes_what_was_recorded_of_it() -> None:
+async def test_an_accounts_books_are_judged_while_the_log_owes_what_was_recorded_here() -> None:
     async with resting() as room:
+        owed = await room.record_unseen(ACCOUNT)
+        room.fill()
+        room.updates.tell_what_is(room.row)
+        await eventually(room.filled)
+        assert room.executor.status()["orders"] == {}, "what this process records it knows at once"
+        assert room.executor.status()["sequence"] < owed
+        room.feed.let_come()
+        await eventually(lambda: room.executor.status()["sequence"] > owed)
+        assert room.executor.status()["orders"] == {}
+    assert room.filled() == [100]
+
+
+async def test_they_are_not_judged_while_the_log_owes_what_others_recorded_before_that() -> None:
+    async with resting() as room:
+        room.feed.hold()
+        await room.desk.accounts.carry_out(ACCOUNT, engage, room.desk.context())
         await room.record_unseen(ACCOUNT)
         room.fill()
         room.updates.tell_what_is(room.row)
@@ -404,6 +425,19 @@ async def test_an_accounts_books_are_not_judged_while_the_log_owes_what_was_reco
         assert room.filled() == []
         room.feed.let_come()
         await eventually(room.filled)
+
+
+async def test_a_stop_goes_out_although_the_log_brings_nothing_back() -> None:
+    async with resting(intent=GUARDED) as room:
+        room.feed.hold()
+        room.fill()
+        room.updates.tell_what_is(room.row)
+        await eventually(lambda: len(room.desk.broker.placed) == 2)
+        await eventually(lambda: room.executor.status()["orders"] == {"acknowledged": 1})
+        room.feed.let_come()
+        await eventually(lambda: room.executor.status()["sequence"] == len(room.desk.store.events))
+        assert room.executor.status()["orders"] == {"acknowledged": 1}
+    assert room.desk.broker.placed[1].purpose is Purpose.STOP
 
 
 # --- In lock-step -----------------------------------------------------------------------------------------------------

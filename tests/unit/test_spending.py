@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from adapters.dhan.guard.budgets import Budgets, RateClass
 from adapters.dhan.settings import DhanSettings
 from commands import spending
+from commands.open_orders import OpenOrders
 from commands.ports import StoreUnavailable
 from commands.spending import DAY_US, Spending
 from domain.account.commands import CancelTrade
@@ -59,10 +60,10 @@ async def _opened(desk: Desk) -> TradeId:
 
 def spending_of(desk: Desk, counter: Counter, *, later_us: int = 0) -> Spending:
     clock = HandClock((desk.store.events[-1].recorded_at_us + later_us) * 1_000)
-    read = Spending(store=desk.store, clock=clock, budget=counter)
+    orders = OpenOrders()
     for recorded in desk.store.events:
-        read.observe(recorded)
-    return read
+        orders.apply(recorded)
+    return Spending(store=desk.store, clock=clock, budget=counter, version_of=orders.version_of)
 
 
 @pytest.mark.parametrize("span", [1_000, 3, 1])
