@@ -67,7 +67,6 @@ from domain.ids import AccountId
 from domain.order import (
     FINAL,
     LOOKED_FOR,
-    OrderInstruction,
     OrderStatus,
     OrderType,
     is_correlation_id_of_ours,
@@ -180,18 +179,25 @@ def terms_of_row(row: VenueOrder) -> Terms | None:
 def record_of_terms(order: OpenOrder, row: VenueOrder) -> RecordVenueOrder | None:
     """Return the command that keeps what *row* shows the order to be, None where that is as the log has it."""
     terms = terms_of_row(row)
-    if terms is None or not order.is_at_venue or row.status in _FINAL or _is_as_told(terms, order.instruction):
+    if terms is None or not order.is_at_venue or row.status in _FINAL or _is_as_told(terms, order):
         return None
     return _venue_order(order, row, Evidence.ORDER_BOOK)
 
 
-def _is_as_told(terms: Terms, told: OrderInstruction) -> bool:
-    """Tell whether an order still is what it was told to be. A stop that triggered may be shown as a limit order."""
+def _is_as_told(terms: Terms, order: OpenOrder) -> bool:
+    """Tell whether an order still is what it was told to be.
+
+    A stop that triggered may be shown as a limit order, and a market order with the limit that the broker gave it; but
+    where another one is wanted instead of a market order, a limit may be that one's.
+    """
+    told = order.instruction
+    if terms.quantity != told.quantity:
+        return False
+    if terms.order_type is OrderType.LIMIT and told.order_type is OrderType.MARKET:
+        return order.wanted is None
     is_triggered = told.order_type is OrderType.SL and terms.order_type is OrderType.LIMIT
-    return (
-        (terms.quantity, terms.limit_price_e4) == (told.quantity, told.limit_price_e4)
-        and (terms.order_type is told.order_type or is_triggered)
-        and (terms.trigger_price_e4 == told.trigger_price_e4 or is_triggered)
+    return terms.limit_price_e4 == told.limit_price_e4 and (
+        is_triggered or (terms.order_type, terms.trigger_price_e4) == (told.order_type, told.trigger_price_e4)
     )
 
 

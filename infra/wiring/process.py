@@ -18,6 +18,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_reader import PostgresLogReader
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.sessions import CalendarFile, CalendarUnreadable, ExchangeSessions, OpenSessions
+from adapters.shared_feed import SharedFeed
 from adapters.tariffs import TariffTable
 from commands.accounts import ACCOUNT_STATES, Accounts
 from commands.ports import EventStore, Sessions, TradingDays
@@ -86,9 +87,13 @@ class Wiring:
 
         return await self._once("log reader", make)
 
-    async def feed(self) -> JetStreamFeed:
-        """The log as it grows: JetStream first, PostgreSQL wherever it falls short."""
-        return JetStreamFeed(await self.nats(), await self.store())
+    async def feed(self) -> SharedFeed:
+        """The log as it grows, read once for all: JetStream first, PostgreSQL wherever it falls short."""
+
+        async def make() -> SharedFeed:
+            return SharedFeed(JetStreamFeed(await self.nats(), await self.store()))
+
+        return await self._once("feed", make)
 
     async def marks(self) -> NatsMarks:
         """The market as the market role publishes it."""

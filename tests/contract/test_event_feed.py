@@ -14,6 +14,7 @@ from adapters.nats.log_feed import JetStreamFeed
 from adapters.nats.relay import Relay
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_feed import PostgresFeed
+from adapters.shared_feed import SharedFeed
 from commands.ports import EventFeed, EventStore
 from domain.envelope import RecordedEvent, is_intact
 from projections.tasks import end
@@ -46,11 +47,15 @@ async def in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None
         await end(task)
 
 
-@pytest.fixture(params=["memory", "postgres", "jetstream", "jetstream without a relay"])
+@pytest.fixture(
+    params=["memory", "memory, shared", "postgres", "jetstream", "jetstream, shared", "jetstream without a relay"]
+)
 async def log(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Log]:
-    if request.param == "memory":
+    is_shared = request.param.endswith(", shared")
+    if request.param.startswith("memory"):
         memory = MemoryEventStore()
-        yield Log(memory, MemoryFeed(memory, page=20))
+        feed = MemoryFeed(memory, page=20)
+        yield Log(memory, SharedFeed(feed) if is_shared else feed)
         return
     async with AsyncExitStack() as stack:
         database = stack.enter_context(fresh_database(servers))
@@ -61,10 +66,11 @@ async def log(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator
         stack.push_async_callback(delete_streams, servers.nats_url)
         nats = await connect(servers.nats_url)
         stack.push_async_callback(nats.close)
-        if request.param == "jetstream":
+        if request.param != "jetstream without a relay":
             relay = Relay(nats, log=store, feed=PostgresFeed(database.query))
             await stack.enter_async_context(in_background(relay.run()))
-        yield Log(store, JetStreamFeed(nats, store, silence_s=0.1, page=20))
+        jetstream = JetStreamFeed(nats, store, silence_s=0.1, page=20)
+        yield Log(store, SharedFeed(jetstream) if is_shared else jetstream)
 
 
 async def read_until(feed: EventFeed, last: int, *, after: int = 0) -> list[RecordedEvent]:
