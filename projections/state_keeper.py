@@ -44,6 +44,9 @@ _WALKS_KEPT = 256
 _POLL_S = 1.0
 _PAUSE_S = 2.0
 _STOPPED_S = 60.0
+_REST_SHARE = 4.0
+_REST_MAX_S = 0.1
+"""Beside a projector the keeper rests after each account, so many times as long as that took: nobody waits for it."""
 _NS_PER_US = 1_000
 _PREFIX = stream_of(AccountId(""))
 MODELS: tuple[AnyReadModel, ...] = tuple(past.model for past in PORTFOLIO)
@@ -82,7 +85,7 @@ class StateKeeper:
                     await asyncio.sleep(_PAUSE_S)
                 self._begin_at(await self._states.progress(MODELS))
                 while True:
-                    if not await self.step():
+                    if not await self.step(rests=True):
                         await asyncio.sleep(_POLL_S)
             except ViewsUnavailable as fault:
                 log.warning("keeper of states retries", detail=str(fault))
@@ -100,7 +103,7 @@ class StateKeeper:
         while await self.step():
             pass
 
-    async def step(self) -> bool:
+    async def step(self, *, rests: bool = False) -> bool:
         """Take in a page of the log; return False where there is nothing to take in."""
         reached = await self._states.reached(TABLES)
         limit = min(PAGE, reached - self._sequence)
@@ -119,7 +122,11 @@ class StateKeeper:
         await self._learn()
         for account_id, recorded in list(self._pending.items()):
             if recorded.version - self._stored[account_id] >= self._events_max:
+                began_s = asyncio.get_running_loop().time()
                 await self._store(account_id, recorded, is_day_over=False)
+                if rests:
+                    took_s = asyncio.get_running_loop().time() - began_s
+                    await asyncio.sleep(min(_REST_SHARE * took_s, _REST_MAX_S))
         return True
 
     def _begin_at(self, sequence: int) -> None:
@@ -217,6 +224,7 @@ class _Walk:
                 fresh = [pair for pair in pairs if known is None or pair[1].version > known.version]
                 await self._fold(past, fresh, end)
                 states.append((past.model, self._state(past, end)))
+                await asyncio.sleep(0)  # Many trades take milliseconds, and others have their turn in between.
         await self._states.save(states)
 
     async def _fold(self, past: Past[Any], pairs: Sequence[Pair], end: RecordedEvent) -> None:
