@@ -20,6 +20,7 @@ on orders leave time for all of the account's exits. Other products are never sq
 Pace is counted in the exchange's time: the same is proposed for a trade once in `retry_ms` at most.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -114,6 +115,8 @@ class Protection:
         self._asked: dict[tuple[TradeId, type[Proposal]], int] = {}
         self._under_way: dict[TradeId, int | None] = {}
         self._passed_since: dict[OrderId, int] = {}
+        self._passed: set[TradeId] = set()
+        self._requests: dict[TradeId, tuple[WatchedTrade, int]] = {}
         self._marks: dict[InstrumentKey, Mark] = {}
         self._now_ns = 0
         self._looked_at_ns: int | None = None
@@ -142,7 +145,7 @@ class Protection:
     async def on_mark(self, mark: Mark) -> None:
         """Propose what *mark* calls for, for every trade in its instrument."""
         self._marks[mark.instrument] = mark
-        for trade in self._trades.open_in(mark.instrument):
+        for trade in self._trades.stirred_by(mark, always=self._passed):
             proposal = self._by_mark(trade, mark)
             if proposal is not None:
                 await self._propose(trade, proposal, at_ns=mark.exchange_time_ns)
@@ -169,6 +172,10 @@ class Protection:
                 since.append(self._passed_since.setdefault(stop.order_id, mark.exchange_time_ns))
             else:
                 self._passed_since.pop(stop.order_id, None)
+        if since:
+            self._passed.add(trade.trade_id)
+        else:
+            self._passed.discard(trade.trade_id)
         longest_ns = mark.exchange_time_ns - min(since, default=mark.exchange_time_ns)
         return bool(since) and not trade.has_failed and longest_ns >= self._settings.reprice_after_ms * NS_PER_MS
 
@@ -181,17 +188,17 @@ class Protection:
         if self._looked_at_ns is not None and 0 <= now_ns - self._looked_at_ns < NS_PER_S:
             return
         self._looked_at_ns = now_ns
-        trades = [trade for trade in self._trades.unclosed() if not trade.is_external]
-        for trade in trades:
+        due = self._to_square_off(now_ns)
+        for trade in self._trades.waiting():
             proposal = self._by_time(trade, now_ns)
             if proposal is not None:
                 await self._propose(trade, proposal, at_ns=now_ns)
-        for trade in self._to_square_off(trades, now_ns):
+        for trade in due:
             await self._propose(trade, SquareOff(trade_id=trade.trade_id), at_ns=now_ns)
 
     def _by_time(self, trade: WatchedTrade, now_ns: int) -> Proposal | None:
         mark = self._marks.get(trade.instrument)
-        if _is_to_go_on(trade) and mark is not None:
+        if trade.is_to_go_on and mark is not None:
             return TriggerExit(trade_id=trade.trade_id, mark=mark)
         if not self._may_place_stop(trade, now_ns, has_mark=False):
             return None
@@ -207,22 +214,28 @@ class Protection:
             return has_mark  # Where no table tells the session, a price that is printed does.
         return moment.phase is Phase.CONTINUOUS
 
-    def _to_square_off(self, trades: Iterable[WatchedTrade], now_ns: int) -> list[WatchedTrade]:
+    def _to_square_off(self, now_ns: int) -> list[WatchedTrade]:
         """Return the intraday trades whose time has come, those whose session ends first before the others."""
         by_account: defaultdict[AccountId, list[WatchedTrade]] = defaultdict(list)
-        for trade in trades:
-            if trade.product is Product.INTRADAY and not trade.is_exiting:
+        for trade in self._trades.unclosed():
+            if trade.product is Product.INTRADAY and not trade.is_exiting and not trade.is_external:
                 by_account[trade.account_id].append(trade)
+        ends_ns: dict[InstrumentKey, int | None] = {}
         due: list[tuple[int, WatchedTrade]] = []
         for account_id, intraday in by_account.items():
             lead_ns = self._lead_ns(account_id, intraday, now_ns)
             for trade in intraday:
-                moment = self._moment_of(trade.instrument, now_ns)
-                if moment is None or moment.continuous_until_ns is None or moment.phase not in _SQUARED_OFF_IN:
-                    continue
-                if now_ns >= moment.continuous_until_ns - lead_ns:
-                    due.append((moment.continuous_until_ns, trade))
-        return [trade for _, trade in sorted(due, key=lambda pair: pair[0])]
+                if trade.instrument not in ends_ns:
+                    ends_ns[trade.instrument] = self._end_of_continuous_ns(trade.instrument, now_ns)
+                end_ns = ends_ns[trade.instrument]
+                if end_ns is not None and now_ns >= end_ns - lead_ns:
+                    due.append((end_ns, trade))
+        return [trade for _, trade in sorted(due, key=lambda pair: (pair[0], pair[1].first_sequence))]
+
+    def _end_of_continuous_ns(self, key: InstrumentKey, now_ns: int) -> int | None:
+        """Return when continuous trading in an instrument ends, or ended, None while nothing is squared off in it."""
+        moment = self._moment_of(key, now_ns)
+        return None if moment is None or moment.phase not in _SQUARED_OFF_IN else moment.continuous_until_ns
 
     def _lead_ns(self, account_id: AccountId, trades: Iterable[WatchedTrade], now_ns: int) -> int:
         """Return how long before its end a session has to be left by all of *trades*."""
@@ -237,10 +250,17 @@ class Protection:
         return settings.square_off_lead_ms * NS_PER_MS + wait_ns
 
     def _requests_to_close(self, trade: WatchedTrade, now_ns: int) -> int:
+        known = self._requests.get(trade.trade_id)
+        if (
+            known is not None and known[0] is trade
+        ):  # The same trade, unchanged: a thousand are asked about each second.
+            return known[1]
         instrument = self._instrument_of(trade.instrument, now_ns)
         freeze_quantity = None if instrument is None else instrument.freeze_quantity
         exits = len(slices(abs(trade.net_quantity), freeze_quantity)) if trade.net_quantity else 0
-        return len(trade.entries) + max(exits, len(trade.stops))
+        requests = len(trade.entries) + max(exits, len(trade.stops))
+        self._requests[trade.trade_id] = (trade, requests)
+        return requests
 
     # --- Proposing ---
 
@@ -296,12 +316,15 @@ class Protection:
         self._under_way = {name: place for name, place in self._under_way.items() if name in self._trades}
         resting = {stop.order_id for trade in self._trades.unclosed() for stop in trade.stops}
         self._passed_since = {name: since for name, since in self._passed_since.items() if name in resting}
+        self._passed &= {trade.trade_id for trade in self._trades.unclosed()}
+        # Known anew each time, for an instrument's largest quantity is another one on another day.
+        self._requests.clear()
         self._trades.forget_past(keep=CLOSED_KEPT, market_time_ns=self._now_ns)
 
 
 def _calls_for_exit(trade: WatchedTrade, mark: Mark) -> bool:
     if trade.is_exiting:
-        return _is_to_go_on(trade)
+        return trade.is_to_go_on
     cause = cause_of_exit(
         side=trade.side,
         stop_loss_e4=trade.stop_loss_e4,
@@ -309,11 +332,6 @@ def _calls_for_exit(trade: WatchedTrade, mark: Mark) -> bool:
         last_price_e4=mark.last_price_e4,
     )
     return cause is ExitCause.TARGET or (cause is ExitCause.STOP_LOSS and not trade.is_guarded)
-
-
-def _is_to_go_on(trade: WatchedTrade) -> bool:
-    """Tell whether an exit that was begun needs another step; where an order is presumed absent, it is not ours."""
-    return trade.is_exiting and trade.uncovered_quantity > 0 and not trade.is_in_doubt
 
 
 def _trails(trade: WatchedTrade, mark: Mark) -> bool:
@@ -334,7 +352,7 @@ def wait_for_room_ns(orders: int, sent_at_ns: list[int], *, limit: int, window_n
 
     *sent_at_ns* is when orders were sent so far, oldest first.
     """
-    recent = [at_ns for at_ns in sent_at_ns if at_ns > now_ns - window_ns]
+    recent = sent_at_ns[bisect_right(sent_at_ns, now_ns - window_ns) :]
     missing = len(recent) + orders - limit
     if missing <= 0:
         return 0

@@ -1,7 +1,8 @@
 """The trades that protection watches, folded from the log: what they hold, their levels, what works to close them."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -61,6 +62,9 @@ class _Send(NamedTuple):
     at_ns: int
     sequence: int
     order_id: OrderId
+
+
+_ANY_PRICE = (-1, 2**63)
 
 
 class ClosingOrder(Struct, frozen=True, kw_only=True):
@@ -123,6 +127,36 @@ class WatchedTrade(Struct, frozen=True, kw_only=True):
         return max(0, abs(self.net_quantity) - sum(order.leaves_quantity for order in self.closing))
 
     @property
+    def is_to_go_on(self) -> bool:
+        """Whether an exit that was begun needs another step; where an order is presumed absent, it is not ours."""
+        return self.is_exiting and self.uncovered_quantity > 0 and not self.is_in_doubt
+
+    @property
+    def calm_between(self) -> tuple[int, int] | None:
+        """Between which prices (neither included) no price can call for anything; None where any price may.
+
+        A trade that trails, or waits for something, is not calm at any. Bounds may be nearer than what is behind them.
+        """
+        if self.net_quantity == 0:
+            return _ANY_PRICE
+        if self.is_to_go_on or self.lacks_stop or (self.trailing is not None and not self.is_exiting):
+            return None
+        above, below = _ANY_PRICE
+        if not self.is_exiting:
+            levels = (self.stop_loss_e4, self.target_e4) if self.side.sign > 0 else (self.target_e4, self.stop_loss_e4)
+            above = above if levels[0] is None else levels[0]
+            below = below if levels[1] is None else levels[1]
+        for stop in self.stops:
+            limit = stop.instruction.limit_price_e4
+            if limit is None:
+                continue
+            if stop.instruction.side.sign < 0:  # A price below its limit has passed it.
+                above = max(above, limit - 1)
+            else:
+                below = min(below, limit + 1)
+        return above, below
+
+    @property
     def is_in_doubt(self) -> bool:
         """Whether one of its exits or stops is presumed absent: the executor sees to what takes its place."""
         return any(order.is_absent for order in self.closing)
@@ -163,7 +197,10 @@ class WatchedTrades:
         self.sequence = 0
         self.place: RecordedEvent | None = None
         self._trades: dict[TradeId, WatchedTrade] = {}
-        self._in: defaultdict[InstrumentKey, set[TradeId]] = defaultdict(set)
+        # Parts of it, kept as trades change: most trades of a day are over, and most that are not need nothing.
+        self._unclosed: dict[TradeId, WatchedTrade] = {}
+        self._waiting: dict[TradeId, WatchedTrade] = {}
+        self._calm: defaultdict[InstrumentKey, dict[TradeId, tuple[int, int] | None]] = defaultdict(dict)
         self._sends: defaultdict[AccountId, deque[_Send]] = defaultdict(deque)
         self._market_time_ns = 0
 
@@ -183,7 +220,7 @@ class WatchedTrades:
         """Take in at once where a stop moved, before the log brings it back: the next tick is held against it."""
         trade = self._trades.get(trailed.trade_id)
         if trade is not None:
-            self._trades[trade.trade_id] = replace(trade, stop_loss_e4=trailed.stop_loss_e4)
+            self._keep(replace(trade, stop_loss_e4=trailed.stop_loss_e4))
 
     def _apply(self, account_id: AccountId, event: Event, sequence: int) -> None:
         if isinstance(event, TradeOpened | TradeAdopted):
@@ -197,11 +234,21 @@ class WatchedTrades:
         after = None if trade is None else _after(trade, event)
         if after is None:
             return
-        self._trades[after.trade_id] = after
-        if after.is_closed:
-            self._in[after.instrument].discard(after.trade_id)
+        self._keep(after)
+
+    def _keep(self, trade: WatchedTrade) -> None:
+        self._trades[trade.trade_id] = trade
+        if trade.is_closed:
+            self._unclosed.pop(trade.trade_id, None)
+            self._calm[trade.instrument].pop(trade.trade_id, None)
         else:
-            self._in[after.instrument].add(after.trade_id)
+            self._unclosed[trade.trade_id] = trade
+            if not trade.is_external:
+                self._calm[trade.instrument][trade.trade_id] = trade.calm_between
+        if not trade.is_closed and not trade.is_external and (trade.is_to_go_on or trade.lacks_stop):
+            self._waiting[trade.trade_id] = trade
+        else:
+            self._waiting.pop(trade.trade_id, None)
 
     def _begin(self, account_id: AccountId, event: TradeOpened | TradeAdopted, sequence: int) -> None:
         if isinstance(event, TradeAdopted):
@@ -228,19 +275,19 @@ class WatchedTrades:
                 trailing=event.trailing,
                 protection=event.protection,
             )
-        self._trades[trade.trade_id] = trade
-        self._in[trade.instrument].add(trade.trade_id)
+        self._keep(trade)
 
     def _adjust(self, event: CorporateActionApplied) -> None:
         for each in event.trades:
             trade = self._trades.get(each.trade_id)
             if trade is not None:
-                self._trades[each.trade_id] = replace(
+                adjusted = replace(
                     trade,
                     net_quantity=each.net_quantity,
                     stop_loss_e4=each.stop_loss_e4,
                     target_e4=each.target_e4,
                 )
+                self._keep(adjusted)
 
     def _count(self, account_id: AccountId, event: Event, sequence: int) -> None:
         """Count what the venue counts: orders that were sent, and what was asked to be changed or canceled."""
@@ -270,14 +317,23 @@ class WatchedTrades:
 
     # --- Looking ---
 
-    def open_in(self, instrument: InstrumentKey) -> list[WatchedTrade]:
-        """Return the trades in *instrument* that are not closed and not external, oldest first."""
-        trades = [self._trades[trade_id] for trade_id in sorted(self._in[instrument])]
-        return [trade for trade in trades if not trade.is_external]
+    def stirred_by(self, mark: Mark, *, always: Collection[TradeId]) -> list[WatchedTrade]:
+        """Return the trades of our own for which *mark* may call for something, oldest first, and those of *always*."""
+        price_e4 = mark.last_price_e4
+        stirred = [
+            trade_id
+            for trade_id, calm in self._calm[mark.instrument].items()
+            if calm is None or not calm[0] < price_e4 < calm[1] or trade_id in always
+        ]
+        return [self._trades[trade_id] for trade_id in sorted(stirred)]
 
-    def unclosed(self) -> Iterator[WatchedTrade]:
-        """Yield every trade that is not closed, oldest first."""
-        return (trade for trade in self._trades.values() if not trade.is_closed)
+    def waiting(self) -> list[WatchedTrade]:
+        """Return the trades of our own for which an exit has to go on, or which lack a stop, oldest first."""
+        return sorted(self._waiting.values(), key=attrgetter("first_sequence"))
+
+    def unclosed(self) -> Collection[WatchedTrade]:
+        """Return every trade that is not closed."""
+        return self._unclosed.values()
 
     def sent_at_ns(self, account_id: AccountId) -> list[int]:
         """Return when the account's requests of the last hour were made (market clock), oldest first."""
@@ -318,18 +374,15 @@ class WatchedTrades:
     def restore(self, kept: TradesKept) -> None:
         """Come to what a checkpoint has."""
         for trade in kept.trades:
-            self._trades[trade.trade_id] = trade
-            if not trade.is_closed:
-                self._in[trade.instrument].add(trade.trade_id)
+            self._keep(trade)
         self._sends.update({account_id: deque(sends) for account_id, sends in kept.sends.items()})
         self._market_time_ns = kept.market_time_ns
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.unclosed())
+        return len(self._unclosed)
 
     def __contains__(self, trade_id: TradeId) -> bool:
-        trade = self._trades.get(trade_id)
-        return trade is not None and not trade.is_closed
+        return trade_id in self._unclosed
 
 
 def _after(trade: WatchedTrade, event: Event) -> WatchedTrade | None:  # noqa: PLR0911 - one arm per event
