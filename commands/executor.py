@@ -133,7 +133,7 @@ class ExecutorSettings:
 
 @dataclass(slots=True)
 class _Asked:
-    """How a modification was asked for. `at_ns` is monotonic."""
+    """How a modification was asked for: `at_ns` is monotonic, `accepted` how often the book showed nothing of it after."""
 
     number: int
     at_ns: int
@@ -533,15 +533,17 @@ class Executor:
             return
         asked.at_ns = self._clock.monotonic_ns()
         outcome = await self._sender.modify(order)
-        asked.accepted += isinstance(outcome, ModifyAccepted)
         if isinstance(outcome, NotSent) or (isinstance(outcome, Refused) and outcome.reason in _PASSING_REFUSALS):
             log.warning("modification not done", order_id=order.order_id, outcome=str(outcome))
             return
         is_read = await self._poll(order.account_id)
         now = self._orders.get(order.order_id)
         is_still_wanted = now is not None and now.is_to_be_modified and now.number == order.number
-        if isinstance(outcome, Refused) and is_read and is_still_wanted:
+        if not is_read or not is_still_wanted:
+            return  # Without its book nothing that the venue answers counts.
+        if isinstance(outcome, Refused):
             await self._record_modify_refused(order, outcome.reason, outcome.message)
+        asked.accepted += isinstance(outcome, ModifyAccepted)
 
     async def _record_modify_refused(self, order: OpenOrder, reason: RefusalReason, message: str) -> None:
         command = RecordModifyRefused(order_id=order.order_id, number=order.number, reason=reason, message=message)

@@ -230,7 +230,8 @@ async def test_a_refusal_after_which_the_book_cannot_be_read_is_not_believed(des
     await change(desk, limit_price_e4=2_848_0000)
     desk.broker.away.add("orders")
     async with running(desk.executor()):
-        await eventually(lambda: len(desk.broker.modified) == 2)
+        # However often it is taken while nobody can see what came of it: that is no reason to call it refused.
+        await eventually(lambda: len(desk.broker.modified) > MODIFY_ASKS_MAX + 1)
         desk.broker.away.clear()
         await eventually(lambda: desk.events_of(OrderModified))
     assert not desk.events_of(OrderModifyRefused)
@@ -377,7 +378,7 @@ async def test_a_market_order_that_the_venue_shows_as_a_limit_order_is_no_change
         for _ in range(3):
             await executor.settle()
     assert not desk.events_of(OrderModified)
-    assert len(asked) == 1, "the account is told once what a row shows"
+    assert not asked, "the limit that the broker gave it is no news"
 
 
 async def test_a_stop_that_the_venue_shows_as_the_limit_order_it_became_is_no_change(desk: Desk) -> None:

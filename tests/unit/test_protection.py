@@ -5,18 +5,32 @@ from collections.abc import AsyncIterator
 from dataclasses import replace as but
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from commands.executor import Executor
 from commands.ports import StoreUnavailable
 from commands.protection import Protection
-from domain.account.events import ExitCause, OrderFilled, OrderIntended, TradeClosed, TradeExitTriggered, TradeOpened
+from commands.watched_trades import ClosingOrder, WatchedTrade
+from domain.account.events import (
+    ExitCause,
+    OrderFilled,
+    OrderIntended,
+    OrderModifyRequested,
+    ProtectionMode,
+    TradeClosed,
+    TradeExitTriggered,
+    TradeOpened,
+    Trailing,
+)
+from domain.ids import OrderId, TradeId
 from domain.market import Mark
-from domain.order import OrderStatus, OrderType, Purpose, Side
+from domain.order import OrderInstruction, OrderStatus, OrderType, Product, Purpose, Side
 from tests.support.desk import SETTINGS, Desk, buy, running
 from tests.support.eventually import eventually
 from tests.support.fake_broker import Answer
-from tests.support.specimens import NOW_NS, NS_PER_S, canceled_by_venue, infy_mark, mark_at
+from tests.support.specimens import ACCOUNT, NOW_NS, NS_PER_S, RELIANCE, canceled_by_venue, infy_mark, mark_at
 
 PRICE_E4 = 2_850_0000
 STOP = mark_at(2_800_0000)
@@ -252,3 +266,107 @@ async def test_what_was_done_is_counted_for_whoever_waits(watch: Watch) -> None:
     await watch.tick(STOP)
     assert watch.protection.effects == before + 2
     assert await eventually(lambda: watch.protection.status()["sequence"] == len(watch.desk.store.events))
+
+
+# --- Who need not be looked at ----------------------------------------------------------------------------------------
+
+PRICES = st.integers(1, 12)
+LEVELS = st.none() | PRICES
+QUANTITIES = st.integers(-4, 4)
+SIDES = st.sampled_from(Side)
+
+
+def instruction(
+    side: Side, trigger_price_e4: int | None, limit_price_e4: int | None, quantity: int
+) -> OrderInstruction:
+    return OrderInstruction(
+        instrument=RELIANCE,
+        side=side,
+        quantity=quantity,
+        order_type=OrderType.SL if trigger_price_e4 is not None else OrderType.LIMIT,
+        limit_price_e4=limit_price_e4,
+        trigger_price_e4=trigger_price_e4,
+        product=Product.INTRADAY,
+    )
+
+
+closing_orders = st.builds(
+    ClosingOrder,
+    order_id=st.sampled_from([OrderId(f"ord_{number}") for number in range(3)]),
+    purpose=st.sampled_from([Purpose.STOP, Purpose.EXIT]),
+    instruction=st.builds(instruction, SIDES, LEVELS, LEVELS, st.integers(1, 4)),
+    wanted=st.none() | st.builds(instruction, SIDES, LEVELS, LEVELS, st.integers(1, 4)),
+    cumulative_quantity=st.integers(0, 2),
+    is_acknowledged=st.booleans(),
+    is_absent=st.booleans(),
+)
+watched_trades = st.builds(
+    WatchedTrade,
+    account_id=st.just(ACCOUNT),
+    trade_id=st.just(TradeId("trd_1")),
+    instrument=st.just(RELIANCE),
+    side=SIDES,
+    product=st.sampled_from(Product),
+    first_sequence=st.just(1),
+    stop_loss_e4=LEVELS,
+    target_e4=LEVELS,
+    trailing=st.none() | st.builds(Trailing, distance_e4=st.integers(1, 4), step_e4=st.integers(1, 3)),
+    protection=st.sampled_from(ProtectionMode),
+    is_external=st.just(False),
+    net_quantity=QUANTITIES,
+    is_exiting=st.booleans(),
+    has_failed=st.booleans(),
+    closing=st.lists(closing_orders, max_size=3).map(tuple),
+)
+
+
+@settings(max_examples=600)
+@given(trade=watched_trades, price_e4=PRICES)
+def test_no_price_at_which_a_trade_is_calm_calls_for_anything(trade: WatchedTrade, price_e4: int) -> None:
+    """Between its bounds nothing is proposed, no stop counts as passed, and no moment calls for anything."""
+    calm = trade.calm_between
+    assume(calm is not None)
+    assert calm is not None
+    assume(calm[0] < price_e4 < calm[1])
+    protection, mark = Desk().protection(), mark_at(price_e4)
+    protection._marks[RELIANCE] = mark
+    assert protection._by_mark(trade, mark) is None
+    assert not protection._passed_since
+    assert protection._by_time(trade, NOW_NS) is None
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_trade_with_its_levels_alone_is_calm_between_them(side: Side) -> None:
+    low, high = (2_800_0000, 2_900_0000) if side is Side.BUY else (2_900_0000, 2_800_0000)
+    trade = WatchedTrade(
+        account_id=ACCOUNT,
+        trade_id=TradeId("trd_1"),
+        instrument=RELIANCE,
+        side=side,
+        product=Product.INTRADAY,
+        first_sequence=1,
+        stop_loss_e4=low,
+        target_e4=high,
+        net_quantity=100 * side.sign,
+    )
+    assert trade.calm_between == (2_800_0000, 2_900_0000)
+    assert replace(trade, net_quantity=0).calm_between == (-1, 2**63)
+    assert replace(trade, trailing=Trailing(distance_e4=1, step_e4=1)).calm_between is None
+    assert replace(trade, is_exiting=True).calm_between is None, "its exit has to go on"
+    assert replace(trade, protection=ProtectionMode.RESTING).calm_between is None, "it lacks a stop"
+
+
+async def test_a_stop_that_the_price_passed_and_came_back_from_begins_to_wait_anew(watch: Watch) -> None:
+    """While it is passed the trade is not calm; when the price is back, it has to be looked at once more to forget."""
+    await watch.desk.open_trade(but(buy, protection=ProtectionMode.RESTING, target_e4=None))
+    await watch.settle()
+    limit_e4 = watch.desk.broker.row(1).instruction.limit_price_e4
+    assert limit_e4 is not None
+    below = limit_e4 - 1_0000
+    await watch.tick(later(0, below))
+    await watch.tick(later(2_000, PRICE_E4))
+    await watch.tick(later(4_000, below))
+    await watch.tick(later(6_000, below))
+    assert not watch.desk.events_of(OrderModifyRequested), "two seconds below it, then back, then two again"
+    await watch.tick(later(7_500, below))
+    assert watch.desk.events_of(OrderModifyRequested)
