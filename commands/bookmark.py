@@ -1,9 +1,9 @@
-"""Where a fold goes on after a restart: from a checkpoint that can be believed, else from its low-water mark.
+"""Where a fold goes on after a restart: from a snapshot that can be believed, else from its low-water mark.
 
 The low-water mark alone is enough: everything that is still of use happened after it. But it may lie far back. A stop
 that rests for a day holds it for a day, a position that is held for months holds it for months, and a process that is
 started again would read all of that before its first exit. So what the fold has come to is kept now and then. A
-checkpoint is believed only if the log has the very event at its sequence, and if this release means the same by it.
+snapshot is believed only if the log has the very event at its sequence, and if this release means the same by it.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 import structlog
 
-from commands.ports import Checkpoint, EventStore, StoreUnavailable, Watermarks
+from commands.ports import EventStore, FoldSnapshot, StoreUnavailable, Watermarks
 from domain.envelope import RecordedEvent
 
 log = structlog.get_logger(__name__)
 
 EVERY = 1_000
-"""So many events after the last checkpoint another one is due."""
+"""So many events after the last snapshot another one is due."""
 EVERY_S = 60.0
 """So long after it another one is due where anything has happened at all."""
 BEHIND_MAX = 10_000
-"""So far behind the low-water mark a checkpoint still is worth more: it has also what a mark does not wait for."""
+"""So far behind the low-water mark a snapshot still is worth more: it has also what a mark does not wait for."""
 
 Kept = TypeVar("Kept", bound=msgspec.Struct)
 
@@ -88,50 +88,50 @@ class Bookmark(Generic[Kept]):
             StoreUnavailable
         """
         after = await self._watermarks.get(self._name)
-        checkpoint = await self._watermarks.find(self._name)
-        is_near = checkpoint is not None and checkpoint.sequence > after - BEHIND_MAX
-        if checkpoint is not None and is_near and checkpoint.schema == self._schema:
-            kept = await self._believed(checkpoint)
+        snapshot = await self._watermarks.find(self._name)
+        is_near = snapshot is not None and snapshot.sequence > after - BEHIND_MAX
+        if snapshot is not None and is_near and snapshot.schema == self._schema:
+            kept = await self._believed(snapshot)
             if kept is not None:
                 self._fold.restore(kept)
-                after = self._kept_at = checkpoint.sequence
+                after = self._kept_at = snapshot.sequence
         self._fold.sequence, self._kept_at_s = after, asyncio.get_running_loop().time()
         return after
 
-    async def _believed(self, checkpoint: Checkpoint) -> Kept | None:
-        """Return what a checkpoint says, None where the log says otherwise or it cannot be read."""
-        at = await self._store.read_all(after_sequence=checkpoint.sequence - 1, limit=1)
-        if not at or at[0].hash != checkpoint.hash:
-            log.warning("checkpoint is of another log", name=self._name, sequence=checkpoint.sequence)
+    async def _believed(self, snapshot: FoldSnapshot) -> Kept | None:
+        """Return what a snapshot says, None where the log says otherwise or it cannot be read."""
+        at = await self._store.read_all(after_sequence=snapshot.sequence - 1, limit=1)
+        if not at or at[0].hash != snapshot.hash:
+            log.warning("snapshot is of another log", name=self._name, sequence=snapshot.sequence)
             return None
         try:
-            return self._decoder.decode(checkpoint.state)
+            return self._decoder.decode(snapshot.state)
         except msgspec.DecodeError:
-            log.warning("checkpoint cannot be read", name=self._name, sequence=checkpoint.sequence)
+            log.warning("snapshot cannot be read", name=self._name, sequence=snapshot.sequence)
             return None
 
     async def keep(self, *, is_last: bool = False) -> None:
-        """Keep the low-water mark, and a checkpoint where one is due: by events, by time, or because it is the last.
+        """Keep the low-water mark, and a snapshot where one is due: by events, by time, or because it is the last.
 
         Raises:
             StoreUnavailable
         """
-        checkpoint = self._due(
+        snapshot = self._due(
             is_last=is_last
         )  # At once, with what the fold is now: an event may come while the mark is written.
         await self._watermarks.put(self._name, self._fold.low_water())
-        if checkpoint is not None:
-            await self._watermarks.keep(checkpoint)
-            self._kept_at, self._kept_at_s = checkpoint.sequence, asyncio.get_running_loop().time()
+        if snapshot is not None:
+            await self._watermarks.keep(snapshot)
+            self._kept_at, self._kept_at_s = snapshot.sequence, asyncio.get_running_loop().time()
 
-    def _due(self, *, is_last: bool) -> Checkpoint | None:
+    def _due(self, *, is_last: bool) -> FoldSnapshot | None:
         place = self._fold.place
         if place is None or place.sequence == self._kept_at:
             return None
         is_old = asyncio.get_running_loop().time() - self._kept_at_s >= EVERY_S
         if not is_last and not is_old and place.sequence - self._kept_at < self._every:
             return None
-        return Checkpoint(
+        return FoldSnapshot(
             name=self._name,
             sequence=place.sequence,
             hash=place.hash,

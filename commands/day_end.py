@@ -139,11 +139,11 @@ class DayEnd:
         traded.instruments.add(order.instruction.instrument)
 
     def kept(self) -> DayKept:
-        """Return all that a checkpoint has of it."""
+        """Return all that a snapshot has of it."""
         return DayKept(self._sent, self._traded)
 
     def restore(self, kept: DayKept) -> None:
-        """Come to what a checkpoint has."""
+        """Come to what a snapshot has."""
         self._sent, self._traded = kept.sent, kept.traded
 
     async def tend(self) -> int:

@@ -124,7 +124,7 @@ class ExecutorSettings:
     day_end_ms: int = 5_000
     flat_patience_ms: int = 30_000
     watermark_ms: int = 5_000
-    checkpoint_events: int = EVERY
+    snapshot_events: int = EVERY
     entries_at_once_max: int = 24
     """So many entries are sent at the same time; more would take each other's time and an exit's connection."""
     reconciliation: ReconciliationSettings = PACE
@@ -133,7 +133,7 @@ class ExecutorSettings:
 
 @dataclass(slots=True)
 class _Asked:
-    """How a modification was asked for: `at_ns` is monotonic, `accepted` how often the book showed nothing of it after."""
+    """How a modification was asked for: `at_ns` is monotonic, `accepted` how often without a trace in the book."""
 
     number: int
     at_ns: int
@@ -253,7 +253,7 @@ class Executor:
             feed=feed,
             watermarks=watermarks,
             on_news=self._rounds.wake,
-            checkpoint_events=settings.checkpoint_events,
+            snapshot_events=settings.snapshot_events,
             lock_step=settings.lock_step,
         )
         closing_time = ClosingTime(instruments=instruments, sessions=sessions)

@@ -64,14 +64,14 @@ class ExecutorFold:
         return self._orders.low_water()
 
     def kept(self) -> ExecutorKept:
-        """Return all that a checkpoint has of it."""
+        """Return all that a snapshot has of it."""
         return ExecutorKept(
             self._orders.kept(),
             DayKept() if self._day_end is None else self._day_end.kept(),
         )
 
     def restore(self, kept: ExecutorKept) -> None:
-        """Come to what a checkpoint has."""
+        """Come to what a snapshot has."""
         self._orders.restore(kept.orders)
         if self._day_end is not None:
             self._day_end.restore(kept.day)
@@ -91,7 +91,7 @@ class ExecutorLog:
         feed: EventFeed,
         watermarks: Watermarks,
         on_news: Callable[[], None],
-        checkpoint_events: int,
+        snapshot_events: int,
         lock_step: bool,
     ) -> None:
         self._fold = fold
@@ -103,7 +103,7 @@ class ExecutorLog:
         self._on_news = on_news
         self._lock_step = lock_step
         self._bookmark = Bookmark(
-            WATERMARK, fold, ExecutorKept, meaning=1, watermarks=watermarks, store=store, every=checkpoint_events
+            WATERMARK, fold, ExecutorKept, meaning=1, watermarks=watermarks, store=store, every=snapshot_events
         )
         self._outside_bookmark = Bookmark(
             OUTSIDE_WATERMARK,
@@ -112,7 +112,7 @@ class ExecutorLog:
             meaning=1,
             watermarks=watermarks,
             store=store,
-            every=checkpoint_events,
+            every=snapshot_events,
         )
         self._start_head = 0
         self._is_caught_up = asyncio.Event()

@@ -34,8 +34,8 @@ from domain.ids import AccountId, CorrelationId, OrderId, TradeId, VenueFillId, 
 from domain.market import NS_PER_US, trading_day
 from domain.order import CLOSED, LIVE, OrderInstruction, OrderStatus, Purpose, status_after_fill
 
-CLOSED_IN_CHECKPOINT = 1_000
-"""So many of the orders that closed last are in a checkpoint: a late fill of one finds its order after a restart."""
+CLOSED_IN_SNAPSHOT = 1_000
+"""So many of the orders that closed last are in a snapshot: a late fill of one finds its order after a restart."""
 _AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 _ON_THE_MOVE = frozenset({OrderStatus.INTENDED, OrderStatus.SUBMITTING, OrderStatus.UNKNOWN})
 
@@ -313,8 +313,8 @@ class OpenOrders:
                 self._by_correlation.pop((order.account_id, order.correlation_id), None)
 
     def kept(self) -> OrdersKept:
-        """Return all that a checkpoint has of it: what is open or absent, and what closed last."""
-        names = {*self._open, *self._absent, *islice(reversed(self._closed), CLOSED_IN_CHECKPOINT)}
+        """Return all that a snapshot has of it: what is open or absent, and what closed last."""
+        names = {*self._open, *self._absent, *islice(reversed(self._closed), CLOSED_IN_SNAPSHOT)}
         # In the order in which they are here, and closed ones in the order in which they closed.
         names_in_order = [name for name in self._orders if name in names and name not in self._closed]
         names_in_order += [name for name in self._closed if name in names]
@@ -326,7 +326,7 @@ class OpenOrders:
         )
 
     def restore(self, kept: OrdersKept) -> None:
-        """Come to what a checkpoint has."""
+        """Come to what a snapshot has."""
         self._versions = kept.versions
         for order in kept.orders:
             self._keep(order)

@@ -185,7 +185,7 @@ class Outside:
         return min(firsts, default=self.sequence + 1) - 1
 
     def kept(self) -> OutsideKept:
-        """Return all that a checkpoint has of it."""
+        """Return all that a snapshot has of it."""
         return OutsideKept(
             self._now_us,
             self._trades.copy(),
@@ -194,7 +194,7 @@ class Outside:
         )
 
     def restore(self, kept: OutsideKept) -> None:
-        """Come to what a checkpoint has."""
+        """Come to what a snapshot has."""
         self._now_us, self._trades = kept.now_us, kept.trades
         self._foreign = {(account_id, fill_id): each for account_id, fill_id, each in kept.foreign}
         self._flattening = dict(kept.flattening)

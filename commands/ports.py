@@ -758,7 +758,7 @@ class AuditStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class FoldSnapshot:
     """What a process manager knew of the log when it had read up to `sequence`, as bytes `schema` names the meaning of.
 
     `hash` is that of the event at `sequence`: it tells whether the log still is the one that was read.
@@ -774,7 +774,7 @@ class Checkpoint:
 class Watermarks(Protocol):
     """Where a process manager starts to read after a restart: after a sequence, or from what it knew later.
 
-    Checkpoints are a cache: what is in it may vanish at any time, and is held against the log before it is believed.
+    Snapshots are a cache: what is in it may vanish at any time, and is held against the log before it is believed.
     """
 
     async def get(self, name: str) -> int:
@@ -785,10 +785,10 @@ class Watermarks(Protocol):
         """Keep a sequence."""
         ...
 
-    async def find(self, name: str) -> Checkpoint | None:
-        """Return the kept checkpoint, None where none was kept."""
+    async def find(self, name: str) -> FoldSnapshot | None:
+        """Return the kept snapshot, None where none was kept."""
         ...
 
-    async def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint instead of the one before."""
+    async def keep(self, snapshot: FoldSnapshot) -> None:
+        """Keep a snapshot instead of the one before."""
         ...

@@ -77,7 +77,7 @@ class ProtectionSettings:
     orders_per_second: int = 8
     orders_per_minute: int = 240
     orders_per_hour: int = 950
-    checkpoint_events: int = EVERY
+    snapshot_events: int = EVERY
 
 
 class Protection:
@@ -109,7 +109,7 @@ class Protection:
             meaning=1,
             watermarks=watermarks,
             store=store,
-            every=settings.checkpoint_events,
+            every=settings.snapshot_events,
         )
         self._log = LogFollower(self._trades, bookmark, accounts=accounts, store=store, feed=feed)
         self._asked: dict[tuple[TradeId, type[Proposal]], int] = {}

@@ -81,13 +81,13 @@ class Holders:
         return min((held.since - 1 for each in self._of.values() for held in each.values()), default=self.sequence)
 
     def kept(self) -> HoldingsKept:
-        """Return all that a checkpoint has of it."""
+        """Return all that a snapshot has of it."""
         return HoldingsKept(
             tuple([(key, account_id, held) for key, of in self._of.items() for account_id, held in of.items()])
         )
 
     def restore(self, kept: HoldingsKept) -> None:
-        """Come to what a checkpoint has."""
+        """Come to what a snapshot has."""
         for key, account_id, held in kept.holdings:
             self._of[key][account_id] = held
 

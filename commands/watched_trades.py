@@ -52,8 +52,8 @@ SENDS_READ_AGAIN_NS = 60 * NS_PER_S
 """So far back a new process reads what was sent. Not the whole hour: a busy one would keep it from protecting."""
 
 
-CLOSED_IN_CHECKPOINT = 1_000
-"""So many of the closed trades that were opened last are in a checkpoint: a late fill opens one again."""
+CLOSED_IN_SNAPSHOT = 1_000
+"""So many of the closed trades that were opened last are in a snapshot: a late fill opens one again."""
 
 
 class _Send(NamedTuple):
@@ -362,9 +362,9 @@ class WatchedTrades:
                 del self._sends[account_id]
 
     def kept(self) -> TradesKept:
-        """Return all that a checkpoint has of it: what is open, and what closed lately."""
+        """Return all that a snapshot has of it: what is open, and what closed lately."""
         closed = [trade.trade_id for trade in self._trades.values() if trade.is_closed]
-        forgotten = set(closed[: max(0, len(closed) - CLOSED_IN_CHECKPOINT)])
+        forgotten = set(closed[: max(0, len(closed) - CLOSED_IN_SNAPSHOT)])
         return TradesKept(
             tuple([trade for trade in self._trades.values() if trade.trade_id not in forgotten]),
             {account_id: tuple(sends) for account_id, sends in self._sends.items() if sends},
@@ -372,7 +372,7 @@ class WatchedTrades:
         )
 
     def restore(self, kept: TradesKept) -> None:
-        """Come to what a checkpoint has."""
+        """Come to what a snapshot has."""
         for trade in kept.trades:
             self._keep(trade)
         self._sends.update({account_id: deque(sends) for account_id, sends in kept.sends.items()})

@@ -1,7 +1,7 @@
 """Where process managers start to read after a restart."""
 
 from adapters.postgres.database import Database
-from commands.ports import Checkpoint
+from commands.ports import FoldSnapshot
 
 _PUT = """
     -- Keep a sequence. It never goes back, whatever a late write of an earlier holder says.
@@ -10,12 +10,12 @@ _PUT = """
 """
 _GET = "SELECT sequence FROM ops.watermarks WHERE name = %s"
 _KEEP = """
-    -- Keep a checkpoint instead of the one before, older or newer: any is held against the log before it is believed.
-    INSERT INTO ops.checkpoints (name, sequence, hash, schema, state) VALUES (%s, %s, %s, %s, %s)
+    -- Keep a snapshot instead of the one before, older or newer: any is held against the log before it is believed.
+    INSERT INTO ops.fold_snapshots (name, sequence, hash, schema, state) VALUES (%s, %s, %s, %s, %s)
     ON CONFLICT (name) DO UPDATE
     SET sequence = EXCLUDED.sequence, hash = EXCLUDED.hash, schema = EXCLUDED.schema, state = EXCLUDED.state
 """
-_FIND = "SELECT sequence, hash, schema, state FROM ops.checkpoints WHERE name = %s"
+_FIND = "SELECT sequence, hash, schema, state FROM ops.fold_snapshots WHERE name = %s"
 
 
 class PostgresWatermarks:
@@ -33,15 +33,15 @@ class PostgresWatermarks:
         """Keep a sequence."""
         await self._database.execute(_PUT, (name, sequence))
 
-    async def find(self, name: str) -> Checkpoint | None:
-        """Return the kept checkpoint, None where none was kept."""
+    async def find(self, name: str) -> FoldSnapshot | None:
+        """Return the kept snapshot, None where none was kept."""
         rows = await self._database.fetch(_FIND, (name,))
         if not rows:
             return None
         sequence, event_hash, schema, state = rows[0]
-        return Checkpoint(name=name, sequence=sequence, hash=event_hash, schema=schema, state=state)
+        return FoldSnapshot(name=name, sequence=sequence, hash=event_hash, schema=schema, state=state)
 
-    async def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint instead of the one before."""
-        parameters = (checkpoint.name, checkpoint.sequence, checkpoint.hash, checkpoint.schema, checkpoint.state)
+    async def keep(self, snapshot: FoldSnapshot) -> None:
+        """Keep a snapshot instead of the one before."""
+        parameters = (snapshot.name, snapshot.sequence, snapshot.hash, snapshot.schema, snapshot.state)
         await self._database.execute(_KEEP, parameters)

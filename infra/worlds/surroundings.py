@@ -11,7 +11,16 @@ from itertools import count
 import msgspec
 
 from adapters.memory.event_store import MemoryEventStore
-from commands.ports import Append, Appended, AppendOutcomeUnknown, Checkpoint, Clock, Head, StoreUnavailable, VenueOrder
+from commands.ports import (
+    Append,
+    Appended,
+    AppendOutcomeUnknown,
+    Clock,
+    FoldSnapshot,
+    Head,
+    StoreUnavailable,
+    VenueOrder,
+)
 from domain.envelope import RecordedEvent
 from domain.ids import AccountId
 from domain.instrument import Instrument, InstrumentKey
@@ -74,7 +83,7 @@ class KeptWatermarks:
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}
-        self.checkpoints: dict[str, Checkpoint] = {}
+        self.snapshots: dict[str, FoldSnapshot] = {}
 
 
 class WatermarksLink:
@@ -95,16 +104,16 @@ class WatermarksLink:
         self._watermarks.kept[name] = sequence
         await self._process.reach("after keeping a watermark")
 
-    async def find(self, name: str) -> Checkpoint | None:
-        """Return the checkpoint of that name."""
-        await self._process.reach("before reading a checkpoint")
-        return self._watermarks.checkpoints.get(name)
+    async def find(self, name: str) -> FoldSnapshot | None:
+        """Return the snapshot of that name."""
+        await self._process.reach("before reading a snapshot")
+        return self._watermarks.snapshots.get(name)
 
-    async def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint."""
-        await self._process.reach("before keeping a checkpoint")
-        self._watermarks.checkpoints[checkpoint.name] = checkpoint
-        await self._process.reach("after keeping a checkpoint")
+    async def keep(self, snapshot: FoldSnapshot) -> None:
+        """Keep a snapshot."""
+        await self._process.reach("before keeping a snapshot")
+        self._watermarks.snapshots[snapshot.name] = snapshot
+        await self._process.reach("after keeping a snapshot")
 
 
 class KeptBooks:

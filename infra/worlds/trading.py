@@ -40,8 +40,8 @@ CODE = installation_code("a simulated world")
 HOST = "http://broker.invalid"
 SETTINGS = DhanSettings(base_url=f"{HOST}/v2", auth_url=HOST)
 TIME_TOLD_S = 1.0
-CHECKPOINT_EVENTS = 1
-"""So few that each time a place is kept there is a checkpoint: most restarts of a world go on from one."""
+SNAPSHOT_EVENTS = 1
+"""So few that each time a place is kept there is a snapshot: most restarts of a world go on from one."""
 
 
 class Executing(Protocol):
@@ -115,7 +115,7 @@ class Trading:
             sessions=self.ground.sessions,
             instruments=MASTER,
             settings=ProtectionSettings(
-                square_off_lead_ms=int(SQUARE_OFF_LEAD_S * 1_000), checkpoint_events=CHECKPOINT_EVENTS
+                square_off_lead_ms=int(SQUARE_OFF_LEAD_S * 1_000), snapshot_events=SNAPSHOT_EVENTS
             ),
         )
 
@@ -163,7 +163,7 @@ def production_executor(trading: Trading) -> Executing:
         marks=ground.marks,
         ids=ground.ids,
         installation_code=CODE,
-        settings=ExecutorSettings(checkpoint_events=CHECKPOINT_EVENTS),
+        settings=ExecutorSettings(snapshot_events=SNAPSHOT_EVENTS),
         updates=trading.line,
         budget=trading.broker,
         broker_day=BrokerDay(

@@ -1,4 +1,4 @@
-"""Keys, passwords, watermarks and checkpoints: kept beside the log, to be replaced or destroyed."""
+"""Keys, passwords, watermarks and snapshots of folds: kept beside the log, to be replaced or destroyed."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from adapters.postgres.user_keys import PostgresUserKeys
 from adapters.postgres.watermarks import PostgresWatermarks
 from adapters.security.broker_credentials import CredentialsOpener, CredentialsVault
 from adapters.security.personal_data import SealBroken
-from commands.ports import Checkpoint, StoreUnavailable
+from commands.ports import FoldSnapshot, StoreUnavailable
 from domain.ids import AccountId, UserId
 from infra.database import DatabaseUrls
 from tests.support.security import MemoryUserKeys
@@ -62,13 +62,13 @@ async def test_a_watermark_never_goes_back(writer: Database) -> None:
     assert await watermarks.get("executor") == 7
 
 
-async def test_a_checkpoint_is_kept_instead_of_the_one_before(writer: Database) -> None:
+async def test_a_snapshot_is_kept_instead_of_the_one_before(writer: Database) -> None:
     watermarks = PostgresWatermarks(writer)
     assert await watermarks.find("executor") is None
-    later = Checkpoint(name="executor", sequence=9, hash=bytes(32), schema="1:shape", state=bytes(range(256)) * 4_000)
-    for checkpoint in (later, replace(later, sequence=4, state=b"")):
-        await watermarks.keep(checkpoint)
-        assert await watermarks.find("executor") == checkpoint
+    later = FoldSnapshot(name="executor", sequence=9, hash=bytes(32), schema="1:shape", state=bytes(range(256)) * 4_000)
+    for snapshot in (later, replace(later, sequence=4, state=b"")):
+        await watermarks.keep(snapshot)
+        assert await watermarks.find("executor") == snapshot
     assert await watermarks.find("protection") is None
 
 

@@ -14,7 +14,7 @@ from adapters.sessions import OpenSessions
 from commands.accounts import Accounts, CommandContext, Outcome, TradeIntent, stream_of
 from commands.day_end import BrokerDay
 from commands.executor import Executor, ExecutorSettings
-from commands.ports import Checkpoint, Instruments, OrderUpdates, RequestBudget
+from commands.ports import FoldSnapshot, Instruments, OrderUpdates, RequestBudget
 from commands.protection import Protection, ProtectionSettings
 from commands.reconciliation import ReconciliationSettings
 from commands.risk_watch import RiskWatch
@@ -131,7 +131,7 @@ class MemoryWatermarks:
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}
-        self.checkpoints: dict[str, Checkpoint] = {}
+        self.snapshots: dict[str, FoldSnapshot] = {}
 
     async def get(self, name: str) -> int:
         return self.kept.get(name, 0)
@@ -139,11 +139,11 @@ class MemoryWatermarks:
     async def put(self, name: str, sequence: int) -> None:
         self.kept[name] = sequence
 
-    async def find(self, name: str) -> Checkpoint | None:
-        return self.checkpoints.get(name)
+    async def find(self, name: str) -> FoldSnapshot | None:
+        return self.snapshots.get(name)
 
-    async def keep(self, checkpoint: Checkpoint) -> None:
-        self.checkpoints[checkpoint.name] = checkpoint
+    async def keep(self, snapshot: FoldSnapshot) -> None:
+        self.snapshots[snapshot.name] = snapshot
 
 
 buy = TradeIntent(

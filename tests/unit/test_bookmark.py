@@ -1,4 +1,4 @@
-"""Where a fold goes on after a restart: from a checkpoint that is as good as the whole log, or from further back."""
+"""Where a fold goes on after a restart: from a snapshot that is as good as the whole log, or from further back."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace as but
@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from adapters.memory.event_store import MemoryEventStore
 from commands.bookmark import Bookmark, Fold
 from commands.executor_log import OUTSIDE_WATERMARK, WATERMARK
-from commands.open_orders import CLOSED_IN_CHECKPOINT, OpenOrders, OrdersKept
+from commands.open_orders import CLOSED_IN_SNAPSHOT, OpenOrders, OrdersKept
 from commands.outside import Outside, OutsideKept
-from commands.ports import Checkpoint
+from commands.ports import FoldSnapshot
 from commands.risk_watch import Holders, HoldingsKept
 from commands.watched_trades import TradesKept, WatchedTrades
 from domain.account.events import OrderFilled
@@ -32,7 +32,7 @@ WORLDS = range(40, 60)
 NAME = "a fold"
 PRICE_E4 = 2_849_0000
 LIMIT = but(buy, order_type=OrderType.LIMIT, limit_price_e4=PRICE_E4)
-AT_ONCE = but(SETTINGS, checkpoint_events=1)
+AT_ONCE = but(SETTINGS, snapshot_events=1)
 
 FOLDS: list[tuple[Callable[[], Fold[Any]], type[msgspec.Struct]]] = [
     (OpenOrders, OrdersKept),
@@ -81,12 +81,12 @@ class Shelf:
         return fold, await self.bookmark(fold, kept_type, meaning=meaning).restore()
 
 
-# --- What a checkpoint has --------------------------------------------------------------------------------------------
+# --- What a snapshot has --------------------------------------------------------------------------------------------
 
 
 @of_each_fold
 @given(data=st.data())
-async def test_a_checkpoint_leads_to_what_the_whole_log_leads_to(
+async def test_a_snapshot_leads_to_what_the_whole_log_leads_to(
     make: Callable[[], Fold[Any]], kept_type: type[msgspec.Struct], logs: list[Log], data: st.DataObject
 ) -> None:
     events = data.draw(st.sampled_from(logs))
@@ -94,7 +94,7 @@ async def test_a_checkpoint_leads_to_what_the_whole_log_leads_to(
     shelf = Shelf(events)
     await shelf.keep(make, kept_type, until=until)
     fold, after = await shelf.restored(make, kept_type)
-    assert after == until, "the checkpoint is believed, wherever the low-water mark is"
+    assert after == until, "the snapshot is believed, wherever the low-water mark is"
     for recorded in events[after:]:
         fold.apply(recorded)
     whole = folded(make, events)
@@ -110,7 +110,7 @@ def test_the_worlds_have_something_of_everything(logs: list[Log]) -> None:
             assert any(getattr(each, field.name) for each in kept), f"{kept_type.__name__}.{field.name}"
 
 
-async def test_orders_that_closed_long_ago_are_not_in_a_checkpoint() -> None:
+async def test_orders_that_closed_long_ago_are_not_in_a_snapshot() -> None:
     desk = Desk()
     await desk.open_account()
     await desk.open_trade()
@@ -119,21 +119,21 @@ async def test_orders_that_closed_long_ago_are_not_in_a_checkpoint() -> None:
     many = OrdersKept(
         tuple(
             replace(order, order_id=OrderId(f"ord_{n}"), status=OrderStatus.FILLED)
-            for n in range(CLOSED_IN_CHECKPOINT + 5)
+            for n in range(CLOSED_IN_SNAPSHOT + 5)
         )
     )
     orders = OpenOrders()
     orders.restore(many)
-    assert [each.order_id for each in orders.kept().orders] == [
-        f"ord_{n}" for n in range(5, CLOSED_IN_CHECKPOINT + 5)
-    ], "the ones that closed last, in that order"
+    assert [each.order_id for each in orders.kept().orders] == [f"ord_{n}" for n in range(5, CLOSED_IN_SNAPSHOT + 5)], (
+        "the ones that closed last, in that order"
+    )
 
 
 # --- What is not believed ---------------------------------------------------------------------------------------------
 
 
 @of_each_fold
-async def test_a_checkpoint_of_another_log_is_not_believed(
+async def test_a_snapshot_of_another_log_is_not_believed(
     make: Callable[[], Fold[Any]], kept_type: type[msgspec.Struct], logs: list[Log]
 ) -> None:
     events = logs[0]
@@ -146,7 +146,7 @@ async def test_a_checkpoint_of_another_log_is_not_believed(
 
 
 @of_each_fold
-async def test_a_checkpoint_beyond_the_end_of_the_log_is_not_believed(
+async def test_a_snapshot_beyond_the_end_of_the_log_is_not_believed(
     make: Callable[[], Fold[Any]], kept_type: type[msgspec.Struct], logs: list[Log]
 ) -> None:
     shelf = Shelf(logs[0])
@@ -165,13 +165,13 @@ async def test_a_checkpoint_beyond_the_end_of_the_log_is_not_believed(
     ],
 )
 async def test_what_this_release_cannot_read_is_not_believed(
-    spoiled: Callable[[Checkpoint], Checkpoint], logs: list[Log]
+    spoiled: Callable[[FoldSnapshot], FoldSnapshot], logs: list[Log]
 ) -> None:
     events = logs[0]
     shelf = Shelf(events)
     await shelf.keep(WatchedTrades, TradesKept, until=len(events))
     shelf.watermarks.kept[NAME] = 0
-    shelf.watermarks.checkpoints[NAME] = spoiled(shelf.watermarks.checkpoints[NAME])
+    shelf.watermarks.snapshots[NAME] = spoiled(shelf.watermarks.snapshots[NAME])
     assert (await shelf.restored(WatchedTrades, TradesKept))[1] == 0
 
 
@@ -187,7 +187,7 @@ async def test_one_is_due_after_so_many_events_or_so_long_or_at_the_end(
 ) -> None:
     events = max(logs, key=len)
     shelf = Shelf(events)
-    kept, fold = shelf.watermarks.checkpoints, OpenOrders()
+    kept, fold = shelf.watermarks.snapshots, OpenOrders()
     bookmark = Bookmark(NAME, fold, OrdersKept, meaning=1, watermarks=shelf.watermarks, store=shelf.store, every=10)
     await bookmark.restore()
     await bookmark.keep(is_last=True)
@@ -233,7 +233,7 @@ class TellingFeed:
             yield batch
 
 
-async def test_an_executor_reads_from_its_checkpoint_and_knows_the_order_that_rests_since_before_it() -> None:
+async def test_an_executor_reads_from_its_snapshot_and_knows_the_order_that_rests_since_before_it() -> None:
     desk = Desk()
     await desk.open_account()
     await desk.open_trade(LIMIT)
@@ -243,7 +243,7 @@ async def test_an_executor_reads_from_its_checkpoint_and_knows_the_order_that_re
         for _ in range(3):
             await desk.open_trade()
         await eventually(lambda: len(desk.events_of(OrderFilled)) == 3)
-        kept = desk.watermarks.checkpoints
+        kept = desk.watermarks.snapshots
         await eventually(lambda: kept[WATERMARK].sequence == len(desk.store.events))
         await eventually(lambda: kept[OUTSIDE_WATERMARK].sequence == len(desk.store.events))
     head = len(desk.store.events)

@@ -7,5 +7,5 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Make room for checkpoints."""
+    """Make room for snapshots of folds."""
     run_files("sql_0010")
