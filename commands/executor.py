@@ -69,7 +69,7 @@ from commands.ports import (
     VenueOrder,
     Watermarks,
 )
-from commands.reconciliation import PACE, Reconciliation, ReconciliationSettings
+from commands.reconciliation import PACE, REMEMBERED_S, Reconciliation, ReconciliationSettings
 from commands.rounds import Rounds
 from commands.sender import Sender, executor_context
 from commands.spending import Spending
@@ -85,7 +85,7 @@ from domain.account.commands import (
 from domain.account.events import AccountEvent, Evidence, OrderFilled
 from domain.account.refusals import FillInvalid, OrderNotFound
 from domain.ids import AccountId, OrderId
-from domain.market import NS_PER_MS, trading_day
+from domain.market import NS_PER_MS, NS_PER_S, NS_PER_US, trading_day
 from domain.order import AT_VENUE, CLOSED, OrderStatus, RefusalReason
 
 log = structlog.get_logger(__name__)
@@ -391,6 +391,7 @@ class Executor:
     async def _keep_place(self, *, is_last: bool = False) -> None:
         self._orders.forget_absent(before=trading_day(self._clock.wall_ns()).isoformat())
         self._orders.forget_closed(keep=CLOSED_KEPT)
+        self._orders.forget_quiet(before_us=(self._clock.wall_ns() - REMEMBERED_S * NS_PER_S) // NS_PER_US)
         still_open = {order.order_id for order in self._orders.open()}
         self._cancels = {order_id: asked for order_id, asked in self._cancels.items() if order_id in still_open}
         self._modifies = {order_id: asked for order_id, asked in self._modifies.items() if order_id in still_open}

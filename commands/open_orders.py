@@ -37,6 +37,7 @@ from domain.order import CLOSED, LIVE, OrderInstruction, OrderStatus, Purpose, s
 CLOSED_IN_SNAPSHOT = 1_000
 """So many of the orders that closed last are in a snapshot: a late fill of one finds its order after a restart."""
 _AT_VENUE_FOR_SURE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
+_ACTIVITY = ("order.", "trade.")
 _ON_THE_MOVE = frozenset({OrderStatus.INTENDED, OrderStatus.SUBMITTING, OrderStatus.UNKNOWN})
 
 
@@ -100,12 +101,13 @@ _STATUS_AFTER: dict[type, OrderStatus] = {
 
 
 class OrdersKept(Struct, frozen=True, array_like=True):
-    """What `OpenOrders` come to: the orders, the ids by which they are found, and how far each account is known."""
+    """What `OpenOrders` come to: orders, ids that find them, how far accounts are known, when they were active."""
 
     orders: tuple[OpenOrder, ...] = ()
     by_venue_id: tuple[tuple[AccountId, VenueOrderId, OrderId], ...] = ()
     by_correlation: tuple[tuple[AccountId, CorrelationId, OrderId], ...] = ()
     versions: dict[AccountId, int] = {}
+    active_us: dict[AccountId, int] = {}
 
 
 class OpenOrders:
@@ -122,6 +124,7 @@ class OpenOrders:
         self.changes = 0
         self._versions: dict[AccountId, int] = {}
         self._known: dict[AccountId, int] = {}
+        self._active_us: dict[AccountId, int] = {}
         self._orders: dict[OrderId, OpenOrder] = {}
         # Parts of it, kept as orders change: they are asked for many times a second, and most orders are over, or rest.
         self._open: dict[OrderId, OpenOrder] = {}
@@ -137,8 +140,12 @@ class OpenOrders:
         """Take in the next event of the log."""
         self.sequence, self.place = recorded.sequence, recorded
         account_id = account_of(recorded.stream_id)
-        if account_id is None or recorded.version <= self._versions.get(account_id, 0):
-            return  # Nobody's, or our own and known since it was appended.
+        if account_id is None:
+            return
+        if recorded.name.startswith(_ACTIVITY):
+            self._active_us[account_id] = recorded.recorded_at_us
+        if recorded.version <= self._versions.get(account_id, 0):
+            return  # Our own, and known since it was appended.
         self._versions[account_id] = recorded.version
         if not recorded.name.startswith("order."):
             return
@@ -258,6 +265,14 @@ class OpenOrders:
         """Return the accounts that have an order open."""
         return {order.account_id for order in self._open.values()}
 
+    def active_us(self) -> dict[AccountId, int]:
+        """Return when something of an order or a trade was last recorded of each account (UTC microseconds)."""
+        return self._active_us
+
+    def forget_quiet(self, *, before_us: int) -> None:
+        """Forget when accounts were active of which nothing was recorded since."""
+        self._active_us = {account_id: at_us for account_id, at_us in self._active_us.items() if at_us >= before_us}
+
     def moving(self) -> list[OpenOrder]:
         """Return those of the open orders of which something is wanted or not known, oldest first."""
         return _oldest_first(self._moving)
@@ -323,11 +338,12 @@ class OpenOrders:
             tuple([(*known, name) for known, name in self._by_venue_id.items() if name in names]),
             tuple([(*known, name) for known, name in self._by_correlation.items() if name in names]),
             self._versions.copy(),
+            self._active_us.copy(),
         )
 
     def restore(self, kept: OrdersKept) -> None:
         """Come to what a snapshot has."""
-        self._versions = kept.versions
+        self._versions, self._active_us = kept.versions, kept.active_us
         for order in kept.orders:
             self._keep(order)
         self._by_venue_id = {(account_id, known): order_id for account_id, known, order_id in kept.by_venue_id}

@@ -50,7 +50,7 @@ from domain.envelope import RecordedEvent
 from domain.events import decode_known
 from domain.ids import AccountId, CorrelationId, DifferenceId, OrderId, TradeId
 from domain.instrument import Instrument, InstrumentKey
-from domain.market import NS_PER_MS, NS_PER_S, trading_day
+from domain.market import NS_PER_MS, NS_PER_S, NS_PER_US, trading_day
 from domain.order import correlation_id_of, is_correlation_id_of_ours
 from domain.reconciliation import Comparison, compare, is_sure_at_once
 from domain.reconciliation.positions import needs_holdings
@@ -60,7 +60,7 @@ log = structlog.get_logger(__name__)
 
 _EVENTS = "account.difference_"
 _LOOKS_AT_ONCE_MAX = 24
-_REMEMBERED_S = 12 * 3600
+REMEMBERED_S = 12 * 3600
 """So long an account is looked at that has nothing any more: what others do to it today still concerns it."""
 _SIFTED_AGAIN_S = 60
 """So long the accounts stay what they are where the log says nothing."""
@@ -303,7 +303,14 @@ class Reconciliation:
         """Take in who has something, and forget who has had nothing for long."""
         for account_id in self._orders.accounts() | self._outside.accounts():
             self._of(account_id).active_at_ns = now
-        oldest_ns = now - _REMEMBERED_S * NS_PER_S
+        # Also what an earlier process looked at: a restart must not forget whose day is not over.
+        wall_us = self._clock.wall_ns() // NS_PER_US
+        oldest_ns = now - REMEMBERED_S * NS_PER_S
+        for account_id, at_us in self._orders.active_us().items():
+            active_ns = now - max(0, wall_us - at_us) * NS_PER_US
+            if active_ns >= oldest_ns:
+                watched = self._watched.setdefault(account_id, _Watched(active_at_ns=active_ns))
+                watched.active_at_ns = max(watched.active_at_ns, active_ns)
         for account_id in [name for name, each in self._watched.items() if each.active_at_ns < oldest_ns]:
             if self._watched[account_id].looking is None:
                 del self._watched[account_id]

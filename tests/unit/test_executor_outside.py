@@ -6,7 +6,8 @@ from dataclasses import replace as but
 import pytest
 from msgspec.structs import replace
 
-from commands.executor_log import OUTSIDE_WATERMARK
+from commands.executor_log import OUTSIDE_WATERMARK, WATERMARK
+from commands.open_orders import OpenOrders
 from commands.outside import BOOK_LIFE_US, Outside
 from domain.account.commands import EngageKillSwitch, ReleaseKillSwitch
 from domain.account.events import (
@@ -244,6 +245,36 @@ async def test_an_executor_sends_before_it_has_read_what_is_held_since_long_ago(
         assert not desk.events_of(ForeignFillAllocated)
         may_read.set()
         await eventually(lambda: desk.events_of(ForeignFillAllocated))
+
+
+async def test_what_others_do_today_in_an_account_that_was_flat_at_a_restart_is_found(desk: Desk) -> None:
+    """Nothing of the account is open, so nothing of it is in the log that a new process would read for its orders."""
+    desk.broker.fill_price_e4 = PRICE_E4
+    async with running(desk.executor(but(SETTINGS, snapshot_events=1))):
+        await desk.close()
+        await eventually(lambda: desk.events_of(TradeClosed))
+        await eventually(lambda: desk.watermarks.kept.get(WATERMARK) == len(desk.store.events))
+        await eventually(lambda: desk.watermarks.snapshots[WATERMARK].sequence == len(desk.store.events))
+    async with running(desk.executor()):
+        await eventually(lambda: desk.broker.reads > 0)
+        desk.broker.by_hand(ACCOUNT, BY_HAND, None, PRICE_E4)
+    async with running(desk.executor()):
+        await eventually(lambda: desk.events_of(ForeignFillAllocated))
+
+
+async def test_an_account_that_was_active_too_long_ago_is_not_looked_at(desk: Desk) -> None:
+    desk.broker.fill_price_e4 = PRICE_E4
+    await desk.close()
+    await settled(desk)
+    orders = OpenOrders()
+    for recorded in desk.store.events:
+        orders.apply(recorded)
+    (last,) = (event for event in desk.store.events if event.name.startswith("trade.closed"))
+    assert orders.active_us() == {ACCOUNT: last.recorded_at_us}
+    orders.forget_quiet(before_us=last.recorded_at_us)
+    assert orders.active_us()
+    orders.forget_quiet(before_us=last.recorded_at_us + 1)
+    assert not orders.active_us()
 
 
 # --- Flattened accounts -----------------------------------------------------------------------------------------------
