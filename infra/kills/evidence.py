@@ -48,16 +48,32 @@ class Witness:
         Raises:
             NeverAtRest
         """
-        events, books = await self._at_rest()
-        head = events[-1].sequence
-        orders = {person.account_id: await self._orders_of(person, head) for person in self._people}
-        positions = {person.account_id: await self._positions_of(person, head) for person in self._people}
-        story = Story(requests=self._ledger.requests, events=events, books=books, orders=orders, positions=positions)
+        story = await self._story()
         # A large log is folded and compared: the engine's own loop of this process goes on meanwhile.
         findings = await asyncio.to_thread(judge, story)
         findings.differences += await self._views_not_as_the_log()
         findings.differences += await self._not_verified()
         return findings
+
+    async def _story(self) -> Story:
+        """Return what the log, the broker and the engine say of one moment.
+
+        The market goes on: an order that rests may fill while it is asked what is shown. Then all is read again.
+        """
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + AT_REST_WITHIN_S
+        while True:
+            events, books = await self._at_rest()
+            count, head = len(events), events[-1].sequence
+            orders = {person.account_id: await self._orders_of(person, head) for person in self._people}
+            positions = {person.account_id: await self._positions_of(person, head) for person in self._people}
+            await self.read_on()
+            if len(self._events) == count and await self._broker.books() == books:
+                return Story(
+                    requests=self._ledger.requests, events=events, books=books, orders=orders, positions=positions
+                )
+            if loop.time() > deadline_s:
+                raise NeverAtRest("the log or the broker's books went on")
 
     def count(self, kind: str) -> int:
         """Return how many events of *kind*, a name without its version, the log had when it was last looked at."""
