@@ -1,12 +1,12 @@
 """The executor: sends what is intended, finds out what became of it, and cancels what is no longer wanted.
 
-It holds nothing that the log does not: after a crash it reads its open orders again from the low-water mark. Loops run
-side by side. One follows the log. One asks the venue for what the log wants: cancels first, then exits and stops, then
-modifications, then entries, each by a task of its own; no entry of an account begins while an exit or stop of it waits
-to be sent. One reads the venue's books of every account that has an order there, and records what is news
-(`evidence.py`), when the venue tells of something and now and then besides (`book_watch.py`); another, slower, those of
-accounts that only hold something (`outside.py`). One looks for the unknown, one has exits succeeded that are nowhere
-(`successors.py`), and one has flattened accounts confirmed.
+It holds nothing that the log does not: after a crash it knows its open orders again from there, and what it appends it
+knows at once (`executor_log.py`). Loops run side by side. One follows the log. One asks the venue for what the log
+wants: cancels first, then exits and stops, then modifications, then entries, each by a task of its own; no entry of an
+account begins while an exit or stop of it waits to be sent. One reads the venue's books of every account that has an
+order there, and records what is news (`evidence.py`), when the venue tells of something and now and then besides
+(`book_watch.py`); another, slower, those of accounts that only hold something (`outside.py`). One looks for the
+unknown, one has exits succeeded that are nowhere (`successors.py`), and one has flattened accounts confirmed.
 
 A modification says what the order shall be, so asking again harms nothing; but the venue counts how often it is asked.
 Whatever it answers, its book decides: once the book shows what is wanted, that is recorded. A refusal is recorded where
