@@ -596,7 +596,7 @@ class Accounts:
 
         return await self._execute(account_id, command_on, context)
 
-    def tell_of_own(self, on_own: "OnOwn") -> None:
+    def tell_of_own(self, on_own: OnOwn) -> None:
         """Tell *on_own* from now on what this process has appended, as soon as it is durable."""
         self._on_own = on_own
 

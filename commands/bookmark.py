@@ -116,13 +116,19 @@ class Bookmark(Generic[Kept]):
         Raises:
             StoreUnavailable
         """
-        snapshot = self._due(
-            is_last=is_last
-        )  # At once, with what the fold is now: an event may come while the mark is written.
+        # At once, with what the fold is now: an event may come while the mark is written.
+        snapshot = self._due(is_last=is_last)
         await self._watermarks.put(self._name, self._fold.low_water())
         if snapshot is not None:
             await self._watermarks.keep(snapshot)
             self._kept_at, self._kept_at_s = snapshot.sequence, asyncio.get_running_loop().time()
+
+    async def keep_or_say(self, *, is_last: bool = False) -> None:
+        """Keep it; where that fails, say so: a later place is as good."""
+        try:
+            await self.keep(is_last=is_last)
+        except StoreUnavailable as fault:
+            log.warning("place not kept", name=self._name, fault=str(fault))
 
     def _due(self, *, is_last: bool) -> FoldSnapshot | None:
         place = self._fold.place
@@ -138,14 +144,6 @@ class Bookmark(Generic[Kept]):
             schema=self._schema,
             state=self._encoder.encode(self._fold.kept()),
         )
-
-
-async def keep_or_say(bookmark: "Bookmark[Kept]", *, is_last: bool = False) -> None:
-    """Keep a fold's place; where that fails, say so: a later one is as good."""
-    try:
-        await bookmark.keep(is_last=is_last)
-    except StoreUnavailable as fault:
-        log.warning("place not kept", fault=str(fault))
 
 
 @cache

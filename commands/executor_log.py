@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from commands.accounts import Accounts, OwnEvents
-from commands.bookmark import Bookmark, keep_or_say
+from commands.bookmark import Bookmark
 from commands.day_end import DayEnd, DayKept
 from commands.open_orders import OpenOrders, OrdersKept
 from commands.outside import Outside, OutsideKept
@@ -160,9 +160,9 @@ class ExecutorLog:
 
     async def keep_place(self, *, is_last: bool = False) -> None:
         """Keep where another executor can go on. A later place is as good, so a log that is away costs nothing."""
-        await keep_or_say(self._bookmark, is_last=is_last)
+        await self._bookmark.keep_or_say(is_last=is_last)
         if self._outside.is_caught_up:
-            await keep_or_say(self._outside_bookmark, is_last=is_last)
+            await self._outside_bookmark.keep_or_say(is_last=is_last)
 
     # --- Waiting for it ---
 
@@ -172,7 +172,7 @@ class ExecutorLog:
 
     async def catch_up(self) -> None:
         """Return once everything is known that is in the log now."""
-        await self.reach((await self._head()).sequence)
+        await self._reach((await self._head()).sequence)
 
     async def catch_up_with_ours(self, account_id: AccountId) -> None:
         """Wait until everything is known that this process appended to an account; that asks nothing of the log.
@@ -185,9 +185,9 @@ class ExecutorLog:
             await self.catch_up()
             self._settled_doubts = in_doubt
         else:
-            await self.reach_of(account_id, self._accounts.appended_in(account_id))
+            await self._reach_in(account_id, self._accounts.appended_in(account_id))
 
-    async def reach(self, sequence: int) -> None:
+    async def _reach(self, sequence: int) -> None:
         """Wait until the log has brought everything up to *sequence*."""
         while self._orders.sequence < sequence and not self.has_stopped:
             self._advanced.clear()
@@ -195,10 +195,8 @@ class ExecutorLog:
         if self._lock_step:
             await self._outside.reach(sequence)
 
-    async def reach_of(self, account_id: AccountId, sequence: int) -> None:
-        """Wait until everything up to *sequence* is known of an account; in lock-step, until the log has brought it."""
-        if self._lock_step:
-            await self.reach(sequence)
+    async def _reach_in(self, account_id: AccountId, sequence: int) -> None:
+        """Wait until everything up to *sequence* is known of an account."""
         while self._orders.known_of(account_id) < sequence and not self.has_stopped:
             self._advanced.clear()
             await self._advanced.wait()

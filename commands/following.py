@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from commands.accounts import Accounts
-from commands.bookmark import Bookmark, Fold, keep_or_say
+from commands.bookmark import Bookmark, Fold
 from commands.ports import EventFeed, EventStore
 
 KEPT_EVERY_S = 5.0
@@ -43,7 +43,7 @@ class LogFollower:
         while True:
             await asyncio.sleep(KEPT_EVERY_S)
             before_kept()
-            await keep_or_say(self._bookmark)
+            await self._bookmark.keep_or_say()
 
     async def catch_up(self) -> None:
         """Return once every event that is in the log now has been taken in."""

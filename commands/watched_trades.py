@@ -132,6 +132,11 @@ class WatchedTrade(Struct, frozen=True, kw_only=True):
         return self.is_exiting and self.uncovered_quantity > 0 and not self.is_in_doubt
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it needs something whatever the price is: its exit to go on, or a stop."""
+        return self.is_to_go_on or self.lacks_stop
+
+    @property
     def calm_between(self) -> tuple[int, int] | None:
         """Between which prices (neither included) no price can call for anything; None where any price may.
 
@@ -139,7 +144,7 @@ class WatchedTrade(Struct, frozen=True, kw_only=True):
         """
         if self.net_quantity == 0:
             return _ANY_PRICE
-        if self.is_to_go_on or self.lacks_stop or (self.trailing is not None and not self.is_exiting):
+        if self.is_waiting or (self.trailing is not None and not self.is_exiting):
             return None
         above, below = _ANY_PRICE
         if not self.is_exiting:
@@ -245,7 +250,7 @@ class WatchedTrades:
             self._unclosed[trade.trade_id] = trade
             if not trade.is_external:
                 self._calm[trade.instrument][trade.trade_id] = trade.calm_between
-        if not trade.is_closed and not trade.is_external and (trade.is_to_go_on or trade.lacks_stop):
+        if not trade.is_closed and not trade.is_external and trade.is_waiting:
             self._waiting[trade.trade_id] = trade
         else:
             self._waiting.pop(trade.trade_id, None)
